@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One ELF file, opened once and kept: its bytes mapped read-only, its program headers, its identity.
+ *
+ * Built on libelf (gelf) for headers and sections; the hot readers work on the mapped bytes.
+ * All addresses here are link-time addresses (the p_vaddr of the file); a mapping of the file in a
+ * process adds a bias. The object is immutable once opened: any thread may read it.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "diag.h"
+
+struct uw_segment { /* one PT_LOAD, in file order */
+	uint64_t vaddr, memsz;
+	uint64_t offset, filesz; /* filesz is cut to the file's real length */
+	uint32_t flags;          /* PF_R | PF_W | PF_X */
+};
+
+struct uw_section {
+	uint64_t vaddr, offset, size;
+	uint32_t type; /* SHT_NOBITS has no bytes in the file */
+};
+
+struct uw_elf {
+	int fd; /* owned */
+	const uint8_t *bytes;
+	size_t size;
+	uint16_t machine; /* EM_X86_64, EM_AARCH64 */
+	uint16_t type;    /* ET_EXEC, ET_DYN */
+	uint64_t entry;
+	size_t nsegs;
+	struct uw_segment *segs;
+	char build_id[129]; /* lower-case hex of NT_GNU_BUILD_ID, else "" */
+	void *handle;       /* libelf's Elf, borrowed by elfsym.c and dwarf.c */
+};
+
+/*
+ * Opens the file behind fd and takes fd over, also on failure. Little endian 64-bit only.
+ * -ENOEXEC: not ELF or damaged; -ENOTSUP: another class, byte order; else the errno of mmap.
+ */
+int uw_elf_open(int fd, struct uw_elf **ret, struct uw_diag *diag);
+void uw_elf_free(struct uw_elf *elf);
+
+/* The bytes [vaddr, vaddr+len) of the file image, or NULL unless all of them lie in the file. */
+const uint8_t *uw_elf_at(const struct uw_elf *elf, uint64_t vaddr, size_t len);
+
+/* Bytes of the file image from vaddr to the end of its segment's file part; 0 when not in one. */
+size_t uw_elf_room(const struct uw_elf *elf, uint64_t vaddr);
+
+/* A section by name; false when the file has none (section headers are a hint, never needed). */
+bool uw_elf_section(const struct uw_elf *elf, const char *name, struct uw_section *ret);
+
+/*
+ * Load bias (runtime address minus link-time address) of a mapping of this file that starts at
+ * `start` for file offset `offset`, both page aligned. Returns false when no PT_LOAD covers offset.
+ */
+bool uw_elf_bias(const struct uw_elf *elf, uint64_t start, uint64_t offset, uint64_t *ret);
