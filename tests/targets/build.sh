@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Builds one test program: build.sh GOROOT OUTDIR NAME VARIANT [GO BUILD ARGUMENTS...], prints the path of the binary.
+#
+#   static     CGO_ENABLED=0                   stripped   static, without symbol table and DWARF
+#   pie        position independent            piestripped  both
+#   external   linked by the system's linker   cgo        with C code
+#
+# With arguments (say -pgo=FILE) the binary is always built anew; otherwise only when a source is newer.
+set -euo pipefail
+if [ $# -lt 4 ]; then
+	sed -n '3,8s/^# \{0,1\}//p' "$0" >&2
+	exit 2
+fi
+goroot=$1 out=$2 name=$3 variant=$4
+shift 4
+here=$(cd "$(dirname "$0")" && pwd)
+binary=$out/$name-$variant
+flags=(-trimpath -buildvcs=false)
+cgo=0
+case "$variant" in
+static) ;;
+stripped) flags+=('-ldflags=-s -w') ;;
+pie) flags+=(-buildmode=pie) ;;
+piestripped) flags+=(-buildmode=pie '-ldflags=-s -w') ;;
+external) cgo=1 flags+=('-ldflags=-linkmode=external') ;;
+cgo) cgo=1 ;;
+cgostripped) cgo=1 flags+=('-ldflags=-s -w') ;;
+*) echo "build.sh: no variant '$variant'" >&2 && exit 2 ;;
+esac
+mkdir -p "$out"
+if [ $# -gt 0 ] || [ ! -x "$binary" ] ||
+	[ -n "$(find "$here/$name" "$here/ctl" "$here/build.sh" -newer "$binary" -print -quit)" ]; then
+	(
+		cd "$here/$name"
+		unset GOPATH GOBIN GOOS GOARCH
+		export GOROOT=$goroot GOTOOLCHAIN=local GOPROXY=off GOFLAGS=-mod=mod GO111MODULE=on GOENV=off
+		export GOTELEMETRY=off GOCACHE=${GOCACHE:-$(dirname "$out")/gocache} CGO_ENABLED=$cgo
+		export GOWORK=off GOPATH=$GOCACHE/gopath
+		"$goroot/bin/go" build "${flags[@]}" "$@" -o "$binary.$$" .
+		mv "$binary.$$" "$binary"
+		if [ -e mid.c ]; then
+			"${CC:-cc}" -O2 -g -fPIC -shared -fomit-frame-pointer -o "$out/libmid.so" mid.c
+		fi
+	) >&2
+fi
+printf '%s\n' "$binary"
