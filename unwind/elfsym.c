@@ -1,0 +1,543 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "elfsym.h"
+
+#include <elfutils/libdwelf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <gelf.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifdef HAVE_LZMA
+#include <lzma.h>
+#endif
+
+#include "demangle.h"
+#include "dwarf.h"
+
+#define DEBUG_ROOT "/usr/lib/debug"
+
+enum {
+	MAX_TABLES = 3,
+	TABLE_SHIFT = 30,
+	/* How far before the nearest symbol one that encloses it is looked for. */
+	MAX_BACK = 64,
+	MAX_MINI = 64 << 20, /* .gnu_debugdata, unpacked */
+};
+
+struct section {
+	uint64_t start, end; /* empty unless it holds code */
+};
+
+/* One symbol table. Its Elf handle outlives it. */
+struct table {
+	const Elf64_Sym *syms;
+	size_t n;
+	const char *strings; /* ends with a NUL */
+	size_t strings_len;
+	struct section *sections;
+	size_t nsections;
+};
+
+/* A raw name and its readable form, kept so that each is demangled once. */
+struct readable {
+	const char *raw;
+	char *text; /* NULL: the raw name is as good as it gets */
+};
+
+struct uw_elfsym {
+	const struct uw_elf *elf;
+	char *path;
+	bool built, dwarf_tried;
+	struct table tables[MAX_TABLES];
+	size_t ntables;
+	/* Address - base in the upper half; table << TABLE_SHIFT | symbol in the lower one. Sorted.
+	 */
+	uint64_t *index;
+	size_t n;
+	uint64_t base;
+	struct uw_elf *debug; /* the separate file, or NULL */
+	void *mini_bytes;
+	Elf *mini;
+	struct uw_dwarf *dwarf;
+	struct readable *readable; /* open addressing, power of two */
+	size_t nreadable, readable_cap;
+};
+
+int uw_elfsym_new(const struct uw_elf *elf, const char *path, struct uw_elfsym **ret)
+{
+	struct uw_elfsym *s = calloc(1, sizeof *s);
+
+	if (s && path)
+		s->path = strdup(path);
+	if (!s || (path && !s->path)) {
+		free(s);
+		return -ENOMEM;
+	}
+	s->elf = elf;
+	*ret = s;
+	return 0;
+}
+
+void uw_elfsym_free(struct uw_elfsym *s)
+{
+	if (!s)
+		return;
+	uw_dwarf_free(s->dwarf);
+	for (size_t i = 0; i < s->ntables; i++)
+		free(s->tables[i].sections);
+	for (size_t i = 0; i < s->readable_cap; i++)
+		free(s->readable[i].text);
+	free(s->readable);
+	free(s->index);
+	elf_end(s->mini);
+	free(s->mini_bytes);
+	uw_elf_free(s->debug);
+	free(s->path);
+	free(s);
+}
+
+/* --- separate debug files ----------------------------------------------------------------------
+ */
+
+static bool same_build_id(const struct uw_elf *elf, struct uw_elf *debug)
+{
+	const void *id;
+	ssize_t len = dwelf_elf_gnu_build_id(debug->handle, &id);
+	char hex[sizeof elf->build_id];
+
+	if (len <= 0 || (size_t)len * 2 >= sizeof hex)
+		return false;
+	for (ssize_t i = 0; i < len; i++)
+		snprintf(hex + i * 2, 3, "%02x", ((const uint8_t *)id)[i]);
+	return strcmp(hex, elf->build_id) == 0;
+}
+
+/* The checksum of .gnu_debuglink: CRC-32 as in ISO 3309. */
+static uint32_t crc32_of(const uint8_t *p, size_t len)
+{
+	uint32_t table[256], crc = UINT32_MAX;
+
+	for (uint32_t i = 0; i < 256; i++) {
+		table[i] = i;
+		for (int bit = 0; bit < 8; bit++)
+			table[i] = table[i] >> 1 ^ (table[i] & 1 ? 0xedb88320u : 0);
+	}
+	for (size_t i = 0; i < len; i++)
+		crc = crc >> 8 ^ table[(crc ^ p[i]) & 0xff];
+	return ~crc;
+}
+
+/* Opens path as the debug file of s; crc is looked at only where the file has no build id. */
+static bool try_debug(struct uw_elfsym *s, const char *path, const GElf_Word *crc)
+{
+	struct uw_elf *debug;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	bool fits;
+
+	if (fd < 0 || uw_elf_open(fd, &debug, NULL) < 0)
+		return false;
+	if (debug->machine != s->elf->machine)
+		fits = false;
+	else if (s->elf->build_id[0])
+		fits = same_build_id(s->elf, debug);
+	else
+		fits = crc && crc32_of(debug->bytes, debug->size) == *crc;
+	if (!fits) {
+		uw_elf_free(debug);
+		return false;
+	}
+	s->debug = debug;
+	return true;
+}
+
+static bool find_debug(struct uw_elfsym *s)
+{
+	const char *id = s->elf->build_id, *link, *slash;
+	char path[PATH_MAX];
+	GElf_Word crc;
+	int dir;
+
+	if (strlen(id) > 2) {
+		snprintf(path, sizeof path, DEBUG_ROOT "/.build-id/%.2s/%s.debug", id, id + 2);
+		if (try_debug(s, path, NULL))
+			return true;
+	}
+	slash = s->path ? strrchr(s->path, '/') : NULL;
+	link = dwelf_elf_gnu_debuglink(s->elf->handle, &crc);
+	if (!slash || !link || strchr(link, '/') || slash - s->path >= PATH_MAX)
+		return false;
+	dir = (int)(slash - s->path);
+	snprintf(path, sizeof path, "%.*s/%s", dir, s->path, link);
+	if (strcmp(path, s->path) != 0 && try_debug(s, path, &crc))
+		return true;
+	snprintf(path, sizeof path, "%.*s/.debug/%s", dir, s->path, link);
+	if (try_debug(s, path, &crc))
+		return true;
+	snprintf(path, sizeof path, DEBUG_ROOT "%.*s/%s", dir, s->path, link);
+	return try_debug(s, path, &crc);
+}
+
+#ifdef HAVE_LZMA
+/* .gnu_debugdata: an xz-packed ELF file with the function symbols that .dynsym lacks. */
+static Elf *open_mini(struct uw_elfsym *s)
+{
+	struct uw_section sec;
+	size_t cap, in_pos = 0, out_pos = 0;
+	uint64_t mem_limit = MAX_MINI;
+	lzma_ret r;
+	void *p;
+
+	if (!uw_elf_section(s->elf, ".gnu_debugdata", &sec) || sec.type == SHT_NOBITS ||
+	    sec.offset > s->elf->size || sec.size > s->elf->size - sec.offset)
+		return NULL;
+	for (cap = 1 << 20; cap <= MAX_MINI; cap *= 4) {
+		p = realloc(s->mini_bytes, cap);
+		if (!p)
+			return NULL;
+		s->mini_bytes = p;
+		in_pos = out_pos = 0;
+		r = lzma_stream_buffer_decode(&mem_limit, 0, NULL, s->elf->bytes + sec.offset,
+					      &in_pos, sec.size, p, &out_pos, cap);
+		if (r == LZMA_OK)
+			return elf_memory(p, out_pos);
+		if (r != LZMA_BUF_ERROR)
+			return NULL;
+	}
+	return NULL;
+}
+#else
+static Elf *open_mini(struct uw_elfsym *s)
+{
+	return NULL;
+}
+#endif
+
+/* --- the index ---------------------------------------------------------------------------------
+ */
+
+static bool read_sections(Elf *elf, struct table *t)
+{
+	Elf_Scn *scn = NULL;
+	size_t n;
+
+	if (elf_getshdrnum(elf, &n) != 0)
+		return false;
+	t->sections = calloc(n ? n : 1, sizeof *t->sections);
+	if (!t->sections)
+		return false;
+	t->nsections = n;
+	while ((scn = elf_nextscn(elf, scn))) {
+		size_t i = elf_ndxscn(scn);
+		GElf_Shdr sh;
+
+		if (i < n && gelf_getshdr(scn, &sh) && (sh.sh_flags & SHF_EXECINSTR) &&
+		    sh.sh_addr + sh.sh_size >= sh.sh_addr)
+			t->sections[i] = (struct section){sh.sh_addr, sh.sh_addr + sh.sh_size};
+	}
+	return true;
+}
+
+/* Adds elf's symbol table of that type (SHT_SYMTAB, SHT_DYNSYM). */
+static bool add_table(struct uw_elfsym *s, Elf *elf, uint32_t type)
+{
+	struct table t = {0};
+	Elf_Scn *scn = NULL;
+
+	if (!elf || s->ntables == MAX_TABLES)
+		return false;
+	while ((scn = elf_nextscn(elf, scn))) {
+		Elf_Data *syms, *strings;
+		GElf_Shdr sh;
+
+		if (!gelf_getshdr(scn, &sh) || sh.sh_type != type)
+			continue;
+		syms = elf_getdata(scn, NULL);
+		strings = elf_getdata(elf_getscn(elf, sh.sh_link), NULL);
+		if (!syms || !syms->d_buf || syms->d_type != ELF_T_SYM || !strings ||
+		    !strings->d_buf || strings->d_size == 0 ||
+		    ((const char *)strings->d_buf)[strings->d_size - 1] != '\0')
+			continue;
+		t.syms = syms->d_buf;
+		t.n = syms->d_size / sizeof *t.syms;
+		t.strings = strings->d_buf;
+		t.strings_len = strings->d_size;
+		if (t.n > (1u << TABLE_SHIFT) || !read_sections(elf, &t))
+			return false;
+		s->tables[s->ntables++] = t;
+		return true;
+	}
+	return false;
+}
+
+static const char *name_of(const struct table *t, const Elf64_Sym *sym)
+{
+	return sym->st_name < t->strings_len ? t->strings + sym->st_name : "";
+}
+
+/* Marks in the code that are no functions: the ELF ABIs' mapping symbols, the compiler's labels. */
+static bool is_label(const char *name)
+{
+	if (name[0] == '$')
+		return strchr("adtx", name[1]) &&
+		       (name[1] == '\0' || name[2] == '\0' || name[2] == '.');
+	return name[0] == '\0' || (name[0] == '.' && name[1] == 'L');
+}
+
+static bool is_function(const struct table *t, const Elf64_Sym *sym)
+{
+	unsigned type = ELF64_ST_TYPE(sym->st_info);
+	const struct section *sec;
+
+	if (type != STT_FUNC && type != STT_GNU_IFUNC && type != STT_NOTYPE)
+		return false;
+	if (sym->st_shndx == SHN_UNDEF || sym->st_shndx >= t->nsections)
+		return false;
+	sec = &t->sections[sym->st_shndx];
+	return sym->st_value >= sec->start && sym->st_value < sec->end &&
+	       !(type == STT_NOTYPE && is_label(name_of(t, sym)));
+}
+
+/* By the upper half; equal ones keep their order. */
+static bool sort_index(uint64_t *v, size_t n)
+{
+	uint64_t *tmp = malloc(n * sizeof *tmp), *from = v, *to = tmp, *swap;
+
+	if (!tmp)
+		return false;
+	for (unsigned shift = 32; shift < 64; shift += 8, swap = from, from = to, to = swap) {
+		size_t at[256] = {0}, sum = 0;
+
+		for (size_t i = 0; i < n; i++)
+			at[from[i] >> shift & 0xff]++;
+		for (size_t i = 0; i < 256; i++) {
+			size_t count = at[i];
+
+			at[i] = sum;
+			sum += count;
+		}
+		for (size_t i = 0; i < n; i++)
+			to[at[from[i] >> shift & 0xff]++] = from[i];
+	}
+	free(tmp); /* an even number of passes: the result is in v */
+	return true;
+}
+
+static uint64_t lowest_code(const struct uw_elf *elf)
+{
+	uint64_t base = UINT64_MAX;
+
+	for (size_t i = 0; i < elf->nsegs; i++) {
+		if (elf->segs[i].flags & PF_X && elf->segs[i].vaddr < base)
+			base = elf->segs[i].vaddr;
+	}
+	return base;
+}
+
+/* The functions of all tables. Code more than 4 GiB above the first byte of code gets no name. */
+static size_t fill_index(const struct uw_elfsym *s, uint64_t *out)
+{
+	size_t n = 0;
+
+	for (size_t t = 0; t < s->ntables; t++) {
+		const struct table *table = &s->tables[t];
+
+		for (size_t i = 0; i < table->n; i++) {
+			const Elf64_Sym *sym = &table->syms[i];
+
+			if (sym->st_value < s->base || sym->st_value - s->base > UINT32_MAX ||
+			    !is_function(table, sym))
+				continue;
+			if (out)
+				out[n] = (sym->st_value - s->base) << 32 | t << TABLE_SHIFT | i;
+			n++;
+		}
+	}
+	return n;
+}
+
+static bool is_stripped(const struct uw_elfsym *s)
+{
+	return s->ntables == 0 || fill_index(s, NULL) == 0;
+}
+
+static void build(struct uw_elfsym *s)
+{
+	s->built = true;
+	s->base = lowest_code(s->elf);
+	add_table(s, s->elf->handle, SHT_SYMTAB);
+	if (is_stripped(s)) {
+		if (find_debug(s))
+			add_table(s, s->debug->handle, SHT_SYMTAB);
+		if (is_stripped(s)) {
+			add_table(s, s->elf->handle, SHT_DYNSYM);
+			s->mini = open_mini(s);
+			add_table(s, s->mini, SHT_SYMTAB);
+		}
+	}
+	s->n = fill_index(s, NULL);
+	s->index = malloc((s->n ? s->n : 1) * sizeof *s->index);
+	if (s->index)
+		fill_index(s, s->index);
+	if (!s->index || !sort_index(s->index, s->n))
+		s->n = 0;
+}
+
+static const Elf64_Sym *entry(const struct uw_elfsym *s, size_t i, const struct table **ret_table)
+{
+	uint32_t low = (uint32_t)s->index[i];
+	const struct table *t = &s->tables[low >> TABLE_SHIFT];
+
+	*ret_table = t;
+	return &t->syms[low & ((1u << TABLE_SHIFT) - 1)];
+}
+
+/* Which of two symbols at one address is shown: the higher one, the first of equals. */
+static unsigned rank_of(const Elf64_Sym *sym)
+{
+	unsigned type = ELF64_ST_TYPE(sym->st_info), bind = ELF64_ST_BIND(sym->st_info);
+
+	return (type == STT_NOTYPE ? 0 : 4) + (bind == STB_GLOBAL  ? 3
+					       : bind == STB_LOCAL ? 2
+					       : bind == STB_WEAK  ? 1
+								   : 0);
+}
+
+/*
+ * The symbol that names pc. One with a size names exactly its bytes; the nearest such wins, so that
+ * labels inside of a function don't hide it. One without names what lies before the next symbol.
+ */
+static const Elf64_Sym *lookup(const struct uw_elfsym *s, uint64_t pc, const char **ret_name)
+{
+	const Elf64_Sym *best = NULL, *open_end = NULL;
+	const struct table *best_table = NULL, *open_table = NULL;
+	uint64_t nearest = 0;
+	size_t lo = 0, hi = s->n;
+
+	if (pc < s->base || pc - s->base > UINT32_MAX)
+		return NULL;
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (s->base + (s->index[mid] >> 32) <= pc)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	for (size_t i = lo; i-- > 0 && lo - i <= MAX_BACK;) {
+		const struct table *t;
+		const Elf64_Sym *sym = entry(s, i, &t);
+
+		if (i == lo - 1)
+			nearest = sym->st_value;
+		if (best && sym->st_value != best->st_value)
+			break;
+		if (sym->st_size > pc - sym->st_value) {
+			if (!best || rank_of(sym) >= rank_of(best)) {
+				best = sym;
+				best_table = t;
+			}
+		} else if (sym->st_size == 0 && sym->st_value == nearest &&
+			   pc < t->sections[sym->st_shndx].end) {
+			if (!open_end || rank_of(sym) >= rank_of(open_end)) {
+				open_end = sym;
+				open_table = t;
+			}
+		}
+	}
+	if (!best) {
+		best = open_end;
+		best_table = open_table;
+	}
+	if (best)
+		*ret_name = name_of(best_table, best);
+	return best;
+}
+
+/* --- names -------------------------------------------------------------------------------------
+ */
+
+static struct readable *readable_slot(struct readable *v, size_t cap, const char *raw)
+{
+	size_t i = ((uintptr_t)raw * 0x9e3779b97f4a7c15u >> 20) & (cap - 1);
+
+	while (v[i].raw && v[i].raw != raw)
+		i = (i + 1) & (cap - 1);
+	return &v[i];
+}
+
+static bool readable_grow(struct uw_elfsym *s)
+{
+	size_t cap = s->readable_cap ? s->readable_cap * 2 : 64;
+	struct readable *v = calloc(cap, sizeof *v);
+
+	if (!v)
+		return false;
+	for (size_t i = 0; i < s->readable_cap; i++) {
+		if (s->readable[i].raw)
+			*readable_slot(v, cap, s->readable[i].raw) = s->readable[i];
+	}
+	free(s->readable);
+	s->readable = v;
+	s->readable_cap = cap;
+	return true;
+}
+
+/* Raw names are told apart by their address: they stay where they are as long as s does. */
+static const char *readable_name(struct uw_elfsym *s, const char *raw)
+{
+	struct readable *r;
+
+	if (s->nreadable * 4 >= s->readable_cap * 3 && !readable_grow(s))
+		return raw;
+	r = readable_slot(s->readable, s->readable_cap, raw);
+	if (!r->raw) {
+		*r = (struct readable){raw, uw_demangle(raw)};
+		s->nreadable++;
+	}
+	return r->text ? r->text : raw;
+}
+
+static void open_dwarf(struct uw_elfsym *s)
+{
+	s->dwarf_tried = true;
+	if (uw_dwarf_new(s->elf->handle, &s->dwarf) == 0)
+		return;
+	if (s->debug || find_debug(s))
+		uw_dwarf_new(s->debug->handle, &s->dwarf);
+}
+
+size_t uw_elfsym_frames(struct uw_elfsym *s, uint64_t pc, struct uw_frame *frames, size_t max)
+{
+	const Elf64_Sym *sym;
+	const char *name;
+	size_t n = 0;
+
+	if (max == 0)
+		return 0;
+	if (!s->built)
+		build(s);
+	if (!s->dwarf_tried)
+		open_dwarf(s);
+	sym = lookup(s, pc, &name);
+	if (s->dwarf)
+		n = uw_dwarf_frames(s->dwarf, pc, frames, max);
+	if (sym) {
+		if (n == 0) {
+			frames[0] = (struct uw_frame){0};
+			n = 1;
+		}
+		/* The linker's name tells clones (.cold, .part.0) apart; DWARF's doesn't. */
+		frames[n - 1].name = name;
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (sym)
+			frames[i].func = sym->st_value;
+		if (!frames[i].name)
+			frames[i].name = "[unknown]";
+		frames[i].readable = readable_name(s, frames[i].name);
+	}
+	return n;
+}
