@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "canon.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct ctx {
+	const struct pprof_profile *p;
+	const struct canon *c;
+};
+
+#define ORDER(a, b)                                \
+	do {                                       \
+		if ((a) != (b))                    \
+			return (a) < (b) ? -1 : 1; \
+	} while (0)
+
+static int order_init(struct canon_order *o, size_t n, bool ranked)
+{
+	o->n = n;
+	o->order = malloc((n + 1) * sizeof *o->order);
+	o->rank = ranked ? calloc(n + 1, sizeof *o->rank) : NULL;
+	if (!o->order || (ranked && !o->rank))
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		o->order[i] = i;
+	return 0;
+}
+
+static void order_fini(struct canon_order *o)
+{
+	free(o->order);
+	free(o->rank);
+}
+
+/* Sorts from position `from` on, and ranks all. */
+static void order_sort(struct canon_order *o, size_t from,
+		       int (*cmp)(const void *, const void *, void *), struct ctx *ctx)
+{
+	if (o->n > from + 1)
+		qsort_r(o->order + from, o->n - from, sizeof *o->order, cmp, ctx);
+	for (size_t i = 0; o->rank && i < o->n; i++)
+		o->rank[o->order[i]] = i;
+}
+
+/* --- strings -----------------------------------------------------------------------------------
+ */
+
+static void mark_used(const struct pprof_profile *p, uint32_t *used)
+{
+	for (size_t i = 0; i < p->nsample_types; i++)
+		used[p->sample_types[i].type] = used[p->sample_types[i].unit] = 1;
+	for (size_t i = 0; i < p->nmappings; i++)
+		used[p->mappings[i].filename] = used[p->mappings[i].build_id] = 1;
+	for (size_t i = 0; i < p->nfunctions; i++) {
+		used[p->functions[i].name] = used[p->functions[i].system_name] = 1;
+		used[p->functions[i].filename] = 1;
+	}
+	for (size_t i = 0; i < p->nlabels; i++) {
+		used[p->labels[i].key] = used[p->labels[i].str] = 1;
+		used[p->labels[i].unit] = 1;
+	}
+	for (size_t i = 0; i < p->ncomments; i++)
+		used[p->comments[i]] = 1;
+	used[p->period_type.type] = used[p->period_type.unit] = 1;
+	used[p->default_sample_type] = used[p->doc_url] = 1;
+	used[p->drop_frames] = used[p->keep_frames] = 1;
+	used[0] = 1;
+}
+
+static int string_order(const void *va, const void *vb, void *vctx)
+{
+	const struct ctx *x = vctx;
+
+	return strcmp(x->p->strings[*(const uint32_t *)va], x->p->strings[*(const uint32_t *)vb]);
+}
+
+static void strings_sort(struct canon_order *o, struct ctx *ctx)
+{
+	size_t all = o->n;
+
+	mark_used(ctx->p, o->rank);
+	o->n = 0;
+	for (size_t i = 0; i < all; i++)
+		if (o->rank[i])
+			o->order[o->n++] = i;
+	order_sort(o, 0, string_order, ctx);
+}
+
+/* --- mappings, functions, locations ------------------------------------------------------------
+ */
+
+static int mapping_order(const void *va, const void *vb, void *vctx)
+{
+	const struct ctx *x = vctx;
+	const struct pprof_mapping *a = &x->p->mappings[*(const uint32_t *)va];
+	const struct pprof_mapping *b = &x->p->mappings[*(const uint32_t *)vb];
+	const uint32_t *s = x->c->strings.rank;
+
+	ORDER(a->start, b->start);
+	ORDER(a->limit, b->limit);
+	ORDER(a->offset, b->offset);
+	ORDER(s[a->filename], s[b->filename]);
+	ORDER(s[a->build_id], s[b->build_id]);
+	return 0;
+}
+
+static int function_order(const void *va, const void *vb, void *vctx)
+{
+	const struct ctx *x = vctx;
+	const struct pprof_function *a = &x->p->functions[*(const uint32_t *)va];
+	const struct pprof_function *b = &x->p->functions[*(const uint32_t *)vb];
+	const uint32_t *s = x->c->strings.rank;
+
+	ORDER(s[a->name], s[b->name]);
+	ORDER(s[a->system_name], s[b->system_name]);
+	ORDER(s[a->filename], s[b->filename]);
+	ORDER(a->start_line, b->start_line);
+	return 0;
+}
+
+static int location_order(const void *va, const void *vb, void *vctx)
+{
+	const struct ctx *x = vctx;
+	const struct pprof_location *a = &x->p->locations[*(const uint32_t *)va];
+	const struct pprof_location *b = &x->p->locations[*(const uint32_t *)vb];
+
+	if (a->mapping != b->mapping) {
+		if (a->mapping == PPROF_NONE || b->mapping == PPROF_NONE)
+			return a->mapping == PPROF_NONE ? 1 : -1;
+		ORDER(x->c->mappings.rank[a->mapping], x->c->mappings.rank[b->mapping]);
+	}
+	ORDER(a->address, b->address);
+	ORDER(a->nlines, b->nlines);
+	for (size_t i = 0; i < a->nlines; i++) {
+		const struct pprof_line *la = &x->p->lines[a->first_line + i];
+		const struct pprof_line *lb = &x->p->lines[b->first_line + i];
+
+		ORDER(x->c->functions.rank[la->function], x->c->functions.rank[lb->function]);
+		ORDER(la->line, lb->line);
+		ORDER(la->column, lb->column);
+	}
+	return 0;
+}
+
+/* --- samples -----------------------------------------------------------------------------------
+ */
+
+static int label_order(const void *va, const void *vb)
+{
+	const struct pprof_label *a = va, *b = vb;
+
+	ORDER(a->key, b->key);
+	ORDER(a->str, b->str);
+	ORDER(a->num, b->num);
+	ORDER(a->unit, b->unit);
+	return 0;
+}
+
+static int labels_init(struct canon *c, const struct pprof_profile *p)
+{
+	const uint32_t *s = c->strings.rank;
+
+	c->labels = malloc((p->nlabels + 1) * sizeof *c->labels);
+	if (!c->labels)
+		return -ENOMEM;
+	for (size_t i = 0; i < p->nlabels; i++) {
+		const struct pprof_label *l = &p->labels[i];
+
+		c->labels[i] = (struct pprof_label){s[l->key], s[l->str], s[l->unit], l->num};
+	}
+	for (size_t i = 0; i < p->nsamples; i++)
+		if (p->samples[i].nlabels > 1)
+			qsort(c->labels + p->samples[i].first_label, p->samples[i].nlabels,
+			      sizeof *c->labels, label_order);
+	return 0;
+}
+
+static int stack_order(const struct ctx *x, const struct pprof_sample *a,
+		       const struct pprof_sample *b)
+{
+	const uint32_t *rank = x->c->locations.rank;
+	const uint32_t *sa = x->p->stacks + a->first_location + a->nlocations;
+	const uint32_t *sb = x->p->stacks + b->first_location + b->nlocations;
+	size_t n = a->nlocations < b->nlocations ? a->nlocations : b->nlocations;
+
+	while (n-- > 0) {
+		--sa;
+		--sb;
+		if (*sa != *sb)
+			return rank[*sa] < rank[*sb] ? -1 : 1;
+	}
+	ORDER(a->nlocations, b->nlocations);
+	return 0;
+}
+
+static int sample_order(const void *va, const void *vb, void *vctx)
+{
+	const struct ctx *x = vctx;
+	size_t ia = *(const uint32_t *)va, ib = *(const uint32_t *)vb;
+	const struct pprof_sample *a = &x->p->samples[ia], *b = &x->p->samples[ib];
+	int r = stack_order(x, a, b);
+
+	if (r)
+		return r;
+	ORDER(a->nlabels, b->nlabels);
+	for (size_t i = 0; r == 0 && i < a->nlabels; i++)
+		r = label_order(&x->c->labels[a->first_label + i],
+				&x->c->labels[b->first_label + i]);
+	for (size_t i = 0; r == 0 && i < x->p->nsample_types; i++)
+		ORDER(pprof_sample_values(x->p, ia)[i], pprof_sample_values(x->p, ib)[i]);
+	return r;
+}
+
+int canon_init(struct canon *c, const struct pprof_profile *p)
+{
+	struct ctx ctx = {p, c};
+
+	*c = (struct canon){0};
+	if (order_init(&c->strings, p->nstrings, true) < 0 ||
+	    order_init(&c->mappings, p->nmappings, true) < 0 ||
+	    order_init(&c->functions, p->nfunctions, true) < 0 ||
+	    order_init(&c->locations, p->nlocations, true) < 0 ||
+	    order_init(&c->samples, p->nsamples, false) < 0)
+		goto nomem;
+	strings_sort(&c->strings, &ctx);
+	order_sort(&c->mappings, 1, mapping_order, &ctx);
+	order_sort(&c->functions, 0, function_order, &ctx);
+	order_sort(&c->locations, 0, location_order, &ctx);
+	if (labels_init(c, p) < 0)
+		goto nomem;
+	order_sort(&c->samples, 0, sample_order, &ctx);
+	return 0;
+nomem:
+	canon_fini(c);
+	return -ENOMEM;
+}
+
+void canon_fini(struct canon *c)
+{
+	order_fini(&c->strings);
+	order_fini(&c->mappings);
+	order_fini(&c->functions);
+	order_fini(&c->locations);
+	order_fini(&c->samples);
+	free(c->labels);
+}

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gz.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+#include "model.h"
+
+enum {
+	BUFFER = 32 * 1024,
+	GZIP_WINDOW = 15 + 16, /* zlib's way to say "with a gzip header" */
+};
+
+struct gz_out {
+	bool raw;
+	int error;
+	gz_write write;
+	void *ctx;
+	z_stream z;
+	size_t used;
+	uint8_t plain[BUFFER];
+	uint8_t packed[BUFFER];
+};
+
+int gz_out_new(int level, gz_write write, void *ctx, struct gz_out **ret_out)
+{
+	struct gz_out *o;
+
+	if (level < PPROF_LEVEL_RAW || level > Z_BEST_COMPRESSION)
+		return -EINVAL;
+	o = malloc(sizeof *o);
+	if (!o)
+		return -ENOMEM;
+	o->raw = level == PPROF_LEVEL_RAW;
+	o->error = 0;
+	o->write = write;
+	o->ctx = ctx;
+	o->used = 0;
+	o->z = (z_stream){0};
+	if (!o->raw && deflateInit2(&o->z, level == PPROF_LEVEL_DEFAULT ? Z_BEST_SPEED : level,
+				    Z_DEFLATED, GZIP_WINDOW, 8, Z_DEFAULT_STRATEGY) != Z_OK) {
+		free(o);
+		return -ENOMEM;
+	}
+	*ret_out = o;
+	return 0;
+}
+
+void gz_out_free(struct gz_out *o)
+{
+	if (!o)
+		return;
+	if (!o->raw)
+		deflateEnd(&o->z);
+	free(o);
+}
+
+static int deflate_all(struct gz_out *o, const uint8_t *bytes, size_t len, int flush)
+{
+	o->z.next_in = (uint8_t *)bytes;
+	o->z.avail_in = len;
+	do {
+		o->z.next_out = o->packed;
+		o->z.avail_out = BUFFER;
+		deflate(&o->z, flush);
+		if (o->z.avail_out < BUFFER)
+			o->error = o->write(o->ctx, o->packed, BUFFER - o->z.avail_out);
+	} while (o->error == 0 && o->z.avail_out == 0);
+	return o->error;
+}
+
+static int out_flush(struct gz_out *o, int flush)
+{
+	if (o->error < 0)
+		return o->error;
+	if (!o->raw)
+		deflate_all(o, o->plain, o->used, flush);
+	else if (o->used > 0)
+		o->error = o->write(o->ctx, o->plain, o->used);
+	o->used = 0;
+	return o->error;
+}
+
+int gz_out_put(struct gz_out *o, const void *bytes, size_t len)
+{
+	const uint8_t *from = bytes;
+
+	while (len > 0) {
+		size_t n = BUFFER - o->used < len ? BUFFER - o->used : len;
+
+		memcpy(o->plain + o->used, from, n);
+		o->used += n;
+		from += n;
+		len -= n;
+		if (o->used == BUFFER && out_flush(o, Z_NO_FLUSH) < 0)
+			break;
+	}
+	return o->error;
+}
+
+int gz_out_finish(struct gz_out *o)
+{
+	return out_flush(o, Z_FINISH);
+}
+
+/* --- in ----------------------------------------------------------------------------------------
+ */
+
+struct unpacking {
+	z_stream z;
+	uint8_t *bytes;
+	size_t used, size, limit;
+};
+
+static int unpack_room(struct unpacking *u)
+{
+	size_t size = u->size ? u->size + u->size / 2 : 64 * 1024;
+	uint8_t *bytes;
+
+	if (u->used < u->size)
+		return 0;
+	/* One byte beyond the limit, so that a profile of exactly that size is told from more. */
+	if (size > u->limit)
+		size = u->limit + 1;
+	if (u->used >= size)
+		return -EFBIG;
+	bytes = realloc(u->bytes, size);
+	if (!bytes)
+		return -ENOMEM;
+	u->bytes = bytes;
+	u->size = size;
+	return 0;
+}
+
+/* Returns 1 at the member's end. */
+static int unpack_step(struct unpacking *u, const uint8_t **next, size_t *left)
+{
+	size_t room;
+	int r = unpack_room(u), z;
+
+	if (r < 0)
+		return r;
+	room = u->size - u->used;
+	u->z.next_in = (uint8_t *)*next;
+	u->z.avail_in = *left < INT_MAX ? *left : INT_MAX;
+	u->z.next_out = u->bytes + u->used;
+	u->z.avail_out = room < INT_MAX ? room : INT_MAX;
+	z = inflate(&u->z, Z_NO_FLUSH);
+	*left -= u->z.next_in - *next;
+	*next = u->z.next_in;
+	u->used = u->z.next_out - u->bytes;
+	if (z == Z_STREAM_END)
+		return 1;
+	if (z == Z_MEM_ERROR)
+		return -ENOMEM;
+	if (z == Z_BUF_ERROR) /* no progress: it wants more than there is */
+		return -ENODATA;
+	return z == Z_OK ? 0 : -EBADMSG;
+}
+
+static int unpack_member(struct unpacking *u, const uint8_t *bytes, size_t len,
+			 struct pprof_diag *diag)
+{
+	const uint8_t *next = bytes;
+	size_t left = len;
+	int r;
+
+	do
+		r = unpack_step(u, &next, &left);
+	while (r == 0);
+	if (r == -EBADMSG)
+		return fail(diag, "damaged gzip data", u->used, EBADMSG);
+	if (r == -ENODATA)
+		return fail(diag, "truncated gzip data", u->used, EBADMSG);
+	if (r == -EFBIG || (r == 1 && u->used > u->limit))
+		return fail(diag, "larger than the limit", u->limit, EFBIG);
+	if (r < 0)
+		return fail(diag, "out of memory", u->used, -r);
+	if (left >= 2 && next[0] == 0x1f && next[1] == 0x8b)
+		return fail(diag, "more than one gzip member: concatenated profiles", u->used,
+			    EBADMSG);
+	if (left > 0)
+		return fail(diag, "bytes after the gzip data", u->used, EBADMSG);
+	return 0;
+}
+
+int gz_unpack(const uint8_t *bytes, size_t len, size_t limit, uint8_t **ret_bytes, size_t *ret_len,
+	      struct pprof_diag *diag)
+{
+	struct unpacking u = {.limit = limit};
+	int r;
+
+	if (inflateInit2(&u.z, GZIP_WINDOW) != Z_OK)
+		return fail(diag, "out of memory", 0, ENOMEM);
+	r = unpack_member(&u, bytes, len, diag);
+	inflateEnd(&u.z);
+	if (r < 0) {
+		free(u.bytes);
+		return r;
+	}
+	*ret_bytes = u.bytes;
+	*ret_len = u.used;
+	return 0;
+}

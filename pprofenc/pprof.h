@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * libpprofenc: profiles in the pprof format: build, encode, decode, merge, report.
+ *
+ * The model is plain arrays that callers read. Things refer to each other by index into these
+ * arrays (from 0; the ids of the file are made when encoding), strings by index into `strings`, of
+ * which 0 is always "". Arrays may move when something is added: keep indices, not pointers.
+ *
+ * Errors are negative errno values. Results come back through the last parameters, `ret_*`, which
+ * are written only on success. Destructors accept NULL. Every function that can fail for lack of
+ * memory leaves the profile as valid as it was.
+ *
+ * A profile belongs to one thread while it changes; any number of threads may read it otherwise.
+ * There is no global state. Not async-signal-safe: everything allocates.
+ *
+ * Not here: symbolisation, processes, clocks. Times and values are what the caller says.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#ifndef PPROF_API
+#define PPROF_API __attribute__((visibility("default")))
+#endif
+
+/* "no such thing": a location without mapping, a line without a known function. */
+#define PPROF_NONE UINT32_MAX
+
+/* --- failures ----------------------------------------------------------------------------------
+ */
+
+/* Plain facts about a failure; sentences are made by the caller. */
+struct pprof_diag {
+	const char *what; /* static string: what is wrong */
+	uint64_t at;      /* decode: offset in the uncompressed bytes; merge: index of the input */
+	char detail[96];  /* merge: the two things that differ; otherwise "" */
+};
+
+/* --- the model ---------------------------------------------------------------------------------
+ */
+
+struct pprof_value_type {
+	uint32_t type, unit; /* strings: "cpu", "nanoseconds" */
+};
+
+struct pprof_mapping {
+	uint64_t start, limit;       /* runtime addresses, half open */
+	uint64_t offset;             /* in the file, of `start` */
+	uint32_t filename, build_id; /* strings */
+	/* How far all used locations of this mapping have names; pprof looks for no more if set. */
+	bool has_functions, has_filenames, has_line_numbers, has_inline_frames;
+};
+
+struct pprof_function {
+	uint32_t name;        /* string: readable */
+	uint32_t system_name; /* string: as the linker knows it */
+	uint32_t filename;    /* string */
+	int64_t start_line;   /* of the declaration; needed by go build -pgo */
+};
+
+struct pprof_line {
+	uint32_t function; /* index into functions */
+	int64_t line, column;
+};
+
+struct pprof_location {
+	uint64_t address;
+	uint32_t mapping;    /* index into mappings or PPROF_NONE */
+	uint32_t first_line; /* index into lines; innermost inlined function first */
+	uint32_t nlines;     /* 0: not symbolised */
+	bool is_folded;
+};
+
+/*
+ * Text when `str` is not 0, else a number with a unit (string, may be 0). The format can't express
+ * an empty text, nor the number 0 without a unit: such labels are left out when a sample is added.
+ */
+struct pprof_label {
+	uint32_t key, str, unit;
+	int64_t num;
+};
+
+struct pprof_sample {
+	uint32_t first_location, nlocations; /* in stacks[], leaf first */
+	uint32_t first_label, nlabels;       /* in labels[] */
+};
+
+struct pprof_builder; /* hash tables and capacities; private */
+
+struct pprof_profile {
+	/* Read by anyone, changed only by the functions below. */
+	size_t nsample_types;
+	struct pprof_value_type *sample_types;
+	size_t nsamples;
+	struct pprof_sample *samples;
+	int64_t *values; /* nsample_types of them for each sample, in the order of samples */
+	size_t nstacks;
+	uint32_t *stacks; /* indices into locations */
+	size_t nlabels;
+	struct pprof_label *labels;
+	size_t nmappings;
+	struct pprof_mapping *mappings; /* the main binary first; the has_* may be written */
+	size_t nlocations;
+	struct pprof_location *locations; /* is_folded may be written */
+	size_t nlines;
+	struct pprof_line *lines;
+	size_t nfunctions;
+	struct pprof_function *functions;
+	size_t nstrings;
+	const char **strings;
+	size_t ncomments;
+	uint32_t *comments; /* strings */
+
+	/* Free to be set by the caller. */
+	int64_t time_nanos;     /* start, Unix time; 0 unknown */
+	int64_t duration_nanos; /* 0 unknown */
+	int64_t period;
+	struct pprof_value_type period_type;
+	uint32_t default_sample_type; /* string: name of a type; 0 means the last one */
+	uint32_t drop_frames, keep_frames;
+	uint32_t doc_url;
+
+	struct pprof_builder *builder;
+};
+
+static inline const uint32_t *pprof_sample_stack(const struct pprof_profile *p, size_t sample)
+{
+	return p->stacks + p->samples[sample].first_location;
+}
+
+static inline const int64_t *pprof_sample_values(const struct pprof_profile *p, size_t sample)
+{
+	return p->values + sample * p->nsample_types;
+}
+
+static inline const struct pprof_label *pprof_sample_labels(const struct pprof_profile *p,
+							    size_t sample)
+{
+	return p->labels + p->samples[sample].first_label;
+}
+
+static inline const struct pprof_line *pprof_location_lines(const struct pprof_profile *p,
+							    uint32_t location)
+{
+	return p->lines + p->locations[location].first_line;
+}
+
+/* --- building ----------------------------------------------------------------------------------
+ */
+
+PPROF_API int pprof_profile_new(struct pprof_profile **ret_profile);
+PPROF_API void pprof_profile_free(struct pprof_profile *p);
+
+/*
+ * The index of a string, the same for the same text. The text is copied; bytes that are not UTF-8
+ * become U+FFFD, since strict readers refuse the whole file otherwise. NULL is "".
+ */
+PPROF_API int pprof_string(struct pprof_profile *p, const char *s, uint32_t *ret_string);
+
+/* Adds a kind of value. Only while there is no sample (-EBUSY). */
+PPROF_API int pprof_sample_type(struct pprof_profile *p, const char *type, const char *unit);
+PPROF_API int pprof_period(struct pprof_profile *p, const char *type, const char *unit,
+			   int64_t period);
+PPROF_API int pprof_comment(struct pprof_profile *p, const char *text);
+
+/*
+ * These find the equal thing or add it. Equal means: mappings agree in all but the has_* flags,
+ * functions in everything, locations in mapping, address and lines. -EINVAL for an index that
+ * doesn't exist, -EOVERFLOW beyond 2^32 - 2 of a kind.
+ */
+PPROF_API int pprof_mapping(struct pprof_profile *p, const struct pprof_mapping *mapping,
+			    uint32_t *ret_mapping);
+PPROF_API int pprof_function(struct pprof_profile *p, const struct pprof_function *function,
+			     uint32_t *ret_function);
+PPROF_API int pprof_location(struct pprof_profile *p, uint32_t mapping, uint64_t address,
+			     const struct pprof_line *lines, size_t nlines, uint32_t *ret_location);
+
+/*
+ * Adds a sample: locations leaf first, one value for each sample type, labels in any order. `_add`
+ * sums the values into the sample with the same stack and labels when there is one (wrapping like
+ * unsigned arithmetic beyond 2^63); `_append` always makes a new sample, which `_add` then may
+ * find.
+ */
+PPROF_API int pprof_sample_add(struct pprof_profile *p, const uint32_t *locations,
+			       size_t nlocations, const int64_t *values,
+			       const struct pprof_label *labels, size_t nlabels);
+PPROF_API int pprof_sample_append(struct pprof_profile *p, const uint32_t *locations,
+				  size_t nlocations, const int64_t *values,
+				  const struct pprof_label *labels, size_t nlabels);
+
+/* The index of the sample type of that name; NULL or "" means the default one. -ENOENT: none. */
+PPROF_API int pprof_find_sample_type(const struct pprof_profile *p, const char *name,
+				     size_t *ret_index);
+
+/* --- bytes -------------------------------------------------------------------------------------
+ */
+
+enum {
+	PPROF_LEVEL_DEFAULT = 0, /* gzip -1: four times as fast as the best, 10 % larger */
+	PPROF_LEVEL_RAW = -1,    /* not compressed */
+				 /* 1..9: as in gzip */
+};
+
+/*
+ * Encodes in canonical order: profiles with the same contents give the same bytes, whatever the
+ * order in which they were built. Strings that nothing refers to are left out. The message is made
+ * piece by piece, so it takes about half a megabyte beyond an order of 4 bytes a thing. -EINVAL for
+ * a level out of range.
+ */
+PPROF_API int pprof_encode(const struct pprof_profile *p, int level, uint8_t **ret_bytes,
+			   size_t *ret_len);
+/* The same to a file descriptor, from its present position; fd stays open. errno of write(2). */
+PPROF_API int pprof_write_fd(const struct pprof_profile *p, int level, int fd);
+
+/*
+ * Decodes a profile, gzipped or not, and checks all of it. `limit` bounds the uncompressed size in
+ * bytes; 0 means 1 GiB. -EBADMSG: not a valid profile; -EFBIG: larger than limit; -ENOMEM. `diag`
+ * may be NULL. Equal samples stay apart, equal locations and functions become one.
+ *
+ * A location whose mapping doesn't exist keeps its address and gets none, as in pprof.
+ */
+PPROF_API int pprof_decode(const void *bytes, size_t len, size_t limit,
+			   struct pprof_profile **ret_profile, struct pprof_diag *diag);
+/* Reads fd to its end first; `limit` bounds what is read, too. */
+PPROF_API int pprof_read_fd(int fd, size_t limit, struct pprof_profile **ret_profile,
+			    struct pprof_diag *diag);
+
+#ifdef __cplusplus
+}
+#endif

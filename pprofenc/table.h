@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the builder's arrays share: growth, and a hash table from contents to index.
+ *
+ * The table holds indices only; what they stand for lives in the caller's array and is compared by
+ * the caller. Open addressing, linear probing, at most three quarters full, nothing is ever
+ * removed.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct table {
+	struct table_slot {
+		uint32_t hash, index; /* index is that of the array plus 1; 0 is a free slot */
+	} * slots;
+	uint32_t mask, used;
+};
+
+void table_fini(struct table *t);
+
+/* Makes room for one more. -ENOMEM, -EOVERFLOW. */
+int table_reserve(struct table *t);
+
+/* The index whose contents are wanted, as `same` says, or PPROF_NONE. */
+uint32_t table_find(const struct table *t, uint32_t hash,
+		    bool (*same)(const void *ctx, uint32_t index), const void *ctx);
+
+/* After table_reserve: remembers an index that table_find doesn't find. */
+void table_put(struct table *t, uint32_t hash, uint32_t index);
+
+/*
+ * Grows *array (of `size`-byte elements) to hold at least n; also for n == 0 it is no longer NULL.
+ * Indices must stay below PPROF_NONE. -ENOMEM, -EOVERFLOW.
+ */
+int array_reserve(void *array, size_t *cap, size_t n, size_t size);
