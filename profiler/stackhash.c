@@ -325,16 +325,22 @@ static struct value *find(const struct prowl_stackhash *h, unsigned g, uint64_t 
 			  const uint64_t *words, size_t n)
 {
 	uint64_t tag = hash >> 32 << 32;
+	/*
+	 * Odd, so that a small table is seen whole; from bits that don't choose the first bucket,
+	 * as neighbours would fill up in clusters and drop the earlier.
+	 */
+	uint32_t stride = (uint32_t)(hash >> 40) | 1;
 	struct value *v = NULL;
 	uint32_t place = 0;
 	bool full = false;
 
 	for (uint32_t t = 0; t < h->ntables && !v && !full; t++) {
 		const struct prowl_stackhash_table *table = &h->table[t];
+		uint32_t bucket = (uint32_t)hash;
 
-		for (uint32_t p = 0; p < table->probes && !v && !full; p++)
-			v = bucket_find(h, g, table->first + (((uint32_t)hash + p) & table->mask),
-					tag, words, n, &place, &full);
+		for (uint32_t p = 0; p < table->probes && !v && !full; p++, bucket += stride)
+			v = bucket_find(h, g, table->first + (bucket & table->mask), tag, words, n,
+					&place, &full);
 	}
 	if (place)
 		key_give_back(h, g, place, n);

@@ -49,7 +49,7 @@
  * generation is cleared.
  *
  * Where a key may be is one fixed sequence of buckets: one in a first table of 512 slots, one in a
- * second of 4,096, then up to six neighbours in the main table. Within a window slots are never
+ * second of 4,096, then up to six, scattered, in the main table. Within a window slots are never
  * emptied, so a key lies before the first empty slot of its sequence: it has at most one slot. The
  * small tables keep the pages few while the stacks are few.
  *
@@ -88,12 +88,12 @@ enum { /* results; errors are negative, as everywhere */
 
 /* Sizes of each of the two generations. */
 struct prowl_stackhash_geometry {
-	uint32_t log2_slots; /* of the main table; distinct stacks that fit: about 95 % of 2^this */
-	uint32_t words;      /* of the key arena: a key of n words takes n + 1 */
+	/* Of the main table. Drops start when some two thirds of it are taken. */
+	uint32_t log2_slots;
+	uint32_t words; /* of the key arena: a key of n words takes n + 1 */
 };
 
-/* A handle: made by init or attach, constant from then on; copies are as good. Fields are private.
- */
+/* A handle: made by init or attach, constant from then on, may be copied. Fields are private. */
 struct prowl_stackhash {
 	struct prowl_stackhash_region *region;
 	struct prowl_stackhash_geometry geometry;
@@ -128,7 +128,7 @@ int prowl_stackhash_attach(void *mem, size_t len, struct prowl_stackhash *ret);
  * Adds count and weight to the key words[0..n). Any thread, any handler. The caller composes the
  * key and sees to it that different things have different keys. PROWL_STACKHASH_DROPPED: there was
  * no room (or n > PROWL_STACKHASH_KEY_MAX), and the window's dropped numbers say so.
- * Some 50 ns for a key of 30 words that is there.
+ * Some 35 ns for a key of 30 words that is there, 55 ns with 32,768 of them.
  */
 int prowl_stackhash_add(const struct prowl_stackhash *h, const uint64_t *words, size_t n,
 			uint64_t count, uint64_t weight);
