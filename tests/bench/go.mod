@@ -1,0 +1,3 @@
+module prowl.bench
+
+go 1.16
