@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One ELF file, opened once and kept: its bytes mapped read-only, its program headers, its identity.
+ * One ELF file, opened once and kept: its bytes mapped read-only, its program headers, its
+ * identity.
  *
  * Built on libelf (gelf) for headers and sections; the hot readers work on the mapped bytes.
  * All addresses here are link-time addresses (the p_vaddr of the file); a mapping of the file in a
@@ -21,7 +22,9 @@ struct uw_segment { /* one PT_LOAD, in file order */
 };
 
 struct uw_section {
-	uint64_t vaddr, offset, size;
+	const char *name; /* borrowed from the file */
+	uint64_t vaddr, offset;
+	uint64_t size; /* cut to the file's real length, except for SHT_NOBITS */
 	uint32_t type; /* SHT_NOBITS has no bytes in the file */
 };
 
@@ -34,8 +37,10 @@ struct uw_elf {
 	uint64_t entry;
 	size_t nsegs;
 	struct uw_segment *segs;
+	size_t nsections; /* 0 when the file has no (readable) section headers */
+	struct uw_section *sections;
 	char build_id[129]; /* lower-case hex of NT_GNU_BUILD_ID, else "" */
-	void *handle;       /* libelf's Elf, borrowed by elfsym.c and dwarf.c */
+	void *handle; /* libelf's Elf, borrowed by elfsym.c and dwarf.c; one thread at a time */
 };
 
 /*
