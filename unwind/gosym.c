@@ -1,0 +1,600 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gosym.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "bytes.h"
+#include "gobuild.h"
+#include "golayout.h"
+#include "gomodule.h"
+
+struct uw_go {
+	const struct uw_elf *elf;
+	struct uw_gobuild build;
+	struct uw_gomodule mod;
+	int minor;
+	bool guessed;
+	uint8_t id_wrapper;
+};
+
+/* --- functions at which a walk has a rule of its own
+ * ---------------------------------------------- */
+
+enum { ASM_ONLY = 1 }; /* a Go function of that name, in another version or on arm64, is normal */
+
+static const struct special {
+	const char *name;
+	uint8_t special;
+	uint8_t when;
+} specials[] = {
+	{"runtime.goexit", UW_GO_GOEXIT, 0},
+	{"runtime.mstart", UW_GO_MSTART, 0},
+	{"runtime.rt0_go", UW_GO_RT0, 0},
+	{"runtime.mcall", UW_GO_MCALL, 0},
+	{"runtime.morestack", UW_GO_MORESTACK, 0},
+	{"runtime.systemstack", UW_GO_SYSTEMSTACK, 0},
+	{"runtime.systemstack_switch", UW_GO_SYSTEMSTACK_SWITCH, 0},
+	{"runtime.asmcgocall", UW_GO_ASMCGOCALL, 0},
+	{"runtime.cgocallback", UW_GO_CGOCALLBACK, 0},
+	{"runtime.gogo", UW_GO_GOGO, 0},
+	{"gogo", UW_GO_GOGO, 0},
+	{"runtime.sigpanic", UW_GO_SIGPANIC, 0},
+	{"runtime.asyncPreempt", UW_GO_ASYNCPREEMPT, 0},
+	{"runtime.debugCallV1", UW_GO_DEBUGCALL, 0},
+	{"runtime.debugCallV2", UW_GO_DEBUGCALL, 0},
+	{"runtime.sigtramp", UW_GO_SIGTRAMP, 0},
+	{"runtime.cgoSigtramp", UW_GO_SIGTRAMP, 0},
+	{"runtime.sigreturn", UW_GO_SIGRETURN, 0},
+	{"runtime.sigreturn__sigaction", UW_GO_SIGRETURN, 0},
+	{"runtime.nanotime1", UW_GO_VDSO_CALLER, 0},
+	{"runtime.walltime", UW_GO_VDSO_CALLER, 0},
+	{"runtime.walltime1", UW_GO_VDSO_CALLER, 0},
+	{"time.now", UW_GO_VDSO_CALLER, ASM_ONLY},
+};
+
+static enum uw_go_special special_of(const char *name, uint8_t flags)
+{
+	if (name[0] == '_')
+		return strncmp(name, "_rt0_", 5) == 0 ? UW_GO_RT0 : UW_GO_NORMAL;
+	if (name[0] == 'r' ? strncmp(name, "runtime.", 8) != 0 : name[0] != 'g' && name[0] != 't')
+		return UW_GO_NORMAL;
+	for (size_t i = 0; i < sizeof specials / sizeof specials[0]; i++) {
+		if (strcmp(specials[i].name, name) != 0)
+			continue;
+		if (specials[i].when == ASM_ONLY && !(flags & (UW_GO_SPWRITE | UW_GO_ASM)))
+			return UW_GO_NORMAL;
+		return specials[i].special;
+	}
+	return UW_GO_NORMAL;
+}
+
+/* Versions without flags: the roots, which the walker ends at. */
+static uint8_t flags_of(enum uw_go_special special)
+{
+	return special == UW_GO_GOEXIT || special == UW_GO_MSTART || special == UW_GO_RT0
+		       ? UW_GO_TOPFRAME
+		       : 0;
+}
+
+/* --- opening
+ * --------------------------------------------------------------------------------------- */
+
+/*
+ * The rows of newer versions are unknown, but their function ids have so far grown in the middle of
+ * an alphabetical list that ends with systemstack, systemstack_switch, wrapper (internal/abi
+ * funcs). So the number of the one that can be found by name tells the number of the other.
+ */
+static void adjust_ids(struct uw_go *go)
+{
+	const struct uw_golayout *l = go->mod.layout;
+	struct uw_go_func f;
+
+	if (uw_go_func_named(go, "runtime.systemstack", &f) && f.func_id)
+		go->id_wrapper = (uint8_t)(f.func_id + (l->id_wrapper - l->id_systemstack));
+}
+
+/* What the row says must agree with a function that every Go binary has. */
+static bool ids_match(const struct uw_go *go)
+{
+	struct uw_go_func f;
+
+	return uw_go_func_named(go, "runtime.systemstack", &f) &&
+	       f.func_id == go->mod.layout->id_systemstack;
+}
+
+static int open_known(struct uw_go *go, int minor, int patch, const struct uw_mem *live,
+		      uint64_t bias, struct uw_diag *diag)
+{
+	const struct uw_golayout *l = uw_golayout_for(minor, patch);
+	int r;
+
+	if (!l)
+		return uw_fail(diag, "go1.15 or older", 0, ENOTSUP);
+	r = uw_gomodule_open(go->elf, l, live, bias, &go->mod, diag);
+	if (r < 0)
+		return r;
+	go->minor = minor;
+	go->guessed = uw_golayout_guessed(minor);
+	go->id_wrapper = l->id_wrapper;
+	if (go->guessed)
+		adjust_ids(go);
+	return 0;
+}
+
+/* No version: the rows that share the magic and fit the tables, newest first. */
+static int open_unknown(struct uw_go *go, const struct uw_mem *live, uint64_t bias,
+			struct uw_diag *diag)
+{
+	int r = uw_gomodule_open(go->elf, NULL, live, bias, &go->mod, diag);
+	const struct uw_golayout *l;
+
+	if (r < 0)
+		return r;
+	for (l = go->mod.layout; l >= uw_golayouts && l->magic == go->mod.layout->magic; l--) {
+		struct uw_gomodule m;
+
+		go->id_wrapper = l->id_wrapper;
+		go->minor = l->minor;
+		if (l == go->mod.layout) {
+			if (ids_match(go))
+				return 0;
+			continue;
+		}
+		if (uw_gomodule_open(go->elf, l, live, bias, &m, NULL) < 0)
+			continue;
+		uw_gomodule_fini(&go->mod);
+		go->mod = m;
+		if (ids_match(go))
+			return 0;
+	}
+	return uw_fail(diag, "function ids", go->mod.header, EBADMSG);
+}
+
+int uw_go_open(const struct uw_elf *elf, const struct uw_mem *live, uint64_t bias,
+	       struct uw_go **ret, struct uw_diag *diag)
+{
+	struct uw_go *go = calloc(1, sizeof *go);
+	bool has_build;
+	int minor, patch, r;
+
+	if (!go)
+		return uw_fail(diag, "Go tables", 0, ENOMEM);
+	go->elf = elf;
+	go->build.mod = "";
+	has_build = uw_gobuild_read(elf, live, bias, &go->build);
+	if (has_build && uw_gobuild_version(go->build.version, &minor, &patch))
+		r = open_known(go, minor, patch, live, bias, diag);
+	else
+		r = open_unknown(go, live, bias, diag);
+	if (r == -ENOENT && has_build)
+		r = uw_fail(diag, "pclntab", 0, EBADMSG);
+	if (r < 0) {
+		uw_go_free(go);
+		return r;
+	}
+	*ret = go;
+	return 0;
+}
+
+void uw_go_free(struct uw_go *go)
+{
+	if (!go)
+		return;
+	uw_gomodule_fini(&go->mod);
+	free(go);
+}
+
+const char *uw_go_version(const struct uw_go *go)
+{
+	return go->build.version;
+}
+
+int uw_go_minor(const struct uw_go *go)
+{
+	return go->minor;
+}
+
+bool uw_go_guessed(const struct uw_go *go)
+{
+	return go->guessed;
+}
+
+void uw_go_text(const struct uw_go *go, uint64_t *lo, uint64_t *hi)
+{
+	*lo = go->mod.minpc;
+	*hi = go->mod.maxpc;
+}
+
+size_t uw_go_nfuncs(const struct uw_go *go)
+{
+	return go->mod.nfuncs;
+}
+
+uint64_t uw_go_moduledata(const struct uw_go *go)
+{
+	return go->mod.addr;
+}
+
+const struct uw_golayout *uw_go_layout(const struct uw_go *go)
+{
+	return go->mod.layout;
+}
+
+const char *uw_go_modinfo(const struct uw_go *go, size_t *len)
+{
+	*len = go->build.mod_len;
+	return go->build.mod;
+}
+
+/* --- the function table
+ * ----------------------------------------------------------------------------- */
+
+/* Keys of the table are addresses or offsets in text. opened tables hold nfuncs + 1 of them. */
+static uint64_t key_at(const struct uw_gomodule *m, size_t i)
+{
+	uint64_t v64;
+	uint32_t v32;
+
+	if (m->layout->pc_size == 8) {
+		memcpy(&v64, m->funcs.at + i * 16, sizeof v64);
+		return v64;
+	}
+	memcpy(&v32, m->funcs.at + i * 8, sizeof v32);
+	return v32;
+}
+
+static uint64_t record_at(const struct uw_gomodule *m, size_t i)
+{
+	uint64_t v64;
+	uint32_t v32;
+
+	if (m->layout->pc_size == 8) {
+		memcpy(&v64, m->funcs.at + i * 16 + 8, sizeof v64);
+		return v64;
+	}
+	memcpy(&v32, m->funcs.at + i * 8 + 4, sizeof v32);
+	return v32;
+}
+
+static bool key_of(const struct uw_gomodule *m, uint64_t pc, uint64_t *ret)
+{
+	if (m->layout->pc_size == 8) {
+		*ret = pc + m->table_bias;
+		return true;
+	}
+	for (size_t i = 0; i < m->nsects; i++) {
+		const struct uw_gosect *s = &m->sects[i];
+
+		if (pc - s->base < s->end - s->off) {
+			*ret = pc - s->base + s->off;
+			return true;
+		}
+	}
+	*ret = pc - m->text;
+	return m->nsects == 0 && *ret <= UINT32_MAX;
+}
+
+static uint64_t pc_of(const struct uw_gomodule *m, uint64_t key)
+{
+	if (m->layout->pc_size == 8)
+		return key - m->table_bias;
+	for (size_t i = 0; i < m->nsects; i++)
+		if (key >= m->sects[i].off && key < m->sects[i].end)
+			return m->sects[i].base + (key - m->sects[i].off);
+	return m->text + key;
+}
+
+static struct uw_bytes record_of(const struct uw_go *go, const struct uw_go_func *f)
+{
+	return uw_bytes_from(go->mod.funcs, f->record);
+}
+
+static const char *name_at(const struct uw_go *go, uint32_t off)
+{
+	struct uw_bytes b = uw_bytes_from(go->mod.names, off);
+	const char *s = uw_bytes_cstr(&b);
+
+	return s ? s : "";
+}
+
+/* The i-th function; false when its record is damaged. */
+static bool func_at_index(const struct uw_go *go, size_t i, struct uw_go_func *ret)
+{
+	const struct uw_gomodule *m = &go->mod;
+	const struct uw_golayout *l = m->layout;
+	uint64_t key = key_at(m, i), next = key_at(m, i + 1);
+	struct uw_go_func f = {.index = (uint32_t)i, .record = record_at(m, i)};
+	struct uw_bytes b = record_of(go, &f);
+	const uint8_t *rec = uw_bytes_take(&b, l->func.nfuncdata + 1);
+	uint32_t name;
+
+	if (!rec || next < key)
+		return false;
+	f.entry = pc_of(m, key);
+	f.end = f.entry + (next - key);
+	f.func_id = rec[l->func.id];
+	f.wrapper = f.func_id == go->id_wrapper;
+	memcpy(&name, rec + l->func.name, sizeof name);
+	if (l->func.flag != UW_GO_NONE)
+		f.flags = rec[l->func.flag];
+	if (!f.wrapper)
+		f.special = special_of(name_at(go, name), f.flags);
+	if (l->func.flag == UW_GO_NONE)
+		f.flags = flags_of(f.special);
+	*ret = f;
+	return true;
+}
+
+bool uw_go_func_at(const struct uw_go *go, uint64_t pc, struct uw_go_func *ret)
+{
+	const struct uw_gomodule *m = &go->mod;
+	size_t lo = 0, hi = m->nfuncs;
+	uint64_t key;
+
+	if (pc < m->minpc || pc >= m->maxpc || !key_of(m, pc, &key))
+		return false;
+	while (hi - lo > 1) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (key_at(m, mid) <= key)
+			lo = mid;
+		else
+			hi = mid;
+	}
+	if (key < key_at(m, lo) || key >= key_at(m, lo + 1))
+		return false;
+	return func_at_index(go, lo, ret);
+}
+
+/* Reads two words a function: packages lie in dependency order, so those of the runtime come early.
+ */
+bool uw_go_func_named(const struct uw_go *go, const char *name, struct uw_go_func *ret)
+{
+	const struct uw_gomodule *m = &go->mod;
+	size_t len = strlen(name) + 1;
+
+	for (size_t i = 0; i < m->nfuncs; i++) {
+		struct uw_bytes b = uw_bytes_from(m->funcs, record_at(m, i));
+		struct uw_bytes n = uw_bytes_from(m->names,
+						  uw_bytes_u32_at(&b, m->layout->func.name));
+		const uint8_t *s = uw_bytes_take(&n, len);
+		struct uw_go_func f;
+
+		if (s && memcmp(s, name, len) == 0 && func_at_index(go, i, &f) && !f.wrapper) {
+			*ret = f;
+			return true;
+		}
+	}
+	return false;
+}
+
+const char *uw_go_func_name(const struct uw_go *go, const struct uw_go_func *f)
+{
+	struct uw_bytes b = record_of(go, f);
+	uint32_t off = uw_bytes_u32_at(&b, go->mod.layout->func.name);
+
+	return b.bad ? "" : name_at(go, off);
+}
+
+/* --- tables of values by pc
+ * ------------------------------------------------------------------------- */
+
+/* A varint of at most 32 bits, as runtime.readvarint; false at the end of the table. */
+static inline bool varint(const uint8_t **p, const uint8_t *end, uint32_t *ret)
+{
+	uint32_t v = 0;
+
+	for (unsigned shift = 0; *p < end && shift < 35; shift += 7) {
+		uint8_t byte = *(*p)++;
+
+		v |= (uint32_t)(byte & 0x7f) << shift;
+		if (!(byte & 0x80)) {
+			*ret = v;
+			return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * The value at pc of the table at off, -1 for none: pairs of (change of the value, length in pc
+ * quanta), which cover the function from its entry on (runtime/symtab.go pcvalue and step).
+ */
+static int32_t pcvalue(const struct uw_go *go, uint32_t off, const struct uw_go_func *f,
+		       uint64_t pc)
+{
+	struct uw_bytes b = uw_bytes_from(go->mod.pctab, off);
+	const uint8_t *p = b.at, *first = p;
+	uint64_t left = pc - f->entry; /* bytes of text still to cover */
+	uint32_t v = (uint32_t)-1;
+
+	if (off == 0 || b.bad || pc < f->entry || pc >= f->end)
+		return -1;
+	for (;;) {
+		uint32_t dv, dpc;
+		bool begin = p == first;
+		uint64_t covers;
+
+		if (!varint(&p, b.end, &dv) || (dv == 0 && !begin) || !varint(&p, b.end, &dpc))
+			return -1;
+		v += dv & 1 ? ~(dv >> 1) : dv >> 1;
+		covers = (uint64_t)dpc * go->mod.quantum;
+		if (left < covers)
+			return (int32_t)v;
+		left -= covers;
+	}
+}
+
+static int32_t field_value(const struct uw_go *go, const struct uw_go_func *f, uint16_t field,
+			   uint64_t pc)
+{
+	struct uw_bytes b = record_of(go, f);
+
+	return pcvalue(go, uw_bytes_u32_at(&b, field), f, pc);
+}
+
+int32_t uw_go_sp_delta(const struct uw_go *go, const struct uw_go_func *f, uint64_t pc)
+{
+	return field_value(go, f, go->mod.layout->func.pcsp, pc);
+}
+
+/* --- lines and inlining
+ * ------------------------------------------------------------------------------ */
+
+static const char *file_name(const struct uw_go *go, const struct uw_go_func *f, int32_t fileno)
+{
+	struct uw_bytes rec = record_of(go, f), cu, name;
+	uint64_t at;
+	uint32_t off;
+
+	if (fileno < 0)
+		return NULL;
+	at = uw_bytes_u32_at(&rec, go->mod.layout->func.cu) + (uint64_t)fileno;
+	cu = uw_bytes_from(go->mod.cutab, at * 4);
+	off = uw_bytes_u32(&cu);
+	if (rec.bad || cu.bad || off == UINT32_MAX)
+		return NULL;
+	name = uw_bytes_from(go->mod.files, off);
+	return uw_bytes_cstr(&name);
+}
+
+static void locate(const struct uw_go *go, const struct uw_go_func *f, uint64_t pc,
+		   struct uw_frame *ret)
+{
+	int32_t line = field_value(go, f, go->mod.layout->func.pcln, pc);
+
+	ret->file = file_name(go, f, field_value(go, f, go->mod.layout->func.pcfile, pc));
+	ret->line = line > 0 ? line : 0;
+}
+
+/* Offset in pctab of the table that gives the index in the inline tree; 0 when there is none. */
+static uint32_t inline_table(const struct uw_go *go, const struct uw_go_func *f)
+{
+	const struct uw_golayout *l = go->mod.layout;
+	struct uw_bytes b = record_of(go, f);
+	uint32_t n = uw_bytes_u32_at(&b, l->func.npcdata);
+
+	if (n <= UW_GO_PCDATA_INLTREE)
+		return 0;
+	return uw_bytes_u32_at(&b, l->func.nfuncdata + 1 + 4 * UW_GO_PCDATA_INLTREE);
+}
+
+/* Link-time address of the inline tree; 0 when the function has none. */
+static uint64_t inline_tree(const struct uw_go *go, const struct uw_go_func *f)
+{
+	const struct uw_gomodule *m = &go->mod;
+	const struct uw_golayout *l = m->layout;
+	struct uw_bytes b = record_of(go, f);
+	uint32_t npcdata = uw_bytes_u32_at(&b, l->func.npcdata);
+	uint64_t at = l->func.nfuncdata + 1 + 4 * (uint64_t)npcdata, v;
+
+	if (uw_bytes_u8_at(&b, l->func.nfuncdata) <= UW_GO_FUNCDATA_INLTREE)
+		return 0;
+	if (l->pc_size == 4) {
+		v = uw_bytes_u32_at(&b, at + 4 * UW_GO_FUNCDATA_INLTREE);
+		return b.bad || v == UINT32_MAX ? 0 : m->gofunc + v;
+	}
+	/* Pointers, aligned by their address. */
+	at += -(m->funcs_addr + f->record + at) & 7;
+	v = uw_bytes_u64_at(&b, at + 8 * UW_GO_FUNCDATA_INLTREE);
+	return b.bad || !v ? 0 : v - m->table_bias;
+}
+
+static struct uw_bytes inline_entry(const struct uw_go *go, uint64_t tree, int32_t ix)
+{
+	uint16_t size = go->mod.layout->inl.size;
+
+	return uw_bytes(ix < 0 ? NULL : uw_elf_at(go->elf, tree + (uint64_t)ix * size, size), size);
+}
+
+static void name_inlined(const struct uw_go *go, struct uw_bytes *entry, struct uw_go_frame *ret)
+{
+	const struct uw_golayout *l = go->mod.layout;
+
+	ret->frame.name = ret->frame.readable = name_at(go, uw_bytes_u32_at(entry, l->inl.name));
+	ret->wrapper = uw_bytes_u8_at(entry, l->inl.id) == go->id_wrapper;
+	if (l->inl.start_line != UW_GO_NONE)
+		ret->frame.start_line = (int32_t)uw_bytes_u32_at(entry, l->inl.start_line);
+}
+
+/* Go 1.20 and later: each entry tells the pc of the call in its parent, which is looked up anew. */
+static size_t expand_by_pc(const struct uw_go *go, const struct uw_go_func *f, uint64_t *pc,
+			   struct uw_go_frame *frames, size_t max)
+{
+	uint32_t table = inline_table(go, f);
+	uint64_t tree = inline_tree(go, f);
+	size_t n = 0;
+
+	for (; tree && n < max; n++) {
+		struct uw_bytes e = inline_entry(go, tree, pcvalue(go, table, f, *pc));
+
+		if (e.bad)
+			break;
+		frames[n] = (struct uw_go_frame){.frame.func = f->entry};
+		name_inlined(go, &e, &frames[n]);
+		locate(go, f, *pc, &frames[n].frame);
+		*pc = f->entry + uw_bytes_u32_at(&e, go->mod.layout->inl.parent_pc);
+	}
+	return n;
+}
+
+/*
+ * Up to Go 1.19: each entry names its parent and where it was called. *last is the place in the
+ * frame that comes next.
+ */
+static size_t expand_by_parent(const struct uw_go *go, const struct uw_go_func *f, uint64_t pc,
+			       struct uw_frame *last, struct uw_go_frame *frames, size_t max)
+{
+	const struct uw_golayout *l = go->mod.layout;
+	uint64_t tree = inline_tree(go, f);
+	int32_t ix = tree ? pcvalue(go, inline_table(go, f), f, pc) : -1;
+	size_t n = 0;
+
+	for (; ix >= 0 && n < max; n++) {
+		struct uw_bytes e = inline_entry(go, tree, ix);
+
+		if (e.bad)
+			break;
+		frames[n] = (struct uw_go_frame){.frame = *last};
+		name_inlined(go, &e, &frames[n]);
+		last->file = file_name(go, f, (int32_t)uw_bytes_u32_at(&e, l->inl.file));
+		last->line = (int32_t)uw_bytes_u32_at(&e, l->inl.line);
+		ix = (int16_t)uw_bytes_u16_at(&e, l->inl.parent);
+	}
+	return n;
+}
+
+static int32_t start_line(const struct uw_go *go, const struct uw_go_func *f)
+{
+	const struct uw_golayout *l = go->mod.layout;
+	struct uw_bytes b = record_of(go, f);
+	int32_t line;
+
+	if (l->func.start_line != UW_GO_NONE)
+		line = (int32_t)uw_bytes_u32_at(&b, l->func.start_line);
+	else /* the line of its first instruction is that of its declaration */
+		line = field_value(go, f, l->func.pcln, f->entry);
+	return line > 0 ? line : 0;
+}
+
+size_t uw_go_frames(const struct uw_go *go, const struct uw_go_func *f, uint64_t pc,
+		    struct uw_go_frame *frames, size_t max)
+{
+	struct uw_frame last = {.func = f->entry};
+	size_t n;
+
+	if (max == 0)
+		return 0;
+	if (go->mod.layout->inl.parent == UW_GO_NONE) {
+		n = expand_by_pc(go, f, &pc, frames, max - 1);
+		locate(go, f, pc, &last);
+	} else {
+		locate(go, f, pc, &last);
+		n = expand_by_parent(go, f, pc, &last, frames, max - 1);
+	}
+	last.name = last.readable = uw_go_func_name(go, f);
+	last.start_line = start_line(go, f);
+	frames[n] = (struct uw_go_frame){.frame = last, .wrapper = f->wrapper};
+	return n + 1;
+}
