@@ -78,12 +78,12 @@ enum {
 	PROWL_STACKHASH_LOG2_MAX = 26,
 };
 
-enum { /* results; errors are negative, as everywhere */
-       PROWL_STACKHASH_OK = 0,
-       PROWL_STACKHASH_DROPPED = -1, /* no room: counted in the window's dropped numbers */
-       PROWL_STACKHASH_BUSY = -2,    /* a writer has not left yet */
-       PROWL_STACKHASH_INVALID =
-	       -3, /* geometry out of range, region too small or not a stack hash */
+/* Results; errors are negative, as everywhere. */
+enum {
+	PROWL_STACKHASH_OK = 0,
+	PROWL_STACKHASH_DROPPED = -1, /* no room: counted in the window's dropped numbers */
+	PROWL_STACKHASH_BUSY = -2,    /* a writer has not left yet */
+	PROWL_STACKHASH_INVALID = -3, /* bad geometry, region too small or not a stack hash */
 };
 
 /* Sizes of each of the two generations. */
@@ -180,9 +180,7 @@ struct prowl_stackhash_stats {
 	uint64_t damaged; /* slots whose content can't be: 0 unless somebody scribbled */
 };
 
-/*
- * The numbers of the window that the last flip ended; BUSY as above.
- */
+/* The numbers of the window that the last flip ended; BUSY as above. */
 int prowl_stackhash_stats(const struct prowl_stackhash *h, struct prowl_stackhash_stats *ret);
 
 /*
