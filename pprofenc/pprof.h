@@ -232,6 +232,66 @@ PPROF_API int pprof_decode(const void *bytes, size_t len, size_t limit,
 PPROF_API int pprof_read_fd(int fd, size_t limit, struct pprof_profile **ret_profile,
 			    struct pprof_diag *diag);
 
+/* --- several profiles --------------------------------------------------------------------------
+ */
+
+/*
+ * One profile with the samples of all inputs; equal ones are summed. Mappings are the same when
+ * they agree in size (in pages), file offset and build id (without one, file name), locations when
+ * they lie equally far into the same mapping and agree in their lines, whatever the absolute
+ * addresses. Durations are summed, the period is the longest, the time the earliest, comments are
+ * kept once. The order of the inputs makes no difference to the encoded result; one input gives
+ * itself with equal samples joined.
+ *
+ * -EINVAL with diag: the inputs count different things (but a plural s is no difference), or n is
+ * 0.
+ */
+PPROF_API int pprof_merge(const struct pprof_profile *const *inputs, size_t n,
+			  struct pprof_profile **ret_profile, struct pprof_diag *diag);
+
+/* --- reports -----------------------------------------------------------------------------------
+ */
+
+/* All zero is a good choice: the default sample type, everything shown. */
+struct pprof_report_options {
+	const char *sample_type; /* by name; NULL: the profile's default */
+	size_t nodes;            /* show that many functions; 0 means all */
+	double node_fraction;    /* drop functions with a smaller share (cum); pprof has 0.005 */
+	double edge_fraction;    /* drop calls with a smaller share; pprof has 0.001 */
+	bool cum;                /* sort by cum instead of flat */
+};
+
+/*
+ * Text as go tool pprof prints it with -top and -tree: functions are told by name, inlined ones
+ * count as functions, recursion counts once in cum, code without symbols under its file's name in
+ * brackets. Control characters in names become '?', so that a name can't reach for the terminal.
+ * -ENOENT: no such sample type; -ENOMEM; -EIO: writing failed.
+ */
+PPROF_API int pprof_report_top(const struct pprof_profile *p,
+			       const struct pprof_report_options *options, FILE *to);
+PPROF_API int pprof_report_tree(const struct pprof_profile *p,
+				const struct pprof_report_options *options, FILE *to);
+
+/*
+ * Folded stacks, the input of flame graph programs: "root;caller;leaf 42", one line a stack, values
+ * in the profile's unit, stacks with the sum 0 left out. A semicolon in a name becomes a colon.
+ */
+PPROF_API int pprof_report_folded(const struct pprof_profile *p,
+				  const struct pprof_report_options *options, FILE *to);
+
+struct pprof_exporter {
+	const char *name;   /* "top" */
+	const char *suffix; /* of files, with the dot; "" when none is usual */
+	const char *mime;
+	int (*write)(const struct pprof_profile *p, const struct pprof_report_options *options,
+		     FILE *to);
+};
+
+/* All formats that a profile can be written in. */
+PPROF_API const struct pprof_exporter *pprof_exporters(size_t *ret_n);
+/* The one of that name, or NULL. */
+PPROF_API const struct pprof_exporter *pprof_exporter_named(const char *name);
+
 #ifdef __cplusplus
 }
 #endif

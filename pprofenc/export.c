@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "graph.h"
+
+/* --- folded ------------------------------------------------------------------------------------
+ */
+
+struct folding {
+	struct graph g;
+	uint32_t *frames; /* of all samples, root first */
+	size_t *first;    /* of each sample; one more at the end */
+	uint32_t *order;
+	uint32_t *rank; /* of nodes, by name */
+};
+
+static int name_order(const void *va, const void *vb, void *ctx)
+{
+	const struct graph *g = ctx;
+
+	return strcmp(g->nodes[*(const uint32_t *)va].name, g->nodes[*(const uint32_t *)vb].name);
+}
+
+/* Frames become ranks of names, so that equal names are one and the order is that of the text. */
+static int rank_names(struct folding *f)
+{
+	struct graph *g = &f->g;
+	uint32_t *order = malloc((g->nnodes + 1) * sizeof *order);
+
+	f->rank = malloc((g->nnodes + 1) * sizeof *f->rank);
+	if (!order || !f->rank) {
+		free(order);
+		return -ENOMEM;
+	}
+	for (size_t i = 0; i < g->nnodes; i++)
+		order[i] = i;
+	qsort_r(order, g->nnodes, sizeof *order, name_order, g);
+	for (size_t i = 0; i < g->nnodes; i++) {
+		bool same = i > 0 && name_order(&order[i], &order[i - 1], g) == 0;
+
+		f->rank[order[i]] = same ? f->rank[order[i - 1]] : order[i];
+	}
+	free(order);
+	return 0;
+}
+
+static size_t sample_depth(const struct folding *f, size_t index)
+{
+	const struct pprof_profile *p = f->g.p;
+	const uint32_t *stack = pprof_sample_stack(p, index), *nodes;
+	size_t depth = 0;
+
+	for (size_t i = 0; i < p->samples[index].nlocations; i++)
+		depth += graph_location(&f->g, stack[i], &nodes);
+	return depth;
+}
+
+static void sample_frames(struct folding *f, size_t index)
+{
+	const struct pprof_profile *p = f->g.p;
+	const uint32_t *stack = pprof_sample_stack(p, index), *nodes;
+	uint32_t *to = f->frames + f->first[index];
+
+	for (size_t i = p->samples[index].nlocations; i-- > 0;)
+		for (size_t j = graph_location(&f->g, stack[i], &nodes); j-- > 0;)
+			*to++ = f->rank[nodes[j]];
+}
+
+static int fold(struct folding *f)
+{
+	size_t n = f->g.p->nsamples;
+
+	f->first = calloc(n + 1, sizeof *f->first);
+	f->order = malloc((n + 1) * sizeof *f->order);
+	if (!f->first || !f->order || rank_names(f) < 0)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		f->order[i] = i;
+		f->first[i + 1] = f->first[i] + sample_depth(f, i);
+	}
+	f->frames = malloc((f->first[n] + 1) * sizeof *f->frames);
+	if (!f->frames)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		sample_frames(f, i);
+	return 0;
+}
+
+static int stack_order(const void *va, const void *vb, void *ctx)
+{
+	const struct folding *f = ctx;
+	uint32_t a = *(const uint32_t *)va, b = *(const uint32_t *)vb;
+	const uint32_t *fa = f->frames + f->first[a], *fb = f->frames + f->first[b];
+	size_t na = f->first[a + 1] - f->first[a], nb = f->first[b + 1] - f->first[b];
+
+	for (size_t i = 0; i < na && i < nb; i++)
+		if (fa[i] != fb[i])
+			return strcmp(f->g.nodes[fa[i]].name, f->g.nodes[fb[i]].name);
+	return na < nb ? -1 : na > nb;
+}
+
+static void print_stack(const struct folding *f, uint32_t sample, int64_t value, FILE *to)
+{
+	for (size_t i = f->first[sample]; i < f->first[sample + 1]; i++) {
+		if (i > f->first[sample])
+			fputc(';', to);
+		for (const char *s = f->g.nodes[f->frames[i]].name; *s; s++)
+			fputc(*s == ';' ? ':' : *s, to);
+	}
+	fprintf(to, " %" PRId64 "\n", value);
+}
+
+static void print_folded(struct folding *f, FILE *to)
+{
+	const struct pprof_profile *p = f->g.p;
+
+	qsort_r(f->order, p->nsamples, sizeof *f->order, stack_order, f);
+	for (size_t i = 0, next; i < p->nsamples; i = next) {
+		uint64_t sum = 0;
+
+		for (next = i;
+		     next < p->nsamples && stack_order(&f->order[i], &f->order[next], f) == 0;
+		     next++)
+			sum += (uint64_t)pprof_sample_values(p, f->order[next])[f->g.type];
+		if (sum != 0 && f->first[f->order[i] + 1] > f->first[f->order[i]])
+			print_stack(f, f->order[i], (int64_t)sum, to);
+	}
+}
+
+int pprof_report_folded(const struct pprof_profile *p, const struct pprof_report_options *options,
+			FILE *to)
+{
+	struct folding f = {0};
+	int r = graph_init(&f.g, p, options ? options->sample_type : NULL);
+
+	if (r < 0)
+		return r;
+	r = fold(&f);
+	if (r == 0) {
+		print_folded(&f, to);
+		r = ferror(to) ? -EIO : 0;
+	}
+	graph_fini(&f.g);
+	free(f.frames);
+	free(f.first);
+	free(f.order);
+	free(f.rank);
+	return r;
+}
+
+/* --- the table ---------------------------------------------------------------------------------
+ */
+
+static int export_pprof(const struct pprof_profile *p, const struct pprof_report_options *options,
+			FILE *to)
+{
+	uint8_t *bytes;
+	size_t len;
+	int r = pprof_encode(p, PPROF_LEVEL_DEFAULT, &bytes, &len);
+
+	if (r < 0)
+		return r;
+	if (fwrite(bytes, 1, len, to) != len)
+		r = -EIO;
+	free(bytes);
+	return r;
+}
+
+static const struct pprof_exporter exporters[] = {
+	{"pprof", ".pb.gz", "application/octet-stream", export_pprof},
+	{"top", ".txt", "text/plain; charset=utf-8", pprof_report_top},
+	{"tree", ".tree.txt", "text/plain; charset=utf-8", pprof_report_tree},
+	{"folded", ".folded", "text/plain; charset=utf-8", pprof_report_folded},
+};
+
+const struct pprof_exporter *pprof_exporters(size_t *ret_n)
+{
+	*ret_n = sizeof exporters / sizeof *exporters;
+	return exporters;
+}
+
+const struct pprof_exporter *pprof_exporter_named(const char *name)
+{
+	for (size_t i = 0; i < sizeof exporters / sizeof *exporters; i++)
+		if (strcmp(exporters[i].name, name) == 0)
+			return &exporters[i];
+	return NULL;
+}

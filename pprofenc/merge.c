@@ -1,0 +1,558 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is the same in two profiles is decided without absolute addresses, so that runs of one
+ * program line up under address space randomisation: a mapping is known by its file, offset and
+ * size, a location by its distance from the mapping's start.
+ *
+ * Every choice between inputs (which of two mappings, which name) is a minimum or maximum, never
+ * "the first", so the order of the inputs doesn't matter.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "model.h"
+
+struct group { /* mappings that are one in the result */
+	struct pprof_mapping m;
+	bool main;
+};
+
+struct merger {
+	const struct pprof_profile *const *in;
+	size_t n;
+	struct pprof_profile *out;
+	struct pprof_diag *diag;
+	struct table table;
+	struct group *groups;
+	size_t ngroups, cap_groups;
+	uint32_t **group_of; /* of each input's mapping */
+	uint32_t *place;     /* group -> mapping of the result */
+	/* The present input's indices -> the result's. */
+	uint32_t *strings, *functions, *locations;
+	uint32_t *stack;
+	size_t cap_stack;
+	struct pprof_line *lines;
+	size_t cap_lines;
+	struct pprof_label *labels;
+	size_t cap_labels;
+};
+
+static int copy_string(struct merger *m, const struct pprof_profile *p, uint32_t s, uint32_t *ret)
+{
+	return pprof_string(m->out, p->strings[s], ret);
+}
+
+/* --- do they agree? ----------------------------------------------------------------------------
+ */
+
+/* "nanosecond" and "nanoseconds" are the same. */
+static bool same_word(const char *a, const char *b)
+{
+	size_t na = strlen(a), nb = strlen(b);
+
+	if (na > nb)
+		return same_word(b, a);
+	return memcmp(a, b, na) == 0 && (na == nb || (nb == na + 1 && b[na] == 's'));
+}
+
+static bool same_type(const struct pprof_profile *a, const struct pprof_value_type *ta,
+		      const struct pprof_profile *b, const struct pprof_value_type *tb)
+{
+	return same_word(a->strings[ta->type], b->strings[tb->type]) &&
+	       same_word(a->strings[ta->unit], b->strings[tb->unit]);
+}
+
+static int differ(struct merger *m, size_t input, const char *what,
+		  const struct pprof_value_type *first, const struct pprof_value_type *other)
+{
+	const char *const *s0 = m->in[0]->strings, *const *s = m->in[input]->strings;
+	int r = fail(m->diag, what, input, EINVAL);
+
+	if (m->diag)
+		snprintf(m->diag->detail, sizeof m->diag->detail, "%.22s/%.22s and %.22s/%.22s",
+			 s0[first->type], s0[first->unit], s[other->type], s[other->unit]);
+	return r;
+}
+
+static bool is_set(const struct pprof_value_type *t)
+{
+	return t->type || t->unit;
+}
+
+static int check_input(struct merger *m, size_t input)
+{
+	const struct pprof_profile *a = m->in[0], *b = m->in[input];
+	int r;
+
+	if (a->nsample_types != b->nsample_types) {
+		r = fail(m->diag, "numbers of sample types differ", input, EINVAL);
+		if (m->diag)
+			snprintf(m->diag->detail, sizeof m->diag->detail, "%zu and %zu",
+				 a->nsample_types, b->nsample_types);
+		return r;
+	}
+	for (size_t i = 0; i < a->nsample_types; i++)
+		if (!same_type(a, &a->sample_types[i], b, &b->sample_types[i]))
+			return differ(m, input, "sample types differ", &a->sample_types[i],
+				      &b->sample_types[i]);
+	if (is_set(&a->period_type) && is_set(&b->period_type) &&
+	    !same_type(a, &a->period_type, b, &b->period_type))
+		return differ(m, input, "period types differ", &a->period_type, &b->period_type);
+	return 0;
+}
+
+/* --- the header --------------------------------------------------------------------------------
+ */
+
+/* The smaller by bytes of two texts, but not an empty one; they may be NULL. */
+static const char *lesser(const char *a, const char *b)
+{
+	if (!a || !*a)
+		return b;
+	return b && *b && strcmp(b, a) < 0 ? b : a;
+}
+
+static int merge_sample_types(struct merger *m)
+{
+	int r = 0;
+
+	for (size_t t = 0; r == 0 && t < m->in[0]->nsample_types; t++) {
+		const char *type = NULL, *unit = NULL;
+
+		for (size_t i = 0; i < m->n; i++) {
+			const struct pprof_profile *p = m->in[i];
+
+			type = lesser(type, p->strings[p->sample_types[t].type]);
+			unit = lesser(unit, p->strings[p->sample_types[t].unit]);
+		}
+		r = pprof_sample_type(m->out, type, unit);
+	}
+	return r;
+}
+
+static int64_t sum_saturated(int64_t a, int64_t b)
+{
+	int64_t sum;
+
+	if (__builtin_add_overflow(a, b, &sum))
+		return a < 0 ? INT64_MIN : INT64_MAX;
+	return sum;
+}
+
+static int merge_scalars(struct merger *m)
+{
+	const char *type = NULL, *unit = NULL, *preferred = NULL, *url = NULL;
+	struct pprof_profile *o = m->out;
+	int r;
+
+	o->period = m->in[0]->period;
+	for (size_t i = 0; i < m->n; i++) {
+		const struct pprof_profile *p = m->in[i];
+
+		type = lesser(type, p->strings[p->period_type.type]);
+		unit = lesser(unit, p->strings[p->period_type.unit]);
+		preferred = lesser(preferred, p->strings[p->default_sample_type]);
+		url = lesser(url, p->strings[p->doc_url]);
+		if (p->time_nanos && (!o->time_nanos || p->time_nanos < o->time_nanos))
+			o->time_nanos = p->time_nanos;
+		o->duration_nanos = sum_saturated(o->duration_nanos, p->duration_nanos);
+		if (p->period > o->period)
+			o->period = p->period;
+	}
+	r = pprof_period(o, type, unit, o->period);
+	if (r == 0)
+		r = pprof_string(o, preferred, &o->default_sample_type);
+	return r == 0 ? pprof_string(o, url, &o->doc_url) : r;
+}
+
+static int text_order(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Either of the expressions; pprof anchors the whole, so alternatives need no parentheses. */
+static int join_expressions(struct merger *m, const char **texts, uint32_t *ret_string)
+{
+	size_t len = 1;
+	char *joined, *w;
+	int r;
+
+	qsort(texts, m->n, sizeof *texts, text_order);
+	for (size_t i = 0; i < m->n; i++)
+		len += strlen(texts[i]) + 1;
+	w = joined = malloc(len);
+	if (!joined)
+		return -ENOMEM;
+	for (size_t i = 0; i < m->n; i++) {
+		if (!*texts[i] || (i > 0 && strcmp(texts[i], texts[i - 1]) == 0))
+			continue;
+		if (w != joined)
+			*w++ = '|';
+		w = stpcpy(w, texts[i]);
+	}
+	*w = '\0';
+	r = pprof_string(m->out, joined, ret_string);
+	free(joined);
+	return r;
+}
+
+static int merge_expressions(struct merger *m)
+{
+	const char **texts = malloc(m->n * sizeof *texts);
+	int r;
+
+	if (!texts)
+		return -ENOMEM;
+	for (size_t i = 0; i < m->n; i++)
+		texts[i] = m->in[i]->strings[m->in[i]->drop_frames];
+	r = join_expressions(m, texts, &m->out->drop_frames);
+	for (size_t i = 0; i < m->n; i++)
+		texts[i] = m->in[i]->strings[m->in[i]->keep_frames];
+	if (r == 0)
+		r = join_expressions(m, texts, &m->out->keep_frames);
+	free(texts);
+	return r;
+}
+
+struct comment {
+	const char *text;
+	size_t position; /* in its profile, when there is only one */
+};
+
+static int comment_text_order(const void *va, const void *vb)
+{
+	const struct comment *a = va, *b = vb;
+	int r = strcmp(a->text, b->text);
+
+	return r ? r : (a->position > b->position) - (a->position < b->position);
+}
+
+static int comment_order(const void *va, const void *vb)
+{
+	const struct comment *a = va, *b = vb;
+
+	return a->position != b->position ? (a->position < b->position ? -1 : 1)
+					  : strcmp(a->text, b->text);
+}
+
+/* Each text once; in their order when there is one profile, else sorted. */
+static int merge_comments(struct merger *m)
+{
+	size_t n = 0, kept = 0;
+	struct comment *all;
+	int r = 0;
+
+	for (size_t i = 0; i < m->n; i++)
+		n += m->in[i]->ncomments;
+	all = calloc(n + 1, sizeof *all);
+	if (!all)
+		return -ENOMEM;
+	n = 0;
+	for (size_t i = 0; i < m->n; i++)
+		for (size_t j = 0; j < m->in[i]->ncomments; j++)
+			all[n++] = (struct comment){m->in[i]->strings[m->in[i]->comments[j]],
+						    m->n == 1 ? j : 0};
+	qsort(all, n, sizeof *all, comment_text_order);
+	for (size_t i = 0; i < n; i++)
+		if (kept == 0 || strcmp(all[i].text, all[kept - 1].text) != 0)
+			all[kept++] = all[i];
+	qsort(all, kept, sizeof *all, comment_order);
+	for (size_t i = 0; r == 0 && i < kept; i++)
+		r = pprof_comment(m->out, all[i].text);
+	free(all);
+	return r;
+}
+
+/* --- mappings ----------------------------------------------------------------------------------
+ */
+
+/* Size in pages of 4 KiB, rounded up: ends differ by what the kernel happened to map. */
+static uint64_t pages(const struct pprof_mapping *m)
+{
+	uint64_t size = m->limit - m->start;
+
+	return (size >> 12) + ((size & 4095) != 0);
+}
+
+static uint32_t file_of(const struct pprof_mapping *m)
+{
+	return m->build_id ? m->build_id : m->filename;
+}
+
+struct group_key {
+	const struct group *groups;
+	const struct pprof_mapping *m;
+};
+
+static bool same_group(const void *ctx, uint32_t index)
+{
+	const struct group_key *k = ctx;
+	const struct pprof_mapping *a = &k->groups[index].m, *b = k->m;
+
+	return pages(a) == pages(b) && a->offset == b->offset && file_of(a) == file_of(b) &&
+	       !a->build_id == !b->build_id;
+}
+
+static int mapping_order(const struct pprof_profile *p, const struct pprof_mapping *a,
+			 const struct pprof_mapping *b)
+{
+	int r;
+
+	if (a->start != b->start)
+		return a->start < b->start ? -1 : 1;
+	if (a->limit != b->limit)
+		return a->limit < b->limit ? -1 : 1;
+	if (a->offset != b->offset)
+		return a->offset < b->offset ? -1 : 1;
+	r = strcmp(p->strings[a->filename], p->strings[b->filename]);
+	return r ? r : strcmp(p->strings[a->build_id], p->strings[b->build_id]);
+}
+
+static int group_new(struct merger *m, const struct pprof_mapping *mapping, uint32_t hash,
+		     uint32_t *ret_group)
+{
+	int r;
+
+	r = array_reserve(&m->groups, &m->cap_groups, m->ngroups + 1, sizeof *m->groups);
+	if (r == 0)
+		r = table_reserve(&m->table);
+	if (r < 0)
+		return r;
+	table_put(&m->table, hash, m->ngroups);
+	m->groups[m->ngroups] = (struct group){.m = *mapping};
+	*ret_group = m->ngroups++;
+	return 0;
+}
+
+/* The group's mapping becomes the least of its members; it has names only if all of them do. */
+static void group_join(struct merger *m, struct group *g, const struct pprof_mapping *b)
+{
+	struct pprof_mapping a = g->m;
+
+	if (mapping_order(m->out, b, &a) < 0)
+		g->m = *b;
+	g->m.has_functions = a.has_functions && b->has_functions;
+	g->m.has_filenames = a.has_filenames && b->has_filenames;
+	g->m.has_line_numbers = a.has_line_numbers && b->has_line_numbers;
+	g->m.has_inline_frames = a.has_inline_frames && b->has_inline_frames;
+}
+
+static int group_mapping(struct merger *m, const struct pprof_profile *p, size_t index,
+			 uint32_t *ret_group)
+{
+	struct pprof_mapping copy = p->mappings[index];
+	struct group_key key = {m->groups, &copy};
+	uint32_t hash, group;
+	int r = copy_string(m, p, copy.filename, &copy.filename);
+
+	if (r == 0)
+		r = copy_string(m, p, copy.build_id, &copy.build_id);
+	if (r < 0)
+		return r;
+	hash = XXH3_64bits((uint64_t[]){pages(&copy), copy.offset, file_of(&copy)},
+			   3 * sizeof(uint64_t));
+	group = table_find(&m->table, hash, same_group, &key);
+	if (group == PPROF_NONE)
+		r = group_new(m, &copy, hash, &group);
+	else
+		group_join(m, &m->groups[group], &copy);
+	if (r < 0)
+		return r;
+	m->groups[group].main |= index == 0;
+	*ret_group = group;
+	return 0;
+}
+
+static int place_group(struct merger *m, size_t group)
+{
+	return pprof_mapping(m->out, &m->groups[group].m, &m->place[group]);
+}
+
+/* The main binary first: the least of those that are it in some input. */
+static int place_groups(struct merger *m)
+{
+	size_t main = 0;
+	int r = 0;
+
+	m->place = calloc(m->ngroups + 1, sizeof *m->place);
+	if (!m->place)
+		return -ENOMEM;
+	for (size_t g = 1; g < m->ngroups; g++)
+		if (m->groups[g].main &&
+		    mapping_order(m->out, &m->groups[g].m, &m->groups[main].m) < 0)
+			main = g;
+	if (m->ngroups > 0)
+		r = place_group(m, main);
+	for (size_t g = 0; r == 0 && g < m->ngroups; g++)
+		r = place_group(m, g);
+	return r;
+}
+
+static int merge_mappings(struct merger *m)
+{
+	int r = 0;
+
+	m->group_of = calloc(m->n, sizeof *m->group_of);
+	if (!m->group_of)
+		return -ENOMEM;
+	for (size_t i = 0; i < m->n; i++) {
+		const struct pprof_profile *p = m->in[i];
+
+		m->group_of[i] = calloc(p->nmappings + 1, sizeof **m->group_of);
+		if (!m->group_of[i])
+			return -ENOMEM;
+		for (size_t j = 0; r == 0 && j < p->nmappings; j++)
+			r = group_mapping(m, p, j, &m->group_of[i][j]);
+		if (r < 0)
+			return r;
+	}
+	return place_groups(m);
+}
+
+/* --- functions, locations, samples -------------------------------------------------------------
+ */
+
+static int merge_functions(struct merger *m, const struct pprof_profile *p)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < p->nfunctions; i++) {
+		struct pprof_function f = p->functions[i];
+
+		f.name = m->strings[f.name];
+		f.system_name = m->strings[f.system_name];
+		f.filename = m->strings[f.filename];
+		r = pprof_function(m->out, &f, &m->functions[i]);
+	}
+	return r;
+}
+
+static int merge_location(struct merger *m, size_t input, size_t index)
+{
+	const struct pprof_profile *p = m->in[input];
+	const struct pprof_location *l = &p->locations[index];
+	uint32_t mapping = PPROF_NONE;
+	uint64_t address = l->address;
+	int r = array_reserve(&m->lines, &m->cap_lines, l->nlines, sizeof *m->lines);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < l->nlines; i++) {
+		m->lines[i] = pprof_location_lines(p, index)[i];
+		m->lines[i].function = m->functions[m->lines[i].function];
+	}
+	if (l->mapping != PPROF_NONE) {
+		mapping = m->place[m->group_of[input][l->mapping]];
+		address += m->out->mappings[mapping].start - p->mappings[l->mapping].start;
+	}
+	r = pprof_location(m->out, mapping, address, m->lines, l->nlines, &m->locations[index]);
+	if (r == 0)
+		m->out->locations[m->locations[index]].is_folded |= l->is_folded;
+	return r;
+}
+
+static int merge_sample(struct merger *m, const struct pprof_profile *p, size_t index)
+{
+	const struct pprof_sample *s = &p->samples[index];
+	int r = array_reserve(&m->stack, &m->cap_stack, s->nlocations, sizeof *m->stack);
+
+	if (r == 0)
+		r = array_reserve(&m->labels, &m->cap_labels, s->nlabels, sizeof *m->labels);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < s->nlocations; i++)
+		m->stack[i] = m->locations[pprof_sample_stack(p, index)[i]];
+	for (size_t i = 0; i < s->nlabels; i++) {
+		const struct pprof_label *l = &pprof_sample_labels(p, index)[i];
+
+		m->labels[i] = (struct pprof_label){m->strings[l->key], m->strings[l->str],
+						    m->strings[l->unit], l->num};
+	}
+	return pprof_sample_add(m->out, m->stack, s->nlocations, pprof_sample_values(p, index),
+				m->labels, s->nlabels);
+}
+
+static int merge_input(struct merger *m, size_t input)
+{
+	const struct pprof_profile *p = m->in[input];
+	int r = 0;
+
+	m->strings = malloc((p->nstrings + 1) * sizeof *m->strings);
+	m->functions = malloc((p->nfunctions + 1) * sizeof *m->functions);
+	m->locations = malloc((p->nlocations + 1) * sizeof *m->locations);
+	if (!m->strings || !m->functions || !m->locations)
+		r = -ENOMEM;
+	for (size_t i = 0; r == 0 && i < p->nstrings; i++)
+		r = copy_string(m, p, i, &m->strings[i]);
+	if (r == 0)
+		r = merge_functions(m, p);
+	for (size_t i = 0; r == 0 && i < p->nlocations; i++)
+		r = merge_location(m, input, i);
+	for (size_t i = 0; r == 0 && i < p->nsamples; i++)
+		r = merge_sample(m, p, i);
+	free(m->strings);
+	free(m->functions);
+	free(m->locations);
+	return r;
+}
+
+static int merge_all(struct merger *m)
+{
+	int r = pprof_profile_new(&m->out);
+
+	if (r == 0)
+		r = merge_sample_types(m);
+	if (r == 0)
+		r = merge_scalars(m);
+	if (r == 0)
+		r = merge_expressions(m);
+	if (r == 0)
+		r = merge_comments(m);
+	if (r == 0)
+		r = merge_mappings(m);
+	for (size_t i = 0; r == 0 && i < m->n; i++)
+		r = merge_input(m, i);
+	return r;
+}
+
+static void merger_fini(struct merger *m)
+{
+	table_fini(&m->table);
+	free(m->groups);
+	for (size_t i = 0; m->group_of && i < m->n; i++)
+		free(m->group_of[i]);
+	free(m->group_of);
+	free(m->place);
+	free(m->stack);
+	free(m->lines);
+	free(m->labels);
+	pprof_profile_free(m->out);
+}
+
+int pprof_merge(const struct pprof_profile *const *inputs, size_t n,
+		struct pprof_profile **ret_profile, struct pprof_diag *diag)
+{
+	struct merger m = {.in = inputs, .n = n, .diag = diag};
+	int r = 0;
+
+	if (n == 0)
+		return fail(diag, "nothing to merge", 0, EINVAL);
+	for (size_t i = 1; r == 0 && i < n; i++)
+		r = check_input(&m, i);
+	if (r < 0)
+		return r;
+	r = merge_all(&m);
+	if (r == 0) {
+		*ret_profile = m.out;
+		m.out = NULL;
+	} else {
+		fail(diag, r == -ENOMEM ? "out of memory" : "too many of a kind", 0, -r);
+	}
+	merger_fini(&m);
+	return r;
+}

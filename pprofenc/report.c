@@ -1,0 +1,413 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "graph.h"
+#include "units.h"
+
+struct report {
+	const struct pprof_profile *p;
+	const struct pprof_report_options *o;
+	FILE *to;
+	struct graph g;
+	struct scale scale;
+	uint32_t *order; /* the nodes shown, sorted */
+	size_t shown, candidates, dropped;
+	int64_t cutoff;
+	char text[UNITS_TEXT];
+	char share[UNITS_TEXT];
+};
+
+static const char *value(struct report *r, int64_t v)
+{
+	return units_format(r->text, v, r->scale);
+}
+
+static const char *percent(struct report *r, int64_t v)
+{
+	return units_percent(r->share, v, r->g.total);
+}
+
+/* --- which nodes -------------------------------------------------------------------------------
+ */
+
+static int by_value(int64_t a, int64_t b)
+{
+	return magnitude(a) > magnitude(b) ? -1 : magnitude(a) < magnitude(b);
+}
+
+static int node_order(const void *va, const void *vb, void *ctx)
+{
+	const struct report *r = ctx;
+	const struct node *a = &r->g.nodes[*(const uint32_t *)va];
+	const struct node *b = &r->g.nodes[*(const uint32_t *)vb];
+	int c = r->o->cum ? by_value(a->cum, b->cum) : by_value(a->flat, b->flat);
+
+	if (c == 0)
+		c = strcmp(a->name, b->name);
+	if (c == 0)
+		c = r->o->cum ? by_value(a->flat, b->flat) : by_value(a->cum, b->cum);
+	return c;
+}
+
+/* The nodes in use, best first. */
+static void list_nodes(struct report *r)
+{
+	r->shown = 0;
+	for (size_t i = 0; i < r->g.nnodes; i++) {
+		struct node *n = &r->g.nodes[i];
+
+		n->kept = n->kept && (n->cum != 0 || n->flat != 0);
+		if (n->kept)
+			r->order[r->shown++] = i;
+	}
+	qsort_r(r->order, r->shown, sizeof *r->order, node_order, r);
+}
+
+static void drop_edges(struct report *r)
+{
+	double cutoff = trunc(r->g.total * r->o->edge_fraction);
+	size_t kept = 0;
+
+	for (size_t i = 0; i < r->g.nedges; i++)
+		if (magnitude(r->g.edges[i].weight) >= cutoff)
+			r->g.edges[kept++] = r->g.edges[i];
+	r->g.nedges = kept;
+}
+
+/* Without the small ones; calls through them become calls between what is left. */
+static int drop_small(struct report *r)
+{
+	for (size_t i = 0; i < r->g.nnodes; i++) {
+		struct node *n = &r->g.nodes[i];
+
+		if (n->kept && magnitude(n->cum) < magnitude(r->cutoff)) {
+			n->kept = false;
+			r->dropped++;
+		}
+	}
+	return r->dropped > 0 ? graph_count(&r->g) : 0;
+}
+
+static int choose_nodes(struct report *r)
+{
+	int e = graph_count(&r->g);
+
+	if (e < 0)
+		return e;
+	r->order = malloc((r->g.nnodes + 1) * sizeof *r->order);
+	if (!r->order)
+		return -ENOMEM;
+	list_nodes(r);
+	r->cutoff = r->g.total * r->o->node_fraction;
+	if (r->cutoff > 0) {
+		e = drop_small(r);
+		if (e < 0)
+			return e;
+		list_nodes(r);
+	}
+	r->candidates = r->shown;
+	if (r->o->nodes > 0 && r->o->nodes < r->shown) {
+		for (size_t i = r->o->nodes; i < r->shown; i++)
+			r->g.nodes[r->order[i]].kept = false;
+		e = graph_count(&r->g);
+		if (e < 0)
+			return e;
+		list_nodes(r);
+	}
+	drop_edges(r);
+	return 0;
+}
+
+static void choose_scale(struct report *r)
+{
+	const char *unit = r->p->strings[r->p->sample_types[r->g.type].unit];
+	int64_t least = 0;
+
+	for (size_t i = 0; i < r->shown; i++) {
+		const struct node *n = &r->g.nodes[r->order[i]];
+		int64_t v = n->flat ? n->flat : n->cum;
+
+		if (v && (!least || magnitude(v) < magnitude(least)))
+			least = v;
+	}
+	r->scale = units_common(least ? least : r->g.total, r->g.total, unit);
+}
+
+static int report_init(struct report *r, const struct pprof_profile *p,
+		       const struct pprof_report_options *o, FILE *to)
+{
+	static const struct pprof_report_options none;
+	int e;
+
+	*r = (struct report){.p = p, .o = o ? o : &none, .to = to};
+	e = graph_init(&r->g, p, r->o->sample_type);
+	if (e < 0)
+		return e;
+	e = choose_nodes(r);
+	if (e < 0) {
+		graph_fini(&r->g);
+		free(r->order);
+		return e;
+	}
+	choose_scale(r);
+	return 0;
+}
+
+static int report_fini(struct report *r)
+{
+	graph_fini(&r->g);
+	free(r->order);
+	return ferror(r->to) ? -EIO : 0;
+}
+
+/* --- the lines above ---------------------------------------------------------------------------
+ */
+
+/* One line, with control characters made visible as '?'. */
+static void print_text(FILE *to, const char *before, const char *s)
+{
+	fputs(before, to);
+	for (; *s; s++)
+		fputc((unsigned char)*s < 0x20 || *s == 0x7f ? '?' : *s, to);
+	fputc('\n', to);
+}
+
+static void print_binary(struct report *r)
+{
+	const struct pprof_mapping *m = r->p->mappings;
+	const char *file, *slash;
+
+	if (r->p->nmappings == 0)
+		return;
+	file = r->p->strings[m->filename];
+	slash = strrchr(file, '/');
+	if (*file)
+		print_text(r->to, "File: ", slash ? slash + 1 : file);
+	if (m->build_id)
+		print_text(r->to, "Build ID: ", r->p->strings[m->build_id]);
+}
+
+static void print_time(struct report *r)
+{
+	time_t seconds = r->p->time_nanos / 1000000000;
+	char zone[16], day[32];
+	struct tm tm;
+
+	if (r->p->time_nanos == 0 || !localtime_r(&seconds, &tm))
+		return;
+	strftime(day, sizeof day, "%b %-d, %Y at %-I:%M", &tm);
+	strftime(zone, sizeof zone, "%Z", &tm);
+	fprintf(r->to, "Time: %s%s (%s)\n", day, tm.tm_hour < 12 ? "am" : "pm", zone);
+}
+
+static void print_duration(struct report *r)
+{
+	const char *unit = r->p->strings[r->p->sample_types[r->g.type].unit];
+	int64_t wall = r->p->duration_nanos;
+	double ns = units_nanoseconds(unit) * r->g.total;
+
+	if (wall == 0)
+		return;
+	fprintf(r->to, "Duration: %s, ",
+		units_format(r->text, wall, units_fit(wall, "nanoseconds")));
+	fprintf(r->to, "Total samples = %s", value(r, r->g.total));
+	if (ns > 0) {
+		units_percent(r->share, ns < 9e18 ? (int64_t)ns : INT64_MAX, wall);
+		fprintf(r->to, " (%s)", r->share + strspn(r->share, " "));
+	}
+	fputc('\n', r->to);
+}
+
+static void print_coverage(struct report *r)
+{
+	int64_t flat = 0;
+
+	for (size_t i = 0; i < r->shown; i++)
+		flat = (int64_t)((uint64_t)flat + (uint64_t)r->g.nodes[r->order[i]].flat);
+	percent(r, flat);
+	fprintf(r->to, "Showing nodes accounting for %s, ", value(r, flat));
+	fprintf(r->to, "%s of %s total\n", r->share + strspn(r->share, " "), value(r, r->g.total));
+	if (r->g.total && r->dropped > 0)
+		fprintf(r->to, "Dropped %zu node%s (cum <= %s)\n", r->dropped,
+			r->dropped == 1 ? "" : "s", value(r, r->cutoff));
+	if (r->g.total && r->shown < r->candidates)
+		fprintf(r->to, "Showing top %zu nodes out of %zu\n", r->shown, r->candidates);
+}
+
+static void print_header(struct report *r)
+{
+	const struct pprof_profile *p = r->p;
+
+	print_binary(r);
+	for (size_t i = 0; i < p->ncomments; i++)
+		if (p->strings[p->comments[i]][0] != '#')
+			print_text(r->to, "", p->strings[p->comments[i]]);
+	print_text(r->to, "Type: ", p->strings[p->sample_types[r->g.type].type]);
+	if (p->doc_url)
+		print_text(r->to, "Doc: ", p->strings[p->doc_url]);
+	print_time(r);
+	print_duration(r);
+	print_coverage(r);
+}
+
+/* --- top ---------------------------------------------------------------------------------------
+ */
+
+/* How the callers that are shown reach each node: bit 0 inlined, bit 1 by a call. */
+static uint8_t *find_inlined(const struct graph *g)
+{
+	uint8_t *how = calloc(g->nnodes + 1, 1);
+
+	for (size_t i = 0; how && i < g->nedges; i++)
+		how[g->edges[i].to] |= g->edges[i].inlined ? 1 : 2;
+	return how;
+}
+
+static void print_figures(struct report *r, const struct node *n, int64_t sum)
+{
+	fprintf(r->to, "%10s %s ", value(r, n->flat), percent(r, n->flat));
+	fprintf(r->to, "%s ", percent(r, sum));
+	fprintf(r->to, "%10s %s", value(r, n->cum), percent(r, n->cum));
+}
+
+int pprof_report_top(const struct pprof_profile *p, const struct pprof_report_options *options,
+		     FILE *to)
+{
+	static const char *const marks[] = {"", " (inline)", "", " (partial-inline)"};
+	struct report r;
+	uint8_t *how;
+	int64_t sum = 0;
+	int e = report_init(&r, p, options, to);
+
+	if (e < 0)
+		return e;
+	how = find_inlined(&r.g);
+	if (!how) {
+		report_fini(&r);
+		return -ENOMEM;
+	}
+	print_header(&r);
+	fputs("      flat  flat%   sum%        cum   cum%\n", to);
+	for (size_t i = 0; i < r.shown; i++) {
+		const struct node *n = &r.g.nodes[r.order[i]];
+
+		sum = (int64_t)((uint64_t)sum + (uint64_t)n->flat);
+		print_figures(&r, n, sum);
+		fprintf(to, "  %s%s\n", n->name, marks[how[r.order[i]]]);
+	}
+	free(how);
+	return report_fini(&r);
+}
+
+/* --- tree --------------------------------------------------------------------------------------
+ */
+
+/* Edges grouped by one of their ends, the heaviest of each first. */
+struct side {
+	const struct report *r;
+	bool callers;
+	uint32_t *edges;
+	size_t *first; /* of each node; one more at the end */
+};
+
+static int edge_order(const void *va, const void *vb, void *ctx)
+{
+	const struct side *s = ctx;
+	const struct graph *g = &s->r->g;
+	const struct edge *a = &g->edges[*(const uint32_t *)va];
+	const struct edge *b = &g->edges[*(const uint32_t *)vb];
+	uint32_t na = s->callers ? a->to : a->from, nb = s->callers ? b->to : b->from;
+	int c;
+
+	if (na != nb)
+		return na < nb ? -1 : 1;
+	c = by_value(a->weight, b->weight);
+	if (c == 0)
+		c = strcmp(g->nodes[a->from].name, g->nodes[b->from].name);
+	return c ? c : strcmp(g->nodes[a->to].name, g->nodes[b->to].name);
+}
+
+static int side_init(struct side *s, const struct report *r, bool callers)
+{
+	const struct graph *g = &r->g;
+
+	*s = (struct side){.r = r, .callers = callers};
+	s->edges = malloc((g->nedges + 1) * sizeof *s->edges);
+	s->first = calloc(g->nnodes + 2, sizeof *s->first);
+	if (!s->edges || !s->first)
+		return -ENOMEM;
+	for (size_t i = 0; i < g->nedges; i++) {
+		s->edges[i] = i;
+		s->first[(callers ? g->edges[i].to : g->edges[i].from) + 1]++;
+	}
+	for (size_t i = 0; i < g->nnodes; i++)
+		s->first[i + 1] += s->first[i];
+	qsort_r(s->edges, g->nedges, sizeof *s->edges, edge_order, s);
+	return 0;
+}
+
+static void side_fini(struct side *s)
+{
+	free(s->edges);
+	free(s->first);
+}
+
+static void print_side(struct report *r, const struct side *s, uint32_t node)
+{
+	for (size_t i = s->first[node]; i < s->first[node + 1]; i++) {
+		const struct edge *e = &r->g.edges[s->edges[i]];
+		const struct node *other = &r->g.nodes[s->callers ? e->from : e->to];
+
+		units_percent(r->share, e->weight, r->g.nodes[node].cum);
+		fprintf(r->to, "%50s %s |   %s%s\n", value(r, e->weight), r->share, other->name,
+			e->inlined ? " (inline)" : "");
+	}
+}
+
+static const char rule[] =
+	"----------------------------------------------------------+-------------\n";
+
+static void print_tree(struct report *r, const struct side *callers, const struct side *callees)
+{
+	int64_t sum = 0;
+
+	print_header(r);
+	fputs(rule, r->to);
+	fputs("      flat  flat%   sum%        cum   cum%   calls calls% + context\n", r->to);
+	for (size_t i = 0; i < r->shown; i++) {
+		const struct node *n = &r->g.nodes[r->order[i]];
+
+		fputs(rule, r->to);
+		print_side(r, callers, r->order[i]);
+		sum = (int64_t)((uint64_t)sum + (uint64_t)n->flat);
+		print_figures(r, n, sum);
+		fprintf(r->to, "                | %s\n", n->name);
+		print_side(r, callees, r->order[i]);
+	}
+	if (r->shown > 0)
+		fputs(rule, r->to);
+}
+
+int pprof_report_tree(const struct pprof_profile *p, const struct pprof_report_options *options,
+		      FILE *to)
+{
+	struct side callers = {0}, callees = {0};
+	struct report r;
+	int e = report_init(&r, p, options, to), closed;
+
+	if (e < 0)
+		return e;
+	e = side_init(&callers, &r, true);
+	if (e == 0)
+		e = side_init(&callees, &r, false);
+	if (e == 0)
+		print_tree(&r, &callers, &callees);
+	side_fini(&callers);
+	side_fini(&callees);
+	closed = report_fini(&r);
+	return e < 0 ? e : closed;
+}

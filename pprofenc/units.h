@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Values as people read them: scaled to a unit, with two decimals, as pprof does. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct unit { /* of a family: all time units, all sizes */
+	const char *name;
+	double factor; /* in the family's smallest */
+};
+
+/* How values of a profile's unit are printed. */
+struct scale {
+	const char *suffix; /* "" for bare numbers */
+	double factor;      /* what is multiplied with */
+};
+
+enum { UNITS_TEXT = 32 };
+
+/* The scale in which `value` of `unit` ("nanoseconds", "bytes", "count", ...) is at least 1. */
+struct scale units_fit(int64_t value, const char *unit);
+
+/* One scale for values from `least` (not 0) to `most`. */
+struct scale units_common(int64_t least, int64_t most, const char *unit);
+
+/* Nanoseconds in one `unit`, 0 when it isn't one of time. */
+double units_nanoseconds(const char *unit);
+
+const char *units_format(char text[UNITS_TEXT], int64_t value, struct scale scale);
+/* value of total in per cent, in 6 characters. */
+const char *units_percent(char text[UNITS_TEXT], int64_t value, int64_t total);

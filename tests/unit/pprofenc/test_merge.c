@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "testing.h"
+
+#include <errno.h>
+
+static struct pprof_profile *merged(struct pprof_profile *a, struct pprof_profile *b)
+{
+	const struct pprof_profile *in[] = {a, b};
+	struct pprof_diag d = {"no failure noted"};
+	struct pprof_profile *p = NULL;
+	int r = pprof_merge(in, b ? 2 : 1, &p, &d);
+
+	if (r < 0)
+		fail_msg("%s: %s", d.what, d.detail);
+	return p;
+}
+
+/* A run of a program that was loaded at `base`. */
+static struct pprof_profile *run_at(uint64_t base, int64_t count, const char *extra)
+{
+	struct pprof_profile *p = t_new();
+	uint32_t m, stack[2];
+
+	t_types(p);
+	m = t_mapping(p, base, "/usr/bin/target");
+	p->mappings[m].has_functions = count != 2;
+	stack[1] = t_loc(p, m, base + 0x100, "main.main", 3);
+	stack[0] = t_loc(p, m, base + 0x200, "main.work", 4);
+	t_add(p, stack, 2, count, NULL, 0);
+	stack[0] = t_loc(p, PPROF_NONE, base + 7, extra, 5);
+	t_add(p, stack, 2, 1, NULL, 0);
+	assert_int_equal(pprof_comment(p, "host: here"), 0);
+	assert_int_equal(pprof_comment(p, extra), 0);
+	p->time_nanos = 1000 - count;
+	p->duration_nanos = 10 * count;
+	p->period = 100 + count;
+	return p;
+}
+
+static void one_input_gives_itself(void **state)
+{
+	struct pprof_profile *p = t_rich(), *m = merged(p, NULL), *again = merged(m, NULL);
+
+	t_same(p, m);
+	t_same(m, again);
+	pprof_profile_free(p);
+	pprof_profile_free(m);
+	pprof_profile_free(again);
+}
+
+static void runs_line_up_under_aslr(void **state)
+{
+	struct pprof_profile *a = run_at(0x555500000000, 1, "x"), *b = run_at(0x10000, 2, "y");
+	struct pprof_profile *m = merged(a, b);
+
+	assert_int_equal(m->nmappings, 1);
+	assert_int_equal(m->mappings[0].start, 0x10000);
+	assert_false(m->mappings[0].has_functions);
+	assert_int_equal(m->nsamples, 3);
+	assert_int_equal(pprof_sample_values(m, 0)[0], 3);
+	assert_int_equal(m->time_nanos, 998);
+	assert_int_equal(m->duration_nanos, 30);
+	assert_int_equal(m->period, 102);
+	assert_int_equal(m->ncomments, 3);
+	assert_string_equal(m->strings[m->comments[0]], "host: here");
+	assert_string_equal(m->strings[m->comments[1]], "x");
+	pprof_profile_free(a);
+	pprof_profile_free(b);
+	pprof_profile_free(m);
+}
+
+static void order_of_inputs_makes_no_difference(void **state)
+{
+	struct pprof_profile *a = run_at(0x555500000000, 1, "x"), *b = run_at(0x10000, 2, "y");
+	struct pprof_profile *c = t_rich();
+	struct pprof_profile *ab = merged(a, b), *ba = merged(b, a);
+	struct pprof_profile *abc = merged(ab, c), *cab = merged(c, ab);
+
+	t_same(ab, ba);
+	t_same(abc, cab);
+	pprof_profile_free(a);
+	pprof_profile_free(b);
+	pprof_profile_free(c);
+	pprof_profile_free(ab);
+	pprof_profile_free(ba);
+	pprof_profile_free(abc);
+	pprof_profile_free(cab);
+}
+
+static void grouping_makes_no_difference(void **state)
+{
+	struct pprof_profile *a = run_at(0x30000, 1, "x"), *b = run_at(0x10000, 2, "y");
+	struct pprof_profile *c = run_at(0x20000, 3, "z");
+	struct pprof_profile *ab = merged(a, b), *bc = merged(b, c);
+	struct pprof_profile *ab_c = merged(ab, c), *a_bc = merged(a, bc);
+
+	t_same(ab_c, a_bc);
+	pprof_profile_free(a);
+	pprof_profile_free(b);
+	pprof_profile_free(c);
+	pprof_profile_free(ab);
+	pprof_profile_free(bc);
+	pprof_profile_free(ab_c);
+	pprof_profile_free(a_bc);
+}
+
+static void merging_with_itself_doubles(void **state)
+{
+	struct pprof_profile *p = t_rich(), *m = merged(p, p);
+
+	assert_int_equal(m->nsamples, p->nsamples);
+	assert_int_equal(m->nlocations, p->nlocations);
+	for (size_t i = 0; i < p->nsamples; i++)
+		assert_int_equal(pprof_sample_values(m, i)[0], 2 * pprof_sample_values(p, i)[0]);
+	assert_int_equal(m->ncomments, p->ncomments);
+	assert_string_equal(m->strings[m->drop_frames], "malloc|free");
+	pprof_profile_free(p);
+	pprof_profile_free(m);
+}
+
+static void differences_are_named(void **state)
+{
+	struct pprof_profile *a = run_at(0, 1, "x"), *b = t_new(), *c = t_new(), *d = t_new();
+	const struct pprof_profile *ab[] = {a, a, b}, *ac[] = {a, c}, *ad[] = {a, d};
+	struct pprof_profile *p;
+	struct pprof_diag diag;
+
+	t_types(b);
+	assert_int_equal(pprof_sample_type(b, "alloc_space", "bytes"), 0);
+	assert_int_equal(pprof_merge(ab, 3, &p, &diag), -EINVAL);
+	assert_string_equal(diag.what, "numbers of sample types differ");
+	assert_string_equal(diag.detail, "2 and 3");
+	assert_int_equal(diag.at, 2);
+
+	assert_int_equal(pprof_sample_type(c, "sample", "count"), 0);
+	assert_int_equal(pprof_sample_type(c, "wall", "nanoseconds"), 0);
+	assert_int_equal(pprof_merge(ac, 2, &p, &diag), -EINVAL);
+	assert_string_equal(diag.what, "sample types differ");
+	assert_string_equal(diag.detail, "cpu/nanoseconds and wall/nanoseconds");
+
+	t_types(d);
+	assert_int_equal(pprof_period(d, "space", "bytes", 1), 0);
+	assert_int_equal(pprof_merge(ad, 2, &p, &diag), -EINVAL);
+	assert_string_equal(diag.what, "period types differ");
+	assert_int_equal(pprof_merge(NULL, 0, &p, &diag), -EINVAL);
+	pprof_profile_free(a);
+	pprof_profile_free(b);
+	pprof_profile_free(c);
+	pprof_profile_free(d);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(one_input_gives_itself),
+		cmocka_unit_test(runs_line_up_under_aslr),
+		cmocka_unit_test(order_of_inputs_makes_no_difference),
+		cmocka_unit_test(grouping_makes_no_difference),
+		cmocka_unit_test(merging_with_itself_doubles),
+		cmocka_unit_test(differences_are_named),
+	};
+
+	return cmocka_run_group_tests_name("merge", tests, NULL, NULL);
+}

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "testing.h"
+
+#include <errno.h>
+#include <time.h>
+
+static void prints(const struct pprof_profile *p, const char *format,
+		   const struct pprof_report_options *o, const char *want)
+{
+	char *text;
+	size_t len;
+	FILE *f = open_memstream(&text, &len);
+
+	assert_non_null(f);
+	assert_int_equal(pprof_exporter_named(format)->write(p, o, f), 0);
+	fclose(f);
+	assert_string_equal(text, want);
+	free(text);
+}
+
+/* main calls fib, which calls itself and an inlined add; one sample lies in code without symbols.
+ */
+static struct pprof_profile *calls(void)
+{
+	struct pprof_profile *p = t_new();
+	uint32_t m, so, root, fib, add, raw;
+	struct pprof_line inlined[2];
+
+	t_types(p);
+	m = t_mapping(p, 0x400000, "/usr/bin/fib");
+	so = t_mapping(p, 0x7f0000000000, "/lib/libc.so.6");
+	root = t_loc(p, m, 0x401000, "main.main", 12);
+	fib = t_loc(p, m, 0x402000, "main.fib", 34);
+	inlined[0] = (struct pprof_line){t_func(p, "main.add"), 5, 0};
+	inlined[1] = (struct pprof_line){t_func(p, "main.fib"), 36, 0};
+	assert_int_equal(pprof_location(p, m, 0x403000, inlined, 2, &add), 0);
+	assert_int_equal(pprof_location(p, so, 0x7f0000001234, NULL, 0, &raw), 0);
+	t_add(p, (uint32_t[]){fib, fib, fib, root}, 4, 50, NULL, 0);
+	t_add(p, (uint32_t[]){add, fib, root}, 3, 30, NULL, 0);
+	t_add(p, (uint32_t[]){add, root}, 2, 15, NULL, 0);
+	t_add(p, (uint32_t[]){raw, root}, 2, 5, NULL, 0);
+	p->time_nanos = 1700000000000000000;
+	p->duration_nanos = 2000000000;
+	return p;
+}
+
+static void top_counts_recursion_once(void **state)
+{
+	struct pprof_profile *p = calls();
+
+	prints(p, "top", NULL,
+	       "File: fib\n"
+	       "Build ID: c0ffee\n"
+	       "Type: cpu\n"
+	       "Time: Nov 14, 2023 at 10:13pm (UTC)\n"
+	       "Duration: 2s, Total samples = 1000ms (50.00%)\n"
+	       "Showing nodes accounting for 1000ms, 100% of 1000ms total\n"
+	       "      flat  flat%   sum%        cum   cum%\n"
+	       "     500ms 50.00% 50.00%      950ms 95.00%  main.fib\n"
+	       "     450ms 45.00% 95.00%      450ms 45.00%  main.add (inline)\n"
+	       "      50ms  5.00%   100%       50ms  5.00%  [libc.so.6]\n"
+	       "         0     0%   100%     1000ms   100%  main.main\n");
+	pprof_profile_free(p);
+}
+
+static void top_takes_options(void **state)
+{
+	struct pprof_report_options o = {
+		.sample_type = "samples", .nodes = 2, .node_fraction = 0.1, .cum = true};
+	struct pprof_profile *p = calls();
+
+	prints(p, "top", &o,
+	       "File: fib\n"
+	       "Build ID: c0ffee\n"
+	       "Type: samples\n"
+	       "Time: Nov 14, 2023 at 10:13pm (UTC)\n"
+	       "Duration: 2s, Total samples = 100\n"
+	       "Showing nodes accounting for 50, 50.00% of 100 total\n"
+	       "Dropped 1 node (cum <= 10)\n"
+	       "Showing top 2 nodes out of 3\n"
+	       "      flat  flat%   sum%        cum   cum%\n"
+	       "         0     0%     0%        100   100%  main.main\n"
+	       "        50 50.00% 50.00%         95 95.00%  main.fib\n");
+	o.sample_type = "wall";
+	assert_int_equal(pprof_report_top(p, &o, stderr), -ENOENT);
+	pprof_profile_free(p);
+}
+
+static void tree_shows_callers_and_callees(void **state)
+{
+	struct pprof_report_options o = {.sample_type = "samples", .nodes = 2};
+	struct pprof_profile *p = calls();
+
+	p->time_nanos = p->duration_nanos = 0;
+	prints(p, "tree", &o,
+	       "File: fib\n"
+	       "Build ID: c0ffee\n"
+	       "Type: samples\n"
+	       "Showing nodes accounting for 95, 95.00% of 100 total\n"
+	       "Showing top 2 nodes out of 4\n"
+	       "----------------------------------------------------------+-------------\n"
+	       "      flat  flat%   sum%        cum   cum%   calls calls% + context\n"
+	       "----------------------------------------------------------+-------------\n"
+	       "        50 50.00% 50.00%         95 95.00%                | main.fib\n"
+	       "                                                45 47.37% |   main.add (inline)\n"
+	       "----------------------------------------------------------+-------------\n"
+	       "                                                45   100% |   main.fib (inline)\n"
+	       "        45 45.00% 95.00%         45 45.00%                | main.add\n"
+	       "----------------------------------------------------------+-------------\n");
+	pprof_profile_free(p);
+}
+
+static void folded_is_sorted_and_summed(void **state)
+{
+	struct pprof_report_options o = {.sample_type = "samples"};
+	struct pprof_profile *p = calls();
+	struct pprof_label l = {.key = t_str(p, "k"), .str = t_str(p, "v")};
+
+	t_add(p, pprof_sample_stack(p, 3), 2, 2, &l, 1);
+	prints(p, "folded", &o,
+	       "main.main;[libc.so.6] 7\n"
+	       "main.main;main.fib;main.add 15\n"
+	       "main.main;main.fib;main.fib;main.add 30\n"
+	       "main.main;main.fib;main.fib;main.fib 50\n");
+	pprof_profile_free(p);
+}
+
+static void names_cannot_break_the_output(void **state)
+{
+	struct pprof_report_options o = {.sample_type = "samples"};
+	struct pprof_profile *p = t_new();
+	uint32_t loc;
+
+	t_types(p);
+	loc = t_loc(p, PPROF_NONE, 1, "a;b\n\x1b[31m\xc2\x9b\xc3\xa9", 1);
+	t_add(p, &loc, 1, 3, NULL, 0);
+	prints(p, "folded", &o, "a:b??[31m?\xc3\xa9 3\n");
+	pprof_profile_free(p);
+}
+
+static void units_are_scaled(void **state)
+{
+	static const struct {
+		int64_t value;
+		const char *unit, *want;
+	} cases[] = {
+		{1, "bytes", "1B"},
+		{1536, "bytes", "1.50kB"},
+		{-3000000, "nanoseconds", "-3ms"},
+		{7200, "seconds", "2hrs"},
+		{512, "kilobytes", "512kB"},
+		{42, "count", "42"},
+		{42, "GC cycles", "42GC cycles"},
+		{INT64_MIN, "nanoseconds", "-2562047.79hrs"},
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct pprof_profile *p = t_new();
+		uint32_t loc;
+		char want[200];
+
+		assert_int_equal(pprof_sample_type(p, "t", cases[i].unit), 0);
+		loc = t_loc(p, PPROF_NONE, 1, "f", 1);
+		assert_int_equal(pprof_sample_add(p, &loc, 1, &cases[i].value, NULL, 0), 0);
+		snprintf(want, sizeof want, "%10s", cases[i].want);
+		{
+			char *text;
+			size_t len;
+			FILE *f = open_memstream(&text, &len);
+
+			assert_int_equal(pprof_report_top(p, NULL, f), 0);
+			fclose(f);
+			assert_non_null(strstr(text, want));
+			free(text);
+		}
+		pprof_profile_free(p);
+	}
+}
+
+static void empty_profiles_are_reported(void **state)
+{
+	struct pprof_profile *p = t_new();
+
+	assert_int_equal(pprof_report_top(p, NULL, stderr), -ENOENT);
+	t_types(p);
+	prints(p, "folded", NULL, "");
+	prints(p, "top", NULL,
+	       "Type: cpu\n"
+	       "Showing nodes accounting for 0, 0% of 0 total\n"
+	       "      flat  flat%   sum%        cum   cum%\n");
+	pprof_profile_free(p);
+}
+
+static void exporters_are_found_by_name(void **state)
+{
+	size_t n;
+	const struct pprof_exporter *all = pprof_exporters(&n);
+
+	assert_true(n >= 4);
+	for (size_t i = 0; i < n; i++)
+		assert_ptr_equal(pprof_exporter_named(all[i].name), &all[i]);
+	assert_null(pprof_exporter_named("jpeg"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(top_counts_recursion_once),
+		cmocka_unit_test(top_takes_options),
+		cmocka_unit_test(tree_shows_callers_and_callees),
+		cmocka_unit_test(folded_is_sorted_and_summed),
+		cmocka_unit_test(names_cannot_break_the_output),
+		cmocka_unit_test(units_are_scaled),
+		cmocka_unit_test(empty_profiles_are_reported),
+		cmocka_unit_test(exporters_are_found_by_name),
+	};
+
+	setenv("TZ", "UTC", 1);
+	tzset();
+	return cmocka_run_group_tests_name("report", tests, NULL, NULL);
+}
