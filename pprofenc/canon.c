@@ -213,7 +213,7 @@ static int sample_order(const void *va, const void *vb, void *vctx)
 	return r;
 }
 
-int canon_init(struct canon *c, const struct pprof_profile *p)
+int pp_canon_init(struct canon *c, const struct pprof_profile *p)
 {
 	struct ctx ctx = {p, c};
 
@@ -233,11 +233,11 @@ int canon_init(struct canon *c, const struct pprof_profile *p)
 	order_sort(&c->samples, 0, sample_order, &ctx);
 	return 0;
 nomem:
-	canon_fini(c);
+	pp_canon_fini(c);
 	return -ENOMEM;
 }
 
-void canon_fini(struct canon *c)
+void pp_canon_fini(struct canon *c)
 {
 	order_fini(&c->strings);
 	order_fini(&c->mappings);

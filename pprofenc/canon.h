@@ -27,5 +27,5 @@ struct canon {
 };
 
 /* The profile must not change while c is in use. -ENOMEM. */
-int canon_init(struct canon *c, const struct pprof_profile *p);
-void canon_fini(struct canon *c);
+int pp_canon_init(struct canon *c, const struct pprof_profile *p);
+void pp_canon_fini(struct canon *c);

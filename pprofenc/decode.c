@@ -22,6 +22,7 @@ enum {
 	FIELD_LOCATION = 4,
 	FIELD_FUNCTION = 5,
 	FIELD_STRING = 6,
+	FIELD_PERIOD_TYPE = 11,
 	FIELD_COMMENT = 13,
 	FIELD_LAST = 15,
 
@@ -59,7 +60,7 @@ static void *arena_alloc(void *data, size_t n)
 		a->used += n;
 		return p;
 	}
-	p = array_reserve(&a->large, &a->cap_large, a->nlarge + 1, sizeof *a->large) == 0
+	p = pp_array_reserve(&a->large, &a->cap_large, a->nlarge + 1, sizeof *a->large) == 0
 		    ? malloc(n ? n : 1)
 		    : NULL;
 	if (p)
@@ -109,7 +110,7 @@ struct ids {
 
 static int ids_add(struct ids *ids, uint64_t id, uint64_t at, uint32_t index)
 {
-	int r = array_reserve(&ids->v, &ids->cap, ids->n + 1, sizeof *ids->v);
+	int r = pp_array_reserve(&ids->v, &ids->cap, ids->n + 1, sizeof *ids->v);
 
 	if (r == 0)
 		ids->v[ids->n++] = (struct id){id, at, index};
@@ -296,10 +297,10 @@ static void *unpack(struct decoder *d, const ProtobufCMessageDescriptor *type,
 
 static int add_string(struct decoder *d, const struct field *f)
 {
-	int r = array_reserve(&d->strings, &d->cap_strings, d->nstrings + 1, sizeof *d->strings);
+	int r = pp_array_reserve(&d->strings, &d->cap_strings, d->nstrings + 1, sizeof *d->strings);
 
 	if (r == 0)
-		r = string_add(d->p, (const char *)f->bytes, f->len, &d->strings[d->nstrings]);
+		r = pp_string_add(d->p, (const char *)f->bytes, f->len, &d->strings[d->nstrings]);
 	if (r < 0)
 		return r;
 	if (f->len > 0 && d->nstrings == 0)
@@ -317,12 +318,22 @@ static int add_rest(struct decoder *d, const struct field *f, const uint8_t *end
 
 	if (d->nrest + n > MAX_MESSAGE)
 		return bad(d, "too many sample types, comments or unknown fields", f->at);
-	r = array_reserve(&d->rest, &d->cap_rest, d->nrest + n, 1);
+	r = pp_array_reserve(&d->rest, &d->cap_rest, d->nrest + n, 1);
 	if (r < 0)
 		return r;
 	memcpy(d->rest + d->nrest, f->whole, n);
 	d->nrest += n;
 	return 0;
+}
+
+/* How a field of Profile must be encoded; scalars that are repeated may be packed. */
+static bool right_wire(const struct field *f)
+{
+	if (f->number == FIELD_COMMENT)
+		return f->wire == 0 || f->wire == 2;
+	if (f->number <= FIELD_STRING || f->number == FIELD_PERIOD_TYPE)
+		return f->wire == 2;
+	return f->wire == 0;
 }
 
 static int walk_first(struct decoder *d)
@@ -335,12 +346,14 @@ static int walk_first(struct decoder *d)
 	while (r == 0 && c.at < c.end) {
 		if (!get_field(&c, &f))
 			return bad(d, "not a protobuf field", c.at - c.start);
+		if (f.number > FIELD_LAST)
+			continue;
+		if (!right_wire(&f))
+			return bad(d, "not a profile: field of another type", f.at);
 		if (f.number >= FIELD_SAMPLE && f.number <= FIELD_STRING) {
-			if (f.wire != 2)
-				return bad(d, "field of another type", f.at);
 			if (f.number == FIELD_STRING)
 				r = add_string(d, &f);
-		} else if (f.number <= FIELD_LAST) {
+		} else {
 			if (f.number > FIELD_STRING && f.number != FIELD_COMMENT &&
 			    seen & 1u << f.number)
 				return bad(d, "concatenated profiles", f.at);
@@ -472,7 +485,7 @@ static int add_function(struct decoder *d, const struct field *f)
 
 static int get_lines(struct decoder *d, const Perftools__Profiles__Location *m, uint64_t at)
 {
-	int r = array_reserve(&d->lines, &d->cap_lines, m->n_line, sizeof *d->lines);
+	int r = pp_array_reserve(&d->lines, &d->cap_lines, m->n_line, sizeof *d->lines);
 
 	for (size_t i = 0; r == 0 && i < m->n_line; i++) {
 		const Perftools__Profiles__Line *l = m->line[i];
@@ -508,7 +521,7 @@ static int add_location(struct decoder *d, const struct field *f)
 
 static int get_stack(struct decoder *d, const Perftools__Profiles__Sample *m, uint64_t at)
 {
-	int r = array_reserve(&d->stack, &d->cap_stack, m->n_location_id, sizeof *d->stack);
+	int r = pp_array_reserve(&d->stack, &d->cap_stack, m->n_location_id, sizeof *d->stack);
 
 	for (size_t i = 0; r == 0 && i < m->n_location_id; i++) {
 		d->stack[i] = ids_find(&d->locations, m->location_id[i]);
@@ -520,7 +533,7 @@ static int get_stack(struct decoder *d, const Perftools__Profiles__Sample *m, ui
 
 static int get_labels(struct decoder *d, const Perftools__Profiles__Sample *m, uint64_t at)
 {
-	int r = array_reserve(&d->labels, &d->cap_labels, m->n_label, sizeof *d->labels);
+	int r = pp_array_reserve(&d->labels, &d->cap_labels, m->n_label, sizeof *d->labels);
 
 	for (size_t i = 0; r == 0 && i < m->n_label; i++) {
 		const Perftools__Profiles__Label *from = m->label[i];
@@ -642,7 +655,7 @@ int pprof_decode(const void *bytes, size_t len, size_t limit, struct pprof_profi
 	if (len < 2 || b[0] != 0x1f || b[1] != 0x8b)
 		return len > limit ? fail(diag, "larger than the limit", limit, EFBIG)
 				   : decode_plain(b, len, ret_profile, diag);
-	r = gz_unpack(b, len, limit, &plain, &nplain, diag);
+	r = pp_gz_unpack(b, len, limit, &plain, &nplain, diag);
 	if (r < 0)
 		return r;
 	r = decode_plain(plain, nplain, ret_profile, diag);
@@ -664,7 +677,7 @@ static int read_all(int fd, size_t limit, uint8_t **ret_bytes, size_t *ret_len)
 	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0)
 		want = st.st_size;
 	do {
-		r = want > limit ? -EFBIG : array_reserve(&bytes, &cap, want + 1, 1);
+		r = want > limit ? -EFBIG : pp_array_reserve(&bytes, &cap, want + 1, 1);
 		if (r < 0)
 			goto fail;
 		n = read(fd, bytes + len, cap - len);

@@ -56,31 +56,31 @@ static int put_head(struct encoder *e, unsigned field, size_t len)
 	size_t n = put_varint(head, field << 3 | 2);
 
 	n += put_varint(head + n, len);
-	return gz_out_put(e->out, head, n);
+	return pp_gz_out_put(e->out, head, n);
 }
 
 static int put_bare(struct encoder *e, const ProtobufCMessage *m)
 {
 	size_t len = protobuf_c_message_get_packed_size(m);
-	int r = array_reserve(&e->packed, &e->cap_packed, len, 1);
+	int r = pp_array_reserve(&e->packed, &e->cap_packed, len, 1);
 
 	if (r < 0)
 		return r;
 	protobuf_c_message_pack(m, e->packed);
-	return gz_out_put(e->out, e->packed, len);
+	return pp_gz_out_put(e->out, e->packed, len);
 }
 
 static int put_field(struct encoder *e, unsigned field, const ProtobufCMessage *m)
 {
 	size_t len = protobuf_c_message_get_packed_size(m);
-	int r = array_reserve(&e->packed, &e->cap_packed, len, 1);
+	int r = pp_array_reserve(&e->packed, &e->cap_packed, len, 1);
 
 	if (r == 0)
 		r = put_head(e, field, len);
 	if (r < 0)
 		return r;
 	protobuf_c_message_pack(m, e->packed);
-	return gz_out_put(e->out, e->packed, len);
+	return pp_gz_out_put(e->out, e->packed, len);
 }
 
 static int64_t str(const struct encoder *e, uint32_t s)
@@ -110,10 +110,10 @@ static int put_sample_types(struct encoder *e)
 /* The canonical labels carry ranks already. */
 static int fill_labels(struct encoder *e, const struct pprof_label *from, size_t n)
 {
-	int r = array_reserve(&e->labels, &e->cap_labels, n, sizeof *e->labels);
+	int r = pp_array_reserve(&e->labels, &e->cap_labels, n, sizeof *e->labels);
 
 	if (r == 0)
-		r = array_reserve(&e->label_ptrs, &e->cap_label_ptrs, n, sizeof *e->label_ptrs);
+		r = pp_array_reserve(&e->label_ptrs, &e->cap_label_ptrs, n, sizeof *e->label_ptrs);
 	for (size_t i = 0; r == 0 && i < n; i++) {
 		Perftools__Profiles__Label *l = &e->labels[i];
 
@@ -132,7 +132,7 @@ static int put_sample(struct encoder *e, size_t index)
 	Perftools__Profiles__Sample m = PERFTOOLS__PROFILES__SAMPLE__INIT;
 	const struct pprof_sample *s = &e->p->samples[index];
 	const uint32_t *stack = pprof_sample_stack(e->p, index);
-	int r = array_reserve(&e->ids, &e->cap_ids, s->nlocations, sizeof *e->ids);
+	int r = pp_array_reserve(&e->ids, &e->cap_ids, s->nlocations, sizeof *e->ids);
 
 	if (r == 0 && s->nlabels > 0)
 		r = fill_labels(e, e->canon.labels + s->first_label, s->nlabels);
@@ -169,10 +169,10 @@ static int put_mapping(struct encoder *e, size_t index, uint64_t id)
 
 static int fill_lines(struct encoder *e, const struct pprof_line *from, size_t n)
 {
-	int r = array_reserve(&e->lines, &e->cap_lines, n, sizeof *e->lines);
+	int r = pp_array_reserve(&e->lines, &e->cap_lines, n, sizeof *e->lines);
 
 	if (r == 0)
-		r = array_reserve(&e->line_ptrs, &e->cap_line_ptrs, n, sizeof *e->line_ptrs);
+		r = pp_array_reserve(&e->line_ptrs, &e->cap_line_ptrs, n, sizeof *e->line_ptrs);
 	for (size_t i = 0; r == 0 && i < n; i++) {
 		Perftools__Profiles__Line *l = &e->lines[i];
 
@@ -221,7 +221,7 @@ static int put_string(struct encoder *e, const char *s)
 	size_t len = strlen(s);
 	int r = put_head(e, FIELD_STRING, len);
 
-	return r < 0 ? r : gz_out_put(e->out, s, len);
+	return r < 0 ? r : pp_gz_out_put(e->out, s, len);
 }
 
 static int put_rest(struct encoder *e)
@@ -229,7 +229,7 @@ static int put_rest(struct encoder *e)
 	Perftools__Profiles__Profile m = PERFTOOLS__PROFILES__PROFILE__INIT;
 	Perftools__Profiles__ValueType period = PERFTOOLS__PROFILES__VALUE_TYPE__INIT;
 	const struct pprof_profile *p = e->p;
-	int r = array_reserve(&e->ids, &e->cap_ids, p->ncomments, sizeof *e->ids);
+	int r = pp_array_reserve(&e->ids, &e->cap_ids, p->ncomments, sizeof *e->ids);
 
 	if (r < 0)
 		return r;
@@ -268,13 +268,13 @@ static int put_all(struct encoder *e)
 		r = put_string(e, e->p->strings[c->strings.order[i]]);
 	if (r == 0)
 		r = put_rest(e);
-	return r == 0 ? gz_out_finish(e->out) : r;
+	return r == 0 ? pp_gz_out_finish(e->out) : r;
 }
 
 static void encoder_fini(struct encoder *e)
 {
-	canon_fini(&e->canon);
-	gz_out_free(e->out);
+	pp_canon_fini(&e->canon);
+	pp_gz_out_free(e->out);
 	free(e->packed);
 	free(e->ids);
 	free(e->labels);
@@ -286,11 +286,11 @@ static void encoder_fini(struct encoder *e)
 static int encode(const struct pprof_profile *p, int level, gz_write write, void *ctx)
 {
 	struct encoder e = {.p = p};
-	int r = canon_init(&e.canon, p);
+	int r = pp_canon_init(&e.canon, p);
 
 	if (r < 0)
 		return r;
-	r = gz_out_new(level, write, ctx, &e.out);
+	r = pp_gz_out_new(level, write, ctx, &e.out);
 	if (r == 0)
 		r = put_all(&e);
 	encoder_fini(&e);

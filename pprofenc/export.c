@@ -54,7 +54,7 @@ static size_t sample_depth(const struct folding *f, size_t index)
 	size_t depth = 0;
 
 	for (size_t i = 0; i < p->samples[index].nlocations; i++)
-		depth += graph_location(&f->g, stack[i], &nodes);
+		depth += pp_graph_location(&f->g, stack[i], &nodes);
 	return depth;
 }
 
@@ -65,7 +65,7 @@ static void sample_frames(struct folding *f, size_t index)
 	uint32_t *to = f->frames + f->first[index];
 
 	for (size_t i = p->samples[index].nlocations; i-- > 0;)
-		for (size_t j = graph_location(&f->g, stack[i], &nodes); j-- > 0;)
+		for (size_t j = pp_graph_location(&f->g, stack[i], &nodes); j-- > 0;)
 			*to++ = f->rank[nodes[j]];
 }
 
@@ -134,7 +134,7 @@ int pprof_report_folded(const struct pprof_profile *p, const struct pprof_report
 			FILE *to)
 {
 	struct folding f = {0};
-	int r = graph_init(&f.g, p, options ? options->sample_type : NULL);
+	int r = pp_graph_init(&f.g, p, options ? options->sample_type : NULL);
 
 	if (r < 0)
 		return r;
@@ -143,7 +143,7 @@ int pprof_report_folded(const struct pprof_profile *p, const struct pprof_report
 		print_folded(&f, to);
 		r = ferror(to) ? -EIO : 0;
 	}
-	graph_fini(&f.g);
+	pp_graph_fini(&f.g);
 	free(f.frames);
 	free(f.first);
 	free(f.order);

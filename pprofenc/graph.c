@@ -56,7 +56,7 @@ static int name_node(struct naming *n, uint32_t *known, uint32_t string, bool ob
 		*ret_node = known[string];
 		return 0;
 	}
-	r = array_reserve(&g->nodes, &n->cap, g->nnodes + 1, sizeof *g->nodes);
+	r = pp_array_reserve(&g->nodes, &n->cap, g->nnodes + 1, sizeof *g->nodes);
 	if (r < 0)
 		return r;
 	name = object ? object_name(g->p->strings[string]) : strdup(g->p->strings[string]);
@@ -113,7 +113,7 @@ static int name_all(struct graph *g)
 	return r;
 }
 
-int graph_init(struct graph *g, const struct pprof_profile *p, const char *sample_type)
+int pp_graph_init(struct graph *g, const struct pprof_profile *p, const char *sample_type)
 {
 	int r;
 
@@ -127,11 +127,11 @@ int graph_init(struct graph *g, const struct pprof_profile *p, const char *sampl
 	g->location_nodes = malloc((p->nlocations + 1) * sizeof *g->location_nodes);
 	r = g->line_nodes && g->location_nodes ? name_all(g) : -ENOMEM;
 	if (r < 0)
-		graph_fini(g);
+		pp_graph_fini(g);
 	return r;
 }
 
-void graph_fini(struct graph *g)
+void pp_graph_fini(struct graph *g)
 {
 	for (size_t i = 0; i < g->nnodes; i++)
 		free(g->nodes[i].name);
@@ -142,7 +142,7 @@ void graph_fini(struct graph *g)
 	*g = (struct graph){0};
 }
 
-size_t graph_location(const struct graph *g, uint32_t location, const uint32_t **ret_nodes)
+size_t pp_graph_location(const struct graph *g, uint32_t location, const uint32_t **ret_nodes)
 {
 	const struct pprof_location *l = &g->p->locations[location];
 
@@ -182,21 +182,22 @@ static int edge_find(struct counting *c, uint32_t from, uint32_t to, uint32_t *r
 	struct graph *g = c->g;
 	struct edge_key key = {g->edges, from, to};
 	uint32_t hash = XXH3_64bits((uint32_t[]){from, to}, 2 * sizeof from);
-	uint32_t found = table_find(&c->table, hash, same_edge, &key);
+	uint32_t found = pp_table_find(&c->table, hash, same_edge, &key);
 	int r;
 
 	if (found != PPROF_NONE) {
 		*ret_edge = found;
 		return 0;
 	}
-	r = array_reserve(&g->edges, &g->cap_edges, g->nedges + 1, sizeof *g->edges);
+	r = pp_array_reserve(&g->edges, &g->cap_edges, g->nedges + 1, sizeof *g->edges);
 	if (r == 0)
-		r = array_reserve(&c->edge_seen, &c->cap_seen, g->nedges + 1, sizeof *c->edge_seen);
+		r = pp_array_reserve(&c->edge_seen, &c->cap_seen, g->nedges + 1,
+				     sizeof *c->edge_seen);
 	if (r == 0)
-		r = table_reserve(&c->table);
+		r = pp_table_reserve(&c->table);
 	if (r < 0)
 		return r;
-	table_put(&c->table, hash, g->nedges);
+	pp_table_put(&c->table, hash, g->nedges);
 	c->edge_seen[g->nedges] = 0;
 	g->edges[g->nedges] = (struct edge){from, to, 0, true};
 	*ret_edge = g->nedges++;
@@ -229,7 +230,7 @@ static int count_sample(struct counting *c, size_t index)
 	if (value == 0)
 		return 0;
 	for (size_t i = g->p->samples[index].nlocations; i-- > 0;) {
-		size_t n = graph_location(g, stack[i], &nodes);
+		size_t n = pp_graph_location(g, stack[i], &nodes);
 
 		for (size_t j = n; j-- > 0;) {
 			struct node *node = &g->nodes[nodes[j]];
@@ -252,7 +253,7 @@ static int count_sample(struct counting *c, size_t index)
 	return 0;
 }
 
-int graph_count(struct graph *g)
+int pp_graph_count(struct graph *g)
 {
 	struct counting c = {.g = g};
 	int r = 0;
@@ -267,6 +268,6 @@ int graph_count(struct graph *g)
 		r = count_sample(&c, i);
 	free(c.node_seen);
 	free(c.edge_seen);
-	table_fini(&c.table);
+	pp_table_fini(&c.table);
 	return r;
 }

@@ -39,14 +39,14 @@ struct graph {
 };
 
 /* Nodes without values. -ENOENT: no such sample type; -ENOMEM. */
-int graph_init(struct graph *g, const struct pprof_profile *p, const char *sample_type);
-void graph_fini(struct graph *g);
+int pp_graph_init(struct graph *g, const struct pprof_profile *p, const char *sample_type);
+void pp_graph_fini(struct graph *g);
 
 /* Makes values and edges anew; nodes that aren't kept are passed over. */
-int graph_count(struct graph *g);
+int pp_graph_count(struct graph *g);
 
 /* The nodes of one location, innermost first, as *ret_nodes[0..n). */
-size_t graph_location(const struct graph *g, uint32_t location, const uint32_t **ret_nodes);
+size_t pp_graph_location(const struct graph *g, uint32_t location, const uint32_t **ret_nodes);
 
 /* |a|, also of INT64_MIN. */
 static inline uint64_t magnitude(int64_t a)

@@ -26,7 +26,7 @@ struct gz_out {
 	uint8_t packed[BUFFER];
 };
 
-int gz_out_new(int level, gz_write write, void *ctx, struct gz_out **ret_out)
+int pp_gz_out_new(int level, gz_write write, void *ctx, struct gz_out **ret_out)
 {
 	struct gz_out *o;
 
@@ -50,7 +50,7 @@ int gz_out_new(int level, gz_write write, void *ctx, struct gz_out **ret_out)
 	return 0;
 }
 
-void gz_out_free(struct gz_out *o)
+void pp_gz_out_free(struct gz_out *o)
 {
 	if (!o)
 		return;
@@ -85,7 +85,7 @@ static int out_flush(struct gz_out *o, int flush)
 	return o->error;
 }
 
-int gz_out_put(struct gz_out *o, const void *bytes, size_t len)
+int pp_gz_out_put(struct gz_out *o, const void *bytes, size_t len)
 {
 	const uint8_t *from = bytes;
 
@@ -102,7 +102,7 @@ int gz_out_put(struct gz_out *o, const void *bytes, size_t len)
 	return o->error;
 }
 
-int gz_out_finish(struct gz_out *o)
+int pp_gz_out_finish(struct gz_out *o)
 {
 	return out_flush(o, Z_FINISH);
 }
@@ -188,8 +188,8 @@ static int unpack_member(struct unpacking *u, const uint8_t *bytes, size_t len,
 	return 0;
 }
 
-int gz_unpack(const uint8_t *bytes, size_t len, size_t limit, uint8_t **ret_bytes, size_t *ret_len,
-	      struct pprof_diag *diag)
+int pp_gz_unpack(const uint8_t *bytes, size_t len, size_t limit, uint8_t **ret_bytes,
+		 size_t *ret_len, struct pprof_diag *diag)
 {
 	struct unpacking u = {.limit = limit};
 	int r;

@@ -15,16 +15,16 @@ struct gz_out;
  * A gzip member without name and time, so that equal contents make equal files. `write` gets the
  * bytes in order and returns 0 or a negative errno, which ends it all. level as in pprof_encode.
  */
-int gz_out_new(int level, gz_write write, void *ctx, struct gz_out **ret_out);
-void gz_out_free(struct gz_out *o);
+int pp_gz_out_new(int level, gz_write write, void *ctx, struct gz_out **ret_out);
+void pp_gz_out_free(struct gz_out *o);
 
 /* Small pieces are collected; the first failure is returned by every following call. */
-int gz_out_put(struct gz_out *o, const void *bytes, size_t len);
-int gz_out_finish(struct gz_out *o);
+int pp_gz_out_put(struct gz_out *o, const void *bytes, size_t len);
+int pp_gz_out_finish(struct gz_out *o);
 
 /*
  * Unpacks exactly one gzip member, at most `limit` bytes. *ret_bytes is malloc'd. -EBADMSG with
  * diag: damaged, truncated, something behind the member; -EFBIG, -ENOMEM.
  */
-int gz_unpack(const uint8_t *bytes, size_t len, size_t limit, uint8_t **ret_bytes, size_t *ret_len,
-	      struct pprof_diag *diag);
+int pp_gz_unpack(const uint8_t *bytes, size_t len, size_t limit, uint8_t **ret_bytes,
+		 size_t *ret_len, struct pprof_diag *diag);

@@ -318,12 +318,12 @@ static int group_new(struct merger *m, const struct pprof_mapping *mapping, uint
 {
 	int r;
 
-	r = array_reserve(&m->groups, &m->cap_groups, m->ngroups + 1, sizeof *m->groups);
+	r = pp_array_reserve(&m->groups, &m->cap_groups, m->ngroups + 1, sizeof *m->groups);
 	if (r == 0)
-		r = table_reserve(&m->table);
+		r = pp_table_reserve(&m->table);
 	if (r < 0)
 		return r;
-	table_put(&m->table, hash, m->ngroups);
+	pp_table_put(&m->table, hash, m->ngroups);
 	m->groups[m->ngroups] = (struct group){.m = *mapping};
 	*ret_group = m->ngroups++;
 	return 0;
@@ -356,7 +356,7 @@ static int group_mapping(struct merger *m, const struct pprof_profile *p, size_t
 		return r;
 	hash = XXH3_64bits((uint64_t[]){pages(&copy), copy.offset, file_of(&copy)},
 			   3 * sizeof(uint64_t));
-	group = table_find(&m->table, hash, same_group, &key);
+	group = pp_table_find(&m->table, hash, same_group, &key);
 	if (group == PPROF_NONE)
 		r = group_new(m, &copy, hash, &group);
 	else
@@ -438,7 +438,7 @@ static int merge_location(struct merger *m, size_t input, size_t index)
 	const struct pprof_location *l = &p->locations[index];
 	uint32_t mapping = PPROF_NONE;
 	uint64_t address = l->address;
-	int r = array_reserve(&m->lines, &m->cap_lines, l->nlines, sizeof *m->lines);
+	int r = pp_array_reserve(&m->lines, &m->cap_lines, l->nlines, sizeof *m->lines);
 
 	if (r < 0)
 		return r;
@@ -459,10 +459,10 @@ static int merge_location(struct merger *m, size_t input, size_t index)
 static int merge_sample(struct merger *m, const struct pprof_profile *p, size_t index)
 {
 	const struct pprof_sample *s = &p->samples[index];
-	int r = array_reserve(&m->stack, &m->cap_stack, s->nlocations, sizeof *m->stack);
+	int r = pp_array_reserve(&m->stack, &m->cap_stack, s->nlocations, sizeof *m->stack);
 
 	if (r == 0)
-		r = array_reserve(&m->labels, &m->cap_labels, s->nlabels, sizeof *m->labels);
+		r = pp_array_reserve(&m->labels, &m->cap_labels, s->nlabels, sizeof *m->labels);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < s->nlocations; i++)
@@ -522,7 +522,7 @@ static int merge_all(struct merger *m)
 
 static void merger_fini(struct merger *m)
 {
-	table_fini(&m->table);
+	pp_table_fini(&m->table);
 	free(m->groups);
 	for (size_t i = 0; m->group_of && i < m->n; i++)
 		free(m->group_of[i]);

@@ -36,11 +36,11 @@ static void builder_free(struct pprof_builder *b)
 		next = c->next;
 		free(c);
 	}
-	table_fini(&b->strings);
-	table_fini(&b->mappings);
-	table_fini(&b->functions);
-	table_fini(&b->locations);
-	table_fini(&b->samples);
+	pp_table_fini(&b->strings);
+	pp_table_fini(&b->mappings);
+	pp_table_fini(&b->functions);
+	pp_table_fini(&b->locations);
+	pp_table_fini(&b->samples);
 	free(b);
 }
 
@@ -160,25 +160,25 @@ static int string_new(struct pprof_profile *p, const char *s, size_t len, uint32
 	const char *copy;
 	int r;
 
-	r = array_reserve(&p->strings, &b->cap_strings, p->nstrings + 1, sizeof *p->strings);
+	r = pp_array_reserve(&p->strings, &b->cap_strings, p->nstrings + 1, sizeof *p->strings);
 	if (r == 0)
-		r = table_reserve(&b->strings);
+		r = pp_table_reserve(&b->strings);
 	if (r < 0)
 		return r;
 	copy = chunk_copy(b, s, len);
 	if (!copy)
 		return -ENOMEM;
-	table_put(&b->strings, hash, p->nstrings);
+	pp_table_put(&b->strings, hash, p->nstrings);
 	p->strings[p->nstrings] = copy;
 	*ret_string = p->nstrings++;
 	return 0;
 }
 
-int string_add(struct pprof_profile *p, const char *s, size_t len, uint32_t *ret_string)
+int pp_string_add(struct pprof_profile *p, const char *s, size_t len, uint32_t *ret_string)
 {
 	struct string_key key = {p, s, strnlen(s, len)};
 	uint32_t hash = XXH3_64bits(s, key.len);
-	uint32_t found = table_find(&p->builder->strings, hash, same_string, &key);
+	uint32_t found = pp_table_find(&p->builder->strings, hash, same_string, &key);
 	char *repaired;
 	int r;
 
@@ -191,14 +191,14 @@ int string_add(struct pprof_profile *p, const char *s, size_t len, uint32_t *ret
 	repaired = utf8_repaired(s, key.len, &len);
 	if (!repaired)
 		return -ENOMEM;
-	r = string_add(p, repaired, len, ret_string);
+	r = pp_string_add(p, repaired, len, ret_string);
 	free(repaired);
 	return r;
 }
 
 int pprof_string(struct pprof_profile *p, const char *s, uint32_t *ret_string)
 {
-	return s ? string_add(p, s, strlen(s), ret_string) : string_add(p, "", 0, ret_string);
+	return s ? pp_string_add(p, s, strlen(s), ret_string) : pp_string_add(p, "", 0, ret_string);
 }
 
 static bool is_string(const struct pprof_profile *p, uint32_t s)
@@ -231,8 +231,8 @@ int pprof_sample_type(struct pprof_profile *p, const char *type, const char *uni
 		return -EBUSY;
 	r = value_type(p, type, unit, &t);
 	if (r == 0)
-		r = array_reserve(&p->sample_types, &p->builder->cap_types, p->nsample_types + 1,
-				  sizeof *p->sample_types);
+		r = pp_array_reserve(&p->sample_types, &p->builder->cap_types, p->nsample_types + 1,
+				     sizeof *p->sample_types);
 	if (r == 0)
 		p->sample_types[p->nsample_types++] = t;
 	return r;
@@ -253,8 +253,8 @@ int pprof_comment(struct pprof_profile *p, const char *text)
 	int r = pprof_string(p, text, &s);
 
 	if (r == 0)
-		r = array_reserve(&p->comments, &p->builder->cap_comments, p->ncomments + 1,
-				  sizeof *p->comments);
+		r = pp_array_reserve(&p->comments, &p->builder->cap_comments, p->ncomments + 1,
+				     sizeof *p->comments);
 	if (r == 0)
 		p->comments[p->ncomments++] = s;
 	return r;
@@ -305,17 +305,17 @@ int pprof_mapping(struct pprof_profile *p, const struct pprof_mapping *m, uint32
 
 	if (!is_string(p, m->filename) || !is_string(p, m->build_id))
 		return -EINVAL;
-	found = table_find(&b->mappings, hash, same_mapping, &key);
+	found = pp_table_find(&b->mappings, hash, same_mapping, &key);
 	if (found != PPROF_NONE) {
 		*ret_mapping = found;
 		return 0;
 	}
-	r = array_reserve(&p->mappings, &b->cap_mappings, p->nmappings + 1, sizeof *p->mappings);
+	r = pp_array_reserve(&p->mappings, &b->cap_mappings, p->nmappings + 1, sizeof *p->mappings);
 	if (r == 0)
-		r = table_reserve(&b->mappings);
+		r = pp_table_reserve(&b->mappings);
 	if (r < 0)
 		return r;
-	table_put(&b->mappings, hash, p->nmappings);
+	pp_table_put(&b->mappings, hash, p->nmappings);
 	p->mappings[p->nmappings] = *m;
 	*ret_mapping = p->nmappings++;
 	return 0;
@@ -346,18 +346,18 @@ int pprof_function(struct pprof_profile *p, const struct pprof_function *f, uint
 
 	if (!is_string(p, f->name) || !is_string(p, f->system_name) || !is_string(p, f->filename))
 		return -EINVAL;
-	found = table_find(&b->functions, hash, same_function, &key);
+	found = pp_table_find(&b->functions, hash, same_function, &key);
 	if (found != PPROF_NONE) {
 		*ret_function = found;
 		return 0;
 	}
-	r = array_reserve(&p->functions, &b->cap_functions, p->nfunctions + 1,
-			  sizeof *p->functions);
+	r = pp_array_reserve(&p->functions, &b->cap_functions, p->nfunctions + 1,
+			     sizeof *p->functions);
 	if (r == 0)
-		r = table_reserve(&b->functions);
+		r = pp_table_reserve(&b->functions);
 	if (r < 0)
 		return r;
-	table_put(&b->functions, hash, p->nfunctions);
+	pp_table_put(&b->functions, hash, p->nfunctions);
 	p->functions[p->nfunctions] = *f;
 	*ret_function = p->nfunctions++;
 	return 0;
@@ -405,16 +405,16 @@ static int location_new(struct pprof_profile *p, const struct location_key *k, u
 	struct pprof_builder *b = p->builder;
 	int r;
 
-	r = array_reserve(&p->locations, &b->cap_locations, p->nlocations + 1,
-			  sizeof *p->locations);
+	r = pp_array_reserve(&p->locations, &b->cap_locations, p->nlocations + 1,
+			     sizeof *p->locations);
 	if (r == 0)
-		r = array_reserve(&p->lines, &b->cap_lines, p->nlines + k->nlines,
-				  sizeof *p->lines);
+		r = pp_array_reserve(&p->lines, &b->cap_lines, p->nlines + k->nlines,
+				     sizeof *p->lines);
 	if (r == 0)
-		r = table_reserve(&b->locations);
+		r = pp_table_reserve(&b->locations);
 	if (r < 0)
 		return r;
-	table_put(&b->locations, hash, p->nlocations);
+	pp_table_put(&b->locations, hash, p->nlocations);
 	if (k->nlines > 0)
 		memcpy(p->lines + p->nlines, k->lines, k->nlines * sizeof *p->lines);
 	p->locations[p->nlocations] = (struct pprof_location){
@@ -440,7 +440,7 @@ int pprof_location(struct pprof_profile *p, uint32_t mapping, uint64_t address,
 		if (lines[i].function >= p->nfunctions)
 			return -EINVAL;
 	hash = location_hash(&key);
-	found = table_find(&p->builder->locations, hash, same_location, &key);
+	found = pp_table_find(&p->builder->locations, hash, same_location, &key);
 	if (found == PPROF_NONE)
 		return location_new(p, &key, hash, ret_location);
 	*ret_location = found;
@@ -518,7 +518,8 @@ static int labels_stage(struct pprof_profile *p, const struct pprof_label *label
 	size_t kept = 0;
 	int r;
 
-	r = array_reserve(&p->labels, &p->builder->cap_labels, p->nlabels + n, sizeof *p->labels);
+	r = pp_array_reserve(&p->labels, &p->builder->cap_labels, p->nlabels + n,
+			     sizeof *p->labels);
 	if (r < 0)
 		return r;
 	to = p->labels + p->nlabels;
@@ -554,13 +555,13 @@ static int sample_new(struct pprof_profile *p, const struct sample_key *k, const
 	size_t nvalues = p->nsample_types;
 	int r;
 
-	r = array_reserve(&p->samples, &b->cap_samples, p->nsamples + 1, sizeof *p->samples);
+	r = pp_array_reserve(&p->samples, &b->cap_samples, p->nsamples + 1, sizeof *p->samples);
 	if (r == 0)
-		r = array_reserve(&p->values, &b->cap_values, (p->nsamples + 1) * nvalues,
-				  sizeof *p->values);
+		r = pp_array_reserve(&p->values, &b->cap_values, (p->nsamples + 1) * nvalues,
+				     sizeof *p->values);
 	if (r == 0)
-		r = array_reserve(&p->stacks, &b->cap_stacks, p->nstacks + k->nlocations,
-				  sizeof *p->stacks);
+		r = pp_array_reserve(&p->stacks, &b->cap_stacks, p->nstacks + k->nlocations,
+				     sizeof *p->stacks);
 	if (r < 0)
 		return r;
 	memcpy(p->values + p->nsamples * nvalues, values, nvalues * sizeof *values);
@@ -603,11 +604,11 @@ static int samples_hash(struct pprof_profile *p)
 					 p->labels + s->first_label, s->nlabels};
 		uint32_t hash = sample_hash(&key);
 
-		r = table_reserve(&b->samples);
+		r = pp_table_reserve(&b->samples);
 		if (r < 0)
 			return r;
-		if (table_find(&b->samples, hash, same_sample, &key) == PPROF_NONE)
-			table_put(&b->samples, hash, b->hashed);
+		if (pp_table_find(&b->samples, hash, same_sample, &key) == PPROF_NONE)
+			pp_table_put(&b->samples, hash, b->hashed);
 	}
 	return 0;
 }
@@ -627,16 +628,16 @@ int pprof_sample_add(struct pprof_profile *p, const uint32_t *locations, size_t 
 	if (r == 0)
 		r = samples_hash(p);
 	if (r == 0)
-		r = table_reserve(&b->samples);
+		r = pp_table_reserve(&b->samples);
 	if (r < 0)
 		return r;
 	key.labels = p->labels + p->nlabels;
 	hash = sample_hash(&key);
-	found = table_find(&b->samples, hash, same_sample, &key);
+	found = pp_table_find(&b->samples, hash, same_sample, &key);
 	if (found == PPROF_NONE) {
 		r = sample_new(p, &key, values);
 		if (r == 0)
-			table_put(&b->samples, hash, b->hashed++);
+			pp_table_put(&b->samples, hash, b->hashed++);
 		return r;
 	}
 	sum = p->values + found * p->nsample_types;

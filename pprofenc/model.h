@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The private side of a profile, shared by the files of this folder. */
+/*
+ * The private side of a profile, shared by the files of this folder. Functions that only they use
+ * begin with pp_, so that the static library keeps out of the way of its users' names.
+ */
 #pragma once
 
 #include <stddef.h>
@@ -24,7 +27,7 @@ struct pprof_builder {
 };
 
 /* As pprof_string, for text that isn't terminated. */
-int string_add(struct pprof_profile *p, const char *s, size_t len, uint32_t *ret_string);
+int pp_string_add(struct pprof_profile *p, const char *s, size_t len, uint32_t *ret_string);
 
 /* Notes a failure and returns -err. */
 static inline int fail(struct pprof_diag *d, const char *what, uint64_t at, int err)

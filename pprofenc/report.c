@@ -23,12 +23,12 @@ struct report {
 
 static const char *value(struct report *r, int64_t v)
 {
-	return units_format(r->text, v, r->scale);
+	return pp_units_format(r->text, v, r->scale);
 }
 
 static const char *percent(struct report *r, int64_t v)
 {
-	return units_percent(r->share, v, r->g.total);
+	return pp_units_percent(r->share, v, r->g.total);
 }
 
 /* --- which nodes -------------------------------------------------------------------------------
@@ -89,12 +89,12 @@ static int drop_small(struct report *r)
 			r->dropped++;
 		}
 	}
-	return r->dropped > 0 ? graph_count(&r->g) : 0;
+	return r->dropped > 0 ? pp_graph_count(&r->g) : 0;
 }
 
 static int choose_nodes(struct report *r)
 {
-	int e = graph_count(&r->g);
+	int e = pp_graph_count(&r->g);
 
 	if (e < 0)
 		return e;
@@ -113,7 +113,7 @@ static int choose_nodes(struct report *r)
 	if (r->o->nodes > 0 && r->o->nodes < r->shown) {
 		for (size_t i = r->o->nodes; i < r->shown; i++)
 			r->g.nodes[r->order[i]].kept = false;
-		e = graph_count(&r->g);
+		e = pp_graph_count(&r->g);
 		if (e < 0)
 			return e;
 		list_nodes(r);
@@ -134,7 +134,7 @@ static void choose_scale(struct report *r)
 		if (v && (!least || magnitude(v) < magnitude(least)))
 			least = v;
 	}
-	r->scale = units_common(least ? least : r->g.total, r->g.total, unit);
+	r->scale = pp_units_common(least ? least : r->g.total, r->g.total, unit);
 }
 
 static int report_init(struct report *r, const struct pprof_profile *p,
@@ -144,12 +144,12 @@ static int report_init(struct report *r, const struct pprof_profile *p,
 	int e;
 
 	*r = (struct report){.p = p, .o = o ? o : &none, .to = to};
-	e = graph_init(&r->g, p, r->o->sample_type);
+	e = pp_graph_init(&r->g, p, r->o->sample_type);
 	if (e < 0)
 		return e;
 	e = choose_nodes(r);
 	if (e < 0) {
-		graph_fini(&r->g);
+		pp_graph_fini(&r->g);
 		free(r->order);
 		return e;
 	}
@@ -159,7 +159,7 @@ static int report_init(struct report *r, const struct pprof_profile *p,
 
 static int report_fini(struct report *r)
 {
-	graph_fini(&r->g);
+	pp_graph_fini(&r->g);
 	free(r->order);
 	return ferror(r->to) ? -EIO : 0;
 }
@@ -208,15 +208,15 @@ static void print_duration(struct report *r)
 {
 	const char *unit = r->p->strings[r->p->sample_types[r->g.type].unit];
 	int64_t wall = r->p->duration_nanos;
-	double ns = units_nanoseconds(unit) * r->g.total;
+	double ns = pp_units_nanoseconds(unit) * r->g.total;
 
 	if (wall == 0)
 		return;
 	fprintf(r->to, "Duration: %s, ",
-		units_format(r->text, wall, units_fit(wall, "nanoseconds")));
+		pp_units_format(r->text, wall, pp_units_fit(wall, "nanoseconds")));
 	fprintf(r->to, "Total samples = %s", value(r, r->g.total));
 	if (ns > 0) {
-		units_percent(r->share, ns < 9e18 ? (int64_t)ns : INT64_MAX, wall);
+		pp_units_percent(r->share, ns < 9e18 ? (int64_t)ns : INT64_MAX, wall);
 		fprintf(r->to, " (%s)", r->share + strspn(r->share, " "));
 	}
 	fputc('\n', r->to);
@@ -362,7 +362,7 @@ static void print_side(struct report *r, const struct side *s, uint32_t node)
 		const struct edge *e = &r->g.edges[s->edges[i]];
 		const struct node *other = &r->g.nodes[s->callers ? e->from : e->to];
 
-		units_percent(r->share, e->weight, r->g.nodes[node].cum);
+		pp_units_percent(r->share, e->weight, r->g.nodes[node].cum);
 		fprintf(r->to, "%50s %s |   %s%s\n", value(r, e->weight), r->share, other->name,
 			e->inlined ? " (inline)" : "");
 	}

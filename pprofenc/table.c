@@ -7,7 +7,7 @@
 
 #include "pprof.h"
 
-void table_fini(struct table *t)
+void pp_table_fini(struct table *t)
 {
 	free(t->slots);
 	*t = (struct table){0};
@@ -25,21 +25,21 @@ static int table_grow(struct table *t)
 		return -ENOMEM;
 	for (uint32_t i = 0; t->slots && i <= t->mask; i++)
 		if (t->slots[i].index)
-			table_put(&bigger, t->slots[i].hash, t->slots[i].index - 1);
+			pp_table_put(&bigger, t->slots[i].hash, t->slots[i].index - 1);
 	free(t->slots);
 	*t = bigger;
 	return 0;
 }
 
-int table_reserve(struct table *t)
+int pp_table_reserve(struct table *t)
 {
 	if (t->slots && t->used < t->mask - t->mask / 4)
 		return 0;
 	return table_grow(t);
 }
 
-uint32_t table_find(const struct table *t, uint32_t hash,
-		    bool (*same)(const void *ctx, uint32_t index), const void *ctx)
+uint32_t pp_table_find(const struct table *t, uint32_t hash,
+		       bool (*same)(const void *ctx, uint32_t index), const void *ctx)
 {
 	if (!t->slots)
 		return PPROF_NONE;
@@ -49,7 +49,7 @@ uint32_t table_find(const struct table *t, uint32_t hash,
 	return PPROF_NONE;
 }
 
-void table_put(struct table *t, uint32_t hash, uint32_t index)
+void pp_table_put(struct table *t, uint32_t hash, uint32_t index)
 {
 	uint32_t i = hash & t->mask;
 
@@ -59,7 +59,7 @@ void table_put(struct table *t, uint32_t hash, uint32_t index)
 	t->used++;
 }
 
-int array_reserve(void *array, size_t *cap, size_t n, size_t size)
+int pp_array_reserve(void *array, size_t *cap, size_t n, size_t size)
 {
 	size_t want = *cap ? *cap : 16;
 	void *p;

@@ -19,20 +19,20 @@ struct table {
 	uint32_t mask, used;
 };
 
-void table_fini(struct table *t);
+void pp_table_fini(struct table *t);
 
 /* Makes room for one more. -ENOMEM, -EOVERFLOW. */
-int table_reserve(struct table *t);
+int pp_table_reserve(struct table *t);
 
 /* The index whose contents are wanted, as `same` says, or PPROF_NONE. */
-uint32_t table_find(const struct table *t, uint32_t hash,
-		    bool (*same)(const void *ctx, uint32_t index), const void *ctx);
+uint32_t pp_table_find(const struct table *t, uint32_t hash,
+		       bool (*same)(const void *ctx, uint32_t index), const void *ctx);
 
-/* After table_reserve: remembers an index that table_find doesn't find. */
-void table_put(struct table *t, uint32_t hash, uint32_t index);
+/* After pp_table_reserve: remembers an index that pp_table_find doesn't find. */
+void pp_table_put(struct table *t, uint32_t hash, uint32_t index);
 
 /*
  * Grows *array (of `size`-byte elements) to hold at least n; also for n == 0 it is no longer NULL.
  * Indices must stay below PPROF_NONE. -ENOMEM, -EOVERFLOW.
  */
-int array_reserve(void *array, size_t *cap, size_t n, size_t size);
+int pp_array_reserve(void *array, size_t *cap, size_t n, size_t size);

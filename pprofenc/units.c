@@ -71,7 +71,7 @@ static struct scale fit(double value, const char *unit)
 	return (struct scale){to->name, from->factor / to->factor};
 }
 
-struct scale units_fit(int64_t value, const char *unit)
+struct scale pp_units_fit(int64_t value, const char *unit)
 {
 	return fit(value, unit);
 }
@@ -80,7 +80,7 @@ struct scale units_fit(int64_t value, const char *unit)
  * That of the least value, so that it doesn't vanish; but where the span is wide, one in which it
  * is still 0.01, so that the large ones stay short.
  */
-struct scale units_common(int64_t least, int64_t most, const char *unit)
+struct scale pp_units_common(int64_t least, int64_t most, const char *unit)
 {
 	struct scale low = fit(least, unit), high = fit(most, unit);
 
@@ -89,14 +89,14 @@ struct scale units_common(int64_t least, int64_t most, const char *unit)
 	return low;
 }
 
-double units_nanoseconds(const char *unit)
+double pp_units_nanoseconds(const char *unit)
 {
 	const struct unit *family, *u = find_unit(unit, &family);
 
 	return u && family == times ? u->factor : 0;
 }
 
-const char *units_format(char text[UNITS_TEXT], int64_t value, struct scale scale)
+const char *pp_units_format(char text[UNITS_TEXT], int64_t value, struct scale scale)
 {
 	int n = snprintf(text, UNITS_TEXT, "%.2f", value * scale.factor);
 
@@ -109,7 +109,7 @@ const char *units_format(char text[UNITS_TEXT], int64_t value, struct scale scal
 	return text;
 }
 
-const char *units_percent(char text[UNITS_TEXT], int64_t value, int64_t total)
+const char *pp_units_percent(char text[UNITS_TEXT], int64_t value, int64_t total)
 {
 	double share = total ? fabs((double)value / total) * 100 : 0;
 

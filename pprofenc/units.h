@@ -19,14 +19,14 @@ struct scale {
 enum { UNITS_TEXT = 32 };
 
 /* The scale in which `value` of `unit` ("nanoseconds", "bytes", "count", ...) is at least 1. */
-struct scale units_fit(int64_t value, const char *unit);
+struct scale pp_units_fit(int64_t value, const char *unit);
 
 /* One scale for values from `least` (not 0) to `most`. */
-struct scale units_common(int64_t least, int64_t most, const char *unit);
+struct scale pp_units_common(int64_t least, int64_t most, const char *unit);
 
 /* Nanoseconds in one `unit`, 0 when it isn't one of time. */
-double units_nanoseconds(const char *unit);
+double pp_units_nanoseconds(const char *unit);
 
-const char *units_format(char text[UNITS_TEXT], int64_t value, struct scale scale);
+const char *pp_units_format(char text[UNITS_TEXT], int64_t value, struct scale scale);
 /* value of total in per cent, in 6 characters. */
-const char *units_percent(char text[UNITS_TEXT], int64_t value, int64_t total);
+const char *pp_units_percent(char text[UNITS_TEXT], int64_t value, int64_t total);
