@@ -16,7 +16,7 @@ goroot=$1 out=$2 name=$3 variant=$4
 shift 4
 here=$(cd "$(dirname "$0")" && pwd)
 binary=$out/$name-$variant
-flags=(-trimpath -buildvcs=false)
+flags=(-buildvcs=false)
 cgo=0
 case "$variant" in
 static) ;;

@@ -23,15 +23,15 @@ NOINLINE unsigned long c_hot(unsigned long n)
 }
 
 /* Each level keeps something on its stack across the call, so that no call is a jump. */
-#define MID(name, next, words)                                                                     \
-	NOINLINE unsigned long name(unsigned long n)                                               \
-	{                                                                                          \
-		volatile unsigned long keep[words];                                                \
-		unsigned long r;                                                                   \
-		keep[0] = n;                                                                       \
-		keep[(words)-1] = n + 1;                                                           \
-		r = next(n);                                                                       \
-		return r + keep[0] + keep[(words)-1];                                              \
+#define MID(name, next, words)                        \
+	NOINLINE unsigned long name(unsigned long n)  \
+	{                                             \
+		volatile unsigned long keep[words];   \
+		unsigned long r;                      \
+		keep[0] = n;                          \
+		keep[(words)-1] = n + 1;              \
+		r = next(n);                          \
+		return r + keep[0] + keep[(words)-1]; \
 	}
 
 MID(c_mid11, c_hot, 3)

@@ -7,6 +7,7 @@
 //
 //	truth                    one line of JSON: wall and CPU time of the process, CPU time per phase (ns)
 //	profile FILE SECONDS     writes Go's own CPU profile of that window to FILE, answers {"done":true}
+//	profile250 FILE SECONDS  the same at 250 Hz, for its stacks: the file still claims 100 Hz
 //	quit                     exits
 //
 // When stdin ends the program exits, so none outlives the test that started it.
@@ -83,7 +84,7 @@ func truth() string {
 	return b.String()
 }
 
-func profile(path, seconds string) error {
+func profile(path, seconds string, fast bool) error {
 	d, err := time.ParseDuration(seconds + "s")
 	if err != nil {
 		return err
@@ -91,6 +92,10 @@ func profile(path, seconds string) error {
 	f, err := os.Create(path)
 	if err != nil {
 		return err
+	}
+	if fast {
+		// StartCPUProfile then complains on stderr that it cannot set its own rate, and goes on with this one
+		runtime.SetCPUProfileRate(250)
 	}
 	if err := pprof.StartCPUProfile(f); err != nil {
 		return err
@@ -122,8 +127,8 @@ func Serve(seconds float64) {
 		switch {
 		case len(words) == 1 && words[0] == "truth":
 			fmt.Println(truth())
-		case len(words) == 3 && words[0] == "profile":
-			if err := profile(words[1], words[2]); err != nil {
+		case len(words) == 3 && (words[0] == "profile" || words[0] == "profile250"):
+			if err := profile(words[1], words[2], words[0] != "profile"); err != nil {
 				fmt.Printf("{\"error\":%q}\n", err.Error())
 			} else {
 				fmt.Println(`{"done":true}`)

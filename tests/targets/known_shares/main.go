@@ -46,10 +46,10 @@ func leafSpin(n uint64) uint64 {
 }
 
 //go:noinline
-func callerA1() uint64 { return leafSpin(50_000) + 1 }
+func callerA1() uint64 { return leafSpin(200_000) + 1 }
 
 //go:noinline
-func callerA2() uint64 { return leafSpin(50_000) + 2 }
+func callerA2() uint64 { return leafSpin(200_000) + 2 }
 
 // inlHelper is inlined into midB.
 func inlHelper(x uint64) uint64 {
@@ -101,7 +101,7 @@ func phaseLeafA2() {
 func phaseInline() {
 	t := ctl.ThreadCPU()
 	for ctl.ThreadCPU()-t < 15*unit {
-		sink += midB(50_000)
+		sink += midB(200_000)
 	}
 	phaseB.Add(t)
 }
@@ -110,7 +110,7 @@ func phaseInline() {
 func phaseDeep() {
 	t := ctl.ThreadCPU()
 	for ctl.ThreadCPU()-t < 15*unit {
-		sink += recurse(60, 50_000)
+		sink += recurse(60, 200_000)
 	}
 	phaseD.Add(t)
 }
@@ -119,7 +119,7 @@ func phaseDeep() {
 func phaseMemmove() {
 	t := ctl.ThreadCPU()
 	for ctl.ThreadCPU()-t < 10*unit {
-		for i := 0; i < 8; i++ {
+		for i := 0; i < 32; i++ {
 			copy(copyA[:], copyB[i:])
 		}
 	}
@@ -129,7 +129,7 @@ func phaseMemmove() {
 //go:noinline
 func phaseSort() {
 	t := ctl.ThreadCPU()
-	ints := make([]int, 2000)
+	ints := make([]int, 5000)
 	for ctl.ThreadCPU()-t < 15*unit {
 		x := uint32(1)
 		for i := range ints {
@@ -145,7 +145,7 @@ func phaseSort() {
 func phaseSyscall() {
 	t := ctl.ThreadCPU()
 	for ctl.ThreadCPU()-t < 15*unit {
-		for i := 0; i < 100; i++ {
+		for i := 0; i < 400; i++ {
 			syscall.Getppid()
 			syscall.Write(devNull, oneByte)
 		}

@@ -43,6 +43,12 @@ func hotBig(x uint64) uint64 {
 	x ^= x >> 27
 	x ^= x << 9
 	x ^= x >> 5
+	x = x*0x94d049bb133111eb + 11
+	x ^= x >> 25
+	x ^= x << 3
+	x ^= x >> 21
+	x = x*0xd6e8feb86659fd93 + 13
+	x ^= x >> 23
 	return x
 }
 
@@ -63,6 +69,12 @@ func coldBig(x uint64) uint64 {
 	x ^= x >> 26
 	x ^= x << 8
 	x ^= x >> 4
+	x = x*0x94d049bb133111eb + 17
+	x ^= x >> 24
+	x ^= x << 2
+	x ^= x >> 20
+	x = x*0xd6e8feb86659fd93 + 19
+	x ^= x >> 22
 	return x
 }
 

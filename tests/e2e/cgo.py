@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""C without frame pointers below Go, and Go below C: one stack."""
+
+from harness import Target, VERSIONS, build, check, in_order, names, note, profile, test, weigh, within
+
+C_STACK = ['c_hot'] + ['c_mid%d' % n for n in range(11, 0, -1)]
+CALLERS = ['main.goCallsC', 'main.goHot', 'main.phaseInC']
+BACK = ['main.goBelowC', 'c_cb3', 'c_cb2', 'c_cb1', 'main.goCallsBack', 'main.phaseCallback']
+
+
+def cgo(version, variant):
+    with Target(build(version, 'cgo_deep', variant)) as t:
+        before = t.truth()
+        prof = profile(t.pid, 5, rate=997)
+        after = t.truth()
+    truth = {k: after['phases'][k] - before['phases'][k] for k in after['phases']}
+    total = sum(truth.values())
+    everything, samples = weigh(prof, lambda *_: True)
+    check(samples > 200, 'only %d samples\n%s', samples, prof.said)
+
+    def in_c(frames, _=None):
+        return any(n in ('c_leaf', 'c_hot') for n in names(frames))
+
+    def in_back(frames, _=None):
+        return any(n in ('main.goBelowC', 'main.goCallback') for n in names(frames))
+
+    # the samples are there at all: by leaf, whatever is below them
+    c, n_c = weigh(prof, in_c)
+    back, n_back = weigh(prof, in_back)
+    check(within(c / everything, truth['main.phaseInC'] / total, samples, 'in C'), 'share of the C code')
+    check(within(back / everything, truth['main.phaseCallback'] / total, samples, 'called back'),
+          'share of Go called back from C')
+    whole, _ = weigh(prof, lambda frames, _: in_c(frames) and in_order(names(frames), C_STACK + CALLERS))
+    note('C frames and their Go callers in one stack: %.2f %%', 100 * whole / max(c, 1))
+    check(whole >= 0.95 * c, 'whole in only %.2f %% of the samples in C', 100 * whole / max(c, 1))
+    through, _ = weigh(prof, lambda frames, _: in_back(frames) and in_order(names(frames), BACK))
+    note('Go, the C that called it, and its Go callers: %.2f %%', 100 * through / max(back, 1))
+    check(through >= 0.95 * back, 'whole in only %.2f %% of the samples in callbacks', 100 * through / max(back, 1))
+
+
+for v in VERSIONS:
+    test('e2e' if v in ('1.19', '1.27') else 'matrix', 'cgo, Go %s' % v, v, 'cgo')(cgo)

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Debian's etcd and prometheus under load: stripped, externally linked, built by somebody else."""
+
+import base64
+import contextlib
+import http.client
+import json
+import os
+import re
+import socket
+import subprocess
+import threading
+import time
+
+import pprof
+from harness import check, debian_program, need_perf, note, profile, test, tmp
+
+# where threads begin, in Go and in the C library
+THREAD_ROOTS = {'runtime.mstart', 'runtime.mcall', 'runtime.morestack', 'runtime.rt0_go', 'runtime.main', '_start',
+                'start_thread', 'clone', 'clone3', '__clone', '__clone3', 'thread_start', 'runtime.gcBgMarkWorker',
+                'runtime.bgsweep', 'runtime.bgscavenge', 'runtime.forcegchelper', 'runtime.runfinq', 'runtime.runFinalizers',
+                'runtime.sysmon', 'runtime/trace.Start.func1'}
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        return s.getsockname()[1]
+
+
+def get(port, path, body=None):
+    c = http.client.HTTPConnection('127.0.0.1', port, timeout=60)
+    try:
+        c.request('POST' if body else 'GET', path, body)
+        r = c.getresponse()
+        data = r.read()
+        check(r.status == 200, '%s answered %d', path, r.status)
+        return data
+    finally:
+        c.close()
+
+
+@contextlib.contextmanager
+def running(command, port, ready):
+    with open(tmp('log'), 'w') as log:
+        p = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=tmp())
+    try:
+        for _ in range(300):
+            with contextlib.suppress(OSError, http.client.HTTPException, Exception):
+                get(port, ready)
+                break
+            check(p.poll() is None, '%s ended: %s', command[0], open(tmp('log')).read()[-1000:])
+            time.sleep(0.1)
+        yield p
+    finally:
+        p.kill()
+        p.wait()
+
+
+@contextlib.contextmanager
+def load(work, threads=3):
+    """Calls work(connection number, round) until the block ends."""
+    stop, errors, rounds = threading.Event(), [], [0] * threads
+
+    def loop(i):
+        while not stop.is_set():
+            try:
+                work(i, rounds[i])
+            except (OSError, http.client.HTTPException) as e:
+                errors.append(e)
+                time.sleep(0.05)
+            rounds[i] += 1
+    workers = [threading.Thread(target=loop, args=(i,), daemon=True) for i in range(threads)]
+    for w in workers:
+        w.start()
+    try:
+        yield rounds
+    finally:
+        stop.set()
+        for w in workers:
+            w.join(30)
+
+
+def judge(pid, port, work):
+    with load(work) as rounds:
+        time.sleep(2)
+        # the true roots: what Go itself says goroutines start with
+        roots = set(THREAD_ROOTS)
+
+        def learn():
+            for path in ('/debug/pprof/goroutine', '/debug/pprof/profile?seconds=2'):
+                for frames, _, _ in pprof.Profile(get(port, path)).stacks():
+                    if frames:
+                        roots.add(frames[-1].name)
+        learn()
+        prof = profile(pid, 8, rate=499)
+        learn()
+    at = prof.index('cpu')
+    everything = named = rooted = lined = go = 0
+    count = prof.total('samples')
+    wrong = {}
+    for frames, values, _ in prof.stacks():
+        mine = pprof.user(frames)
+        weight = values[at]
+        if not mine:  # a thread of the kernel's making, or a sample before the first user frame
+            continue
+        everything += weight
+        nameless = [f for f in mine if not f.name or f.name.startswith('[unknown') or re.match(r'(0x)?[0-9a-f]+$', f.name)]
+        if not nameless:
+            named += weight
+        # what belongs to Go has a dot in its name and is in the program itself
+        code = [f for f in mine if '.' in f.name and not pprof.pseudo(f) and '@' not in f.name
+                and os.path.basename(f.mapping or '') == os.path.basename(os.readlink('/proc/%d/exe' % pid))]
+        go += weight if code else 0
+        lined += weight if code and all(f.file and f.line > 0 for f in code) else 0
+        if mine[-1].name in roots:
+            rooted += weight
+        else:
+            wrong[mine[-1].name] = wrong.get(mine[-1].name, 0) + weight
+    check(everything > 0, 'no samples')
+    note('%d samples; %d requests; user frames all named %.2f %%, file and line %.2f %%, true root %.2f %%', count,
+         sum(rounds), 100 * named / everything, 100 * lined / max(go, 1), 100 * rooted / everything)
+    for name, weight in sorted(wrong.items(), key=lambda x: -x[1])[:6]:
+        note('  root %s: %.2f %%', name or '(no name)', 100 * weight / everything)
+    check(count >= 500, 'only %d samples: no load?', count)
+    check(named >= 0.995 * everything, 'only %.2f %% have every user frame named', 100 * named / everything)
+    check(go > 0.9 * everything, 'only %.2f %% have a Go frame', 100 * go / everything)
+    check(lined >= 0.995 * go, 'only %.2f %% have file and line on every Go frame', 100 * lined / go)
+    check(rooted >= 0.99 * everything, 'only %.2f %% end at a true root', 100 * rooted / everything)
+
+
+@test('e2e', 'etcd under load')
+def etcd():
+    program = debian_program('etcd')
+    need_perf()
+    client, peer = free_port(), free_port()
+    url = 'http://127.0.0.1:%d'
+    command = [program, '--data-dir', tmp('etcd'), '--listen-client-urls', url % client, '--advertise-client-urls',
+               url % client, '--listen-peer-urls', url % peer, '--initial-advertise-peer-urls', url % peer,
+               '--initial-cluster', 'default=' + url % peer, '--unsafe-no-fsync', '--enable-pprof', '--log-level', 'error']
+    connections = {}
+
+    def work(i, n):
+        c = connections.setdefault(i, http.client.HTTPConnection('127.0.0.1', client, timeout=60))
+        key = base64.b64encode(b'key-%d-%d' % (i, n % 500)).decode()
+        body = {'key': key, 'value': base64.b64encode(b'x' * 200).decode()}
+        path = '/v3/kv/put'
+        if n % 3 == 0:
+            body = {'key': base64.b64encode(b'key').decode(), 'range_end': base64.b64encode(b'kez').decode(), 'limit': '200'}
+            path = '/v3/kv/range'
+        try:
+            c.request('POST', path, json.dumps(body))
+            r = c.getresponse()
+            r.read()
+        except (OSError, http.client.HTTPException):
+            c.close()
+            connections.pop(i, None)
+            raise
+
+    with running(command, client, '/health') as p:
+        judge(p.pid, client, work)
+
+
+@test('e2e', 'prometheus under load')
+def prometheus():
+    program = debian_program('prometheus')
+    need_perf()
+    port = free_port()
+    with open(tmp('prometheus.yml'), 'w') as f:
+        f.write('global: {scrape_interval: 1s, scrape_timeout: 1s}\nscrape_configs:\n')
+        for n in range(3):
+            f.write("- {job_name: 'self%d', static_configs: [{targets: ['127.0.0.1:%d']}]}\n" % (n, port))
+    command = [program, '--config.file', tmp('prometheus.yml'), '--storage.tsdb.path', tmp('prometheus'),
+               '--web.listen-address', '127.0.0.1:%d' % port, '--log.level', 'error']
+    queries = ['/api/v1/query?query=sum%20by%20(job)(rate(prometheus_http_requests_total%5B1m%5D))',
+               '/api/v1/query?query=histogram_quantile(0.9,sum%20by%20(le)(prometheus_http_request_duration_seconds_bucket))',
+               '/metrics', '/api/v1/query?query=%7B__name__%3D~%22go_.*%22%7D']
+
+    def work(i, n):
+        get(port, queries[(n + i) % len(queries)])
+
+    with running(command, port, '/-/ready') as p:
+        judge(p.pid, port, work)

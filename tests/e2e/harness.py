@@ -1,0 +1,399 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the end-to-end tests share: registering tests, building and talking to targets, running prowl, skipping."""
+
+import atexit
+import collections
+import contextlib
+import ctypes
+import errno
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+
+import pprof
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+TARGETS = os.path.join(ROOT, 'tests', 'targets')
+BUILD = os.environ.get('PROWL_BUILD', os.path.join(ROOT, 'build'))
+PROWL = os.environ.get('PROWL', os.path.join(BUILD, 'cli', 'prowl'))
+CACHE = os.environ.get('PROWL_CACHE') or os.path.join(
+    os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache'), 'prowl-tests')
+VERSIONS = ['1.19', '1.21', '1.22', '1.23', '1.24', '1.25', '1.26', '1.27']
+NOBODY = 65534
+
+Test = collections.namedtuple('Test', 'name run suite')
+tests = []
+made = {}
+
+
+class Skip(Exception):
+    """Why a test cannot run here."""
+
+
+class Failed(Exception):
+    """What a test saw that must not be."""
+
+
+def test(suite, name, *args):
+    """Registers a function as a test; called several times with other args it is as many tests."""
+    def register(function):
+        tests.append(Test('%s: %s' % (suite, name), lambda: function(*args), suite))
+        return function
+    return register
+
+
+def check(condition, message, *args):
+    if not condition:
+        raise Failed(message % args if args else message)
+
+
+def note(message, *args):
+    """A figure that the test found; shown with its result."""
+    notes.append(message % args if args else message)
+
+
+notes = []
+
+
+def run(selected):
+    """Runs tests, prints TAP, returns whether all is well."""
+    print('1..%d' % len(selected), flush=True)
+    failed = 0
+    for number, t in enumerate(selected, 1):
+        del notes[:]
+        start = time.monotonic()
+        detail = ''
+        try:
+            t.run()
+            word, tail = 'ok', ''
+        except Skip as e:
+            word, tail = 'ok', ' # SKIP %s' % e
+        except Exception as e:  # a test that breaks has failed, whatever it was
+            word, tail = 'not ok', ''
+            failed += 1
+            detail = str(e) if isinstance(e, Failed) else traceback.format_exc()
+        print('%s %d - %s%s' % (word, number, t.name, tail))
+        for line in notes + ['%.1f s' % (time.monotonic() - start)] + detail.splitlines():
+            print('#   ' + line)
+        sys.stdout.flush()
+    return failed == 0
+
+
+# --- a place for files -------------------------------------------------------------------------------------------
+
+_tmp = None
+
+
+def tmp(name=''):
+    """A path in a directory of this run, which everybody may read and which goes away with it."""
+    global _tmp
+    if _tmp is None:
+        _tmp = tempfile.mkdtemp(prefix='prowl-e2e-')
+        os.chmod(_tmp, 0o755)
+        atexit.register(shutil.rmtree, _tmp, True)
+    return os.path.join(_tmp, name)
+
+
+_serial = 0
+
+
+def out_file():
+    global _serial
+    _serial += 1
+    return tmp('profile-%d.pb.gz' % _serial)
+
+
+# --- Go, and the targets -------------------------------------------------------------------------------------------
+
+def reason_unavailable(path):
+    try:
+        with open(path + '.unavailable') as f:
+            return f.read().strip()
+    except OSError:
+        return 'tests/setup go has not run'
+
+
+def goroot(version):
+    root = os.path.join(CACHE, 'go', version)
+    if not os.access(os.path.join(root, 'bin', 'go'), os.X_OK):
+        raise Skip('no Go %s: %s' % (version, reason_unavailable(root)))
+    return root
+
+
+def any_goroot(versions):
+    """The first of the versions that is there."""
+    for v in versions:
+        with contextlib.suppress(Skip):
+            goroot(v)
+            return v
+    raise Skip('no Go of %s: %s' % (', '.join(versions), reason_unavailable(os.path.join(CACHE, 'go', versions[0]))))
+
+
+def go_environment(version):
+    """The environment in which the version's go command runs, apart from the machine's own Go."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith('GO')}
+    env.update(GOROOT=goroot(version), GOTOOLCHAIN='local', GOPROXY='off', GOFLAGS='-mod=mod', GOENV='off',
+               GOCACHE=os.path.join(CACHE, 'targets', version, 'gocache'), GOWORK='off', GOTELEMETRY='off',
+               GOPATH=os.path.join(CACHE, 'targets', version, 'gopath'), HOME=tmp())
+    return env
+
+
+def build(version, name, variant, *args):
+    """The path of a target built with a Go version."""
+    key = (version, name, variant, args)
+    if key not in made:
+        out = tmp('pgo-%d' % len(made)) if args else os.path.join(CACHE, 'targets', version, 'bin')
+        env = dict(os.environ, GOCACHE=os.path.join(CACHE, 'targets', version, 'gocache'))
+        p = subprocess.run([os.path.join(TARGETS, 'build.sh'), goroot(version), out, name, variant] + list(args),
+                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
+        check(p.returncode == 0, 'building %s %s with Go %s:\n%s', name, variant, version, p.stderr[-3000:])
+        made[key] = (p.stdout.strip(), p.stderr)
+    return made[key][0]
+
+
+def build_output(version, name, variant, *args):
+    """What the compiler said while building."""
+    build(version, name, variant, *args)
+    return made[version, name, variant, args][1]
+
+
+def as_nobody(command):
+    return ['setpriv', '--reuid=%d' % NOBODY, '--regid=%d' % NOBODY, '--clear-groups', '--inh-caps=-all',
+            '--bounding-set=-all'] + command
+
+
+class Target:
+    """A program of tests/targets, running; ends with the with block."""
+
+    def __init__(self, path, *args, nobody=False):
+        if nobody:  # the cache may stand where others cannot look
+            path = staged(path)
+        command = [path] + [str(a) for a in args]
+        self.path = path
+        self.process = subprocess.Popen(as_nobody(command) if nobody else command, stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, stderr=open(tmp('target.log'), 'a'),
+                                        text=True, bufsize=1)
+        self.pid = self.process.pid
+        line = self.process.stdout.readline()
+        check(line.startswith('{"ready":true'), '%s did not start: %r', path, line)
+        self.hello = json.loads(line)
+
+    def ask(self, line):
+        self.process.stdin.write(line + '\n')
+        answer = json.loads(self.process.stdout.readline())
+        check('error' not in answer, 'target: %s', answer.get('error'))
+        return answer
+
+    def truth(self):
+        return self.ask('truth')
+
+    def own_profile(self, seconds, command='profile'):
+        """Go's own CPU profile of the target."""
+        path = out_file()
+        self.ask('%s %s %g' % (command, path, seconds))
+        result = pprof.load(path)
+        result.path = path
+        return result
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        with contextlib.suppress(OSError):
+            self.process.kill()
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout):
+            with contextlib.suppress(OSError):
+                stream.close()
+
+
+def staged(path):
+    """A copy that any user may run."""
+    copy = tmp(os.path.basename(path))
+    if not os.path.exists(copy):
+        shutil.copy(path, copy)
+        os.chmod(copy, 0o755)
+    return copy
+
+
+def debian_program(name):
+    path = os.path.join(CACHE, 'debian', name)
+    if not os.access(path, os.X_OK):
+        raise Skip('no %s: %s' % (name, reason_unavailable(path)))
+    return path
+
+
+# --- what this machine permits, asked of the kernel and not of prowl ------------------------------------------------
+
+def _perf_event_open(pid, cpu, exclude_kernel):
+    number = {'x86_64': 298, 'aarch64': 241}.get(platform.machine())
+    if number is None:
+        return errno.ENOSYS
+    attr = (ctypes.c_uint64 * 16)()
+    attr[0] = 1 | 128 << 32                          # PERF_TYPE_SOFTWARE, size
+    attr[1] = 0                                      # PERF_COUNT_SW_CPU_CLOCK
+    attr[2] = 10_000_000
+    attr[5] = 1 | (1 << 5 | 1 << 6 if exclude_kernel else 0)  # disabled, exclude_kernel, exclude_hv
+    libc = ctypes.CDLL(None, use_errno=True)
+    fd = libc.syscall(number, attr, pid, cpu, -1, 8)
+    if fd < 0:
+        return ctypes.get_errno()
+    os.close(fd)
+    return 0
+
+
+def need_perf():
+    """Skips where the kernel lets nobody of our kind sample: then prowl cannot either."""
+    error = _perf_event_open(0, -1, True)
+    if error:
+        try:
+            with open('/proc/sys/kernel/perf_event_paranoid') as f:
+                paranoid = f.read().strip()
+        except OSError:
+            paranoid = 'not there'
+        raise Skip('perf_event_open: %s (perf_event_paranoid %s)' % (os.strerror(error), paranoid))
+
+
+def need_root():
+    if os.geteuid() != 0:
+        raise Skip('needs root')
+
+
+def need_prowl():
+    check(os.access(PROWL, os.X_OK), 'prowl is not built: no %s', PROWL)
+
+
+# --- prowl ---------------------------------------------------------------------------------------------------------
+
+class Prowl:
+    """One run of prowl."""
+
+    def __init__(self, *args, nobody=False, timeout=120, stdin=subprocess.DEVNULL, wait=True, env=None):
+        need_prowl()
+        command = [staged(PROWL) if nobody else PROWL] + [str(a) for a in args]
+        self.command = ' '.join(command)
+        self.timeout = timeout
+        self.process = subprocess.Popen(as_nobody(command) if nobody else command, stdin=stdin, env=env,
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.status = None
+        if wait:
+            self.wait()
+
+    def wait(self):
+        try:
+            out, err = self.process.communicate(timeout=self.timeout)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            out, err = self.process.communicate()
+            raise Failed('%s hung for %d s; it said:\n%s' % (self.command, self.timeout, err.decode()))
+        self.out, self.err = out.decode('utf-8', 'replace'), err.decode('utf-8', 'replace')
+        self.status = self.process.returncode
+        check(self.status >= 0, '%s was killed by signal %d\n%s', self.command, -self.status, self.err)
+        for word in ('AddressSanitizer', 'runtime error:', 'ThreadSanitizer', 'LeakSanitizer'):
+            check(word not in self.err, '%s\n%s', self.command, self.err)
+        return self
+
+    def must(self, status=0):
+        check(self.status == status, '%s exited with %d, not %d\n%s', self.command, self.status, status, self.err)
+        return self
+
+
+def profile(pid, seconds, *args, rate=99, nobody=False):
+    """Our CPU profile of a process; fails where prowl does."""
+    need_perf()
+    path = tmp('nobody/profile-%d.pb.gz' % time.monotonic_ns()) if nobody else out_file()
+    if nobody:
+        os.makedirs(tmp('nobody'), exist_ok=True)
+        os.chown(tmp('nobody'), NOBODY, NOBODY)
+    p = Prowl('profile', '--pid', pid, '--seconds', seconds, '--rate', rate, '-o', path, *args, nobody=nobody)
+    p.must(0)
+    check(os.path.getsize(path) > 0, '%s wrote an empty file', p.command)
+    result = pprof.load(path)
+    result.path, result.said = path, p.err
+    check([('samples', 'count'), ('cpu', 'nanoseconds')] == result.sample_types[:2], 'sample types are %r',
+          result.sample_types)
+    return result
+
+
+# --- the kernel's account of a process --------------------------------------------------------------------------------
+
+class CpuAccount:
+    """Reads the CPU clock of a process again and again, so that its time over any window is known afterwards."""
+
+    def __init__(self, pid):
+        self.clock = (~pid << 3) | 2
+        self.points = []
+        self.stop = threading.Event()
+        self.thread = threading.Thread(target=self._run, daemon=True)
+
+    def _run(self):
+        while not self.stop.wait(0.005):
+            try:
+                a = time.time_ns()
+                cpu = time.clock_gettime_ns(self.clock)
+                b = time.time_ns()
+            except OSError:
+                return
+            if b - a < 1_000_000:
+                self.points.append(((a + b) // 2, cpu))
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *unused):
+        self.stop.set()
+        self.thread.join()
+
+    def at(self, when):
+        points = self.points
+        check(points and points[0][0] <= when <= points[-1][0], 'the window is outside of what was watched')
+        for (t0, c0), (t1, c1) in zip(points, points[1:]):
+            if t0 <= when <= t1:
+                return c0 + (c1 - c0) * (when - t0) / max(t1 - t0, 1)
+        return points[-1][1]
+
+    def between(self, start, end):
+        return self.at(end) - self.at(start)
+
+
+# --- statements about profiles ------------------------------------------------------------------------------------------
+
+def weigh(prof, condition, sample_type='cpu'):
+    """(weight, count of samples) of the stacks that fulfil the condition."""
+    at, counts = prof.index(sample_type), prof.index('samples')
+    weight = count = 0
+    for frames, values, labels in prof.stacks():
+        if condition(frames, labels):
+            weight += values[at]
+            count += values[counts]
+    return weight, count
+
+
+def names(frames):
+    return [f.name for f in pprof.user(frames)]
+
+
+def in_order(stack, wanted):
+    """Whether the wanted names are in the stack in this order, leaf first, others between them allowed."""
+    it = iter(stack)
+    return all(any(name == w for name in it) for w in wanted)
+
+
+def within(share, truth, count, what, sigmas=4.0):
+    """The share of a phase among count samples is what sampling makes of the truth."""
+    sigma = (max(truth, 1e-4) * (1 - truth) / max(count, 1)) ** 0.5
+    note('%-22s truth %5.2f %%  profile %5.2f %%  (%+.1f sigma)', what, 100 * truth, 100 * share,
+         (share - truth) / sigma)
+    # half a percent of the whole for the edges of the window
+    return abs(share - truth) <= sigmas * sigma + 0.005
+
+
