@@ -28,6 +28,9 @@ struct unit {
 };
 
 struct uw_dwarf {
+	/* A handle of its own: to unpack a section, libdw changes the section header in the handle.
+	 */
+	Elf *elf;
 	Dwarf *dw;
 	bool listed;         /* units holds the ranges of all units */
 	struct ranges units; /* only where .debug_aranges doesn't know an address */
@@ -35,7 +38,7 @@ struct uw_dwarf {
 	size_t nseen, seen_cap;
 };
 
-int uw_dwarf_new(Elf *elf, struct uw_dwarf **ret)
+int uw_dwarf_new(int fd, struct uw_dwarf **ret)
 {
 	struct uw_dwarf *d = calloc(1, sizeof *d);
 	Dwarf_Off next;
@@ -43,7 +46,9 @@ int uw_dwarf_new(Elf *elf, struct uw_dwarf **ret)
 
 	if (!d)
 		return -ENOMEM;
-	d->dw = dwarf_begin_elf(elf, DWARF_C_READ, NULL);
+	elf_version(EV_CURRENT);
+	d->elf = elf_begin(fd, ELF_C_READ_MMAP, NULL);
+	d->dw = dwarf_begin_elf(d->elf, DWARF_C_READ, NULL);
 	if (!d->dw || dwarf_nextcu(d->dw, 0, &next, &header, NULL, NULL, NULL) != 0) {
 		uw_dwarf_free(d);
 		return -ENODATA;
@@ -61,6 +66,7 @@ void uw_dwarf_free(struct uw_dwarf *d)
 	free(d->seen);
 	free(d->units.v);
 	dwarf_end(d->dw);
+	elf_end(d->elf);
 	free(d);
 }
 

@@ -8,7 +8,6 @@
  */
 #pragma once
 
-#include <libelf.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,8 +15,9 @@
 
 struct uw_dwarf;
 
-/* elf is borrowed and must outlive the object. -ENODATA: no .debug_info; -ENOMEM. */
-int uw_dwarf_new(Elf *elf, struct uw_dwarf **ret);
+/* fd, of an ELF file, is borrowed and must outlive the object. -ENODATA: no .debug_info; -ENOMEM.
+ */
+int uw_dwarf_new(int fd, struct uw_dwarf **ret);
 void uw_dwarf_free(struct uw_dwarf *d);
 
 /*

@@ -503,10 +503,10 @@ static const char *readable_name(struct uw_elfsym *s, const char *raw)
 static void open_dwarf(struct uw_elfsym *s)
 {
 	s->dwarf_tried = true;
-	if (uw_dwarf_new(s->elf->handle, &s->dwarf) == 0)
+	if (uw_dwarf_new(s->elf->fd, &s->dwarf) == 0)
 		return;
 	if (s->debug || find_debug(s))
-		uw_dwarf_new(s->debug->handle, &s->dwarf);
+		uw_dwarf_new(s->debug->fd, &s->dwarf);
 }
 
 size_t uw_elfsym_frames(struct uw_elfsym *s, uint64_t pc, struct uw_frame *frames, size_t max)

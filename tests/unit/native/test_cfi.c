@@ -1,0 +1,611 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Walks of stacks whose truth is known: this program's own, and those of tests/targets/c_deep,
+ * taken by perf_event_open with a copy of the top of the stack.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/perf_event.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "cfi.h"
+#include "elfsym.h"
+#include "maps.h"
+#include "mem.h"
+
+enum {
+	MAX_MAPS = 64,
+	MAX_PCS = 128,
+	STACK = 16 * 1024,
+	RING_PAGES = 512,
+	SAMPLES = 1500,
+};
+
+static const char *target, *plugin;
+
+/* --- an address space ----------------------------------------------------------------------------
+ */
+
+struct map {
+	uint64_t start, end, bias;
+	struct uw_elf *elf;
+	struct uw_elfsym *sym;
+};
+
+struct space {
+	pid_t pid;
+	struct map maps[MAX_MAPS];
+	size_t n;
+	uint64_t stop_start, stop_end; /* ops.stop says true here */
+};
+
+/* The vDSO is no file: its image is in the target's memory. */
+static int vdso_fd(pid_t pid, const struct uw_map *m)
+{
+	struct uw_mem mem = uw_mem_process(pid);
+	size_t len = m->end - m->start;
+	int fd = memfd_create("vdso", MFD_CLOEXEC);
+	char *buf = malloc(len);
+
+	assert_non_null(buf);
+	assert_true(fd >= 0);
+	assert_int_equal(uw_read(&mem, m->start, buf, len), 0);
+	assert_int_equal(write(fd, buf, len), (ssize_t)len);
+	free(buf);
+	return fd;
+}
+
+static int add_map(void *ctx, const struct uw_map *m)
+{
+	struct space *s = ctx;
+	struct map *out = &s->maps[s->n];
+	int fd;
+
+	if (!(m->prot & PROT_EXEC) || s->n == MAX_MAPS)
+		return 0;
+	if (m->inode)
+		fd = open(m->path, O_RDONLY | O_CLOEXEC);
+	else if (strcmp(m->path, "[vdso]") == 0)
+		fd = vdso_fd(s->pid, m);
+	else
+		return 0;
+	if (fd < 0 || uw_elf_open(fd, &out->elf, NULL) < 0)
+		return 0;
+	assert_true(uw_elf_bias(out->elf, m->start, m->offset, &out->bias));
+	assert_int_equal(uw_elfsym_new(out->elf, m->path, &out->sym), 0);
+	out->start = m->start;
+	out->end = m->end;
+	s->n++;
+	return 0;
+}
+
+static void open_space(struct space *s, pid_t pid)
+{
+	char path[64];
+	int fd;
+
+	*s = (struct space){.pid = pid};
+	snprintf(path, sizeof path, "/proc/%d/maps", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(uw_maps_read(fd, add_map, s), 0);
+	close(fd);
+}
+
+static void close_space(struct space *s)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		uw_elfsym_free(s->maps[i].sym);
+		uw_elf_free(s->maps[i].elf);
+	}
+}
+
+static const struct map *map_at(const struct space *s, uint64_t pc)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		if (pc >= s->maps[i].start && pc < s->maps[i].end)
+			return &s->maps[i];
+	}
+	return NULL;
+}
+
+static bool find(void *ctx, uint64_t pc, const struct uw_elf **elf, uint64_t *bias)
+{
+	const struct map *m = map_at(ctx, pc);
+
+	if (!m)
+		return false;
+	*elf = m->elf;
+	*bias = m->bias;
+	return true;
+}
+
+static bool stop(void *ctx, uint64_t pc)
+{
+	const struct space *s = ctx;
+
+	return pc >= s->stop_start && pc < s->stop_end;
+}
+
+static const char *name_of(const struct space *s, uint64_t pc)
+{
+	const struct map *m = map_at(s, pc);
+	struct uw_frame f[UW_MAX_INLINE];
+	size_t n = m ? uw_elfsym_frames(m->sym, pc - m->bias, f, UW_MAX_INLINE) : 0;
+
+	return n ? f[n - 1].name : "?";
+}
+
+static struct uw_cfi *new_cfi(struct space *s)
+{
+	struct uw_cfi_ops ops = {.find = find, .stop = stop, .ctx = s};
+	struct uw_cfi *c;
+
+	assert_int_equal(uw_cfi_new(&ops, &c), 0);
+	return c;
+}
+
+/* --- this program --------------------------------------------------------------------------------
+ */
+
+#if defined(__x86_64__)
+static struct uw_regs own_regs(const ucontext_t *u)
+{
+	const greg_t *g = u->uc_mcontext.gregs;
+
+	return (struct uw_regs){
+		.bx = (uint64_t)g[REG_RBX],
+		.bp = (uint64_t)g[REG_RBP],
+		.sp = (uint64_t)g[REG_RSP],
+		.ip = (uint64_t)g[REG_RIP],
+		.r12 = (uint64_t)g[REG_R12],
+		.r13 = (uint64_t)g[REG_R13],
+		.r14 = (uint64_t)g[REG_R14],
+		.r15 = (uint64_t)g[REG_R15],
+	};
+}
+#endif
+
+struct walk {
+	struct space *space;
+	struct uw_cfi *cfi;
+	struct uw_mem mem;
+	struct uw_regs regs;
+	uint64_t pcs[MAX_PCS];
+	size_t n, max;
+	enum uw_cfi_end end;
+};
+
+static struct walk *own;
+
+__attribute__((noinline, noclone)) static void own_leaf(void)
+{
+	ucontext_t u;
+
+	getcontext(&u);
+	own->regs = own_regs(&u);
+	own->end = uw_cfi_walk(own->cfi, &own->regs, &own->mem, own->pcs, own->max, &own->n);
+}
+
+__attribute__((noinline, noclone)) static void own_middle(volatile int *x)
+{
+	own_leaf();
+	*x += 1;
+}
+
+__attribute__((noinline, noclone)) static void own_outer(void)
+{
+	volatile int x = 0;
+
+	own_middle(&x);
+	x++;
+}
+
+static void start_own(struct walk *w, struct space *s)
+{
+	open_space(s, getpid());
+	*w = (struct walk){.space = s, .max = MAX_PCS};
+	w->mem = uw_mem_process(getpid());
+	w->cfi = new_cfi(s);
+	own = w;
+}
+
+static void stop_own(struct walk *w)
+{
+	uw_cfi_free(w->cfi);
+	close_space(w->space);
+}
+
+static void own_stack_to_its_root(void **state)
+{
+	struct space s;
+	struct walk w;
+	const char *last;
+
+	start_own(&w, &s);
+	for (int again = 0; again < 2; again++) {
+		own_outer();
+		assert_int_equal(w.end, UW_CFI_ROOT);
+		assert_true(w.n > 5);
+		assert_string_equal(name_of(&s, w.pcs[0]), "own_leaf");
+		assert_string_equal(name_of(&s, w.pcs[1] - 1), "own_middle");
+		assert_string_equal(name_of(&s, w.pcs[2] - 1), "own_outer");
+		last = name_of(&s, w.pcs[w.n - 1] - 1);
+		assert_string_equal(last, "_start");
+		assert_string_equal(name_of(&s, w.pcs[w.n - 4] - 1), "main");
+		uw_cfi_flush(w.cfi);
+	}
+	stop_own(&w);
+}
+
+static void the_owner_can_stop_it(void **state)
+{
+	struct space s;
+	struct walk w;
+
+	start_own(&w, &s);
+	s.stop_start = (uintptr_t)own_outer;
+	s.stop_end = s.stop_start + 30;
+	own_outer();
+	assert_int_equal(w.end, UW_CFI_STOPPED);
+	assert_int_equal(w.n, 2);
+	assert_string_equal(name_of(&s, w.regs.ip - 1), "own_outer");
+	stop_own(&w);
+}
+
+static void limits_and_missing_parts(void **state)
+{
+	struct uw_mem_bytes none = {0};
+	struct uw_regs nowhere = {.ip = 0, .sp = 4096};
+	struct space s;
+	struct walk w;
+
+	start_own(&w, &s);
+	w.max = 2;
+	own_outer();
+	assert_int_equal(w.end, UW_CFI_LIMIT);
+	assert_int_equal(w.n, 2);
+	w.max = MAX_PCS;
+	w.mem = uw_mem_bytes(&none);
+	own_outer();
+	assert_int_equal(w.end, UW_CFI_NO_MEM);
+	assert_int_equal(w.n, 1);
+	assert_int_equal(uw_cfi_walk(w.cfi, &nowhere, &w.mem, w.pcs, MAX_PCS, &w.n),
+			 UW_CFI_NO_TABLE);
+	assert_int_equal(w.n, 1);
+	assert_int_equal(w.pcs[0], 0);
+	assert_int_equal(nowhere.sp, 4096);
+	stop_own(&w);
+}
+
+/* The damaged copy of a file: whatever its tables say, the walk ends. */
+static void damaged_tables(void **state)
+{
+	struct uw_section sec;
+	struct space s;
+	struct walk w;
+	struct map *m;
+	unsigned seed = 1;
+	char *image;
+	size_t size;
+
+	start_own(&w, &s);
+	m = (struct map *)map_at(&s, (uintptr_t)own_leaf);
+	size = m->elf->size;
+	image = malloc(size);
+	assert_non_null(image);
+	for (int round = 0; round < 300; round++) {
+		struct uw_elf *good = m->elf, *bad;
+		int fd = memfd_create("damaged", MFD_CLOEXEC);
+
+		memcpy(image, good->bytes, size);
+		assert_true(uw_elf_section(good, round % 4 ? ".eh_frame" : ".eh_frame_hdr", &sec));
+		for (int i = 0; i < (round % 2 ? 2000 : 20); i++)
+			image[sec.offset + (size_t)rand_r(&seed) % sec.size] = (char)rand_r(&seed);
+		assert_int_equal(write(fd, image, size), (ssize_t)size);
+		assert_int_equal(uw_elf_open(fd, &bad, NULL), 0);
+		m->elf = bad;
+		uw_cfi_flush(w.cfi);
+		own_outer();
+		assert_true(w.n >= 1);
+		m->elf = good;
+		uw_elf_free(bad);
+	}
+	uw_cfi_flush(w.cfi);
+	own_outer();
+	assert_int_equal(w.end, UW_CFI_ROOT);
+	free(image);
+	stop_own(&w);
+}
+
+/* --- c_deep --------------------------------------------------------------------------------------
+ */
+
+struct sample { /* PERF_SAMPLE_REGS_USER | PERF_SAMPLE_STACK_USER */
+	struct uw_regs regs;
+	const uint8_t *stack;
+	size_t stack_len;
+};
+
+struct ring {
+	int fd;
+	struct perf_event_mmap_page *page;
+	uint8_t *data;
+	size_t size;
+};
+
+static bool open_ring(struct ring *r, pid_t pid)
+{
+	struct perf_event_attr attr = {
+		.type = PERF_TYPE_SOFTWARE,
+		.size = sizeof attr,
+		.config = PERF_COUNT_SW_CPU_CLOCK,
+		.sample_period = 997000,
+		.sample_type = PERF_SAMPLE_REGS_USER | PERF_SAMPLE_STACK_USER,
+		.exclude_kernel = 1,
+		.sample_regs_user = UW_REGS_MASK_AMD64,
+		.sample_stack_user = STACK,
+	};
+
+	r->fd = (int)syscall(SYS_perf_event_open, &attr, pid, -1, -1, PERF_FLAG_FD_CLOEXEC);
+	if (r->fd < 0)
+		return false;
+	r->size = RING_PAGES * 4096;
+	r->page = mmap(NULL, r->size + 4096, PROT_READ | PROT_WRITE, MAP_SHARED, r->fd, 0);
+	if (r->page == MAP_FAILED) {
+		close(r->fd);
+		return false;
+	}
+	r->data = (uint8_t *)r->page + 4096;
+	return true;
+}
+
+static void close_ring(struct ring *r)
+{
+	munmap(r->page, r->size + 4096);
+	close(r->fd);
+}
+
+/* The next sample, copied to buf; false when the ring is empty. */
+static bool next_sample(struct ring *r, uint8_t *buf, struct sample *s)
+{
+	for (;;) {
+		uint64_t head = __atomic_load_n(&r->page->data_head, __ATOMIC_ACQUIRE);
+		uint64_t tail = r->page->data_tail, abi, words[UW_REGS_COUNT], size, used;
+		struct perf_event_header h;
+		const uint8_t *p = buf + sizeof h;
+
+		if (head == tail)
+			return false;
+		for (size_t i = 0; i < sizeof h; i++)
+			buf[i] = r->data[(tail + i) % r->size];
+		memcpy(&h, buf, sizeof h);
+		for (size_t i = sizeof h; i < h.size; i++)
+			buf[i] = r->data[(tail + i) % r->size];
+		__atomic_store_n(&r->page->data_tail, tail + h.size, __ATOMIC_RELEASE);
+		if (h.type != PERF_RECORD_SAMPLE)
+			continue;
+		memcpy(&abi, p, 8);
+		if (abi == 0)
+			continue;
+		memcpy(words, p + 8, sizeof words);
+		p += 8 + sizeof words;
+		memcpy(&size, p, 8);
+		memcpy(&used, p + 8 + size, 8);
+		s->regs = (struct uw_regs){words[0], words[1], words[2], words[3],
+					   words[4], words[5], words[6], words[7]};
+		s->stack = p + 8;
+		s->stack_len = used < size ? used : size;
+		return true;
+	}
+}
+
+static pid_t start_target(const char *mode)
+{
+	int fds[2];
+	char line[8];
+	pid_t pid;
+
+	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		dup2(fds[1], STDOUT_FILENO);
+		execl(target, target, plugin, mode, (char *)NULL);
+		_exit(127);
+	}
+	close(fds[1]);
+	assert_int_equal(read(fds[0], line, sizeof line), 6);
+	close(fds[0]);
+	return pid;
+}
+
+static void stop_target(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+/* What may stand at a place of the chain, outermost first. */
+static const char *const chain[] = {
+	"_start",  "*",      "main",   "plug_enter", "plug_0", "plug_1",    "plug_2",
+	"plug_3",  "plug_4", "plug_5", "plug_6",     "plug_7", "sort_some", "*",
+	"compare", "leaf_0", "leaf_1", "leaf_2",     "leaf_3", "leaf_4",    "leaf_5",
+	"leaf_6",  "leaf_7", "spin",   "*",
+};
+#define CHAIN (sizeof chain / sizeof *chain)
+
+static bool known_name(const char *name)
+{
+	for (size_t i = 0; i < CHAIN; i++) {
+		if (strcmp(chain[i], name) == 0)
+			return true;
+	}
+	return strncmp(name, "handler_", 8) == 0 || strcmp(name, "on_signal") == 0;
+}
+
+/* names[0] is the leaf. "*" stands for any frames of libc or the vDSO, also for none. */
+static bool chain_is_right(const char *const *names, size_t n)
+{
+	static const char *const handler[] = {"on_signal", "handler_0", "handler_1", "spin", "*"};
+	const char *const *want = chain;
+	size_t at = 0, len = CHAIN;
+
+	for (size_t i = n; i-- > 0;) {
+		if (at < len && strcmp(want[at], names[i]) == 0) {
+			at++;
+			continue;
+		}
+		if (at < len && at > 0 && strcmp(want[at], "*") == 0) {
+			if (!known_name(names[i]))
+				continue;
+			at++;
+			i++;
+			continue;
+		}
+		/* From anywhere in it, through the trampoline, into the handler. */
+		if (want == chain && i > 0 && strcmp(names[i - 1], "on_signal") == 0 &&
+		    !known_name(names[i])) {
+			want = handler;
+			len = sizeof handler / sizeof *handler;
+			at = 0;
+			continue;
+		}
+		if (want == chain && strcmp(names[i], "on_signal") == 0) {
+			want = handler;
+			len = sizeof handler / sizeof *handler;
+			at = 1;
+			continue;
+		}
+		/* PLT stubs have no symbol. */
+		if (i == 0 && strcmp(names[i], "?") == 0)
+			continue;
+		return false;
+	}
+	return true;
+}
+
+static int by_value(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static double now_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
+}
+
+static void follow(const char *mode)
+{
+	static double times[SAMPLES];
+	static uint8_t buf[1 << 16];
+	size_t got = 0, right = 0, frames = 0, in_handler = 0;
+	double deadline = now_us() + 30e6;
+	struct uw_cfi *c;
+	struct space s;
+	struct ring r = {0};
+	pid_t pid = start_target(mode);
+
+	if (!open_ring(&r, pid)) {
+		stop_target(pid);
+		skip();
+	}
+	open_space(&s, pid);
+	c = new_cfi(&s);
+	while (got < SAMPLES && now_us() < deadline) {
+		const char *names[MAX_PCS];
+		uint64_t pcs[MAX_PCS];
+		enum uw_cfi_end end;
+		struct sample sample;
+		size_t n;
+		bool ok;
+
+		if (!next_sample(&r, buf, &sample)) {
+			usleep(20000);
+			continue;
+		}
+		struct uw_mem_bytes bytes = {sample.regs.sp, sample.stack, sample.stack_len, NULL};
+		struct uw_mem mem = uw_mem_bytes(&bytes);
+
+		times[got] = now_us();
+		end = uw_cfi_walk(c, &sample.regs, &mem, pcs, MAX_PCS, &n);
+		times[got] = now_us() - times[got];
+		for (size_t i = 0; i < n; i++) {
+			names[i] = name_of(&s, i == 0 ? pcs[i] : pcs[i] - 1);
+			in_handler += strcmp(names[i], "on_signal") == 0;
+		}
+		ok = end == UW_CFI_ROOT && chain_is_right(names, n);
+		if (!ok && got - right < 5) {
+			print_message("# end %d after %zu frames:", (int)end, n);
+			for (size_t i = 0; i < n; i++)
+				print_message(" %s", names[i]);
+			print_message("\n");
+		}
+		right += ok;
+		frames += n;
+		got++;
+	}
+	stop_target(pid);
+	qsort(times, got, sizeof *times, by_value);
+	assert_true(got > 100);
+	print_message("# %zu of %zu stacks right, %.1f frames, %zu through a signal; "
+		      "p50 %.1f us, p99 %.1f us\n",
+		      right, got, (double)frames / (double)got, in_handler, times[got / 2],
+		      times[got * 99 / 100]);
+	assert_true(right * 1000 >= got * 995);
+	assert_true(!mode || in_handler > got / 10);
+	uw_cfi_free(c);
+	close_space(&s);
+	close_ring(&r);
+}
+
+static void a_deep_c_program(void **state)
+{
+	follow(NULL);
+}
+
+static void through_a_signal_handler(void **state)
+{
+	follow("signal");
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(own_stack_to_its_root),
+		cmocka_unit_test(the_owner_can_stop_it),
+		cmocka_unit_test(limits_and_missing_parts),
+		cmocka_unit_test(damaged_tables),
+		cmocka_unit_test(a_deep_c_program),
+		cmocka_unit_test(through_a_signal_handler),
+	};
+
+	if (argc < 3)
+		return 77;
+	target = argv[1];
+	plugin = argv[2];
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
