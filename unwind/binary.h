@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One file that targets map: opened when its mapping is first seen, parsed when it is first asked,
+ * kept until the last mapping of it goes. An exited, replaced or containerised target therefore
+ * still resolves. Shared by all processes that map the same file (device and inode).
+ *
+ * Not thread safe: the owner (a session) serialises.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "elf.h"
+#include "elfsym.h"
+#include "gosym.h"
+#include "mem.h"
+
+struct uw_binary {
+	unsigned int refs;
+	uint64_t dev, ino; /* 0, 0 for what is no file (the vDSO) */
+	char *path;        /* as the target names it */
+	char *host_path;   /* as it can be opened from here, while the target lives; may be NULL */
+	int fd;            /* open until the file is parsed, then -1: the elf owns it */
+	bool parsed, go_tried, sym_tried, no_fd;
+	struct uw_elf *elf;    /* NULL: not ELF, or it could not be opened */
+	struct uw_go *go;      /* NULL: no Go tables */
+	struct uw_elfsym *sym; /* NULL until asked */
+	int go_error;          /* why go is NULL: negative errno of uw_go_open, or 0 */
+	struct uw_diag go_diag;
+	struct uw_binary *next; /* the registry's list */
+};
+
+struct uw_binaries { /* the registry; zero-initialised is empty */
+	struct uw_binary *first;
+	uint64_t versions; /* the last version number given to an address space */
+};
+
+/* Takes fd (may be -1: known by name only). Returns a reference, or NULL without memory. */
+struct uw_binary *uw_binary_get(struct uw_binaries *reg, uint64_t dev, uint64_t ino,
+				const char *path, const char *host_path, int fd);
+struct uw_binary *uw_binary_find(struct uw_binaries *reg, uint64_t dev, uint64_t ino);
+struct uw_binary *uw_binary_ref(struct uw_binary *b);
+void uw_binaries_fini(struct uw_binaries *reg);
+
+/* The parts, made on first use; NULL when the file has none. */
+const struct uw_elf *uw_binary_elf(struct uw_binary *b);
+struct uw_go *uw_binary_go(struct uw_binary *b, const struct uw_mem *live, uint64_t bias);
+struct uw_elfsym *uw_binary_sym(struct uw_binary *b);

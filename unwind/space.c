@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "space.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "maps.h"
+
+enum {
+	MAX_MAPPINGS = 1 << 16,
+	MAX_VDSO = 1 << 20,
+};
+
+void uw_space_init(struct uw_space *s, struct uw_binaries *reg, pid_t pid)
+{
+	*s = (struct uw_space){.reg = reg, .pid = pid, .live = uw_mem_process(pid)};
+	s->version = ++reg->versions;
+}
+
+void uw_space_fini(struct uw_space *s)
+{
+	free(s->maps);
+	s->maps = NULL;
+	s->n = s->cap = 0;
+}
+
+int uw_space_clone(const struct uw_space *from, struct uw_space *to)
+{
+	*to = *from;
+	to->maps = malloc((from->cap ? from->cap : 1) * sizeof *to->maps);
+	if (!to->maps)
+		return -ENOMEM;
+	if (from->n)
+		memcpy(to->maps, from->maps, from->n * sizeof *to->maps);
+	to->version = ++from->reg->versions;
+	return 0;
+}
+
+/* Index of the first mapping that ends after addr. */
+static size_t lower(const struct uw_space *s, uint64_t addr)
+{
+	size_t lo = 0, hi = s->n;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (s->maps[mid].end <= addr)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+struct uw_mapping *uw_space_at(struct uw_space *s, uint64_t pc)
+{
+	size_t i = lower(s, pc);
+
+	return i < s->n && s->maps[i].start <= pc ? &s->maps[i] : NULL;
+}
+
+/* Opens path if it is still the file that was mapped. */
+static int open_same(const char *path, uint64_t dev, uint64_t ino)
+{
+	struct stat st;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+
+	if (fd < 0)
+		return -1;
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+	    (ino == 0 || (st.st_ino == ino && (dev == 0 || st.st_dev == dev))))
+		return fd;
+	close(fd);
+	return -1;
+}
+
+/*
+ * Overlay file systems (containers) show one device and inode in maps and another one by stat, so
+ * the last try takes the name as it is when the inode at least can't be compared.
+ */
+static int open_mapped(const struct uw_space *s, const struct uw_map_event *e, char *host,
+		       size_t host_len)
+{
+	int fd;
+
+	snprintf(host, host_len, "/proc/%d/root%s", (int)s->pid, e->path);
+	fd = open_same(host, e->dev, e->ino);
+	if (fd >= 0)
+		return fd;
+	snprintf(host, host_len, "/proc/%d/map_files/%llx-%llx", (int)s->pid,
+		 (unsigned long long)e->start, (unsigned long long)e->end);
+	fd = open_same(host, 0, 0);
+	if (fd >= 0)
+		return fd;
+	snprintf(host, host_len, "/proc/%d/exe", (int)s->pid);
+	fd = open_same(host, e->dev, e->ino);
+	if (fd >= 0)
+		return fd;
+	snprintf(host, host_len, "/proc/%d/root%s", (int)s->pid, e->path);
+	fd = open_same(host, 0, e->ino);
+	if (fd >= 0)
+		return fd;
+	host[0] = '\0';
+	return -1;
+}
+
+/* The vDSO is no file: its bytes are copied from the target into an anonymous one. */
+static int vdso_copy(const struct uw_space *s, uint64_t start, uint64_t end)
+{
+	size_t len = end - start;
+	char *buf;
+	int fd = -1;
+
+	if (end <= start || len > MAX_VDSO)
+		return -1;
+	buf = malloc(len);
+	if (buf && uw_read(&s->live, start, buf, len) == 0) {
+		fd = memfd_create("vdso", MFD_CLOEXEC);
+		if (fd >= 0 && write(fd, buf, len) != (ssize_t)len) {
+			close(fd);
+			fd = -1;
+		}
+	}
+	free(buf);
+	return fd;
+}
+
+static struct uw_binary *binary_of(struct uw_space *s, const struct uw_map_event *e)
+{
+	struct uw_binary *b = uw_binary_find(s->reg, e->dev, e->ino);
+	char host[4200];
+	int fd;
+
+	if (b && (!b->no_fd || b->parsed))
+		return uw_binary_ref(b);
+	if (!strcmp(e->path, "[vdso]"))
+		return uw_binary_get(s->reg, 0, 0, e->path, NULL, vdso_copy(s, e->start, e->end));
+	if (e->ino == 0 || e->path[0] != '/')
+		return NULL;
+	fd = open_mapped(s, e, host, sizeof host);
+	return uw_binary_get(s->reg, e->dev, e->ino, e->path, host[0] ? host : NULL, fd);
+}
+
+static bool same_file(const struct uw_mapping *m, const struct uw_map_event *e)
+{
+	uint64_t off = m->offset + (e->start - m->start);
+
+	if (!m->bin)
+		return e->ino == 0;
+	return m->bin->dev == e->dev && m->bin->ino == e->ino && e->ino != 0 && off == e->offset;
+}
+
+bool uw_space_conflicts(const struct uw_space *s, const struct uw_map_event *e)
+{
+	for (size_t i = lower(s, e->start); i < s->n && s->maps[i].start < e->end; i++) {
+		if (!same_file(&s->maps[i], e))
+			return true;
+	}
+	return false;
+}
+
+static int reserve(struct uw_space *s, size_t n)
+{
+	if (n > s->cap) {
+		size_t cap = s->cap ? s->cap * 2 : 32;
+		struct uw_mapping *maps;
+
+		if (n > MAX_MAPPINGS)
+			return -E2BIG;
+		while (cap < n)
+			cap *= 2;
+		maps = realloc(s->maps, cap * sizeof *maps);
+		if (!maps)
+			return -ENOMEM;
+		s->maps = maps;
+		s->cap = cap;
+	}
+	return 0;
+}
+
+static void insert_at(struct uw_space *s, size_t i, const struct uw_mapping *m)
+{
+	memmove(&s->maps[i + 1], &s->maps[i], (s->n - i) * sizeof *s->maps);
+	s->maps[i] = *m;
+	s->n++;
+}
+
+/* Cuts [start, end) out of what is there. At most one mapping is split in two. */
+static void cut(struct uw_space *s, uint64_t start, uint64_t end)
+{
+	size_t i = lower(s, start);
+
+	while (i < s->n && s->maps[i].start < end) {
+		struct uw_mapping *m = &s->maps[i];
+		struct uw_mapping tail = *m;
+
+		if (m->start < start && m->end > end) {
+			m->end = start;
+			tail.offset += end - tail.start;
+			tail.start = end;
+			insert_at(s, i + 1, &tail);
+			return;
+		}
+		if (m->start < start) {
+			m->end = start;
+			i++;
+		} else if (m->end > end) {
+			m->offset += end - m->start;
+			m->start = end;
+			return;
+		} else {
+			memmove(m, m + 1, (s->n - i - 1) * sizeof *m);
+			s->n--;
+		}
+	}
+}
+
+int uw_space_add(struct uw_space *s, const struct uw_map_event *e)
+{
+	struct uw_mapping m = {.start = e->start, .end = e->end, .offset = e->offset};
+	struct uw_mapping *old;
+	int r;
+
+	if (e->end <= e->start)
+		return -EINVAL;
+	old = uw_space_at(s, e->start);
+	if (old && old->start <= e->start && old->end >= e->end && same_file(old, e))
+		return 0;
+	r = reserve(s, s->n + 2);
+	if (r < 0)
+		return r;
+	m.vdso = !strcmp(e->path, "[vdso]");
+	m.bin = binary_of(s, e);
+	cut(s, e->start, e->end);
+	insert_at(s, lower(s, e->start), &m);
+	s->version = ++s->reg->versions;
+	if (!s->go)
+		s->go_tried = false;
+	return 0;
+}
+
+static int add_line(void *ctx, const struct uw_map *map)
+{
+	struct uw_space *s = ctx;
+	struct uw_map_event e = {.start = map->start,
+				 .end = map->end,
+				 .offset = map->offset,
+				 .dev = makedev(map->major, map->minor),
+				 .ino = map->inode,
+				 .path = map->path};
+
+	if (!(map->prot & PROT_EXEC))
+		return 0;
+	if (!strcmp(e.path, "[vsyscall]"))
+		return 0;
+	return uw_space_add(s, &e);
+}
+
+int uw_space_load(struct uw_space *s)
+{
+	char name[64];
+	struct stat st;
+	int fd, r;
+
+	snprintf(name, sizeof name, "/proc/%d/maps", (int)s->pid);
+	fd = open(name, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? -ESRCH : -errno;
+	r = uw_maps_read(fd, add_line, s);
+	close(fd);
+	if (r < 0)
+		return r;
+	snprintf(name, sizeof name, "/proc/%d/exe", (int)s->pid);
+	if (stat(name, &st) == 0)
+		s->exe = uw_binary_find(s->reg, st.st_dev, st.st_ino);
+	return 0;
+}
+
+bool uw_space_elf(struct uw_space *s, struct uw_mapping *m, const struct uw_elf **elf,
+		  uint64_t *bias)
+{
+	const struct uw_elf *e = m->bin ? uw_binary_elf(m->bin) : NULL;
+
+	if (!e)
+		return false;
+	if (!m->bias_tried) {
+		m->bias_tried = true;
+		m->has_bias = uw_elf_bias(e, m->start, m->offset, &m->bias);
+	}
+	if (!m->has_bias)
+		return false;
+	*elf = e;
+	*bias = m->bias;
+	return true;
+}
+
+static bool try_go(struct uw_space *s, struct uw_mapping *m)
+{
+	const struct uw_elf *elf;
+	uint64_t bias, lo, hi;
+	struct uw_go *go;
+
+	if (m->vdso || !uw_space_elf(s, m, &elf, &bias))
+		return false;
+	go = uw_binary_go(m->bin, &s->live, bias);
+	if (!go)
+		return false;
+	uw_go_text(go, &lo, &hi);
+	s->go = go;
+	s->go_bias = bias;
+	s->go_lo = lo + bias;
+	s->go_hi = hi + bias;
+	return true;
+}
+
+struct uw_go *uw_space_go(struct uw_space *s)
+{
+	if (s->go_tried)
+		return s->go;
+	s->go_tried = true;
+	for (size_t i = 0; i < s->n; i++) {
+		if (s->maps[i].bin && s->maps[i].bin == s->exe && try_go(s, &s->maps[i]))
+			return s->go;
+	}
+	for (size_t i = 0; i < s->n; i++) {
+		if (s->maps[i].bin && s->maps[i].bin != s->exe && try_go(s, &s->maps[i]))
+			return s->go;
+	}
+	return NULL;
+}

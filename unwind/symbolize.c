@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "symbolize.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static size_t symbolize_go(struct uw_space *s, struct uw_go *go, uint64_t pc,
+			   struct uw_symbol *syms, size_t max)
+{
+	struct uw_go_frame frames[UW_MAX_INLINE];
+	struct uw_go_func f;
+	size_t n;
+
+	if (!uw_go_func_at(go, pc - s->go_bias, &f))
+		return 0;
+	n = uw_go_frames(go, &f, pc - s->go_bias, frames,
+			 max < UW_MAX_INLINE ? max : UW_MAX_INLINE);
+	for (size_t i = 0; i < n; i++)
+		syms[i] = (struct uw_symbol){frames[i].frame, frames[i].wrapper};
+	return n && syms[n - 1].frame.name[0] ? n : 0;
+}
+
+size_t uw_symbolize(struct uw_space *s, uint64_t pc, struct uw_symbol *syms, size_t max,
+		    enum uw_kind *ret_kind, const struct uw_mapping **ret_map)
+{
+	struct uw_frame frames[UW_MAX_INLINE];
+	struct uw_mapping *m = uw_space_at(s, pc);
+	const struct uw_elf *elf;
+	struct uw_elfsym *sym;
+	struct uw_go *go;
+	uint64_t bias;
+	size_t n;
+
+	*ret_map = m;
+	*ret_kind = UW_KIND_UNKNOWN;
+	if (!m || !uw_space_elf(s, m, &elf, &bias))
+		return 0;
+	go = uw_space_go(s);
+	if (go && pc >= s->go_lo && pc < s->go_hi) {
+		*ret_kind = UW_KIND_GO;
+		return symbolize_go(s, go, pc, syms, max);
+	}
+	*ret_kind = UW_KIND_NATIVE;
+	sym = uw_binary_sym(m->bin);
+	if (!sym)
+		return 0;
+	n = uw_elfsym_frames(sym, pc - bias, frames, max < UW_MAX_INLINE ? max : UW_MAX_INLINE);
+	for (size_t i = 0; i < n; i++)
+		syms[i] = (struct uw_symbol){frames[i], false};
+	return n;
+}
+
+/* --- what frame pointers skip in the middle -----------------------------------------------------
+ */
+
+enum { MAX_CODE = 1 << 16 };
+
+struct repair {
+	struct uw_space *s;
+	struct uw_go *go;
+	const struct uw_elf *elf;
+};
+
+/* The target of the direct call that ends at link-time address `end`; 0: none. */
+static uint64_t call_target(const struct uw_elf *elf, uint64_t end)
+{
+	const uint8_t *p = uw_elf_at(elf, end - 5, 5);
+	int32_t rel;
+
+	if (!p || p[0] != 0xe8)
+		return 0;
+	memcpy(&rel, p + 1, 4);
+	return end + (uint64_t)(int64_t)rel;
+}
+
+/* Does the code right before `call` load the closure or function at `fn`? */
+static bool loads(const struct uw_elf *elf, uint64_t call, uint64_t fn)
+{
+	for (uint64_t at = call - 7; at + 64 > call; at--) {
+		const uint8_t *p = uw_elf_at(elf, at, 7);
+		uint64_t addr, code;
+		const uint8_t *q;
+		int32_t rel;
+
+		if (!p || (p[0] & 0xfb) != 0x48 || p[1] != 0x8d || (p[2] & 0xc7) != 0x05)
+			continue;
+		memcpy(&rel, p + 3, 4);
+		addr = at + 7 + (uint64_t)(int64_t)rel;
+		if (addr == fn)
+			return true;
+		q = uw_elf_at(elf, addr, 8);
+		if (q) {
+			memcpy(&code, q, 8);
+			if (code == fn)
+				return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * The call of `callee` in f as a lookup address (link-time), or 0. Of several the one that passes
+ * the closure at `arg`; where that doesn't decide, the first: the function is right then, the line
+ * may be that of another call of the same function.
+ */
+static uint64_t call_site(const struct uw_elf *elf, const struct uw_go_func *f, uint64_t callee,
+			  uint64_t arg)
+{
+	uint64_t first = 0, len = f->end - f->entry;
+
+	if (len > MAX_CODE)
+		len = MAX_CODE;
+	for (uint64_t end = f->entry + 5; end <= f->entry + len; end++) {
+		if (call_target(elf, end) != callee)
+			continue;
+		if (!first)
+			first = end - 1;
+		if (arg && loads(elf, end - 5, arg))
+			return end - 1;
+	}
+	return first;
+}
+
+/* "runtime.(*mcache).refill.func1" → "runtime.(*mcache).refill"; false when it is no closure. */
+static bool encloser(const char *name, char *buf, size_t len)
+{
+	const char *dot = NULL;
+
+	for (const char *p = name; (p = strstr(p, ".func")); p++) {
+		if (p[5] >= '0' && p[5] <= '9') {
+			dot = p;
+			break;
+		}
+	}
+	if (!dot || (size_t)(dot - name) >= len)
+		return false;
+	memcpy(buf, name, (size_t)(dot - name));
+	buf[dot - name] = '\0';
+	return true;
+}
+
+/*
+ * The skipped function between `callee` and its caller at pc (0: the root), as a lookup address;
+ * 0 when nothing was skipped. `inner` is what the callee called, where that is known.
+ */
+static uint64_t skipped(const struct repair *r, const struct uw_go_func *callee,
+			const struct uw_go_func *inner, uint64_t pc)
+{
+	struct uw_go_func f;
+	char name[256];
+	uint64_t target;
+
+	if (pc) {
+		target = call_target(r->elf, pc + 1);
+		if (target == callee->entry)
+			return 0;
+		if (target)
+			return uw_go_func_at(r->go, target, &f) && f.entry == target && !f.wrapper
+				       ? call_site(r->elf, &f, callee->entry,
+						   inner ? inner->entry : 0)
+				       : 0;
+		if (uw_go_func_at(r->go, pc, &f) && call_site(r->elf, &f, callee->entry, 0) == pc)
+			return 0;
+	}
+	/* An indirect call or the root: a closure that runs on the system stack names its maker. */
+	if (callee->special != UW_GO_SYSTEMSTACK || !inner ||
+	    !encloser(uw_go_func_name(r->go, inner), name, sizeof name) ||
+	    !uw_go_func_named(r->go, name, &f))
+		return 0;
+	return call_site(r->elf, &f, callee->entry, inner->entry);
+}
+
+/* What was found for a pair of neighbours, direct-mapped: stacks share most of theirs. */
+struct repair_slot {
+	uint64_t callee, caller, inner; /* lookup addresses; callee 0 is empty */
+	uint64_t insert;
+	uint64_t version;
+};
+
+enum { REPAIR_BITS = 12 };
+
+struct uw_repairer {
+	struct repair_slot slots[1 << REPAIR_BITS];
+};
+
+int uw_repairer_new(struct uw_repairer **ret)
+{
+	*ret = calloc(1, sizeof **ret);
+	return *ret ? 0 : -ENOMEM;
+}
+
+void uw_repairer_free(struct uw_repairer *r)
+{
+	free(r);
+}
+
+static bool in_go(const struct uw_space *s, uint64_t pc)
+{
+	return pc >= s->go_lo && pc < s->go_hi;
+}
+
+/* The lookup address that belongs between callee and caller (0: the root), or 0. */
+static uint64_t between(const struct repair *r, uint64_t inner_pc, uint64_t callee_pc,
+			uint64_t caller_pc)
+{
+	uint64_t bias = r->s->go_bias, found;
+	struct uw_go_func callee, inner;
+	bool has_inner;
+
+	if (!in_go(r->s, callee_pc) || !uw_go_func_at(r->go, callee_pc - bias, &callee))
+		return 0;
+	if (caller_pc ? !in_go(r->s, caller_pc) : callee.special != UW_GO_SYSTEMSTACK)
+		return 0;
+	has_inner = in_go(r->s, inner_pc) && uw_go_func_at(r->go, inner_pc - bias, &inner);
+	found = skipped(r, &callee, has_inner ? &inner : NULL, caller_pc ? caller_pc - bias : 0);
+	return found ? found + bias : 0;
+}
+
+static uint64_t between_cached(struct uw_repairer *c, const struct repair *r, uint64_t inner,
+			       uint64_t callee, uint64_t caller)
+{
+	uint64_t h = (callee * 31 + caller) * 31 + inner;
+	struct repair_slot *slot = &c->slots[(h * 0x9e3779b97f4a7c15ull) >> (64 - REPAIR_BITS)];
+
+	if (slot->callee != callee || slot->caller != caller || slot->inner != inner ||
+	    slot->version != r->s->version)
+		*slot = (struct repair_slot){.callee = callee,
+					     .caller = caller,
+					     .inner = inner,
+					     .version = r->s->version,
+					     .insert = between(r, inner, callee, caller)};
+	return slot->insert;
+}
+
+size_t uw_repair(struct uw_repairer *c, struct uw_space *s, const uint64_t *pcs, size_t n,
+		 uint64_t *out, size_t max)
+{
+	struct repair r = {.s = s, .go = uw_space_go(s)};
+	size_t k = 0;
+
+	r.elf = r.go ? uw_binary_elf(s->exe) : NULL;
+	if (!r.elf || uw_go_minor(r.go) > 20 || r.elf->machine != EM_X86_64) {
+		k = n < max ? n : max;
+		memcpy(out, pcs, k * sizeof *out);
+		return k;
+	}
+	for (size_t i = 0; i < n && k < max; i++) {
+		uint64_t insert;
+
+		out[k++] = pcs[i];
+		insert = between_cached(c, &r, i > 0 ? pcs[i - 1] : 0, pcs[i],
+					i + 1 < n ? pcs[i + 1] : 0);
+		if (insert && k < max)
+			out[k++] = insert;
+	}
+	return k;
+}

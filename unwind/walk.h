@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The walk: one sample's registers, stack copy and frame-pointer chain → the addresses of its user
+ * frames, leaf first.
+ *
+ * Go's own traceback reads the whole stack; a sampler that stops nobody can't. What it has is taken
+ * by the kernel at the instant of the sample: registers, the top of the stack, and the chain of
+ * frame pointers. The chain is right except around the leaf (Go's leaf functions have no frame) and
+ * where code switches stacks; both are repaired here by Go's own tables (pcsp). Words that only the
+ * live process could give are read only where the result can be verified; else the walk ends and
+ * says so.
+ *
+ * Addresses given are lookup addresses: the interrupted pc as it is, for callers an address inside
+ * the call instruction (return address - 1).
+ *
+ * A walker belongs to one thread. It keeps caches keyed by pc and is told when the space changes.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "regs.h"
+#include "space.h"
+
+enum uw_end {                   /* why a walk ended */
+	      UW_END_ROOT,      /* at a true root: goroutine entry, thread start, process start */
+	      UW_END_SWITCH,    /* at a stack switch of the scheduler (mcall, gogo), where Go's own
+				   ends too */
+	      UW_END_TRUNCATED, /* more frames than the kernel or the caller takes */
+	      UW_END_NO_MEM,    /* a needed word was not in the stack copy */
+	      UW_END_UNKNOWN,   /* an address that no mapping or table explains */
+	      UW_END_NO_REGS,   /* the kernel gave no user registers (a kernel thread, an exiting
+				   task) */
+	      UW_END_COUNT,
+};
+
+struct uw_sample {                  /* borrowed from the ring for the time of the call */
+	const struct uw_regs *regs; /* NULL: none */
+	const uint64_t *chain;      /* the kernel's user call chain, leaf first; may be empty */
+	size_t nchain;
+	bool chain_full;   /* the kernel stopped at its own depth limit */
+	const void *stack; /* copy of the bytes at regs->sp */
+	size_t stack_len;
+};
+
+struct uw_walk_stats {     /* facts of all walks, for the counters in the profile */
+	uint64_t repaired; /* the leaf's caller was missing in the chain and was inserted */
+	uint64_t cfi;      /* walks that went through C frames by unwind information */
+	uint64_t live;     /* walks that were completed from verified live memory */
+	uint64_t derailed; /* chains that left the stack and were cut */
+};
+
+struct uw_walker;
+
+int uw_walker_new(struct uw_walker **ret);
+void uw_walker_free(struct uw_walker *w);
+
+/* Walks one sample of `space`. Writes at most max (>= 8) addresses; returns their number. */
+size_t uw_walk(struct uw_walker *w, struct uw_space *space, const struct uw_sample *sample,
+	       uint64_t *pcs, size_t max, enum uw_end *ret_end);
+
+const struct uw_walk_stats *uw_walker_stats(const struct uw_walker *w);
