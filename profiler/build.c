@@ -1,0 +1,571 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A window of the stack hash → a profile. Each unique address is named once; what was lost,
+ * truncated or unknown becomes frames and comments.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "idmap.h"
+#include "kallsyms.h"
+#include "pprof.h"
+#include "session.h"
+#include "symbolize.h"
+
+enum {
+	MAX_LOCATIONS = PROWL_MAX_KERNEL + PROWL_MAX_USER + 64,
+	KEEP_WRAPPERS = 1,
+};
+
+struct image_cache {               /* of one image */
+	struct prowl_idmap loc[2]; /* pc → location; [KEEP_WRAPPERS]: with wrappers kept */
+	struct prowl_idmap map;    /* start of mapping → mapping of the profile */
+};
+
+struct build {
+	struct prowl_session *s;
+	struct pprof_profile *p;
+	struct image_cache *images;
+	struct prowl_idmap kernel_loc;
+	struct uw_repairer *repairer;
+	struct uw_kallsyms *kernel;
+	uint32_t kernel_map;
+	uint32_t marks[3]; /* locations of [unknown], [truncated], [lost]; PPROF_NONE until used */
+	double *scale;     /* per image: charged time / sampled time */
+	uint64_t *kernel_pcs;
+	size_t nkernel_pcs, cap_kernel_pcs;
+	int error;
+};
+
+enum { MARK_UNKNOWN, MARK_TRUNCATED, MARK_LOST };
+#define NO_LOCATION (UINT32_MAX - 1) /* an address that shows no frame: wrappers only */
+
+/* --- functions and locations ------------------------------------------------------------------ */
+
+static int function_of(struct build *b, const char *name, const char *system_name, const char *file,
+		       int32_t start_line, uint32_t *ret)
+{
+	struct pprof_function f = {.start_line = start_line};
+	int r = pprof_string(b->p, name, &f.name);
+
+	if (r == 0)
+		r = pprof_string(b->p, system_name, &f.system_name);
+	if (r == 0)
+		r = pprof_string(b->p, file, &f.filename);
+	return r < 0 ? r : pprof_function(b->p, &f, ret);
+}
+
+static int named_location(struct build *b, uint32_t mapping, uint64_t address, const char *name,
+			  const char *file, uint32_t *ret)
+{
+	struct pprof_line line = {0};
+	int r = function_of(b, name, name, file, 0, &line.function);
+
+	return r < 0 ? r : pprof_location(b->p, mapping, address, &line, 1, ret);
+}
+
+static uint32_t mark(struct build *b, int which)
+{
+	static const char *const names[] = {"[unknown]", "[truncated]", "[lost]"};
+	int r;
+
+	if (b->marks[which] == PPROF_NONE) {
+		r = named_location(b, PPROF_NONE, 0, names[which], "", &b->marks[which]);
+		if (r < 0)
+			b->error = r;
+	}
+	return b->marks[which];
+}
+
+static int mapping_of(struct build *b, struct image_cache *ic, const struct uw_mapping *m,
+		      uint32_t *ret)
+{
+	struct pprof_mapping pm = {.start = m->start, .limit = m->end, .offset = m->offset};
+	const struct uw_elf *elf = m->bin ? uw_binary_elf(m->bin) : NULL;
+	int r;
+
+	if (prowl_idmap_get(&ic->map, m->start, ret))
+		return 0;
+	pm.has_functions = pm.has_filenames = pm.has_line_numbers = pm.has_inline_frames = true;
+	r = pprof_string(b->p, m->bin ? m->bin->path : "[anon]", &pm.filename);
+	if (r == 0)
+		r = pprof_string(b->p, elf ? elf->build_id : "", &pm.build_id);
+	if (r == 0)
+		r = pprof_mapping(b->p, &pm, ret);
+	return r < 0 ? r : prowl_idmap_put(&ic->map, m->start, *ret);
+}
+
+/* Go's own rule: a wrapper shows only when it called one of these. */
+static bool keeps_wrapper(const char *callee)
+{
+	return !strcmp(callee, "runtime.gopanic") || !strcmp(callee, "runtime.sigpanic") ||
+	       !strcmp(callee, "runtime.panicwrap");
+}
+
+static int user_location(struct build *b, struct prowl_image *im, uint64_t pc, bool keep,
+			 uint32_t *ret)
+{
+	struct image_cache *ic = &b->images[im->id];
+	struct uw_symbol syms[UW_MAX_INLINE];
+	struct pprof_line lines[UW_MAX_INLINE];
+	const struct uw_mapping *m;
+	uint32_t map = PPROF_NONE;
+	enum uw_kind kind;
+	size_t n, k = 0;
+	int r = 0;
+
+	if (prowl_idmap_get(&ic->loc[keep], pc, ret))
+		return 0;
+	n = uw_symbolize(&im->space, pc, syms, UW_MAX_INLINE, &kind, &m);
+	if (m)
+		r = mapping_of(b, ic, m, &map);
+	for (size_t i = 0; i < n && r == 0; i++) {
+		const struct uw_frame *f = &syms[i].frame;
+
+		if (syms[i].wrapper && !keep)
+			continue;
+		lines[k] = (struct pprof_line){.line = f->line};
+		r = function_of(b, f->readable ? f->readable : f->name, f->name, f->file,
+				f->start_line, &lines[k].function);
+		if (map != PPROF_NONE && !f->line)
+			b->p->mappings[map].has_line_numbers = b->p->mappings[map].has_filenames =
+				false;
+		k++;
+	}
+	if (r < 0)
+		return r;
+	if (n == 0) {
+		if (map != PPROF_NONE)
+			b->p->mappings[map].has_functions = b->p->mappings[map].has_filenames =
+				b->p->mappings[map].has_line_numbers =
+					b->p->mappings[map].has_inline_frames = false;
+		r = named_location(b, map, pc, "[unknown]", m && m->bin ? m->bin->path : "", ret);
+	} else if (k == 0) {
+		*ret = NO_LOCATION;
+	} else {
+		r = pprof_location(b->p, map, pc, lines, k, ret);
+	}
+	return r < 0 ? r : prowl_idmap_put(&ic->loc[keep], pc, *ret);
+}
+
+/* --- the kernel ------------------------------------------------------------------------------- */
+
+static int cmp_u64(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static int collect_kernel(void *arg, const uint64_t *key, size_t n, uint64_t count, uint64_t weight)
+{
+	struct build *b = arg;
+	size_t nk = n >= PROWL_KEY_HEAD ? key[2] >> 32 : 0;
+
+	for (size_t i = 0; i < nk && PROWL_KEY_HEAD + i < n; i++) {
+		uint64_t pc = key[PROWL_KEY_HEAD + i];
+		uint32_t seen;
+
+		if (pc == 0 || prowl_idmap_get(&b->kernel_loc, pc, &seen))
+			continue;
+		if (b->nkernel_pcs == b->cap_kernel_pcs) {
+			size_t cap = b->cap_kernel_pcs ? b->cap_kernel_pcs * 2 : 256;
+			uint64_t *p = realloc(b->kernel_pcs, cap * sizeof *p);
+
+			if (!p)
+				return 1;
+			b->kernel_pcs = p;
+			b->cap_kernel_pcs = cap;
+		}
+		b->kernel_pcs[b->nkernel_pcs++] = pc;
+		if (prowl_idmap_put(&b->kernel_loc, pc, PPROF_NONE) < 0)
+			return 1;
+	}
+	return 0;
+}
+
+/* Names all kernel addresses of the window in one pass over /proc/kallsyms. */
+static int name_kernel(struct build *b)
+{
+	struct pprof_mapping pm = {.has_functions = true};
+	int fd, r;
+
+	r = prowl_stackhash_each(&b->s->hash, collect_kernel, b);
+	if (r != 0)
+		return -ENOMEM;
+	if (b->nkernel_pcs == 0)
+		return 0;
+	qsort(b->kernel_pcs, b->nkernel_pcs, sizeof *b->kernel_pcs, cmp_u64);
+	fd = open("/proc/kallsyms", O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		b->s->result.kernel_names = uw_kallsyms_resolve(fd, b->kernel_pcs, b->nkernel_pcs,
+								&b->kernel) == 0;
+		close(fd);
+	}
+	pm.start = b->kernel_pcs[0] & ~0xfffull;
+	pm.limit = (b->kernel_pcs[b->nkernel_pcs - 1] | 0xfffull) + 1;
+	r = pprof_string(b->p, "[kernel.kallsyms]", &pm.filename);
+	return r < 0 ? r : pprof_mapping(b->p, &pm, &b->kernel_map);
+}
+
+static int kernel_location(struct build *b, uint64_t pc, uint32_t *ret)
+{
+	const char *module = NULL, *name = NULL;
+	char file[80] = "";
+	int r;
+
+	if (prowl_idmap_get(&b->kernel_loc, pc, ret) && *ret != PPROF_NONE)
+		return 0;
+	if (b->kernel)
+		name = uw_kallsyms_name(b->kernel, pc, &module, NULL);
+	if (module)
+		snprintf(file, sizeof file, "[%s]", module);
+	r = named_location(b, b->kernel_map, pc, name ? name : "[kernel]", file, ret);
+	return r < 0 ? r : prowl_idmap_put(&b->kernel_loc, pc, *ret);
+}
+
+/* --- samples ------------------------------------------------------------------------------------
+ */
+
+static int thread_labels(struct build *b, pid_t pid, uint32_t tid, struct pprof_label *labels)
+{
+	char path[64], name[64] = "";
+	uint32_t key, unit, str;
+	ssize_t n;
+	int fd, k = 0;
+
+	if (pprof_string(b->p, "thread_id", &key) < 0 || pprof_string(b->p, "id", &unit) < 0)
+		return 0;
+	labels[k++] = (struct pprof_label){.key = key, .num = tid, .unit = unit};
+	snprintf(path, sizeof path, "/proc/%d/task/%u/comm", (int)pid, tid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return k;
+	n = read(fd, name, sizeof name - 1);
+	close(fd);
+	name[n > 0 ? n : 0] = '\0';
+	name[strcspn(name, "\n")] = '\0';
+	if (name[0] && pprof_string(b->p, "thread_name", &key) == 0 &&
+	    pprof_string(b->p, name, &str) == 0)
+		labels[k++] = (struct pprof_label){.key = key, .str = str};
+	return k;
+}
+
+static int process_labels(struct build *b, const struct prowl_proc *proc,
+			  struct pprof_label *labels)
+{
+	uint32_t key, unit, str;
+	int k = 0;
+
+	if (b->s->procs.n < 2)
+		return 0;
+	if (pprof_string(b->p, "pid", &key) == 0 && pprof_string(b->p, "id", &unit) == 0)
+		labels[k++] = (struct pprof_label){.key = key, .num = proc->pid, .unit = unit};
+	if (proc->comm[0] && pprof_string(b->p, "comm", &key) == 0 &&
+	    pprof_string(b->p, proc->comm, &str) == 0)
+		labels[k++] = (struct pprof_label){.key = key, .str = str};
+	return k;
+}
+
+static bool is_unknown(const struct build *b, uint32_t loc)
+{
+	const struct pprof_location *l = &b->p->locations[loc];
+	uint32_t f;
+
+	if (l->nlines == 0)
+		return true;
+	f = b->p->functions[b->p->lines[l->first_line].function].name;
+	return !strcmp(b->p->strings[f], "[unknown]");
+}
+
+static int user_part(struct build *b, struct prowl_image *im, const uint64_t *pcs, size_t n,
+		     uint32_t *locs, size_t k, bool *unknown)
+{
+	uint64_t fixed[PROWL_MAX_USER + 64];
+	const char *callee = "";
+	int r;
+
+	n = uw_repair(b->repairer, &im->space, pcs, n, fixed, sizeof fixed / sizeof *fixed);
+	for (size_t i = 0; i < n && k < MAX_LOCATIONS - 2; i++) {
+		const struct pprof_location *l;
+		uint32_t loc;
+
+		if (fixed[i] == 0)
+			continue;
+		r = user_location(b, im, fixed[i], keeps_wrapper(callee), &loc);
+		if (r < 0)
+			return r;
+		if (loc == NO_LOCATION)
+			continue;
+		locs[k++] = loc;
+		*unknown |= is_unknown(b, loc);
+		l = &b->p->locations[loc];
+		callee = b->p->strings[b->p->functions[b->p->lines[l->first_line + l->nlines - 1]
+							       .function]
+					       .name];
+	}
+	return (int)k;
+}
+
+static int add_stack(void *arg, const uint64_t *key, size_t n, uint64_t count, uint64_t weight)
+{
+	struct build *b = arg;
+	struct prowl_image *im;
+	uint32_t locs[MAX_LOCATIONS];
+	struct pprof_label labels[4];
+	enum uw_end end;
+	int64_t values[2];
+	size_t nk, nu;
+	bool unknown = false;
+	int k = 0, nl;
+
+	if (n < PROWL_KEY_HEAD || key[0] >> 32 >= b->s->procs.nimages)
+		return 0;
+	im = b->s->procs.images[key[0] >> 32];
+	end = (enum uw_end)((key[0] >> 24) & 0xff);
+	nk = key[2] >> 32;
+	nu = key[2] & UINT32_MAX;
+	if (nk + nu != n - PROWL_KEY_HEAD)
+		return 0;
+	for (size_t i = 0; i < nk; i++) {
+		b->error = kernel_location(b, key[PROWL_KEY_HEAD + i], &locs[k]);
+		if (b->error < 0)
+			return 1;
+		k++;
+		if (!b->kernel && i == 0)
+			break; /* without names one [kernel] says as much as twenty */
+	}
+	k = user_part(b, im, key + PROWL_KEY_HEAD + nk, nu, locs, (size_t)k, &unknown);
+	if (k < 0) {
+		b->error = k;
+		return 1;
+	}
+	if (end == UW_END_TRUNCATED || end == UW_END_NO_MEM)
+		locs[k++] = mark(b, MARK_TRUNCATED);
+	else if (end == UW_END_UNKNOWN || end == UW_END_NO_REGS)
+		locs[k++] = mark(b, MARK_UNKNOWN);
+	if (unknown)
+		b->s->result.unknown_frames += count;
+	nl = process_labels(b, im->proc, labels);
+	if (b->s->o.threads)
+		nl += thread_labels(b, im->proc->pid, (uint32_t)key[1], labels + nl);
+	values[0] = (int64_t)count;
+	values[1] = llround((double)weight * b->scale[im->id]);
+	b->error = pprof_sample_add(b->p, locs, (size_t)k, values, labels, (size_t)nl);
+	return b->error < 0;
+}
+
+/* --- what the kernel charged
+ * ------------------------------------------------------------------------ */
+
+static uint64_t user_share(const struct prowl_proc *p, uint64_t cpu)
+{
+	uint64_t u = p->utime_last - p->utime_first, k = p->stime_last - p->stime_first;
+
+	return u + k ? (uint64_t)((double)cpu * (double)u / (double)(u + k)) : cpu;
+}
+
+/*
+ * The samples of a process stand for the CPU time that the kernel charged to it: rings that were
+ * full, threads too short-lived for a first period, and the noise of sampling itself then change
+ * no total.
+ */
+static double scale_of(const struct prowl_session *s, const struct prowl_proc *p)
+{
+	uint64_t cpu = p->cpu_last - p->cpu_first;
+	uint64_t n = p->samples_at_clock ? p->samples_at_clock : p->samples;
+
+	if (!s->result.kernel)
+		cpu = user_share(p, cpu);
+	if (n == 0 || cpu == 0)
+		return 1.0;
+	return (double)cpu / ((double)n * (double)s->result.period_ns);
+}
+
+/* Kernel time that could not be sampled is one frame of its own, estimated from tick accounting. */
+static int add_unsampled_kernel(struct build *b)
+{
+	const struct prowl_session *s = b->s;
+	uint64_t ns = s->result.kernel_unsampled_ns;
+	int64_t values[2];
+	uint32_t loc;
+	int r;
+
+	if (s->result.kernel || s->o.user_only || ns == 0)
+		return 0;
+	r = named_location(b, PPROF_NONE, 0, "[kernel, not sampled]", "", &loc);
+	if (r < 0)
+		return r;
+	values[0] = llround((double)ns / (double)s->result.period_ns);
+	values[1] = (int64_t)ns;
+	return values[0] ? pprof_sample_add(b->p, &loc, 1, values, NULL, 0) : 0;
+}
+
+static int add_lost(struct build *b)
+{
+	struct prowl_stackhash_stats st;
+	uint64_t lost = 0;
+	int64_t values[2];
+	uint32_t loc;
+
+	if (prowl_stackhash_stats(&b->s->hash, &st) == 0)
+		b->s->result.hash_dropped = st.dropped_count;
+	/* With whole CPUs a ring's losses are of unknown processes: counted in a comment only. */
+	lost = b->s->result.hash_dropped + (b->s->result.whole_cpus ? 0 : b->s->result.lost);
+	if (lost == 0)
+		return 0;
+	loc = mark(b, MARK_LOST);
+	values[0] = (int64_t)lost;
+	values[1] = (int64_t)(lost * b->s->result.period_ns);
+	return pprof_sample_add(b->p, &loc, 1, values, NULL, 0);
+}
+
+/* --- comments ------------------------------------------------------------------------------------
+ */
+
+static int note(struct build *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static int note(struct build *b, const char *fmt, ...)
+{
+	char text[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	return pprof_comment(b->p, text);
+}
+
+static void add_comments(struct build *b)
+{
+	const struct prowl_result *r = &b->s->result;
+	const struct prowl_perf_facts *f = prowl_perf_facts(b->s->perf);
+
+	note(b, "prowl " PROWL_VERSION ": cpu profile by perf cpu-clock, %u Hz, %s, %s",
+	     b->s->o.rate, f->whole_cpus ? "whole CPUs" : "per thread",
+	     r->kernel ? "kernel and user" : "user only");
+	for (size_t i = 0; i < prowl_session_targets(b->s); i++) {
+		struct prowl_target t;
+
+		prowl_session_target(b->s, i, &t);
+		note(b, "target: %s, pid %d, %s%s%s%s", t.comm, (int)t.pid,
+		     t.go_version[0] ? t.go_version : "not Go", t.stripped ? ", stripped" : "",
+		     t.pie ? ", PIE" : "", t.cgo ? ", cgo" : "");
+		if (t.go_guessed)
+			note(b,
+			     "warning: %s is newer than every version known; the newest known "
+			     "layout was used and its checks passed",
+			     t.go_version);
+		if (t.go_error)
+			note(b, "warning: the Go tables of %s could not be read", t.comm);
+	}
+	note(b, "samples: %llu; lost: %llu; dropped: %llu; damaged: %llu; throttled: %llu",
+	     (unsigned long long)r->samples, (unsigned long long)r->lost,
+	     (unsigned long long)r->hash_dropped, (unsigned long long)r->damaged,
+	     (unsigned long long)r->throttled);
+	note(b,
+	     "stacks: %llu; complete: %llu; truncated: %llu; unknown root: %llu; with unknown "
+	     "frames: %llu",
+	     (unsigned long long)r->user_stacks,
+	     (unsigned long long)(r->ends[UW_END_ROOT] + r->ends[UW_END_SWITCH]),
+	     (unsigned long long)(r->ends[UW_END_TRUNCATED] + r->ends[UW_END_NO_MEM]),
+	     (unsigned long long)r->ends[UW_END_UNKNOWN], (unsigned long long)r->unknown_frames);
+	note(b,
+	     "cpu charged by the kernel: %.6f s; sampled: %.6f s; weights are scaled to the charge",
+	     (double)r->cpu_ns / 1e9, (double)r->sampled_ns / 1e9);
+	if (!r->kernel && !b->s->o.user_only)
+		note(b,
+		     "warning: no permission to sample the kernel; its %.6f s are estimated from tick "
+		     "accounting and shown as [kernel, not sampled]",
+		     (double)r->kernel_unsampled_ns / 1e9);
+	if (r->kernel && b->nkernel_pcs && !r->kernel_names)
+		note(b,
+		     "warning: kernel symbols are hidden (kernel.kptr_restrict or no CAP_SYSLOG)");
+}
+
+/* --- all of it
+ * ------------------------------------------------------------------------------------- */
+
+static int first_mapping(struct build *b)
+{
+	struct prowl_image *im = b->s->procs.procs[0]->image;
+
+	for (size_t i = 0; i < im->space.n; i++) {
+		uint32_t unused;
+
+		if (im->space.maps[i].bin && im->space.maps[i].bin == im->space.exe)
+			return mapping_of(b, &b->images[im->id], &im->space.maps[i], &unused);
+	}
+	return 0;
+}
+
+static int fill(struct build *b)
+{
+	struct prowl_session *s = b->s;
+	int r = pprof_sample_type(b->p, "samples", "count");
+
+	if (r == 0)
+		r = pprof_sample_type(b->p, "cpu", "nanoseconds");
+	if (r == 0)
+		r = pprof_period(b->p, "cpu", "nanoseconds", (int64_t)s->result.period_ns);
+	b->p->time_nanos = s->wall_start;
+	b->p->duration_nanos = (int64_t)s->result.duration_ns;
+	for (size_t i = 0; i < s->procs.nimages; i++)
+		b->scale[i] = scale_of(s, s->procs.images[i]->proc);
+	if (r == 0)
+		r = first_mapping(b);
+	if (r == 0)
+		r = name_kernel(b);
+	if (r == 0 && prowl_stackhash_each(&s->hash, add_stack, b) != 0)
+		r = b->error ? b->error : -ENOMEM;
+	if (r == 0)
+		r = add_unsampled_kernel(b);
+	if (r == 0)
+		r = add_lost(b);
+	add_comments(b);
+	return r;
+}
+
+static void build_fini(struct build *b)
+{
+	for (size_t i = 0; b->images && i < b->s->procs.nimages; i++) {
+		prowl_idmap_fini(&b->images[i].loc[0]);
+		prowl_idmap_fini(&b->images[i].loc[1]);
+		prowl_idmap_fini(&b->images[i].map);
+	}
+	prowl_idmap_fini(&b->kernel_loc);
+	uw_kallsyms_free(b->kernel);
+	uw_repairer_free(b->repairer);
+	free(b->images);
+	free(b->scale);
+	free(b->kernel_pcs);
+}
+
+enum prowl_code prowl_session_build(struct prowl_session *s, struct pprof_profile **ret,
+				    struct prowl_err *err)
+{
+	struct build b = {.s = s, .kernel_map = PPROF_NONE};
+	int r;
+
+	b.marks[0] = b.marks[1] = b.marks[2] = PPROF_NONE;
+	b.images = calloc(s->procs.nimages, sizeof *b.images);
+	b.scale = calloc(s->procs.nimages, sizeof *b.scale);
+	r = b.images && b.scale ? uw_repairer_new(&b.repairer) : -ENOMEM;
+	if (r == 0)
+		r = pprof_profile_new(&b.p);
+	if (r == 0 && prowl_stackhash_flip(&s->hash, 1000, NULL, NULL) < 0)
+		r = -EBUSY;
+	if (r == 0)
+		r = fill(&b);
+	build_fini(&b);
+	if (r < 0) {
+		pprof_profile_free(b.p);
+		return prowl_fail(err, PROWL_FAILED, "building the profile: %s", strerror(-r));
+	}
+	*ret = b.p;
+	return PROWL_OK;
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A map from 64-bit keys to 32-bit values: open addressing, grows, key 0 is not allowed. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct prowl_idmap { /* zero-initialised is empty */
+	uint64_t *keys;
+	uint32_t *vals;
+	size_t n, cap;
+};
+
+bool prowl_idmap_get(const struct prowl_idmap *m, uint64_t key, uint32_t *ret);
+/* Adds or replaces. -ENOMEM leaves the map as it was. */
+int prowl_idmap_put(struct prowl_idmap *m, uint64_t key, uint32_t val);
+void prowl_idmap_fini(struct prowl_idmap *m);

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The bytes of one perf record → an event. The layout is the one that source_perf asks for:
+ * PROWL_SAMPLE_TYPE with sample_id_all. Nothing in a record is trusted: every length is checked
+ * against the record's own size.
+ */
+#pragma once
+
+#include <linux/perf_event.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "regs.h"
+
+#define PROWL_SAMPLE_TYPE                                                               \
+	(PERF_SAMPLE_IDENTIFIER | PERF_SAMPLE_IP | PERF_SAMPLE_TID | PERF_SAMPLE_TIME | \
+	 PERF_SAMPLE_CPU | PERF_SAMPLE_CALLCHAIN | PERF_SAMPLE_REGS_USER | PERF_SAMPLE_STACK_USER)
+
+enum prowl_event_type {
+	PROWL_EVENT_OTHER, /* a record that nobody here needs */
+	PROWL_EVENT_SAMPLE,
+	PROWL_EVENT_MMAP,
+	PROWL_EVENT_COMM,
+	PROWL_EVENT_FORK,
+	PROWL_EVENT_EXIT,
+	PROWL_EVENT_LOST,
+	PROWL_EVENT_THROTTLE,
+};
+
+struct prowl_event {
+	enum prowl_event_type type;
+	uint64_t time; /* ns, CLOCK_MONOTONIC */
+	uint64_t id;   /* of the perf event (of the parent, where inherited) */
+	pid_t pid, tid;
+	uint32_t cpu;
+	union {
+		struct {
+			uint64_t ip;
+			bool in_kernel;
+			const uint64_t *kernel; /* leaf first */
+			uint32_t nkernel;
+			const uint64_t *user;
+			uint32_t nuser;
+			uint32_t nchain; /* entries of the raw chain, for the depth limit */
+			bool has_regs;
+			struct uw_regs regs;
+			const void *stack;
+			uint64_t stack_len;
+		} sample;
+		struct {
+			uint64_t start, len, offset, ino;
+			uint32_t major, minor, prot;
+			const char *path;
+		} mmap;
+		struct {
+			bool exec;
+			const char *comm;
+		} comm;
+		struct {
+			pid_t ppid, ptid;
+		} fork;
+		uint64_t lost; /* records */
+	};
+};
+
+/* Returns 0, or -EBADMSG for a record whose parts don't fit into it. ev borrows from rec. */
+int prowl_perf_decode(const struct perf_event_header *rec, struct prowl_event *ev);
+/* Time of any record of this layout, without decoding the rest; 0 when it has none. */
+uint64_t prowl_perf_time(const struct perf_event_header *rec);

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "procs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/sysmacros.h>
+#include <time.h>
+#include <unistd.h>
+
+static void *grow(void *array, size_t *cap, size_t n, size_t size)
+{
+	size_t want = *cap ? *cap * 2 : 8;
+	void *p = array;
+
+	if (n < *cap)
+		return array;
+	p = realloc(array, want * size);
+	if (p)
+		*cap = want;
+	return p;
+}
+
+static struct prowl_image *image_new(struct prowl_procs *t, struct prowl_proc *proc)
+{
+	struct prowl_image **images = grow(t->images, &t->images_cap, t->nimages, sizeof *images);
+	struct prowl_image *im;
+
+	if (!images)
+		return NULL;
+	t->images = images;
+	im = calloc(1, sizeof *im);
+	if (!im)
+		return NULL;
+	im->id = (uint32_t)t->nimages;
+	im->proc = proc;
+	t->images[t->nimages++] = im;
+	return im;
+}
+
+void prowl_procs_fini(struct prowl_procs *t)
+{
+	for (size_t i = 0; i < t->nimages; i++) {
+		uw_space_fini(&t->images[i]->space);
+		free(t->images[i]);
+	}
+	for (size_t i = 0; i < t->n; i++)
+		free(t->procs[i]);
+	free(t->images);
+	free(t->procs);
+	uw_binaries_fini(&t->files);
+	*t = (struct prowl_procs){0};
+}
+
+struct prowl_proc *prowl_procs_find(struct prowl_procs *t, pid_t pid)
+{
+	if (t->last && t->last->pid == pid)
+		return t->last;
+	for (size_t i = 0; i < t->n; i++) {
+		if (t->procs[i]->pid == pid)
+			return t->last = t->procs[i];
+	}
+	return NULL;
+}
+
+/* --- CPU time ------------------------------------------------------------------------------------
+ */
+
+/*
+ * The process' CPU-time clock (clock_getcpuclockid(3)): nanoseconds charged by the scheduler,
+ * exited threads included, readable by anyone.
+ */
+static bool cpu_clock(pid_t pid, uint64_t *ret)
+{
+	struct timespec ts;
+	clockid_t id;
+
+	if (clock_getcpuclockid(pid, &id) != 0 || clock_gettime(id, &ts) < 0)
+		return false;
+	*ret = (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+	return true;
+}
+
+/* Fields 3, 14 and 15 of /proc/PID/stat: state, user and kernel time in clock ticks. */
+static bool cpu_ticks(pid_t pid, char *state, uint64_t *utime, uint64_t *stime)
+{
+	char path[64], buf[1024];
+	const char *p;
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	n = read(fd, buf, sizeof buf - 1);
+	close(fd);
+	if (n <= 0)
+		return false;
+	buf[n] = '\0';
+	p = strrchr(buf, ')'); /* the name may hold anything, also ')' */
+	return p && sscanf(p + 1, " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", state,
+			   utime, stime) == 3;
+}
+
+static void read_clock(struct prowl_proc *p, bool first)
+{
+	uint64_t cpu, ut, st;
+	char state;
+
+	if (p->exited)
+		return;
+	if (!cpu_ticks(p->pid, &state, &ut, &st) || state == 'Z' || state == 'X') {
+		p->exited = true;
+		return;
+	}
+	p->utime_last = ut;
+	p->stime_last = st;
+	if (cpu_clock(p->pid, &cpu)) {
+		p->cpu_last = cpu;
+		p->samples_at_clock = p->samples;
+	}
+	if (first) {
+		p->cpu_first = p->cpu_last;
+		p->utime_first = p->utime_last;
+		p->stime_first = p->stime_last;
+	}
+}
+
+void prowl_procs_clock(struct prowl_procs *t, bool first)
+{
+	for (size_t i = 0; i < t->n; i++)
+		read_clock(t->procs[i], first);
+}
+
+bool prowl_procs_all_exited(const struct prowl_procs *t)
+{
+	for (size_t i = 0; i < t->n; i++) {
+		if (!t->procs[i]->exited)
+			return false;
+	}
+	return true;
+}
+
+/* --- processes and images ------------------------------------------------------------------------
+ */
+
+static void read_comm(struct prowl_proc *p)
+{
+	char path[64];
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/%d/comm", (int)p->pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	n = read(fd, p->comm, sizeof p->comm - 1);
+	close(fd);
+	p->comm[n > 0 ? n : 0] = '\0';
+	p->comm[strcspn(p->comm, "\n")] = '\0';
+}
+
+static struct prowl_proc *proc_new(struct prowl_procs *t, pid_t pid, bool root)
+{
+	struct prowl_proc **procs = grow(t->procs, &t->cap, t->n, sizeof *procs);
+	struct prowl_proc *p;
+
+	if (!procs)
+		return NULL;
+	t->procs = procs;
+	p = calloc(1, sizeof *p);
+	if (!p)
+		return NULL;
+	p->pid = pid;
+	p->root = root;
+	t->procs[t->n++] = p;
+	t->last = p;
+	return p;
+}
+
+int prowl_procs_add(struct prowl_procs *t, pid_t pid, bool root, struct prowl_proc **ret)
+{
+	struct prowl_proc *p = prowl_procs_find(t, pid);
+	struct prowl_image *im;
+
+	if (p) {
+		*ret = p;
+		return 0;
+	}
+	if (kill(pid, 0) < 0 && errno == ESRCH)
+		return -ESRCH;
+	p = proc_new(t, pid, root);
+	im = p ? image_new(t, p) : NULL;
+	if (!im)
+		return -ENOMEM;
+	uw_space_init(&im->space, &t->files, pid);
+	p->image = im;
+	read_comm(p);
+	read_clock(p, true);
+	im->load_error = uw_space_load(&im->space);
+	*ret = p;
+	return 0;
+}
+
+/* An exec: the mappings so far are another program's. */
+static void on_exec(struct prowl_procs *t, struct prowl_proc *p)
+{
+	struct prowl_image *im = image_new(t, p);
+
+	if (!im)
+		return;
+	uw_space_init(&im->space, &t->files, p->pid);
+	p->image = im;
+}
+
+static void on_mmap(struct prowl_procs *t, struct prowl_proc *p, const struct prowl_event *ev)
+{
+	struct uw_map_event e = {.start = ev->mmap.start,
+				 .end = ev->mmap.start + ev->mmap.len,
+				 .offset = ev->mmap.offset,
+				 .dev = makedev(ev->mmap.major, ev->mmap.minor),
+				 .ino = ev->mmap.ino,
+				 .path = ev->mmap.path};
+	struct uw_space *s = &p->image->space;
+
+	if (!(ev->mmap.prot & PROT_EXEC))
+		return;
+	if (!strcmp(e.path, "//anon"))
+		e.path = "";
+	if (uw_space_conflicts(s, &e)) {
+		struct prowl_image *im = image_new(t, p);
+
+		if (!im || uw_space_clone(s, &im->space) < 0)
+			return;
+		p->image = im;
+		s = &im->space;
+	}
+	uw_space_add(s, &e);
+	if (!s->exe && s->n == 1)
+		s->exe = s->maps[0].bin; /* after an exec the program itself is mapped first */
+}
+
+static void on_fork(struct prowl_procs *t, const struct prowl_event *ev, struct prowl_proc **forked)
+{
+	struct prowl_proc *parent = prowl_procs_find(t, ev->fork.ppid), *p;
+	struct prowl_image *im;
+
+	if (!t->children || !parent || ev->pid == ev->fork.ppid || prowl_procs_find(t, ev->pid))
+		return;
+	p = proc_new(t, ev->pid, false);
+	im = p ? image_new(t, p) : NULL;
+	if (!im)
+		return;
+	p->image = im;
+	memcpy(p->comm, parent->comm, sizeof p->comm);
+	if (uw_space_clone(&parent->image->space, &im->space) == 0) {
+		im->space.pid = ev->pid;
+		im->space.live = uw_mem_process(ev->pid);
+	}
+	read_clock(p, false);
+	*forked = p;
+}
+
+void prowl_procs_event(struct prowl_procs *t, const struct prowl_event *ev,
+		       struct prowl_proc **forked)
+{
+	struct prowl_proc *p;
+
+	*forked = NULL;
+	if (ev->type == PROWL_EVENT_FORK) {
+		on_fork(t, ev, forked);
+		return;
+	}
+	p = prowl_procs_find(t, ev->pid);
+	if (!p)
+		return;
+	switch (ev->type) {
+	case PROWL_EVENT_MMAP:
+		on_mmap(t, p, ev);
+		break;
+	case PROWL_EVENT_COMM:
+		if (ev->tid == p->pid)
+			snprintf(p->comm, sizeof p->comm, "%s", ev->comm.comm);
+		if (ev->comm.exec)
+			on_exec(t, p);
+		break;
+	case PROWL_EVENT_EXIT:
+		/* The leader may end before its threads: gone is what the process table says. */
+		read_clock(p, false);
+		break;
+	default:
+		break;
+	}
+}

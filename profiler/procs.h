@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The processes under observation, and what each of their program images maps.
+ *
+ * An image is an address space in which every address has one meaning: exec, and a file mapped over
+ * another one, make a new image. Samples keep the number of their image, so that they are named by
+ * the mappings of their own time. Images and files live until the table is finished. One thread.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "perf_record.h"
+#include "space.h"
+
+struct prowl_image {
+	uint32_t id; /* index in prowl_procs.images */
+	struct prowl_proc *proc;
+	struct uw_space space;
+	int load_error; /* negative errno when the mappings could not be read */
+};
+
+struct prowl_proc {
+	pid_t pid;
+	char comm[64];
+	struct prowl_image *image; /* the present one */
+	bool root;                 /* asked for by the user, not found as a child */
+	bool exited;
+	uint64_t samples, samples_at_clock; /* in the profile: now, and when cpu_last was read */
+	/* CPU time charged by the kernel, ns: at attach and when last read. */
+	uint64_t cpu_first, cpu_last;
+	uint64_t utime_first, stime_first, utime_last, stime_last; /* clock ticks */
+};
+
+struct prowl_procs {
+	struct prowl_proc **procs;
+	size_t n, cap;
+	struct prowl_image **images;
+	size_t nimages, images_cap;
+	struct uw_binaries files;
+	struct prowl_proc *last; /* of the last look-up */
+	bool children;           /* follow forks */
+};
+
+void prowl_procs_fini(struct prowl_procs *t);
+/* Adds a process and reads its mappings. -ESRCH: there is none. Other failures: image->load_error.
+ */
+int prowl_procs_add(struct prowl_procs *t, pid_t pid, bool root, struct prowl_proc **ret);
+struct prowl_proc *prowl_procs_find(struct prowl_procs *t, pid_t pid);
+
+/* Takes a record that is no sample. *forked: a new process to follow was seen. */
+void prowl_procs_event(struct prowl_procs *t, const struct prowl_event *ev,
+		       struct prowl_proc **forked);
+
+/* Reads the kernel's CPU time of every process that still runs; `first` begins the window. */
+void prowl_procs_clock(struct prowl_procs *t, bool first);
+bool prowl_procs_all_exited(const struct prowl_procs *t);

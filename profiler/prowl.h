@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * CPU profiles of running processes.
+ *
+ *	prowl_session_open   attaches and starts sampling
+ *	prowl_session_run    waits, drains, walks and counts until the time is over
+ *	prowl_session_build  names what was counted: a profile
+ *
+ * Nothing is written to a target, none is stopped. A session belongs to one thread;
+ * prowl_session_wake_fd may be written by a signal handler to end a run early.
+ *
+ * Units: time in nanoseconds, sizes in bytes, CPU weight in nanoseconds. Zero in an option means
+ *its default.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "err.h"
+#include "walk.h"
+
+struct pprof_profile;
+struct prowl_session;
+
+enum {
+	PROWL_DEFAULT_RATE = 99, /* Hz; not a divisor of common timers */
+	PROWL_MAX_RATE = 20000,
+};
+
+struct prowl_options {
+	const pid_t *pids; /* borrowed during open */
+	size_t npids;
+	unsigned int rate;    /* samples per second of CPU time */
+	uint32_t stack_bytes; /* of each sample's stack copy; 0: by what the target needs */
+	bool user_only;       /* no kernel frames, kernel time at the user frame */
+	bool per_thread;      /* don't sample whole CPUs even where it is allowed */
+	bool children;        /* follow forks */
+	bool threads;         /* label samples with thread id and name */
+};
+
+/* What is being done, known after open. */
+struct prowl_target {
+	pid_t pid;
+	char comm[64];
+	char go_version[64]; /* "" when it is not Go */
+	bool go_guessed;     /* newer than every known version */
+	bool stripped, pie, cgo;
+	int load_error; /* mappings could not be read: negative errno */
+	int go_error;   /* Go, but its tables can't be used: negative errno of uw_go_open */
+};
+
+struct prowl_result {     /* counted, for the last lines and the comments of the profile */
+	uint64_t samples; /* of the targets, in the profile */
+	uint64_t lost;    /* records that the kernel dropped because a ring was full */
+	uint64_t hash_dropped;
+	uint64_t damaged;
+	uint64_t throttled;
+	uint64_t no_user;             /* samples without user registers */
+	uint64_t ends[UW_END_COUNT];  /* user stacks by how their walk ended */
+	uint64_t user_stacks;         /* their number */
+	uint64_t unknown_frames;      /* samples with at least one unnamed frame, after build */
+	uint64_t cpu_ns;              /* charged by the kernel to the targets during the window */
+	uint64_t kernel_unsampled_ns; /* of which in the kernel, where that is not sampled */
+	uint64_t sampled_ns;          /* samples x period */
+	uint64_t duration_ns;
+	uint64_t first_sample_ns; /* from open to the first sample */
+	uint64_t period_ns;
+	bool whole_cpus, kernel, kernel_names;
+	bool all_exited;
+	int paranoid;
+};
+
+enum prowl_code prowl_session_open(const struct prowl_options *o, struct prowl_session **ret,
+				   struct prowl_err *err);
+void prowl_session_free(struct prowl_session *s);
+
+/* Readable when something was written to it: ends prowl_session_run. Write 8 bytes (eventfd). */
+int prowl_session_wake_fd(const struct prowl_session *s);
+
+/* Runs until `duration_ns` is over (0: no limit), the wake fd is written, or every target exited.
+ */
+enum prowl_code prowl_session_run(struct prowl_session *s, uint64_t duration_ns,
+				  void (*progress)(void *ctx, const struct prowl_result *r),
+				  void *ctx, struct prowl_err *err);
+
+/* The profile of what was counted. The caller frees it with pprof_profile_free. */
+enum prowl_code prowl_session_build(struct prowl_session *s, struct pprof_profile **ret,
+				    struct prowl_err *err);
+
+size_t prowl_session_targets(const struct prowl_session *s);
+void prowl_session_target(struct prowl_session *s, size_t i, struct prowl_target *ret);
+const struct prowl_result *prowl_session_result(const struct prowl_session *s);

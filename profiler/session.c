@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "session.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+	DRAIN_MS = 100,
+	/* Copies of the stack: what Go's leaves need, and what C stacks need at rates that allow
+	   it. */
+	STACK_GO = 512,
+	STACK_C = 16384,
+	STACK_C_FAST = 4096,
+	STACK_FASTEST = 1024,
+};
+
+static const struct prowl_stackhash_geometry geometry = {.log2_slots = 18, .words = 1u << 25};
+
+static uint64_t clock_ns(clockid_t id)
+{
+	struct timespec t;
+
+	clock_gettime(id, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* --- opening -----------------------------------------------------------------------------------
+ */
+
+/* Whether code that is not Go can be on a stack: the target has a C library. */
+static bool has_c(const struct prowl_procs *t)
+{
+	for (size_t i = 0; i < t->nimages; i++) {
+		const struct uw_space *s = &t->images[i]->space;
+
+		for (size_t j = 0; j < s->n; j++) {
+			if (s->maps[j].bin && s->maps[j].bin != s->exe && !s->maps[j].vdso)
+				return true;
+		}
+	}
+	return false;
+}
+
+static uint32_t stack_bytes(const struct prowl_session *s)
+{
+	if (s->o.stack_bytes)
+		return (s->o.stack_bytes + 7) & ~7u;
+	if (!has_c(&s->procs) && !s->o.children)
+		return STACK_GO;
+	if (s->o.rate <= 250)
+		return STACK_C;
+	return s->o.rate <= 1000 ? STACK_C_FAST : STACK_FASTEST;
+}
+
+static enum prowl_code find_targets(struct prowl_session *s, struct prowl_err *err)
+{
+	for (size_t i = 0; i < s->o.npids; i++) {
+		pid_t pid = s->o.pids[i];
+		struct prowl_proc *p;
+		int r = prowl_procs_add(&s->procs, pid, true, &p);
+
+		if (r == -ESRCH)
+			return prowl_fail(err, PROWL_NOTHING, "there is no process %d", (int)pid);
+		if (r < 0)
+			return prowl_fail(err, PROWL_FAILED, "process %d: %s", (int)pid,
+					  strerror(-r));
+		if (p->image->load_error == -EACCES || p->image->load_error == -EPERM) {
+			prowl_fail(
+				err, PROWL_PERMISSION,
+				"not allowed to read the mappings of process %d (/proc/%d/maps: %s; "
+				"uid %d): no frame could be named",
+				(int)pid, (int)pid, strerror(-p->image->load_error),
+				(int)geteuid());
+			prowl_hint(err, "run prowl as the process' own user or as root, or grant:\n"
+					"  sudo setcap cap_perfmon,cap_sys_ptrace=ep "
+					"\"$(command -v prowl)\"");
+			return PROWL_PERMISSION;
+		}
+	}
+	return PROWL_OK;
+}
+
+/* Mappings made between the first reading and the first record are seen by a second reading. */
+static void reload_maps(struct prowl_session *s)
+{
+	for (size_t i = 0; i < s->procs.n; i++) {
+		struct prowl_image *im = s->procs.procs[i]->image;
+
+		im->load_error = uw_space_load(&im->space);
+	}
+}
+
+static enum prowl_code make_hash(struct prowl_session *s, struct prowl_err *err)
+{
+	s->hash_len = prowl_stackhash_bytes(&geometry);
+	/* Address space, not memory: pages are taken as stacks come. */
+	s->hash_mem = mmap(NULL, s->hash_len, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (s->hash_mem == MAP_FAILED) {
+		s->hash_mem = NULL;
+		return prowl_fail(err, PROWL_FAILED,
+				  "out of address space (limit on virtual memory?)");
+	}
+	madvise(s->hash_mem, s->hash_len, MADV_NOHUGEPAGE);
+	if (prowl_stackhash_init(s->hash_mem, s->hash_len, &geometry, &s->hash) < 0)
+		return prowl_fail(err, PROWL_FAILED, "stack hash: bad geometry");
+	return PROWL_OK;
+}
+
+static enum prowl_code open_all(struct prowl_session *s, struct prowl_err *err)
+{
+	struct prowl_perf_options po = {0};
+	enum prowl_code code = find_targets(s, err);
+
+	if (code == PROWL_OK)
+		code = make_hash(s, err);
+	if (code != PROWL_OK)
+		return code;
+	po.pids = s->o.pids;
+	po.npids = s->o.npids;
+	po.period_ns = 1000000000u / s->o.rate;
+	po.stack_bytes = stack_bytes(s);
+	po.per_thread = s->o.per_thread;
+	po.user_only = s->o.user_only;
+	code = prowl_perf_open(&po, &s->perf, err);
+	if (code != PROWL_OK)
+		return code;
+	prowl_procs_clock(&s->procs, true);
+	s->from = clock_ns(CLOCK_MONOTONIC);
+	s->wall_start = (int64_t)clock_ns(CLOCK_REALTIME);
+	reload_maps(s);
+	s->result.period_ns = po.period_ns;
+	s->result.whole_cpus = prowl_perf_facts(s->perf)->whole_cpus;
+	s->result.kernel = prowl_perf_facts(s->perf)->kernel;
+	s->result.paranoid = prowl_perf_facts(s->perf)->paranoid;
+	return PROWL_OK;
+}
+
+enum prowl_code prowl_session_open(const struct prowl_options *o, struct prowl_session **ret,
+				   struct prowl_err *err)
+{
+	struct prowl_session *s = calloc(1, sizeof *s);
+	enum prowl_code code;
+
+	if (!s)
+		return prowl_fail(err, PROWL_FAILED, "out of memory");
+	s->opened = clock_ns(CLOCK_MONOTONIC);
+	s->o = *o;
+	if (s->o.rate == 0)
+		s->o.rate = PROWL_DEFAULT_RATE;
+	s->procs.children = o->children;
+	s->to = UINT64_MAX;
+	s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (s->wake_fd < 0 || uw_walker_new(&s->walker) < 0)
+		code = prowl_fail(err, PROWL_FAILED, "out of memory or descriptors");
+	else
+		code = open_all(s, err);
+	s->o.pids = NULL;
+	if (code != PROWL_OK) {
+		prowl_session_free(s);
+		return code;
+	}
+	*ret = s;
+	return PROWL_OK;
+}
+
+void prowl_session_free(struct prowl_session *s)
+{
+	if (!s)
+		return;
+	prowl_perf_close(s->perf);
+	uw_walker_free(s->walker);
+	prowl_procs_fini(&s->procs);
+	if (s->hash_mem)
+		munmap(s->hash_mem, s->hash_len);
+	if (s->wake_fd >= 0)
+		close(s->wake_fd);
+	free(s);
+}
+
+int prowl_session_wake_fd(const struct prowl_session *s)
+{
+	return s->wake_fd;
+}
+
+const struct prowl_result *prowl_session_result(const struct prowl_session *s)
+{
+	return &s->result;
+}
+
+/* --- collecting ----------------------------------------------------------------------------------
+ */
+
+static void on_sample(struct prowl_session *s, const struct prowl_event *ev)
+{
+	struct prowl_proc *p = prowl_procs_find(&s->procs, ev->pid);
+	uint64_t key[PROWL_KEY_HEAD + PROWL_MAX_KERNEL + PROWL_MAX_USER];
+	uint64_t *pcs = key + PROWL_KEY_HEAD;
+	unsigned int limit = prowl_perf_facts(s->perf)->max_stack;
+	struct uw_sample us = {.chain = ev->sample.user,
+			       .nchain = ev->sample.nuser,
+			       .chain_full = ev->sample.nuser + 1 >= limit,
+			       .stack = ev->sample.stack,
+			       .stack_len = ev->sample.stack_len};
+	enum uw_end end;
+	size_t nk, nu;
+
+	if (!p || ev->time < s->from || ev->time > s->to)
+		return;
+	if (s->result.samples == 0)
+		s->result.first_sample_ns = ev->time - s->opened;
+	nk = ev->sample.nkernel < PROWL_MAX_KERNEL ? ev->sample.nkernel : PROWL_MAX_KERNEL;
+	for (size_t i = 0; i < nk; i++)
+		pcs[i] = ev->sample.kernel[i] - (i > 0);
+	if (ev->sample.has_regs)
+		us.regs = &ev->sample.regs;
+	nu = uw_walk(s->walker, &p->image->space, &us, pcs + nk, PROWL_MAX_USER, &end);
+	if (end == UW_END_NO_REGS)
+		s->result.no_user++;
+	else
+		s->result.user_stacks++;
+	s->result.ends[end]++;
+	key[0] = (uint64_t)p->image->id << 32 | (uint64_t)end << 24;
+	key[1] = s->o.threads ? (uint64_t)(uint32_t)ev->tid : 0;
+	key[2] = (uint64_t)nk << 32 | nu;
+	p->samples++;
+	s->result.samples++;
+	prowl_stackhash_add(&s->hash, key, PROWL_KEY_HEAD + nk + nu, 1, s->result.period_ns);
+}
+
+static void on_event(void *ctx, const struct prowl_event *ev)
+{
+	struct prowl_session *s = ctx;
+	struct prowl_proc *forked;
+
+	switch (ev->type) {
+	case PROWL_EVENT_SAMPLE:
+		on_sample(s, ev);
+		break;
+	case PROWL_EVENT_LOST:
+		s->result.lost += ev->lost;
+		break;
+	default:
+		prowl_procs_event(&s->procs, ev, &forked);
+		break;
+	}
+}
+
+static void stop(struct prowl_session *s)
+{
+	if (s->stopped)
+		return;
+	s->stopped = true;
+	prowl_perf_stop(s->perf);
+	s->to = clock_ns(CLOCK_MONOTONIC);
+	prowl_procs_clock(&s->procs, false);
+	s->result.duration_ns = s->to - s->from;
+}
+
+static void take_counts(struct prowl_session *s)
+{
+	const struct prowl_perf_counts *c = prowl_perf_counts(s->perf);
+
+	s->result.damaged = c->damaged;
+	s->result.throttled = c->throttled;
+	s->result.sampled_ns = s->result.samples * s->result.period_ns;
+	s->result.all_exited = prowl_procs_all_exited(&s->procs);
+	s->result.cpu_ns = 0;
+	s->result.kernel_unsampled_ns = 0;
+	for (size_t i = 0; i < s->procs.n; i++) {
+		const struct prowl_proc *p = s->procs.procs[i];
+		uint64_t cpu = p->cpu_last - p->cpu_first;
+		uint64_t u = p->utime_last - p->utime_first, k = p->stime_last - p->stime_first;
+
+		s->result.cpu_ns += cpu;
+		if (!s->result.kernel && u + k > 0)
+			s->result.kernel_unsampled_ns += (uint64_t)((double)cpu * (double)k /
+								    (double)(u + k));
+	}
+}
+
+enum prowl_code prowl_session_run(struct prowl_session *s, uint64_t duration_ns,
+				  void (*progress)(void *ctx, const struct prowl_result *r),
+				  void *ctx, struct prowl_err *err)
+{
+	uint64_t end = duration_ns ? s->from + duration_ns : UINT64_MAX;
+	struct pollfd wake = {.fd = s->wake_fd, .events = POLLIN};
+
+	for (;;) {
+		uint64_t now = clock_ns(CLOCK_MONOTONIC);
+		uint64_t left = end > now ? (end - now) / 1000000u + ((end - now) % 1000000u != 0)
+					  : 0;
+
+		if (now >= end || prowl_procs_all_exited(&s->procs) || poll(&wake, 1, 0) > 0)
+			break;
+		prowl_perf_wait(s->perf, left < DRAIN_MS ? (int)left : DRAIN_MS, s->wake_fd);
+		prowl_procs_clock(&s->procs, false);
+		prowl_perf_drain(s->perf, on_event, s);
+		if (progress) {
+			s->result.duration_ns = clock_ns(CLOCK_MONOTONIC) - s->from;
+			progress(ctx, &s->result);
+		}
+	}
+	stop(s);
+	prowl_perf_drain(s->perf, on_event, s);
+	take_counts(s);
+	if (s->result.samples > 0)
+		return PROWL_OK;
+	if (s->result.all_exited)
+		return prowl_fail(err, PROWL_NOTHING,
+				  "nothing captured: the target exited before its first sample");
+	return prowl_fail(err, PROWL_NOTHING,
+			  "nothing captured: the target used %.1f ms of CPU in %.1f s",
+			  (double)s->result.cpu_ns / 1e6, (double)s->result.duration_ns / 1e9);
+}
+
+/* --- facts about targets
+ * --------------------------------------------------------------------------- */
+
+size_t prowl_session_targets(const struct prowl_session *s)
+{
+	return s->procs.n;
+}
+
+void prowl_session_target(struct prowl_session *s, size_t i, struct prowl_target *ret)
+{
+	struct prowl_proc *p = s->procs.procs[i];
+	struct uw_space *space = &p->image->space;
+	struct uw_go *go = uw_space_go(space);
+	const struct uw_elf *elf = space->exe ? uw_binary_elf(space->exe) : NULL;
+	struct uw_section sec;
+
+	*ret = (struct prowl_target){.pid = p->pid, .load_error = p->image->load_error};
+	memcpy(ret->comm, p->comm, sizeof ret->comm);
+	if (elf) {
+		ret->stripped = !uw_elf_section(elf, ".symtab", &sec);
+		ret->pie = elf->type == 3; /* ET_DYN */
+		ret->cgo = uw_elf_section(elf, ".interp", &sec);
+	}
+	if (go) {
+		strncpy(ret->go_version, uw_go_version(go), sizeof ret->go_version - 1);
+		ret->go_guessed = uw_go_guessed(go);
+	} else if (space->exe) {
+		ret->go_error = space->exe->go_error == -ENOENT ? 0 : space->exe->go_error;
+	}
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Samples from the kernel: perf_event_open(2) with the cpu-clock event, one ring per CPU.
+ *
+ * Two ways of attaching, chosen by what the kernel allows:
+ *
+ *  whole CPUs    one event per CPU, every process' samples arrive and those of others are dropped
+ *                by the session. Unbiased, about 0.05 us per context switch. CAP_PERFMON (or
+ *                CAP_SYS_ADMIN before Linux 5.8), or perf_event_paranoid <= 0.
+ *  per thread    one event per thread and CPU, inherited by new threads, all of a CPU redirected
+ *                into that CPU's ring. For one's own processes at perf_event_paranoid <= 2.
+ *
+ * Per thread, an event gives its first sample only after a whole period of that thread's time on
+ * that CPU: many threads at a low rate would lose half a period each. So the first period of each
+ * event is random, uniform in (0, period], and is set to the nominal one when the first sample
+ * arrives; what arrives between is dropped.
+ *
+ * One thread opens, drains and closes.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "err.h"
+#include "perf_record.h"
+
+struct prowl_perf;
+
+struct prowl_perf_options {
+	const pid_t *pids; /* processes (thread group leaders); needed per thread */
+	size_t npids;
+	uint64_t period_ns;   /* CPU time between two samples */
+	uint32_t stack_bytes; /* of the stack copy; multiple of 8, 0 for none */
+	bool per_thread;      /* don't try whole CPUs */
+	bool user_only;       /* leave out kernel time and kernel frames */
+};
+
+/* What was possible. */
+struct prowl_perf_facts {
+	bool whole_cpus;
+	bool kernel; /* kernel frames and kernel time are sampled */
+	unsigned int ncpus;
+	unsigned int nevents;
+	unsigned int max_stack; /* entries that the kernel's call chain holds */
+	size_t ring_bytes;      /* of one ring */
+	int paranoid;           /* /proc/sys/kernel/perf_event_paranoid; -99 when unreadable */
+};
+
+enum prowl_code prowl_perf_open(const struct prowl_perf_options *o, struct prowl_perf **ret,
+				struct prowl_err *err);
+const struct prowl_perf_facts *prowl_perf_facts(const struct prowl_perf *p);
+
+/* Waits until a ring asks to be drained, or timeout_ms passed, or `wake_fd` (may be -1) is
+ * readable. */
+int prowl_perf_wait(struct prowl_perf *p, int timeout_ms, int wake_fd);
+
+/* Hands out everything that waits, in the order of time. Returns the number of events. */
+typedef void (*prowl_event_cb)(void *ctx, const struct prowl_event *ev);
+size_t prowl_perf_drain(struct prowl_perf *p, prowl_event_cb cb, void *ctx);
+
+struct prowl_perf_counts {
+	uint64_t bytes;          /* read from the rings */
+	uint64_t damaged;        /* records that did not decode */
+	uint64_t throttled;      /* the kernel paused an event because of its rate limit */
+	uint64_t phase_drops;    /* samples dropped while a first period was being replaced */
+	uint64_t duplicates;     /* samples of a thread that two events covered */
+	uint64_t failed_threads; /* threads that could not be attached to and did not just exit */
+};
+const struct prowl_perf_counts *prowl_perf_counts(const struct prowl_perf *p);
+
+/* Stops sampling; rings can still be drained. */
+void prowl_perf_stop(struct prowl_perf *p);
+void prowl_perf_close(struct prowl_perf *p);
