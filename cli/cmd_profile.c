@@ -1,0 +1,511 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cmd.h"
+#include "output.h"
+#include "pprof.h"
+#include "prowl.h"
+#include "term.h"
+
+enum { MAX_PIDS = 256 };
+
+enum {
+	ID_PID = 1,
+	ID_NAME,
+	ID_SECONDS,
+	ID_RATE,
+	ID_OUTPUT,
+	ID_FORMAT,
+	ID_USER,
+	ID_PER_THREAD,
+	ID_THREADS,
+	ID_CHILDREN,
+	ID_STACK,
+	ID_QUIET,
+	ID_VERBOSE,
+	ID_COLOR,
+};
+
+static const struct opt profile_opts[] = {
+	{'p', "pid", "PID", "process to profile; may be repeated", ID_PID},
+	{'n', "name", "NAME", "all processes with this name (comm or file name)", ID_NAME},
+	{'d', "seconds", "TIME", "how long: 5, 30s, 2m (default 30; with a command: until it ends)",
+	 ID_SECONDS},
+	{'F', "rate", "HZ", "samples per second of CPU time (default 99)", ID_RATE},
+	{'o', "output", "FILE", "- is stdout (default prowl.NAME.PID.cpu.TIME.pb.gz)", ID_OUTPUT},
+	{'f', "format", "FORMAT", "pprof, text, tree or folded (default by the file's name)",
+	 ID_FORMAT},
+	{0, "user", NULL, "leave out the kernel: its time counts where it was called", ID_USER},
+	{0, "threads", NULL, "tell threads apart: labels thread_id, thread_name", ID_THREADS},
+	{0, "children", NULL, "follow child processes too (always on with a command)", ID_CHILDREN},
+	{0, "per-thread", NULL, "sample thread by thread even where whole CPUs are allowed",
+	 ID_PER_THREAD},
+	{0, "stack-bytes", "N", "copy N bytes of the stack with each sample (default: automatic)",
+	 ID_STACK},
+	{'q', "quiet", NULL, "only errors", ID_QUIET},
+	{'v', "verbose", NULL, "say more", ID_VERBOSE},
+	{0, "color", "WHEN", "auto, always or never", ID_COLOR},
+	OPT_END,
+};
+
+struct profile {
+	struct prowl_options o;
+	pid_t pids[MAX_PIDS];
+	uint64_t duration;
+	bool has_duration;
+	const char *output, *format;
+	char *const *command; /* NULL: none */
+	pid_t child;
+	int release; /* pipe end: closing it lets the child go on */
+	const struct output_format *out;
+};
+
+/* --- targets
+ * --------------------------------------------------------------------------------------- */
+
+static bool add_pid(struct profile *p, pid_t pid)
+{
+	for (size_t i = 0; i < p->o.npids; i++) {
+		if (p->pids[i] == pid)
+			return true;
+	}
+	if (p->o.npids == MAX_PIDS) {
+		say_error("more than %d processes", MAX_PIDS);
+		return false;
+	}
+	p->pids[p->o.npids++] = pid;
+	return true;
+}
+
+static bool has_name(pid_t pid, const char *name)
+{
+	char path[64], buf[4096];
+	const char *base;
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/%d/comm", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		n = read(fd, buf, sizeof buf - 1);
+		close(fd);
+		buf[n > 0 ? n : 0] = '\0';
+		buf[strcspn(buf, "\n")] = '\0';
+		if (!strcmp(buf, name))
+			return true;
+	}
+	snprintf(path, sizeof path, "/proc/%d/exe", (int)pid);
+	n = readlink(path, buf, sizeof buf - 1);
+	if (n <= 0)
+		return false;
+	buf[n] = '\0';
+	base = strrchr(buf, '/');
+	return base && !strcmp(base + 1, name);
+}
+
+static int add_name(struct profile *p, const char *name)
+{
+	size_t before = p->o.npids;
+	DIR *dir = opendir("/proc");
+	struct dirent *d;
+
+	while (dir && (d = readdir(dir))) {
+		pid_t pid = (pid_t)atoi(d->d_name);
+
+		if (pid > 0 && pid != getpid() && has_name(pid, name) && !add_pid(p, pid))
+			break;
+	}
+	if (dir)
+		closedir(dir);
+	if (p->o.npids > before)
+		return 0;
+	say_error("no process is named '%s'", name);
+	return PROWL_NOTHING;
+}
+
+/*
+ * Starts the command, but holds it before exec until sampling has begun. What exec said comes back
+ * through the same pipe pair, so that a command that can't be run is our error, not its exit code.
+ */
+static int launch(struct profile *p)
+{
+	int hold[2];
+	pid_t pid;
+
+	if (pipe2(hold, O_CLOEXEC) < 0) {
+		say_error("pipe: %s", strerror(errno));
+		return PROWL_FAILED;
+	}
+	pid = fork();
+	if (pid < 0) {
+		say_error("fork: %s", strerror(errno));
+		close(hold[0]);
+		close(hold[1]);
+		return PROWL_FAILED;
+	}
+	if (pid == 0) {
+		char c;
+
+		close(hold[1]);
+		if (read(hold[0], &c, 1) != 1)
+			_exit(127); /* the parent gave up */
+		execvp(p->command[0], p->command);
+		fprintf(stderr, "prowl: error: %s: %s\n", p->command[0], strerror(errno));
+		_exit(errno == ENOENT ? 127 : 126);
+	}
+	close(hold[0]);
+	p->child = pid;
+	p->release = hold[1];
+	p->o.children = true;
+	return add_pid(p, pid) ? 0 : PROWL_USAGE;
+}
+
+static void release_child(struct profile *p, bool go)
+{
+	if (p->release < 0)
+		return;
+	if (go && write(p->release, "g", 1) != 1)
+		say_error("the command could not be started");
+	close(p->release);
+	p->release = -1;
+}
+
+/* The command's own exit status, as a shell gives it. */
+static int child_status(struct profile *p)
+{
+	int status;
+
+	if (waitpid(p->child, &status, 0) < 0)
+		return PROWL_FAILED;
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+/* --- words ---------------------------------------------------------------------------------------
+ */
+
+static void describe(char *buf, size_t len, const struct prowl_target *t)
+{
+	snprintf(buf, len, "%s (pid %d, %s%s)", t->comm, (int)t->pid,
+		 t->go_version[0] ? t->go_version : "not Go", t->stripped ? ", stripped" : "");
+}
+
+static void say_first_line(struct profile *p, struct prowl_session *s)
+{
+	char who[400] = "", time[64] = "until it ends";
+	struct prowl_target t;
+
+	if (prowl_session_targets(s) == 1 && !p->command) {
+		prowl_session_target(s, 0, &t);
+		describe(who, sizeof who, &t);
+	} else if (p->command) {
+		snprintf(who, sizeof who, "%s (pid %d)", p->command[0], (int)p->child);
+	} else {
+		snprintf(who, sizeof who, "%zu processes", prowl_session_targets(s));
+	}
+	if (p->duration)
+		snprintf(time, sizeof time, "for %g s", (double)p->duration / 1e9);
+	say_info(
+		"profiling CPU of %s %s at %u Hz with perf cpu-clock; Ctrl-C stops early and still "
+		"writes",
+		who, time, p->o.rate);
+}
+
+static void say_warnings(struct prowl_session *s)
+{
+	const struct prowl_result *r = prowl_session_result(s);
+
+	if (!r->kernel)
+		say_warning(
+			"no permission for kernel frames (kernel.perf_event_paranoid is %d): user "
+			"frames only; kernel time is shown as [kernel, not sampled]. For kernel "
+			"frames: sudo setcap cap_perfmon,cap_sys_ptrace=ep \"$(command -v prowl)\"",
+			r->paranoid);
+	for (size_t i = 0; i < prowl_session_targets(s); i++) {
+		struct prowl_target t;
+
+		prowl_session_target(s, i, &t);
+		if (t.go_guessed)
+			say_warning(
+				"%s is newer than every Go version that prowl knows: the newest known "
+				"layout is used, its checks passed",
+				t.go_version);
+		if (t.go_error)
+			say_warning(
+				"%s (pid %d) is a Go program whose tables can't be read (%s): its Go "
+				"frames stay unknown",
+				t.comm, (int)t.pid, strerror(-t.go_error));
+	}
+}
+
+static void on_progress(void *ctx, const struct prowl_result *r)
+{
+	const struct profile *p = ctx;
+
+	if (p->duration)
+		say_progress("%.0f of %.0f s, %llu samples, %llu lost",
+			     (double)r->duration_ns / 1e9, (double)p->duration / 1e9,
+			     (unsigned long long)r->samples, (unsigned long long)r->lost);
+	else
+		say_progress("%.0f s, %llu samples, %llu lost", (double)r->duration_ns / 1e9,
+			     (unsigned long long)r->samples, (unsigned long long)r->lost);
+}
+
+static double percent(uint64_t part, uint64_t of)
+{
+	return of ? 100.0 * (double)part / (double)of : 0.0;
+}
+
+static void say_result(const struct prowl_result *r)
+{
+	uint64_t truncated = r->ends[UW_END_TRUNCATED] + r->ends[UW_END_NO_MEM];
+	struct rusage u;
+
+	say_info("%llu samples, %.2f s of CPU in %.2f s; lost %llu (%.1f %%), truncated %.1f %%, "
+		 "unknown root %.1f %%, unknown frames %.1f %%",
+		 (unsigned long long)r->samples, (double)r->cpu_ns / 1e9,
+		 (double)r->duration_ns / 1e9, (unsigned long long)r->lost,
+		 percent(r->lost, r->lost + r->samples), percent(truncated, r->samples),
+		 percent(r->ends[UW_END_UNKNOWN] + r->no_user, r->samples),
+		 percent(r->unknown_frames, r->samples));
+	if (r->hash_dropped || r->damaged || r->throttled)
+		say_warning(
+			"%llu samples found no room in the hash, %llu records were damaged, the "
+			"kernel throttled %llu times",
+			(unsigned long long)r->hash_dropped, (unsigned long long)r->damaged,
+			(unsigned long long)r->throttled);
+	if (getrusage(RUSAGE_SELF, &u) == 0)
+		say_info("prowl itself: %.3f s of CPU, %.1f MB",
+			 (double)u.ru_utime.tv_sec + (double)u.ru_stime.tv_sec +
+				 (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6,
+			 (double)u.ru_maxrss / 1024.0);
+}
+
+/* --- the run
+ * ---------------------------------------------------------------------------------------- */
+
+static int wake_fd = -1; /* for the signal handler: a handler has no other way to know it */
+
+static void on_stop(int sig)
+{
+	uint64_t one = 1;
+	int saved = errno;
+
+	if (write(wake_fd, &one, sizeof one) < 0)
+		_exit(130);
+	errno = saved;
+}
+
+static void catch_signals(int fd)
+{
+	/* The first one ends the window, the second one prowl. */
+	struct sigaction sa = {.sa_handler = on_stop, .sa_flags = (int)(SA_RESETHAND | SA_RESTART)};
+
+	wake_fd = fd;
+	sigaction(SIGINT, &sa, NULL);
+	sigaction(SIGTERM, &sa, NULL);
+	sigaction(SIGHUP, &sa, NULL);
+}
+
+static void default_name(struct prowl_session *s, const struct output_format *f, char *buf,
+			 size_t len)
+{
+	struct prowl_target t;
+	char comm[sizeof t.comm], when[32];
+	time_t now = time(NULL);
+	struct tm tm;
+
+	prowl_session_target(s, 0, &t);
+	snprintf(comm, sizeof comm, "%s", t.comm[0] ? t.comm : "process");
+	for (char *c = comm; *c; c++) {
+		if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_", *c))
+			*c = '_';
+	}
+	strftime(when, sizeof when, "%Y%m%dT%H%M%SZ", gmtime_r(&now, &tm));
+	snprintf(buf, len, "prowl.%s.%d.cpu.%s%s", comm, (int)t.pid, when, f->suffix);
+}
+
+static int finish(struct profile *p, struct prowl_session *s, struct prowl_err *err)
+{
+	struct pprof_profile *profile;
+	char name[256];
+	const char *path = p->output;
+	uint64_t size;
+	int code = prowl_session_build(s, &profile, err);
+
+	if (code != PROWL_OK)
+		return say_failure(err);
+	if (!path) {
+		default_name(s, p->out, name, sizeof name);
+		path = name;
+	}
+	code = output_write(profile, p->out, path, &size);
+	pprof_profile_free(profile);
+	if (code != PROWL_OK)
+		return code;
+	say_result(prowl_session_result(s));
+	if (strcmp(path, "-") != 0) {
+		say_info("wrote %s (%.1f kB)", path, (double)size / 1000.0);
+		if (p->out->is_pprof)
+			say_info("open it: go tool pprof -http=: %s   or: prowl report %s", path,
+				 path);
+	}
+	return PROWL_OK;
+}
+
+static int profile_run(struct profile *p)
+{
+	struct prowl_session *s;
+	struct prowl_err err = {0};
+	int code;
+
+	p->o.pids = p->pids;
+	code = prowl_session_open(&p->o, &s, &err);
+	if (code != PROWL_OK)
+		return say_failure(&err);
+	catch_signals(prowl_session_wake_fd(s));
+	release_child(p, true);
+	say_first_line(p, s);
+	say_warnings(s);
+	code = prowl_session_run(s, p->duration, on_progress, p, &err);
+	say_progress_end();
+	say_detail("first sample after %.1f ms",
+		   (double)prowl_session_result(s)->first_sample_ns / 1e6);
+	if (code == PROWL_OK)
+		code = finish(p, s, &err);
+	else
+		say_failure(&err);
+	prowl_session_free(s);
+	return code;
+}
+
+static int parse(struct profile *p, int argc, char **argv)
+{
+	struct opts o;
+	const char *arg, *name = NULL;
+	uint64_t n;
+	int id, first, code = 0;
+	bool ok = true;
+
+	opts_init(&o, &cmd_profile, argc, argv);
+	while (ok && (id = opts_next(&o, &arg, &first, &code)) >= 0) {
+		pid_t pid;
+
+		switch (id) {
+		case ID_PID:
+			ok = opts_pid(arg, &pid) && add_pid(p, pid);
+			break;
+		case ID_NAME:
+			name = arg;
+			break;
+		case ID_SECONDS:
+			ok = opts_duration("seconds", arg, &p->duration);
+			p->has_duration = true;
+			break;
+		case ID_RATE:
+			ok = opts_number("rate", arg, 1, PROWL_MAX_RATE, &n);
+			if (ok)
+				p->o.rate = (unsigned int)n;
+			break;
+		case ID_OUTPUT:
+			p->output = arg;
+			break;
+		case ID_FORMAT:
+			p->format = arg;
+			break;
+		case ID_USER:
+			p->o.user_only = true;
+			break;
+		case ID_PER_THREAD:
+			p->o.per_thread = true;
+			break;
+		case ID_THREADS:
+			p->o.threads = true;
+			break;
+		case ID_CHILDREN:
+			p->o.children = true;
+			break;
+		case ID_STACK:
+			ok = opts_number("stack-bytes", arg, 64, 60000, &n);
+			if (ok)
+				p->o.stack_bytes = (uint32_t)n;
+			break;
+		case ID_QUIET:
+			say_level(SAY_QUIET);
+			break;
+		case ID_VERBOSE:
+			say_level(SAY_VERBOSE);
+			break;
+		case ID_COLOR:
+			ok = say_color(arg);
+			if (!ok)
+				say_error("--color wants auto, always or never, not '%s'", arg);
+			break;
+		}
+	}
+	opts_fini(&o);
+	if (!ok)
+		return PROWL_USAGE;
+	if (id == OPTS_EXIT)
+		return code ? code : -1;
+	if (first < argc)
+		p->command = argv + first;
+	if ((p->o.npids || name) && p->command) {
+		say_error("give either a process or a command, not both ('%s')", p->command[0]);
+		return PROWL_USAGE;
+	}
+	if (!p->o.npids && !name && !p->command) {
+		say_error("whom? give --pid PID, --name NAME, or a command after --");
+		return PROWL_USAGE;
+	}
+	if (!p->has_duration && !p->command)
+		p->duration = 30000000000u;
+	p->out = output_choose(p->format, p->output);
+	if (!p->out)
+		return PROWL_USAGE;
+	if (!output_may_write(p->out, p->output))
+		return PROWL_USAGE;
+	return name ? add_name(p, name) : 0;
+}
+
+static int run(int argc, char **argv)
+{
+	struct profile p = {.o.rate = PROWL_DEFAULT_RATE, .release = -1};
+	int code = parse(&p, argc, argv), status;
+
+	if (code != 0)
+		return code < 0 ? 0 : code;
+	if (p.command) {
+		code = launch(&p);
+		if (code != 0)
+			return code;
+	}
+	code = profile_run(&p);
+	if (!p.command)
+		return code;
+	release_child(&p, false);
+	status = child_status(&p);
+	return code ? code : status;
+}
+
+const struct cmd cmd_profile = {
+	.name = "profile",
+	.usage = "[options] --pid PID | --name NAME | -- COMMAND [ARG...]",
+	.summary = "CPU profile of running processes or of a command",
+	.text = "Examples:\n"
+		"  prowl profile --pid 4242 --seconds 10\n"
+		"  prowl profile --name etcd -F 999 -o etcd.pb.gz\n"
+		"  prowl profile --pid 4242 -d 5s -o - -f folded | flamegraph.pl > flame.svg\n"
+		"  prowl profile -- ./server -port 8080\n",
+	.opts = profile_opts,
+	.run = run,
+};

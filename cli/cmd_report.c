@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cmd.h"
+#include "output.h"
+#include "pprof.h"
+#include "term.h"
+
+enum { ID_FORMAT = 1, ID_OUTPUT, ID_TYPE, ID_LINES, ID_CUM, ID_COMMENTS, ID_COLOR };
+
+static const struct opt report_opts[] = {
+	{'f', "format", "FORMAT", "text (default), tree, folded or pprof", ID_FORMAT},
+	{'o', "output", "FILE", "default: standard output", ID_OUTPUT},
+	{'t', "type", "NAME",
+	 "which values: cpu, samples, inuse_space, ... (default: the profile's)", ID_TYPE},
+	{'n', "lines", "N", "show N functions (default: all)", ID_LINES},
+	{0, "cum", NULL, "sort by cum instead of flat", ID_CUM},
+	{0, "comments", NULL, "print only the profile's comments: how it was taken, what was lost",
+	 ID_COMMENTS},
+	{0, "color", "WHEN", "auto, always or never", ID_COLOR},
+	OPT_END,
+};
+
+struct report {
+	struct pprof_report_options o;
+	const char *format, *output;
+	bool comments;
+};
+
+static struct pprof_profile *load(const char *path)
+{
+	struct pprof_profile *p;
+	struct pprof_diag diag = {0};
+	int fd = strcmp(path, "-") ? open(path, O_RDONLY | O_CLOEXEC) : dup(STDIN_FILENO);
+	int r;
+
+	if (fd < 0) {
+		say_error("%s: %s", path, strerror(errno));
+		return NULL;
+	}
+	r = pprof_read_fd(fd, 0, &p, &diag);
+	close(fd);
+	if (r == 0)
+		return p;
+	if (r == -EBADMSG)
+		say_error("%s is not a valid profile: %s (at byte %llu)", path,
+			  diag.what ? diag.what : "damaged", (unsigned long long)diag.at);
+	else
+		say_error("%s: %s", path, strerror(-r));
+	return NULL;
+}
+
+/* Reads all files and merges them; NULL after saying what is wrong. */
+static struct pprof_profile *load_all(char **paths, size_t n)
+{
+	struct pprof_profile **in = calloc(n, sizeof *in), *merged = NULL;
+	struct pprof_diag diag = {0};
+	size_t k = 0;
+	int r;
+
+	while (in && k < n && (in[k] = load(paths[k])))
+		k++;
+	if (k == n && n == 1) {
+		merged = in[0];
+		in[0] = NULL;
+	} else if (k == n && n > 0) {
+		r = pprof_merge((const struct pprof_profile *const *)in, n, &merged, &diag);
+		if (r < 0) {
+			say_error("%s can't be merged with %s: %s %s",
+				  paths[diag.at < n ? diag.at : 0], paths[0],
+				  diag.what ? diag.what : strerror(-r), diag.detail);
+			merged = NULL;
+		}
+	}
+	for (size_t i = 0; in && i < k; i++)
+		pprof_profile_free(in[i]);
+	free(in);
+	return merged;
+}
+
+static int print_comments(const struct pprof_profile *p)
+{
+	for (size_t i = 0; i < p->ncomments; i++) {
+		for (const char *c = p->strings[p->comments[i]]; *c; c++)
+			putchar((unsigned char)*c < 0x20 || *c == 0x7f ? '?' : *c);
+		putchar('\n');
+	}
+	return PROWL_OK;
+}
+
+static int write_text(const struct report *r, const struct pprof_profile *p,
+		      const struct output_format *f)
+{
+	const struct pprof_exporter *e = pprof_exporter_named(!strcmp(f->name, "text") ? "top"
+										       : f->name);
+	int n = e ? e->write(p, &r->o, stdout) : -ENOTSUP;
+
+	if (n == -ENOENT) {
+		say_error("the profile has no values called '%s'; it has:", r->o.sample_type);
+		for (size_t i = 0; i < p->nsample_types; i++)
+			fprintf(stderr, "  %s\n", p->strings[p->sample_types[i].type]);
+		return PROWL_USAGE;
+	}
+	if (n < 0) {
+		say_error("%s", strerror(-n));
+		return PROWL_FAILED;
+	}
+	return PROWL_OK;
+}
+
+static int write_report(const struct report *r, const struct pprof_profile *p)
+{
+	const struct output_format *f = output_choose(r->format || r->output ? r->format : "text",
+						      r->output);
+	const char *path = r->output ? r->output : "-";
+	uint64_t size;
+
+	if (!f || !output_may_write(f, path))
+		return PROWL_USAGE;
+	if (f->is_pprof)
+		return output_write(p, f, path, &size);
+	if (strcmp(path, "-") != 0 && !freopen(path, "we", stdout)) {
+		say_error("%s: %s", path, strerror(errno));
+		return PROWL_FAILED;
+	}
+	return write_text(r, p, f);
+}
+
+static int run(int argc, char **argv)
+{
+	struct report r = {0};
+	struct pprof_profile *p;
+	struct opts o;
+	const char *arg;
+	uint64_t n;
+	int id, first, code;
+	bool ok = true;
+
+	opts_init(&o, &cmd_report, argc, argv);
+	while (ok && (id = opts_next(&o, &arg, &first, &code)) >= 0) {
+		switch (id) {
+		case ID_FORMAT:
+			r.format = arg;
+			break;
+		case ID_OUTPUT:
+			r.output = arg;
+			break;
+		case ID_TYPE:
+			r.o.sample_type = arg;
+			break;
+		case ID_LINES:
+			ok = opts_number("lines", arg, 1, 1000000, &n);
+			r.o.nodes = n;
+			break;
+		case ID_CUM:
+			r.o.cum = true;
+			break;
+		case ID_COMMENTS:
+			r.comments = true;
+			break;
+		case ID_COLOR:
+			ok = say_color(arg);
+			if (!ok)
+				say_error("--color wants auto, always or never, not '%s'", arg);
+			break;
+		}
+	}
+	opts_fini(&o);
+	if (!ok)
+		return PROWL_USAGE;
+	if (id == OPTS_EXIT)
+		return code;
+	if (first == argc) {
+		say_error("which file? prowl report FILE...");
+		return PROWL_USAGE;
+	}
+	p = load_all(argv + first, (size_t)(argc - first));
+	if (!p)
+		return PROWL_FAILED;
+	code = r.comments ? print_comments(p) : write_report(&r, p);
+	pprof_profile_free(p);
+	return code;
+}
+
+const struct cmd cmd_report = {
+	.name = "report",
+	.usage = "[options] FILE...",
+	.summary = "print a profile: functions, tree, folded stacks",
+	.text = "Reads any pprof file, also those of Go's own profiler; several files are merged.\n\n"
+		"Examples:\n"
+		"  prowl report prowl.etcd.4242.cpu.*.pb.gz\n"
+		"  prowl report -f folded cpu.pb.gz | flamegraph.pl > flame.svg\n"
+		"  prowl report -t inuse_space --cum -n 20 heap.pb.gz\n",
+	.opts = report_opts,
+	.run = run,
+};

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "cmd.h"
+#include "term.h"
+
+const struct cmd *const commands[] = {
+	&cmd_profile,    &cmd_report, &cmd_ps,      &cmd_info, &cmd_doctor,
+	&cmd_completion, &cmd_help,   &cmd_version, NULL,
+};
+
+const struct cmd *cmd_find(const char *name)
+{
+	for (const struct cmd *const *c = commands; *c; c++) {
+		if (!strcmp((*c)->name, name))
+			return *c;
+	}
+	return NULL;
+}
+
+static void usage(FILE *f)
+{
+	fprintf(f, "prowl looks at running Go processes from outside and writes pprof profiles.\n\n"
+		   "  prowl profile --pid 4242 --seconds 10    CPU profile of a process\n"
+		   "  prowl profile -- ./server -port 8080     of a command\n"
+		   "  prowl report prowl.*.pb.gz               look at a profile\n\n"
+		   "Commands:\n");
+	for (const struct cmd *const *c = commands; *c; c++)
+		fprintf(f, "  %-12s %s\n", (*c)->name, (*c)->summary);
+	fprintf(f, "\nprowl COMMAND --help tells more. prowl --version prints the version.\n");
+}
+
+static int run_help(int argc, char **argv)
+{
+	const struct cmd *c;
+
+	if (argc < 2) {
+		usage(stdout);
+		return 0;
+	}
+	c = cmd_find(argv[1]);
+	if (!c) {
+		say_error("there is no command '%s'", argv[1]);
+		return PROWL_USAGE;
+	}
+	opts_print_help(c);
+	return 0;
+}
+
+const struct cmd cmd_help = {
+	.name = "help", .usage = "[COMMAND]", .summary = "print help", .run = run_help};
+
+static int run_version(int argc, char **argv)
+{
+	printf("prowl " PROWL_VERSION "\n");
+	return 0;
+}
+
+const struct cmd cmd_version = {
+	.name = "version", .usage = "", .summary = "print the version", .run = run_version};
+
+/*
+ * Files of targets are mapped; one that is cut short meanwhile (a library overwritten in place)
+ * would kill us by SIGBUS. Its missing page reads as zeros instead, which the readers take for
+ * damaged tables. Async-signal-safe: mmap is a system call.
+ */
+static void on_sigbus(int sig, siginfo_t *info, void *ctx)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	void *at = (void *)((uintptr_t)info->si_addr & ~(page - 1));
+
+	if (info->si_code != BUS_ADRERR ||
+	    mmap(at, page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) ==
+		    MAP_FAILED) {
+		signal(SIGBUS, SIG_DFL);
+		raise(SIGBUS);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	struct sigaction bus = {.sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO};
+	const struct cmd *c;
+	int code;
+
+	sigaction(SIGBUS, &bus, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	if (argc < 2) {
+		usage(stderr);
+		return PROWL_USAGE;
+	}
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) {
+		usage(stdout);
+		return 0;
+	}
+	if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V"))
+		return run_version(argc, argv);
+	c = cmd_find(argv[1]);
+	if (!c) {
+		say_error("there is no command '%s'; prowl --help lists them", argv[1]);
+		return PROWL_USAGE;
+	}
+	code = c->run(argc - 1, argv + 1);
+	if (fflush(stdout) != 0 && code == 0) {
+		say_error("standard output could not be written");
+		return PROWL_FAILED;
+	}
+	return code;
+}

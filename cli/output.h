@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where a profile goes and in which form. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct pprof_profile;
+
+struct output_format {
+	const char *name;
+	const char *suffix; /* of default names; also chooses the format from a given name */
+	bool is_pprof;      /* binary */
+};
+
+/* By the given format, else by the name's end, else pprof. NULL after saying what is wrong. */
+const struct output_format *output_choose(const char *format, const char *path);
+/* False after saying why: binary data is not written to a terminal, a folder must exist. */
+bool output_may_write(const struct output_format *f, const char *path);
+/*
+ * Writes the profile; "-" is stdout. A regular file appears whole or not at all (temporary name,
+ * rename). Returns an exit code, having said what failed; *size is the number of bytes.
+ */
+int output_write(const struct pprof_profile *p, const struct output_format *f, const char *path,
+		 uint64_t *size);

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "term.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static struct {
+	int level;
+	int color; /* -1: not decided */
+	bool line; /* a progress line stands */
+} term = {.color = -1};
+
+void say_level(int level)
+{
+	term.level = level;
+}
+
+bool say_verbose(void)
+{
+	return term.level >= SAY_VERBOSE;
+}
+
+static bool set(const char *name)
+{
+	const char *v = getenv(name);
+
+	return v && v[0];
+}
+
+bool say_color(const char *when)
+{
+	if (!strcmp(when, "always"))
+		term.color = 1;
+	else if (!strcmp(when, "never"))
+		term.color = 0;
+	else if (strcmp(when, "auto") != 0)
+		return false;
+	return true;
+}
+
+static bool use_color(void)
+{
+	if (term.color < 0) {
+		const char *t = getenv("TERM");
+
+		if (set("NO_COLOR"))
+			term.color = 0;
+		else if (set("CLICOLOR_FORCE") || set("FORCE_COLOR"))
+			term.color = 1;
+		else
+			term.color = isatty(STDERR_FILENO) && (!t || strcmp(t, "dumb") != 0);
+	}
+	return term.color;
+}
+
+static void say(const char *color, const char *word, const char *fmt, va_list ap)
+{
+	say_progress_end();
+	if (use_color() && *color)
+		fprintf(stderr, "prowl: \033[%sm%s\033[0m", color, word);
+	else
+		fprintf(stderr, "prowl: %s", word);
+	vfprintf(stderr, fmt, ap);
+	fputc('\n', stderr);
+}
+
+#define SAY(color, word)                   \
+	do {                               \
+		va_list ap;                \
+		va_start(ap, fmt);         \
+		say(color, word, fmt, ap); \
+		va_end(ap);                \
+	} while (0)
+
+void say_error(const char *fmt, ...)
+{
+	SAY("31", "error: ");
+}
+
+void say_warning(const char *fmt, ...)
+{
+	SAY("33", "warning: ");
+}
+
+void say_info(const char *fmt, ...)
+{
+	if (term.level > SAY_QUIET)
+		SAY("", "");
+}
+
+void say_detail(const char *fmt, ...)
+{
+	if (term.level >= SAY_VERBOSE)
+		SAY("", "");
+}
+
+void say_progress(const char *fmt, ...)
+{
+	const char *t = getenv("TERM");
+	va_list ap;
+
+	if (term.level < SAY_NORMAL || !isatty(STDERR_FILENO) || set("CI") ||
+	    (t && !strcmp(t, "dumb")))
+		return;
+	fputs("\r\033[K", stderr);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fflush(stderr);
+	term.line = true;
+}
+
+void say_progress_end(void)
+{
+	if (term.line)
+		fputs("\r\033[K", stderr);
+	term.line = false;
+}
+
+int say_failure(const struct prowl_err *err)
+{
+	say_error("%s", err->text);
+	if (err->hint[0])
+		fprintf(stderr, "%s\n", err->hint);
+	return err->code;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Words on the terminal: errors, warnings, progress; colour where it is wanted. All to stderr. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "err.h"
+
+enum say_level { SAY_QUIET = -1, SAY_NORMAL = 0, SAY_VERBOSE = 1 };
+
+void say_level(int level);
+bool say_verbose(void);
+/* "auto", "always" or "never"; false for another word. NO_COLOR and CLICOLOR_FORCE are honoured. */
+bool say_color(const char *when);
+
+void say_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void say_warning(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void say_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* Only with -v. */
+void say_detail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* One line that is overwritten; only on a terminal, never with -q, CI or TERM=dumb. */
+void say_progress(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* Removes the progress line. */
+void say_progress_end(void);
+
+/* Prints what, why and what to do; returns the exit code. */
+int say_failure(const struct prowl_err *err);
