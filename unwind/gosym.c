@@ -18,8 +18,7 @@ struct uw_go {
 	uint8_t id_wrapper;
 };
 
-/* --- functions at which a walk has a rule of its own
- * ---------------------------------------------- */
+/* --- functions at which a walk has a rule of its own --- */
 
 enum { ASM_ONLY = 1 }; /* a Go function of that name, in another version or on arm64, is normal */
 
@@ -77,113 +76,7 @@ static uint8_t flags_of(enum uw_go_special special)
 		       : 0;
 }
 
-/* --- opening
- * --------------------------------------------------------------------------------------- */
-
-/*
- * The rows of newer versions are unknown, but their function ids have so far grown in the middle of
- * an alphabetical list that ends with systemstack, systemstack_switch, wrapper (internal/abi
- * funcs). So the number of the one that can be found by name tells the number of the other.
- */
-static void adjust_ids(struct uw_go *go)
-{
-	const struct uw_golayout *l = go->mod.layout;
-	struct uw_go_func f;
-
-	if (uw_go_func_named(go, "runtime.systemstack", &f) && f.func_id)
-		go->id_wrapper = (uint8_t)(f.func_id + (l->id_wrapper - l->id_systemstack));
-}
-
-/* What the row says must agree with a function that every Go binary has. */
-static bool ids_match(const struct uw_go *go)
-{
-	struct uw_go_func f;
-
-	return uw_go_func_named(go, "runtime.systemstack", &f) &&
-	       f.func_id == go->mod.layout->id_systemstack;
-}
-
-static int open_known(struct uw_go *go, int minor, int patch, const struct uw_mem *live,
-		      uint64_t bias, struct uw_diag *diag)
-{
-	const struct uw_golayout *l = uw_golayout_for(minor, patch);
-	int r;
-
-	if (!l)
-		return uw_fail(diag, "go1.15 or older", 0, ENOTSUP);
-	r = uw_gomodule_open(go->elf, l, live, bias, &go->mod, diag);
-	if (r < 0)
-		return r;
-	go->minor = minor;
-	go->guessed = uw_golayout_guessed(minor);
-	go->id_wrapper = l->id_wrapper;
-	if (go->guessed)
-		adjust_ids(go);
-	return 0;
-}
-
-/* No version: the rows that share the magic and fit the tables, newest first. */
-static int open_unknown(struct uw_go *go, const struct uw_mem *live, uint64_t bias,
-			struct uw_diag *diag)
-{
-	int r = uw_gomodule_open(go->elf, NULL, live, bias, &go->mod, diag);
-	const struct uw_golayout *l;
-
-	if (r < 0)
-		return r;
-	for (l = go->mod.layout; l >= uw_golayouts && l->magic == go->mod.layout->magic; l--) {
-		struct uw_gomodule m;
-
-		go->id_wrapper = l->id_wrapper;
-		go->minor = l->minor;
-		if (l == go->mod.layout) {
-			if (ids_match(go))
-				return 0;
-			continue;
-		}
-		if (uw_gomodule_open(go->elf, l, live, bias, &m, NULL) < 0)
-			continue;
-		uw_gomodule_fini(&go->mod);
-		go->mod = m;
-		if (ids_match(go))
-			return 0;
-	}
-	return uw_fail(diag, "function ids", go->mod.header, EBADMSG);
-}
-
-int uw_go_open(const struct uw_elf *elf, const struct uw_mem *live, uint64_t bias,
-	       struct uw_go **ret, struct uw_diag *diag)
-{
-	struct uw_go *go = calloc(1, sizeof *go);
-	bool has_build;
-	int minor, patch, r;
-
-	if (!go)
-		return uw_fail(diag, "Go tables", 0, ENOMEM);
-	go->elf = elf;
-	go->build.mod = "";
-	has_build = uw_gobuild_read(elf, live, bias, &go->build);
-	if (has_build && uw_gobuild_version(go->build.version, &minor, &patch))
-		r = open_known(go, minor, patch, live, bias, diag);
-	else
-		r = open_unknown(go, live, bias, diag);
-	if (r == -ENOENT && has_build)
-		r = uw_fail(diag, "pclntab", 0, EBADMSG);
-	if (r < 0) {
-		uw_go_free(go);
-		return r;
-	}
-	*ret = go;
-	return 0;
-}
-
-void uw_go_free(struct uw_go *go)
-{
-	if (!go)
-		return;
-	uw_gomodule_fini(&go->mod);
-	free(go);
-}
+/* --- what is known of the binary --- */
 
 const char *uw_go_version(const struct uw_go *go)
 {
@@ -227,8 +120,7 @@ const char *uw_go_modinfo(const struct uw_go *go, size_t *len)
 	return go->build.mod;
 }
 
-/* --- the function table
- * ----------------------------------------------------------------------------- */
+/* --- the function table --- */
 
 /* Keys of the table are addresses or offsets in text. opened tables hold nfuncs + 1 of them. */
 static uint64_t key_at(const struct uw_gomodule *m, size_t i)
@@ -347,21 +239,33 @@ bool uw_go_func_at(const struct uw_go *go, uint64_t pc, struct uw_go_func *ret)
 	return func_at_index(go, lo, ret);
 }
 
-/* Reads two words a function: packages lie in dependency order, so those of the runtime come early.
+/*
+ * The first function of that name from index *i on, which is set to its index. Reads two words a
+ * function; packages lie in dependency order, so those of the runtime come early.
  */
-bool uw_go_func_named(const struct uw_go *go, const char *name, struct uw_go_func *ret)
+static bool find_named(const struct uw_go *go, const char *name, size_t *i, struct uw_go_func *ret)
 {
 	const struct uw_gomodule *m = &go->mod;
 	size_t len = strlen(name) + 1;
 
-	for (size_t i = 0; i < m->nfuncs; i++) {
-		struct uw_bytes b = uw_bytes_from(m->funcs, record_at(m, i));
-		struct uw_bytes n = uw_bytes_from(m->names,
-						  uw_bytes_u32_at(&b, m->layout->func.name));
+	for (; *i < m->nfuncs; ++*i) {
+		struct uw_bytes b = uw_bytes_from(m->funcs, record_at(m, *i));
+		uint32_t off = uw_bytes_u32_at(&b, m->layout->func.name);
+		struct uw_bytes n = uw_bytes_from(m->names, off);
 		const uint8_t *s = uw_bytes_take(&n, len);
-		struct uw_go_func f;
 
-		if (s && memcmp(s, name, len) == 0 && func_at_index(go, i, &f) && !f.wrapper) {
+		if (s && memcmp(s, name, len) == 0 && func_at_index(go, *i, ret))
+			return true;
+	}
+	return false;
+}
+
+bool uw_go_func_named(const struct uw_go *go, const char *name, struct uw_go_func *ret)
+{
+	struct uw_go_func f;
+
+	for (size_t i = 0; find_named(go, name, &i, &f); i++) {
+		if (!f.wrapper) {
 			*ret = f;
 			return true;
 		}
@@ -377,8 +281,7 @@ const char *uw_go_func_name(const struct uw_go *go, const struct uw_go_func *f)
 	return b.bad ? "" : name_at(go, off);
 }
 
-/* --- tables of values by pc
- * ------------------------------------------------------------------------- */
+/* --- tables of values by pc --- */
 
 /* A varint of at most 32 bits, as runtime.readvarint; false at the end of the table. */
 static inline bool varint(const uint8_t **p, const uint8_t *end, uint32_t *ret)
@@ -439,8 +342,7 @@ int32_t uw_go_sp_delta(const struct uw_go *go, const struct uw_go_func *f, uint6
 	return field_value(go, f, go->mod.layout->func.pcsp, pc);
 }
 
-/* --- lines and inlining
- * ------------------------------------------------------------------------------ */
+/* --- lines and inlining --- */
 
 static const char *file_name(const struct uw_go *go, const struct uw_go_func *f, int32_t fileno)
 {
@@ -597,4 +499,123 @@ size_t uw_go_frames(const struct uw_go *go, const struct uw_go_func *f, uint64_t
 	last.start_line = start_line(go, f);
 	frames[n] = (struct uw_go_frame){.frame = last, .wrapper = f->wrapper};
 	return n + 1;
+}
+
+/* --- opening --- */
+
+/*
+ * The number that the binary itself gives to runtime.systemstack, -1 when it has none. The wrapper
+ * that shares the name is told by its flags, because its number is what we want to know.
+ */
+static int id_of_systemstack(const struct uw_go *go)
+{
+	bool has_flags = go->mod.layout->func.flag != UW_GO_NONE;
+	struct uw_go_func f;
+
+	for (size_t i = 0; find_named(go, "runtime.systemstack", &i, &f); i++)
+		if (has_flags ? f.flags != 0 : !f.wrapper)
+			return f.func_id;
+	return -1;
+}
+
+/*
+ * The rows of newer versions are unknown, but their function ids have so far grown in the middle of
+ * an alphabetical list that ends with systemstack, systemstack_switch, wrapper (internal/abi
+ * funcs). So the number of the one that can be found by name tells the number of the other.
+ */
+static void adjust_ids(struct uw_go *go)
+{
+	const struct uw_golayout *l = go->mod.layout;
+	int id = id_of_systemstack(go);
+
+	if (id > 0)
+		go->id_wrapper = (uint8_t)(id + (l->id_wrapper - l->id_systemstack));
+}
+
+/* What the row says must agree with a function that every Go binary has. */
+static bool ids_match(const struct uw_go *go)
+{
+	return id_of_systemstack(go) == go->mod.layout->id_systemstack;
+}
+
+static int open_known(struct uw_go *go, int minor, int patch, const struct uw_mem *live,
+		      uint64_t bias, struct uw_diag *diag)
+{
+	const struct uw_golayout *l = uw_golayout_for(minor, patch);
+	int r;
+
+	if (!l)
+		return uw_fail(diag, "go1.15 or older", 0, ENOTSUP);
+	r = uw_gomodule_open(go->elf, l, live, bias, &go->mod, diag);
+	if (r < 0)
+		return r;
+	go->minor = minor;
+	go->guessed = uw_golayout_guessed(minor);
+	go->id_wrapper = l->id_wrapper;
+	if (go->guessed)
+		adjust_ids(go);
+	return 0;
+}
+
+/* No version: the rows that share the magic and fit the tables, newest first. */
+static int open_unknown(struct uw_go *go, const struct uw_mem *live, uint64_t bias,
+			struct uw_diag *diag)
+{
+	int r = uw_gomodule_open(go->elf, NULL, live, bias, &go->mod, diag);
+	const struct uw_golayout *l;
+
+	if (r < 0)
+		return r;
+	for (l = go->mod.layout; l >= uw_golayouts && l->magic == go->mod.layout->magic; l--) {
+		struct uw_gomodule m;
+
+		go->id_wrapper = l->id_wrapper;
+		go->minor = l->minor;
+		if (l == go->mod.layout) {
+			if (ids_match(go))
+				return 0;
+			continue;
+		}
+		if (uw_gomodule_open(go->elf, l, live, bias, &m, NULL) < 0)
+			continue;
+		uw_gomodule_fini(&go->mod);
+		go->mod = m;
+		if (ids_match(go))
+			return 0;
+	}
+	return uw_fail(diag, "function ids", go->mod.header, EBADMSG);
+}
+
+int uw_go_open(const struct uw_elf *elf, const struct uw_mem *live, uint64_t bias,
+	       struct uw_go **ret, struct uw_diag *diag)
+{
+	struct uw_go *go = calloc(1, sizeof *go);
+	bool has_build;
+	int minor, patch, r;
+
+	if (!go)
+		return uw_fail(diag, "Go tables", 0, ENOMEM);
+	go->elf = elf;
+	go->build.mod = "";
+	has_build = uw_gobuild_read(elf, live, bias, &go->build);
+	if (has_build && uw_gobuild_version(go->build.version, &minor, &patch))
+		r = open_known(go, minor, patch, live, bias, diag);
+	else
+		r = open_unknown(go, live, bias, diag);
+	if (r == -ENOENT && has_build)
+		r = uw_fail(diag, "pclntab", 0, EBADMSG);
+	if (r < 0) {
+		uw_go_free(go);
+		return r;
+	}
+	*ret = go;
+	return 0;
+}
+
+void uw_go_free(struct uw_go *go)
+{
+	if (!go)
+		return;
+	uw_gomodule_fini(&go->mod);
+	free(go);
 }

@@ -4,6 +4,7 @@
  * first, as "name<TAB>file:line<TAB>start line<TAB>w?" and an empty line. Link-time addresses.
  *
  *   gosym_dump FILE            the frames of the pcs on stdin
+ *   gosym_dump FILE dwarf      the same, as symbol tables and DWARF have them
  *   gosym_dump FILE info       one line about the file, and how long it took to open
  *   gosym_dump FILE random N   N pcs inside of Go functions, the same ones each time
  *   gosym_dump FILE speed      time of one look-up
@@ -19,6 +20,7 @@
 #include <time.h>
 
 #include "elf.h"
+#include "elfsym.h"
 #include "golayout.h"
 #include "gosym.h"
 
@@ -52,9 +54,18 @@ static void print_random(const struct uw_go *go, long n)
 	while (n > 0) {
 		if (!random_func(go, &state, &f))
 			continue;
-		printf("%" PRIx64 "\n", f.entry + next_random(&state) % (f.end - f.entry));
+		/* not the last byte: Go takes the byte behind it for a return address */
+		if (f.end - f.entry < 2)
+			continue;
+		printf("%" PRIx64 "\n", f.entry + next_random(&state) % (f.end - f.entry - 1));
 		n--;
 	}
+}
+
+static void print_frame(const struct uw_frame *f, const char *kind)
+{
+	printf("%s\t%s:%d\t%d\t%s\n", f->name, f->file ? f->file : "?", f->line, f->start_line,
+	       kind);
 }
 
 static void print_frames(const struct uw_go *go)
@@ -70,12 +81,29 @@ static void print_frames(const struct uw_go *go)
 		if (uw_go_func_at(go, pc, &f))
 			n = uw_go_frames(go, &f, pc, frames, UW_MAX_INLINE);
 		for (size_t i = 0; i < n; i++)
-			printf("%s\t%s:%d\t%d\t%s\n", frames[i].frame.name,
-			       frames[i].frame.file ? frames[i].frame.file : "?",
-			       frames[i].frame.line, frames[i].frame.start_line,
-			       frames[i].wrapper ? "w" : "-");
+			print_frame(&frames[i].frame, frames[i].wrapper ? "w" : "-");
 		putchar('\n');
 	}
+}
+
+static int print_dwarf(const struct uw_elf *elf)
+{
+	static struct uw_frame frames[UW_MAX_INLINE];
+	struct uw_elfsym *sym;
+	char line[64];
+	int r = uw_elfsym_new(elf, NULL, &sym);
+
+	if (r < 0)
+		return 1;
+	while (fgets(line, sizeof line, stdin)) {
+		size_t n = uw_elfsym_frames(sym, strtoull(line, NULL, 16), frames, UW_MAX_INLINE);
+
+		for (size_t i = 0; i < n; i++)
+			print_frame(&frames[i], "-");
+		putchar('\n');
+	}
+	uw_elfsym_free(sym);
+	return 0;
 }
 
 static void print_func(const struct uw_go *go, const struct uw_go_func *f)
@@ -177,6 +205,8 @@ int main(int argc, char **argv)
 		print_random(go, strtol(argv[3], NULL, 10));
 	else if (argc > 2 && strcmp(argv[2], "speed") == 0)
 		print_speed(go);
+	else if (argc > 2 && strcmp(argv[2], "dwarf") == 0)
+		r = print_dwarf(elf);
 	else if (argc > 2 && strcmp(argv[2], "special") == 0)
 		print_special(go);
 	else if (argc > 3 && strcmp(argv[2], "func") == 0)

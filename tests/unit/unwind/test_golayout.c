@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "golayout.h"
+
+static void rows_ascend(void **state)
+{
+	for (size_t i = 1; i < uw_golayouts_count; i++) {
+		const struct uw_golayout *a = &uw_golayouts[i - 1], *b = &uw_golayouts[i];
+
+		assert_true(a->minor < b->minor || (a->minor == b->minor && a->patch < b->patch));
+	}
+	assert_int_equal(uw_golayouts[0].minor, 16);
+	assert_true(uw_golayouts[uw_golayouts_count - 1].minor >= 27);
+}
+
+static void row_of_a_version(void **state)
+{
+	assert_null(uw_golayout_for(15, 15));
+	assert_int_equal(uw_golayout_for(24, 4)->minor, 24);
+	assert_int_equal(uw_golayout_for(16, 3)->patch, 0);
+	assert_int_equal(uw_golayout_for(16, 4)->patch, 4);
+	assert_int_equal(uw_golayout_for(16, 15)->patch, 4);
+	assert_ptr_equal(uw_golayout_for(99, 0), &uw_golayouts[uw_golayouts_count - 1]);
+}
+
+static void newer_is_guessed(void **state)
+{
+	int newest = uw_golayouts[uw_golayouts_count - 1].minor;
+
+	assert_false(uw_golayout_guessed(16));
+	assert_false(uw_golayout_guessed(newest));
+	assert_true(uw_golayout_guessed(newest + 1));
+}
+
+static void row_of_a_magic(void **state)
+{
+	assert_int_equal(uw_golayout_magic(0xfffffffa)->minor, 17);
+	assert_int_equal(uw_golayout_magic(0xfffffff0)->minor, 19);
+	assert_null(uw_golayout_magic(UW_GO_MAGIC_12));
+}
+
+/* Fields that no reader could do without, and the order that every version keeps. */
+static void rows_make_sense(void **state)
+{
+	for (size_t i = 0; i < uw_golayouts_count; i++) {
+		const struct uw_golayout *l = &uw_golayouts[i];
+
+		assert_true(l->pc_size == 4 || l->pc_size == 8);
+		assert_int_equal(l->pc_size == 8, l->module.gofunc == UW_GO_NONE);
+		assert_true(l->func.nfuncdata + 1 <= 44);
+		assert_true(l->func.id < l->func.nfuncdata);
+		assert_int_equal(l->inl.parent == UW_GO_NONE, l->inl.start_line != UW_GO_NONE);
+		assert_int_equal(l->inl.start_line,
+				 l->func.start_line == UW_GO_NONE ? UW_GO_NONE : l->inl.start_line);
+		assert_true(l->id_wrapper > l->id_systemstack);
+		assert_true(l->module.next < l->module.size);
+		assert_true(l->module.textsectmap < l->module.modulename);
+		assert_int_equal(l->g.sched, 56);
+		assert_true(l->g.sched + l->gobuf.bp + 8 <= l->g.syscallsp);
+		assert_true(l->g.labels < l->g.size);
+		assert_int_equal(l->m.gsignal, l->m.procid + 8);
+		assert_int_equal(l->m.vdso_pc, l->m.vdso_sp + 8);
+		assert_true(l->m.vdso_pc < l->m.size);
+		assert_int_equal(l->labels_slice, l->minor >= 24);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(rows_ascend),      cmocka_unit_test(row_of_a_version),
+		cmocka_unit_test(newer_is_guessed), cmocka_unit_test(row_of_a_magic),
+		cmocka_unit_test(rows_make_sense),
+	};
+
+	return cmocka_run_group_tests_name("unwind/golayout", tests, NULL, NULL);
+}
