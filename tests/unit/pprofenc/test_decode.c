@@ -1,0 +1,419 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the decoder refuses, and what it must not. The messages are made byte by byte here. */
+#include "testing.h"
+
+#include <errno.h>
+#include <zlib.h>
+
+struct msg {
+	uint8_t bytes[4096];
+	size_t len;
+};
+
+static void varint(struct msg *m, uint64_t v)
+{
+	for (; v >= 0x80; v >>= 7)
+		m->bytes[m->len++] = v | 0x80;
+	m->bytes[m->len++] = v;
+}
+
+static void num(struct msg *m, unsigned field, uint64_t v)
+{
+	varint(m, field << 3);
+	varint(m, v);
+}
+
+static void bytes(struct msg *m, unsigned field, const void *b, size_t len)
+{
+	varint(m, field << 3 | 2);
+	varint(m, len);
+	memcpy(m->bytes + m->len, b, len);
+	m->len += len;
+}
+
+static void sub(struct msg *m, unsigned field, const struct msg *s)
+{
+	bytes(m, field, s->bytes, s->len);
+}
+
+static void strings(struct msg *m)
+{
+	static const char *const words[] = {"", "samples", "count", "main.main", "key", "value"};
+
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+		bytes(m, 6, words[i], strlen(words[i]));
+}
+
+static void sample_type(struct msg *m, uint64_t type)
+{
+	struct msg s = {.len = 0};
+
+	num(&s, 1, type);
+	num(&s, 2, 2);
+	sub(m, 1, &s);
+}
+
+static void mapping(struct msg *m, uint64_t id)
+{
+	struct msg s = {.len = 0};
+
+	num(&s, 1, id);
+	num(&s, 2, 0x1000 * id);
+	sub(m, 3, &s);
+}
+
+static void function(struct msg *m, uint64_t id, uint64_t name)
+{
+	struct msg s = {.len = 0};
+
+	num(&s, 1, id);
+	num(&s, 2, name);
+	sub(m, 5, &s);
+}
+
+static void location(struct msg *m, uint64_t id, uint64_t mapping_id, uint64_t function_id)
+{
+	struct msg s = {.len = 0}, line = {.len = 0};
+
+	num(&s, 1, id);
+	num(&s, 2, mapping_id);
+	num(&s, 3, 0x1000 + id);
+	num(&line, 1, function_id);
+	num(&line, 2, 7);
+	sub(&s, 4, &line);
+	sub(m, 4, &s);
+}
+
+/* Unpacked scalars: both forms must be understood, and our own encoder packs. */
+static void sample(struct msg *m, uint64_t location_id, size_t nvalues)
+{
+	struct msg s = {.len = 0};
+
+	num(&s, 1, location_id);
+	for (size_t i = 0; i < nvalues; i++)
+		num(&s, 2, 5);
+	sub(m, 2, &s);
+}
+
+static void label(struct msg *m, uint64_t key, uint64_t str, uint64_t unit)
+{
+	struct msg s = {.len = 0}, l = {.len = 0};
+
+	num(&l, 1, key);
+	num(&l, 2, str);
+	num(&l, 4, unit);
+	num(&s, 1, 1);
+	num(&s, 2, 1);
+	sub(&s, 3, &l);
+	sub(m, 2, &s);
+}
+
+/* A valid profile, to which each test adds what is wrong. */
+static struct msg base(void)
+{
+	struct msg m = {.len = 0};
+
+	sample_type(&m, 1);
+	sample(&m, 1, 1);
+	mapping(&m, 1);
+	location(&m, 1, 1, 1);
+	function(&m, 1, 3);
+	strings(&m);
+	num(&m, 9, 1234);
+	return m;
+}
+
+static void refused(const struct msg *m, const char *what)
+{
+	struct pprof_profile *p = NULL;
+	struct pprof_diag d = {0};
+
+	assert_int_equal(pprof_decode(m->bytes, m->len, 0, &p, &d), -EBADMSG);
+	assert_string_equal(d.what, what);
+	assert_null(p);
+	assert_int_equal(pprof_decode(m->bytes, m->len, 0, &p, NULL), -EBADMSG);
+}
+
+static struct pprof_profile *taken(const struct msg *m)
+{
+	return t_decode((struct t_bytes){(uint8_t *)m->bytes, m->len});
+}
+
+static void base_is_valid(void **state)
+{
+	struct msg m = base();
+	struct pprof_profile *p = taken(&m);
+
+	assert_int_equal(p->nsamples, 1);
+	assert_int_equal(pprof_sample_values(p, 0)[0], 5);
+	assert_int_equal(p->locations[pprof_sample_stack(p, 0)[0]].address, 0x1001);
+	pprof_profile_free(p);
+}
+
+static void nothing_and_garbage_are_refused(void **state)
+{
+	struct msg m = {.len = 0};
+
+	refused(&m, "empty input");
+	memcpy(m.bytes, "heap profile: 1", m.len = 15);
+	refused(&m, "not a profile: field of another type");
+	memset(m.bytes, 0, m.len = 100);
+	refused(&m, "not a protobuf field");
+	m.len = 0;
+	num(&m, 9, 5);
+	refused(&m, "no string table");
+}
+
+static void values_must_match_types(void **state)
+{
+	struct msg m = base(), none = {.len = 0};
+
+	sample(&m, 1, 2);
+	refused(&m, "sample with another number of values than sample types");
+	m = base();
+	sample(&m, 1, 0);
+	refused(&m, "sample with another number of values than sample types");
+	sample(&none, 1, 1);
+	location(&none, 1, 0, 1);
+	function(&none, 1, 3);
+	strings(&none);
+	refused(&none, "samples without a sample type");
+}
+
+static void references_must_exist(void **state)
+{
+	struct msg m = base();
+
+	sample(&m, 2, 1);
+	refused(&m, "sample at a location that does not exist");
+	m = base();
+	sample(&m, 0, 1);
+	refused(&m, "sample at a location that does not exist");
+	m = base();
+	location(&m, 2, 1, 9);
+	refused(&m, "line of a function that does not exist");
+	m = base();
+	location(&m, 2, 1, 0);
+	refused(&m, "line of a function that does not exist");
+}
+
+static void ids_must_be_unique(void **state)
+{
+	struct msg m = base();
+
+	mapping(&m, 0);
+	refused(&m, "mapping with id 0");
+	m = base();
+	function(&m, 0, 3);
+	refused(&m, "function with id 0");
+	m = base();
+	location(&m, 0, 1, 1);
+	refused(&m, "location with id 0");
+	m = base();
+	mapping(&m, 1);
+	refused(&m, "two mappings with one id");
+	m = base();
+	function(&m, 1, 4);
+	refused(&m, "two functions with one id");
+	m = base();
+	location(&m, 1, 1, 1);
+	refused(&m, "two locations with one id");
+}
+
+static void strings_must_exist(void **state)
+{
+	struct msg m = base(), first = {.len = 0};
+
+	function(&m, 2, 6);
+	refused(&m, "string index out of range");
+	m = base();
+	function(&m, 2, (uint64_t)-1);
+	refused(&m, "string index out of range");
+	m = base();
+	label(&m, 4, 77, 0);
+	refused(&m, "string index out of range");
+	m = base();
+	num(&m, 13, 99);
+	refused(&m, "string index out of range");
+	bytes(&first, 6, "x", 1);
+	refused(&first, "the first string is not empty");
+}
+
+static void joined_profiles_are_refused(void **state)
+{
+	struct msg m = base(), b = base();
+
+	memcpy(m.bytes + m.len, b.bytes, b.len);
+	m.len += b.len;
+	refused(&m, "concatenated profiles");
+	/* Also without a time that comes twice: one byte of tag and two of value at the end. */
+	m = base();
+	b.len = m.len -= 3;
+	memcpy(m.bytes + m.len, b.bytes, b.len);
+	m.len += b.len;
+	refused(&m, "concatenated profiles");
+}
+
+static void dangling_mapping_is_unknown(void **state)
+{
+	struct msg m = base();
+	struct pprof_profile *p;
+
+	location(&m, 2, 55, 1);
+	p = taken(&m);
+	assert_int_equal(p->locations[1].mapping, PPROF_NONE);
+	assert_int_equal(p->locations[1].address, 0x1002);
+	pprof_profile_free(p);
+}
+
+static void ids_may_be_any_numbers(void **state)
+{
+	struct msg m = base();
+	struct pprof_profile *p;
+
+	mapping(&m, UINT64_MAX);
+	function(&m, 1ull << 40, 4);
+	location(&m, 1ull << 63, UINT64_MAX, 1ull << 40);
+	sample(&m, 1ull << 63, 1);
+	p = taken(&m);
+	assert_int_equal(p->nsamples, 2);
+	assert_int_equal(p->locations[pprof_sample_stack(p, 1)[0]].address, 0x1000 + (1ull << 63));
+	assert_string_equal(p->strings[p->functions[1].name], "key");
+	pprof_profile_free(p);
+}
+
+static void labels_are_read(void **state)
+{
+	struct msg m = base();
+	struct pprof_profile *p;
+
+	label(&m, 4, 5, 0);
+	label(&m, 4, 0, 2);
+	label(&m, 4, 0, 0);
+	p = taken(&m);
+	assert_int_equal(p->samples[1].nlabels, 1);
+	assert_string_equal(p->strings[pprof_sample_labels(p, 1)->str], "value");
+	assert_string_equal(p->strings[pprof_sample_labels(p, 2)->unit], "count");
+	assert_int_equal(p->samples[3].nlabels, 0);
+	pprof_profile_free(p);
+}
+
+/* --- gzip --------------------------------------------------------------------------------------
+ */
+
+static void gzip_must_be_one_whole_member(void **state)
+{
+	struct pprof_profile *p = t_rich();
+	struct t_bytes b = t_encode(p, 6);
+	struct msg m;
+
+	memcpy(m.bytes, b.bytes, b.len);
+	for (m.len = 3; m.len < b.len; m.len++)
+		refused(&m, "truncated gzip data");
+	m.bytes[m.len++] = 'x';
+	refused(&m, "bytes after the gzip data");
+	memcpy(m.bytes + b.len, b.bytes, b.len);
+	m.len = 2 * b.len;
+	refused(&m, "more than one gzip member: concatenated profiles");
+	m.len = b.len;
+	m.bytes[m.len - 5] ^= 1; /* in the checksum */
+	refused(&m, "damaged gzip data");
+	free(b.bytes);
+	pprof_profile_free(p);
+}
+
+static void bombs_are_bounded(void **state)
+{
+	size_t size = 64 << 20;
+	uLongf packed = compressBound(size);
+	uint8_t *zeros = calloc(1, size), *out = malloc(packed);
+	struct pprof_profile *p;
+	struct pprof_diag d;
+	z_stream z = {0};
+
+	assert_int_equal(deflateInit2(&z, 9, Z_DEFLATED, 31, 9, Z_DEFAULT_STRATEGY), Z_OK);
+	z.next_in = zeros;
+	z.avail_in = size;
+	z.next_out = out;
+	z.avail_out = packed;
+	assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
+	assert_int_equal(pprof_decode(out, z.total_out, 1 << 20, &p, &d), -EFBIG);
+	assert_int_equal(d.at, 1 << 20);
+	assert_int_equal(pprof_decode(out, z.total_out, size - 1, &p, &d), -EFBIG);
+	assert_int_equal(pprof_decode(out, z.total_out, size, &p, &d), -EBADMSG);
+	assert_int_equal(pprof_decode(zeros, size, 1 << 20, &p, &d), -EFBIG);
+	deflateEnd(&z);
+	free(zeros);
+	free(out);
+}
+
+static void limit_is_exact(void **state)
+{
+	struct pprof_profile *p = t_rich(), *q;
+	struct t_bytes raw = t_encode(p, PPROF_LEVEL_RAW), gz = t_encode(p, 1);
+
+	assert_int_equal(pprof_decode(raw.bytes, raw.len, raw.len - 1, &q, NULL), -EFBIG);
+	assert_int_equal(pprof_decode(gz.bytes, gz.len, raw.len - 1, &q, NULL), -EFBIG);
+	assert_int_equal(pprof_decode(gz.bytes, gz.len, raw.len, &q, NULL), 0);
+	t_same(p, q);
+	free(raw.bytes);
+	free(gz.bytes);
+	pprof_profile_free(p);
+	pprof_profile_free(q);
+}
+
+/* --- damage ------------------------------------------------------------------------------------
+ */
+
+static void survives(const uint8_t *b, size_t len)
+{
+	uint8_t *exact = malloc(len ? len : 1); /* so that a sanitizer sees reads beyond */
+	struct pprof_profile *p = NULL;
+
+	memcpy(exact, b, len);
+	if (pprof_decode(exact, len, 1 << 20, &p, NULL) == 0)
+		t_same(p, p);
+	free(exact);
+	pprof_profile_free(p);
+}
+
+static void damage_never_crashes(void **state)
+{
+	struct pprof_profile *p = t_rich();
+
+	for (int level = PPROF_LEVEL_RAW; level <= 1; level += 2) {
+		struct t_bytes b = t_encode(p, level);
+
+		for (size_t len = 0; len < b.len; len++)
+			survives(b.bytes, len);
+		for (size_t bit = 0; bit < 8 * b.len; bit++) {
+			b.bytes[bit / 8] ^= 1 << bit % 8;
+			survives(b.bytes, b.len);
+			b.bytes[bit / 8] ^= 1 << bit % 8;
+		}
+		free(b.bytes);
+	}
+	pprof_profile_free(p);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(base_is_valid),
+		cmocka_unit_test(nothing_and_garbage_are_refused),
+		cmocka_unit_test(values_must_match_types),
+		cmocka_unit_test(references_must_exist),
+		cmocka_unit_test(ids_must_be_unique),
+		cmocka_unit_test(strings_must_exist),
+		cmocka_unit_test(joined_profiles_are_refused),
+		cmocka_unit_test(dangling_mapping_is_unknown),
+		cmocka_unit_test(ids_may_be_any_numbers),
+		cmocka_unit_test(labels_are_read),
+		cmocka_unit_test(gzip_must_be_one_whole_member),
+		cmocka_unit_test(bombs_are_bounded),
+		cmocka_unit_test(limit_is_exact),
+		cmocka_unit_test(damage_never_crashes),
+	};
+
+	return cmocka_run_group_tests_name("decode", tests, NULL, NULL);
+}
