@@ -414,6 +414,7 @@ static const Elf64_Sym *lookup(const struct uw_elfsym *s, uint64_t pc, const cha
 	const Elf64_Sym *best = NULL, *open_end = NULL;
 	const struct table *best_table = NULL, *open_table = NULL;
 	uint64_t nearest = 0;
+	bool inside = false; /* the symbol without a size is a label in a function that has one */
 	size_t lo = 0, hi = s->n;
 
 	if (pc < s->base || pc - s->base > UINT32_MAX)
@@ -439,6 +440,8 @@ static const Elf64_Sym *lookup(const struct uw_elfsym *s, uint64_t pc, const cha
 				best = sym;
 				best_table = t;
 			}
+		} else if (sym->st_size > nearest - sym->st_value) {
+			inside = true;
 		} else if (sym->st_size == 0 && sym->st_value == nearest &&
 			   pc < t->sections[sym->st_shndx].end) {
 			if (!open_end || rank_of(sym) >= rank_of(open_end)) {
@@ -447,7 +450,7 @@ static const Elf64_Sym *lookup(const struct uw_elfsym *s, uint64_t pc, const cha
 			}
 		}
 	}
-	if (!best) {
+	if (!best && !inside) {
 		best = open_end;
 		best_table = open_table;
 	}

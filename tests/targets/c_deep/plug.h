@@ -4,7 +4,11 @@
 
 #include <stddef.h>
 
+#if defined(__clang__)
+#define KEEP __attribute__((noinline, used))
+#else
 #define KEEP __attribute__((noinline, noclone, used))
+#endif
 
 #define LINK(name, next, bytes)                            \
 	KEEP void name(unsigned x)                         \
