@@ -728,6 +728,42 @@ static void take_regs(unw_cursor_t *cursor, struct uw_regs *regs)
 	}
 }
 
+/*
+ * At the first instruction of a stub of the procedure linkage table nothing but the return address
+ * is on the stack. GNU ld describes these stubs in .eh_frame, lld doesn't.
+ */
+static bool leave_stub(struct uw_cfi *c, struct uw_regs *regs)
+{
+#if defined(__x86_64__)
+	static const uint8_t endbr[] = {0xf3, 0x0f, 0x1e, 0xfa};
+	const struct module *m = module_at(c, regs->ip);
+	const uint8_t *p = file_at(c, regs->ip, 12);
+	bool stub = false;
+	uint64_t ret = 0;
+
+	if (!m || !p)
+		return false;
+	for (size_t i = 0; i < m->elf->nsections && !stub; i++) {
+		const struct uw_section *s = &m->elf->sections[i];
+
+		stub = s->name && strncmp(s->name, ".plt", 4) == 0 &&
+		       regs->ip - m->bias - s->vaddr < s->size;
+	}
+	if (memcmp(p, endbr, sizeof endbr) == 0)
+		p += sizeof endbr;
+	if (p[0] == 0xf2) /* bnd */
+		p++;
+	if (!stub || p[0] != 0xff || p[1] != 0x25 || !c->mem ||
+	    uw_read_u64(c->mem, regs->sp, &ret) < 0)
+		return false;
+	regs->ip = ret;
+	regs->sp += 8;
+	return true;
+#else
+	return false;
+#endif
+}
+
 enum uw_cfi_end uw_cfi_walk(struct uw_cfi *c, struct uw_regs *regs, const struct uw_mem *mem,
 			    uint64_t *pcs, size_t max, size_t *ret_n)
 {
@@ -757,11 +793,15 @@ enum uw_cfi_end uw_cfi_walk(struct uw_cfi *c, struct uw_regs *regs, const struct
 			end = UW_CFI_BAD;
 			break;
 		}
-		if (row->error) {
+		if (row->error && n == 1 && leave_stub(c, &start)) {
+			unw_init_remote(&cursor, c->as, c);
+			r = 1;
+		} else if (row->error) {
 			end = UW_CFI_NO_TABLE;
 			break;
+		} else {
+			r = unw_apply_reg_state(&cursor, (void *)row->state);
 		}
-		r = unw_apply_reg_state(&cursor, (void *)row->state);
 		if (r < 0) {
 			end = c->mem_failed ? UW_CFI_NO_MEM : UW_CFI_BAD;
 			break;

@@ -334,6 +334,58 @@ static void damaged_tables(void **state)
 	stop_own(&w);
 }
 
+/* A stub of the linkage table that no unwind table describes, as lld writes them. */
+static void a_stub_without_a_table(void **state)
+{
+	const struct uw_section *plt = NULL;
+	uint64_t word = 0x1234, pc;
+	struct uw_mem_bytes bytes = {0x10000, &word, sizeof word, NULL};
+	struct uw_mem mem = uw_mem_bytes(&bytes);
+	struct uw_regs regs = {.sp = 0x10000};
+	struct uw_section hdr;
+	struct uw_elf *good, *bad;
+	struct space s;
+	struct walk w;
+	struct map *m;
+	char *image;
+	int fd = memfd_create("no-table", MFD_CLOEXEC);
+
+	start_own(&w, &s);
+	m = (struct map *)map_at(&s, (uintptr_t)own_leaf);
+	good = m->elf;
+	for (size_t i = 0; i < good->nsections; i++) {
+		if (strncmp(good->sections[i].name, ".plt", 4) == 0)
+			plt = &good->sections[i];
+	}
+	if (!plt || !uw_elf_section(good, ".eh_frame_hdr", &hdr)) {
+		stop_own(&w);
+		skip();
+	}
+	image = malloc(good->size);
+	assert_non_null(image);
+	memcpy(image, good->bytes, good->size);
+	image[hdr.offset] = 99; /* its version */
+	assert_int_equal(write(fd, image, good->size), (ssize_t)good->size);
+	assert_int_equal(uw_elf_open(fd, &bad, NULL), 0);
+	m->elf = bad;
+	pc = plt->vaddr + plt->size - (plt->size > 16 ? 16 : 8) + m->bias;
+	regs.ip = pc;
+	assert_int_equal(uw_cfi_walk(w.cfi, &regs, &mem, w.pcs, MAX_PCS, &w.n), UW_CFI_NO_TABLE);
+	assert_int_equal(w.n, 2);
+	assert_int_equal(w.pcs[0], pc);
+	assert_int_equal(w.pcs[1], 0x1234);
+	assert_int_equal(regs.ip, 0x1234);
+	assert_int_equal(regs.sp, 0x10008);
+	/* Anywhere else nothing is guessed. */
+	regs = (struct uw_regs){.ip = (uintptr_t)own_leaf, .sp = 0x10000};
+	assert_int_equal(uw_cfi_walk(w.cfi, &regs, &mem, w.pcs, MAX_PCS, &w.n), UW_CFI_NO_TABLE);
+	assert_int_equal(w.n, 1);
+	m->elf = good;
+	stop_own(&w);
+	uw_elf_free(bad);
+	free(image);
+}
+
 /* --- c_deep --------------------------------------------------------------------------------------
  */
 
@@ -594,11 +646,9 @@ static void through_a_signal_handler(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(own_stack_to_its_root),
-		cmocka_unit_test(the_owner_can_stop_it),
-		cmocka_unit_test(limits_and_missing_parts),
-		cmocka_unit_test(damaged_tables),
-		cmocka_unit_test(a_deep_c_program),
+		cmocka_unit_test(own_stack_to_its_root),    cmocka_unit_test(the_owner_can_stop_it),
+		cmocka_unit_test(limits_and_missing_parts), cmocka_unit_test(damaged_tables),
+		cmocka_unit_test(a_stub_without_a_table),   cmocka_unit_test(a_deep_c_program),
 		cmocka_unit_test(through_a_signal_handler),
 	};
 

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -277,6 +278,53 @@ static void packed_symbols(void **state)
 	close_file(&o);
 }
 
+/* Whatever the tables of a file say, a look-up ends and its strings do. */
+static void damaged_files(void **state)
+{
+	static const char *const parts[] = {".symtab",     ".strtab",       NULL,
+					    ".debug_line", ".debug_info",   ".debug_abbrev",
+					    ".debug_str",  ".debug_ranges", ".debug_aranges"};
+	struct opened good;
+	unsigned seed = 1;
+	char *image;
+
+	open_file(&good, self, NULL);
+	image = malloc(good.elf->size);
+	assert_non_null(image);
+	for (int round = 0; round < 600; round++) {
+		const char *part = parts[(size_t)round % (sizeof parts / sizeof *parts)];
+		size_t size = good.elf->size, start = size - 64 * 40, len = 64 * 40;
+		struct uw_section sec;
+		struct opened o;
+		int fd;
+
+		if (part) {
+			if (!uw_elf_section(good.elf, part, &sec) || sec.size == 0)
+				continue;
+			start = sec.offset;
+			len = sec.size;
+		}
+		memcpy(image, good.elf->bytes, size);
+		for (int i = 0; i < (round % 2 ? 500 : 10); i++)
+			image[start + (size_t)rand_r(&seed) % len] = (char)rand_r(&seed);
+		fd = memfd_create("damaged", MFD_CLOEXEC);
+		assert_int_equal(write(fd, image, size), (ssize_t)size);
+		if (uw_elf_open(fd, &o.elf, NULL) < 0)
+			continue;
+		assert_int_equal(uw_elfsym_new(o.elf, NULL, &o.sym), 0);
+		for (size_t i = 0; i < 200; i++) {
+			size_t n = uw_elfsym_frames(o.sym, (uintptr_t)outer - bias + i * 16 - 1600,
+						    o.f, UW_MAX_INLINE);
+
+			for (size_t j = 0; j < n; j++)
+				assert_true(strlen(o.f[j].name) + strlen(o.f[j].readable) < 100000);
+		}
+		close_file(&o);
+	}
+	free(image);
+	close_file(&good);
+}
+
 static void a_large_file(void **state)
 {
 	const char *path = NULL;
@@ -340,6 +388,7 @@ int main(void)
 		cmocka_unit_test(packed_debug_sections),
 		cmocka_unit_test(a_wrong_debug_file),
 		cmocka_unit_test(packed_symbols),
+		cmocka_unit_test(damaged_files),
 		cmocka_unit_test(a_large_file),
 	};
 
