@@ -317,9 +317,9 @@ static bool search_file(const struct search *s, const struct header *h)
 	}
 	for (size_t i = 0; i < s->elf->nsegs; i++) {
 		const struct uw_segment *g = &s->elf->segs[i];
+		const uint8_t *p = g->flags & PF_W ? uw_elf_at(s->elf, g->vaddr, g->filesz) : NULL;
 
-		if ((g->flags & PF_W) && search_bytes(s, h, g->vaddr, s->elf->bytes + g->offset,
-						      g->filesz, g->filesz, 0, false))
+		if (p && search_bytes(s, h, g->vaddr, p, g->filesz, g->filesz, 0, false))
 			return true;
 	}
 	return false;
