@@ -75,9 +75,13 @@ func leaf(n int) {
 		dump()
 	}
 }
-func twice(n int)                    { leaf(n); leaf(n - 1) }
-func thrice(n int)                   { twice(n); leaf(n) }
-func apply[T any](x []T, f func(T)) { for _, v := range x { f(v) } }
+func twice(n int)  { leaf(n); leaf(n - 1) }
+func thrice(n int) { twice(n); leaf(n) }
+func apply[T any](x []T, f func(T)) {
+	for _, v := range x {
+		f(v)
+	}
+}
 
 type list[T any] struct{ items []T }
 
