@@ -62,6 +62,8 @@ static void split_chain(struct prowl_event *ev, const uint64_t *chain, uint64_t 
 		} else if (chain[i] < (uint64_t)PERF_CONTEXT_MAX) {
 			if (*len == 0)
 				*part = chain + i;
+			else if (*part + *len != chain + i)
+				return; /* a part is one piece */
 			(*len)++;
 		} else {
 			part = NULL;
@@ -214,6 +216,8 @@ static int decode_side(const struct perf_event_header *rec, struct prowl_event *
 int prowl_perf_decode(const struct perf_event_header *rec, struct prowl_event *ev)
 {
 	ev->type = PROWL_EVENT_OTHER;
+	if (rec->size < sizeof *rec)
+		return -EBADMSG;
 	if (rec->type != PERF_RECORD_SAMPLE)
 		return decode_side(rec, ev);
 	ev->type = PROWL_EVENT_SAMPLE;

@@ -60,7 +60,8 @@ const struct perf_event_header *prowl_ring_peek(struct prowl_ring *r, bool *bad)
 	if (left == 0)
 		return NULL;
 	/* Records are multiples of 8 bytes and so is the ring: a header never wraps. */
-	if (left < sizeof *h || h->size < sizeof *h || (h->size & 7) || h->size > left) {
+	if (left < sizeof *h || h->size < sizeof *h || (h->size & 7) || h->size > left ||
+	    h->size > r->mask + 1) {
 		*bad = true;
 		r->tail = r->head;
 		return NULL;
