@@ -70,8 +70,7 @@ struct profile {
 	const struct output_format *out;
 };
 
-/* --- targets
- * --------------------------------------------------------------------------------------- */
+/* --- targets --------------------------------------------------------------------- */
 
 static bool add_pid(struct profile *p, pid_t pid)
 {
@@ -190,8 +189,7 @@ static int child_status(struct profile *p)
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-/* --- words ---------------------------------------------------------------------------------------
- */
+/* --- words ----------------------------------------------------------------------- */
 
 static void describe(char *buf, size_t len, const struct prowl_target *t)
 {
@@ -290,8 +288,7 @@ static void say_result(const struct prowl_result *r)
 			 (double)u.ru_maxrss / 1024.0);
 }
 
-/* --- the run
- * ---------------------------------------------------------------------------------------- */
+/* --- the run --------------------------------------------------------------------- */
 
 static int wake_fd = -1; /* for the signal handler: a handler has no other way to know it */
 

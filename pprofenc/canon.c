@@ -44,8 +44,7 @@ static void order_sort(struct canon_order *o, size_t from,
 		o->rank[o->order[i]] = i;
 }
 
-/* --- strings -----------------------------------------------------------------------------------
- */
+/* --- strings --------------------------------------------------------------------- */
 
 static void mark_used(const struct pprof_profile *p, uint32_t *used)
 {
@@ -88,8 +87,7 @@ static void strings_sort(struct canon_order *o, struct ctx *ctx)
 	order_sort(o, 0, string_order, ctx);
 }
 
-/* --- mappings, functions, locations ------------------------------------------------------------
- */
+/* --- mappings, functions, locations ---------------------------------------------- */
 
 static int mapping_order(const void *va, const void *vb, void *vctx)
 {
@@ -144,8 +142,7 @@ static int location_order(const void *va, const void *vb, void *vctx)
 	return 0;
 }
 
-/* --- samples -----------------------------------------------------------------------------------
- */
+/* --- samples --------------------------------------------------------------------- */
 
 static int label_order(const void *va, const void *vb)
 {

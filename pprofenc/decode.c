@@ -35,8 +35,7 @@ enum {
 
 #define DEFAULT_LIMIT ((size_t)1 << 30)
 
-/* --- memory for one message --------------------------------------------------------------------
- */
+/* --- memory for one message ------------------------------------------------------ */
 
 /* Gives memory to protobuf-c without taking any back until all is reset. */
 struct arena {
@@ -93,8 +92,7 @@ static void arena_fini(struct arena *a)
 	free(a->large);
 }
 
-/* --- ids of the file ---------------------------------------------------------------------------
- */
+/* --- ids of the file ------------------------------------------------------------- */
 
 struct id {
 	uint64_t id;
@@ -157,8 +155,7 @@ static uint32_t ids_find(const struct ids *ids, uint64_t id)
 	return found ? found->index : PPROF_NONE;
 }
 
-/* --- the walk over the message's fields --------------------------------------------------------
- */
+/* --- the walk over the message's fields ------------------------------------------ */
 
 struct cursor {
 	const uint8_t *start, *at, *end;
@@ -223,8 +220,7 @@ static bool get_field(struct cursor *c, struct field *ret)
 	return true;
 }
 
-/* --- the decoder -------------------------------------------------------------------------------
- */
+/* --- the decoder ----------------------------------------------------------------- */
 
 struct decoder {
 	struct pprof_profile *p;
@@ -292,8 +288,7 @@ static void *unpack(struct decoder *d, const ProtobufCMessageDescriptor *type,
 		       : NULL;
 }
 
-/* --- strings and what is left ------------------------------------------------------------------
- */
+/* --- strings and what is left ---------------------------------------------------- */
 
 static int add_string(struct decoder *d, const struct field *f)
 {
@@ -428,8 +423,7 @@ static int get_rest(struct decoder *d)
 	return r;
 }
 
-/* --- the lists ---------------------------------------------------------------------------------
- */
+/* --- the lists ------------------------------------------------------------------- */
 
 static int add_mapping(struct decoder *d, const struct field *f)
 {
@@ -663,8 +657,7 @@ int pprof_decode(const void *bytes, size_t len, size_t limit, struct pprof_profi
 	return r;
 }
 
-/* --- files -------------------------------------------------------------------------------------
- */
+/* --- files ----------------------------------------------------------------------- */
 
 static int read_all(int fd, size_t limit, uint8_t **ret_bytes, size_t *ret_len)
 {

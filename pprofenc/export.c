@@ -6,8 +6,7 @@
 
 #include "graph.h"
 
-/* --- folded ------------------------------------------------------------------------------------
- */
+/* --- folded ---------------------------------------------------------------------- */
 
 struct folding {
 	struct graph g;
@@ -151,8 +150,7 @@ int pprof_report_folded(const struct pprof_profile *p, const struct pprof_report
 	return r;
 }
 
-/* --- the table ---------------------------------------------------------------------------------
- */
+/* --- the table ------------------------------------------------------------------- */
 
 static int export_pprof(const struct pprof_profile *p, const struct pprof_report_options *options,
 			FILE *to)

@@ -11,8 +11,7 @@
 
 #include "table.h"
 
-/* --- nodes -------------------------------------------------------------------------------------
- */
+/* --- nodes ----------------------------------------------------------------------- */
 
 /* C0 and C1 control characters; the text is UTF-8. */
 static void make_printable(char *s)
@@ -150,8 +149,7 @@ size_t pp_graph_location(const struct graph *g, uint32_t location, const uint32_
 	return l->nlines ? l->nlines : 1;
 }
 
-/* --- values and edges --------------------------------------------------------------------------
- */
+/* --- values and edges ------------------------------------------------------------ */
 
 struct counting {
 	struct graph *g;

@@ -47,8 +47,7 @@ static int copy_string(struct merger *m, const struct pprof_profile *p, uint32_t
 	return pprof_string(m->out, p->strings[s], ret);
 }
 
-/* --- do they agree? ----------------------------------------------------------------------------
- */
+/* --- do they agree? -------------------------------------------------------------- */
 
 /* "nanosecond" and "nanoseconds" are the same. */
 static bool same_word(const char *a, const char *b)
@@ -106,8 +105,7 @@ static int check_input(struct merger *m, size_t input)
 	return 0;
 }
 
-/* --- the header --------------------------------------------------------------------------------
- */
+/* --- the header ------------------------------------------------------------------ */
 
 /* The smaller by bytes of two texts, but not an empty one; they may be NULL. */
 static const char *lesser(const char *a, const char *b)
@@ -268,8 +266,7 @@ static int merge_comments(struct merger *m)
 	return r;
 }
 
-/* --- mappings ----------------------------------------------------------------------------------
- */
+/* --- mappings -------------------------------------------------------------------- */
 
 /* Size in pages of 4 KiB, rounded up: ends differ by what the kernel happened to map. */
 static uint64_t pages(const struct pprof_mapping *m)
@@ -414,8 +411,7 @@ static int merge_mappings(struct merger *m)
 	return place_groups(m);
 }
 
-/* --- functions, locations, samples -------------------------------------------------------------
- */
+/* --- functions, locations, samples ----------------------------------------------- */
 
 static int merge_functions(struct merger *m, const struct pprof_profile *p)
 {

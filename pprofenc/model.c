@@ -63,8 +63,7 @@ void pprof_profile_free(struct pprof_profile *p)
 	free(p);
 }
 
-/* --- strings -----------------------------------------------------------------------------------
- */
+/* --- strings --------------------------------------------------------------------- */
 
 struct string_key {
 	const struct pprof_profile *p;
@@ -206,8 +205,7 @@ static bool is_string(const struct pprof_profile *p, uint32_t s)
 	return s < p->nstrings;
 }
 
-/* --- header fields -----------------------------------------------------------------------------
- */
+/* --- header fields --------------------------------------------------------------- */
 
 static int value_type(struct pprof_profile *p, const char *type, const char *unit,
 		      struct pprof_value_type *ret_type)
@@ -277,8 +275,7 @@ int pprof_find_sample_type(const struct pprof_profile *p, const char *name, size
 	return 0;
 }
 
-/* --- mappings, functions, locations ------------------------------------------------------------
- */
+/* --- mappings, functions, locations ---------------------------------------------- */
 
 struct mapping_key {
 	const struct pprof_profile *p;
@@ -447,8 +444,7 @@ int pprof_location(struct pprof_profile *p, uint32_t mapping, uint64_t address,
 	return 0;
 }
 
-/* --- samples -----------------------------------------------------------------------------------
- */
+/* --- samples --------------------------------------------------------------------- */
 
 struct sample_key {
 	const struct pprof_profile *p;

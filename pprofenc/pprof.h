@@ -33,8 +33,7 @@ extern "C" {
 /* "no such thing": a location without mapping, a line without a known function. */
 #define PPROF_NONE UINT32_MAX
 
-/* --- failures ----------------------------------------------------------------------------------
- */
+/* --- failures -------------------------------------------------------------------- */
 
 /* Plain facts about a failure; sentences are made by the caller. */
 struct pprof_diag {
@@ -43,8 +42,7 @@ struct pprof_diag {
 	char detail[96];  /* merge: the two things that differ; otherwise "" */
 };
 
-/* --- the model ---------------------------------------------------------------------------------
- */
+/* --- the model ------------------------------------------------------------------- */
 
 struct pprof_value_type {
 	uint32_t type, unit; /* strings: "cpu", "nanoseconds" */
@@ -152,8 +150,7 @@ static inline const struct pprof_line *pprof_location_lines(const struct pprof_p
 	return p->lines + p->locations[location].first_line;
 }
 
-/* --- building ----------------------------------------------------------------------------------
- */
+/* --- building -------------------------------------------------------------------- */
 
 PPROF_API int pprof_profile_new(struct pprof_profile **ret_profile);
 PPROF_API void pprof_profile_free(struct pprof_profile *p);
@@ -199,8 +196,7 @@ PPROF_API int pprof_sample_append(struct pprof_profile *p, const uint32_t *locat
 PPROF_API int pprof_find_sample_type(const struct pprof_profile *p, const char *name,
 				     size_t *ret_index);
 
-/* --- bytes -------------------------------------------------------------------------------------
- */
+/* --- bytes ----------------------------------------------------------------------- */
 
 enum {
 	PPROF_LEVEL_DEFAULT = 0, /* gzip -1: four times as fast as the best, 10 % larger */
@@ -232,8 +228,7 @@ PPROF_API int pprof_decode(const void *bytes, size_t len, size_t limit,
 PPROF_API int pprof_read_fd(int fd, size_t limit, struct pprof_profile **ret_profile,
 			    struct pprof_diag *diag);
 
-/* --- several profiles --------------------------------------------------------------------------
- */
+/* --- several profiles ------------------------------------------------------------ */
 
 /*
  * One profile with the samples of all inputs; equal ones are summed. Mappings are the same when
@@ -249,8 +244,7 @@ PPROF_API int pprof_read_fd(int fd, size_t limit, struct pprof_profile **ret_pro
 PPROF_API int pprof_merge(const struct pprof_profile *const *inputs, size_t n,
 			  struct pprof_profile **ret_profile, struct pprof_diag *diag);
 
-/* --- reports -----------------------------------------------------------------------------------
- */
+/* --- reports --------------------------------------------------------------------- */
 
 /* All zero is a good choice: the default sample type, everything shown. */
 struct pprof_report_options {

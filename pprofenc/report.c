@@ -31,8 +31,7 @@ static const char *percent(struct report *r, int64_t v)
 	return pp_units_percent(r->share, v, r->g.total);
 }
 
-/* --- which nodes -------------------------------------------------------------------------------
- */
+/* --- which nodes ----------------------------------------------------------------- */
 
 static int by_value(int64_t a, int64_t b)
 {
@@ -164,8 +163,7 @@ static int report_fini(struct report *r)
 	return ferror(r->to) ? -EIO : 0;
 }
 
-/* --- the lines above ---------------------------------------------------------------------------
- */
+/* --- the lines above ------------------------------------------------------------- */
 
 /* One line, with control characters made visible as '?'. */
 static void print_text(FILE *to, const char *before, const char *s)
@@ -254,8 +252,7 @@ static void print_header(struct report *r)
 	print_coverage(r);
 }
 
-/* --- top ---------------------------------------------------------------------------------------
- */
+/* --- top ------------------------------------------------------------------------- */
 
 /* How the callers that are shown reach each node: bit 0 inlined, bit 1 by a call. */
 static uint8_t *find_inlined(const struct graph *g)
@@ -303,8 +300,7 @@ int pprof_report_top(const struct pprof_profile *p, const struct pprof_report_op
 	return report_fini(&r);
 }
 
-/* --- tree --------------------------------------------------------------------------------------
- */
+/* --- tree ------------------------------------------------------------------------ */
 
 /* Edges grouped by one of their ends, the heaviest of each first. */
 struct side {

@@ -45,7 +45,7 @@ struct build {
 enum { MARK_UNKNOWN, MARK_TRUNCATED, MARK_LOST };
 #define NO_LOCATION (UINT32_MAX - 1) /* an address that shows no frame: wrappers only */
 
-/* --- functions and locations ------------------------------------------------------------------ */
+/* --- functions and locations ----------------------------------------------------- */
 
 static int function_of(struct build *b, const char *name, const char *system_name, const char *file,
 		       int32_t start_line, uint32_t *ret)
@@ -153,7 +153,7 @@ static int user_location(struct build *b, struct prowl_image *im, uint64_t pc, b
 	return r < 0 ? r : prowl_idmap_put(&ic->loc[keep], pc, *ret);
 }
 
-/* --- the kernel ------------------------------------------------------------------------------- */
+/* --- the kernel ------------------------------------------------------------------ */
 
 static int cmp_u64(const void *a, const void *b)
 {
@@ -229,8 +229,7 @@ static int kernel_location(struct build *b, uint64_t pc, uint32_t *ret)
 	return r < 0 ? r : prowl_idmap_put(&b->kernel_loc, pc, *ret);
 }
 
-/* --- samples ------------------------------------------------------------------------------------
- */
+/* --- samples --------------------------------------------------------------------- */
 
 static int thread_labels(struct build *b, pid_t pid, uint32_t tid, struct pprof_label *labels)
 {
@@ -295,8 +294,11 @@ static int user_part(struct build *b, struct prowl_image *im, const uint64_t *pc
 		const struct pprof_location *l;
 		uint32_t loc;
 
-		if (fixed[i] == 0)
+		if (fixed[i] == 0) {
+			locs[k++] = mark(b, MARK_UNKNOWN);
+			*unknown = true;
 			continue;
+		}
 		r = user_location(b, im, fixed[i], keeps_wrapper(callee), &loc);
 		if (r < 0)
 			return r;
@@ -360,8 +362,7 @@ static int add_stack(void *arg, const uint64_t *key, size_t n, uint64_t count, u
 	return b->error < 0;
 }
 
-/* --- what the kernel charged
- * ------------------------------------------------------------------------ */
+/* --- what the kernel charged ----------------------------------------------------- */
 
 static uint64_t user_share(const struct prowl_proc *p, uint64_t cpu)
 {
@@ -425,8 +426,7 @@ static int add_lost(struct build *b)
 	return pprof_sample_add(b->p, &loc, 1, values, NULL, 0);
 }
 
-/* --- comments ------------------------------------------------------------------------------------
- */
+/* --- comments -------------------------------------------------------------------- */
 
 static int note(struct build *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 static int note(struct build *b, const char *fmt, ...)
@@ -487,8 +487,7 @@ static void add_comments(struct build *b)
 		     "warning: kernel symbols are hidden (kernel.kptr_restrict or no CAP_SYSLOG)");
 }
 
-/* --- all of it
- * ------------------------------------------------------------------------------------- */
+/* --- all of it ------------------------------------------------------------------- */
 
 static int first_mapping(struct build *b)
 {

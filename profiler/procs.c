@@ -67,8 +67,7 @@ struct prowl_proc *prowl_procs_find(struct prowl_procs *t, pid_t pid)
 	return NULL;
 }
 
-/* --- CPU time ------------------------------------------------------------------------------------
- */
+/* --- CPU time -------------------------------------------------------------------- */
 
 /*
  * The process' CPU-time clock (clock_getcpuclockid(3)): nanoseconds charged by the scheduler,
@@ -146,8 +145,7 @@ bool prowl_procs_all_exited(const struct prowl_procs *t)
 	return true;
 }
 
-/* --- processes and images ------------------------------------------------------------------------
- */
+/* --- processes and images -------------------------------------------------------- */
 
 static void read_comm(struct prowl_proc *p)
 {

@@ -18,6 +18,9 @@ enum {
 	STACK_C = 16384,
 	STACK_C_FAST = 4096,
 	STACK_FASTEST = 1024,
+	MAX_WAKE_RATE = 1000, /* Hz up to which each sample may wake us */
+	FIRST_PROMPT_MS = 300,
+	PROMPT_MS = 1000, /* how long that is kept up after it was last of use */
 };
 
 static const struct prowl_stackhash_geometry geometry = {.log2_slots = 18, .words = 1u << 25};
@@ -30,8 +33,7 @@ static uint64_t clock_ns(clockid_t id)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-/* --- opening -----------------------------------------------------------------------------------
- */
+/* --- opening --------------------------------------------------------------------- */
 
 /* Whether code that is not Go can be on a stack: the target has a C library. */
 static bool has_c(const struct prowl_procs *t)
@@ -127,6 +129,7 @@ static enum prowl_code open_all(struct prowl_session *s, struct prowl_err *err)
 	po.period_ns = 1000000000u / s->o.rate;
 	po.stack_bytes = stack_bytes(s);
 	po.per_thread = s->o.per_thread;
+	po.wake_each = po.stack_bytes >= STACK_C_FAST && s->o.rate <= MAX_WAKE_RATE;
 	po.user_only = s->o.user_only;
 	code = prowl_perf_open(&po, &s->perf, err);
 	if (code != PROWL_OK)
@@ -194,8 +197,7 @@ const struct prowl_result *prowl_session_result(const struct prowl_session *s)
 	return &s->result;
 }
 
-/* --- collecting ----------------------------------------------------------------------------------
- */
+/* --- collecting ------------------------------------------------------------------ */
 
 static void on_sample(struct prowl_session *s, const struct prowl_event *ev)
 {
@@ -291,6 +293,7 @@ enum prowl_code prowl_session_run(struct prowl_session *s, uint64_t duration_ns,
 {
 	uint64_t end = duration_ns ? s->from + duration_ns : UINT64_MAX;
 	struct pollfd wake = {.fd = s->wake_fd, .events = POLLIN};
+	uint64_t wanted = 0, prompt_until = s->from + FIRST_PROMPT_MS * 1000000ull, clocked = 0;
 
 	for (;;) {
 		uint64_t now = clock_ns(CLOCK_MONOTONIC);
@@ -299,9 +302,17 @@ enum prowl_code prowl_session_run(struct prowl_session *s, uint64_t duration_ns,
 
 		if (now >= end || prowl_procs_all_exited(&s->procs) || poll(&wake, 1, 0) > 0)
 			break;
-		prowl_perf_wait(s->perf, left < DRAIN_MS ? (int)left : DRAIN_MS, s->wake_fd);
-		prowl_procs_clock(&s->procs, false);
+		prowl_perf_wait(s->perf, left < DRAIN_MS ? (int)left : DRAIN_MS, s->wake_fd,
+				now < prompt_until);
+		if (now - clocked > DRAIN_MS * 900000ull) {
+			prowl_procs_clock(&s->procs, false);
+			clocked = now;
+		}
 		prowl_perf_drain(s->perf, on_event, s);
+		if (uw_walker_stats(s->walker)->live_wanted != wanted) {
+			wanted = uw_walker_stats(s->walker)->live_wanted;
+			prompt_until = now + PROMPT_MS * 1000000ull;
+		}
 		if (progress) {
 			s->result.duration_ns = clock_ns(CLOCK_MONOTONIC) - s->from;
 			progress(ctx, &s->result);
@@ -320,8 +331,7 @@ enum prowl_code prowl_session_run(struct prowl_session *s, uint64_t duration_ns,
 			  (double)s->result.cpu_ns / 1e6, (double)s->result.duration_ns / 1e9);
 }
 
-/* --- facts about targets
- * --------------------------------------------------------------------------- */
+/* --- facts about targets --------------------------------------------------------- */
 
 size_t prowl_session_targets(const struct prowl_session *s)
 {

@@ -63,8 +63,7 @@ struct prowl_perf {
 	struct pollfd *polls;
 };
 
-/* --- small things ------------------------------------------------------------------------------
- */
+/* --- small things ---------------------------------------------------------------- */
 
 static uint64_t now_ns(void)
 {
@@ -127,8 +126,7 @@ static int online_cpus(struct prowl_perf *p)
 	return p->ncpus ? 0 : -ENODEV;
 }
 
-/* --- opening -----------------------------------------------------------------------------------
- */
+/* --- opening --------------------------------------------------------------------- */
 
 static void fill_attr(struct prowl_perf *p)
 {
@@ -175,7 +173,7 @@ static int open_event(struct prowl_perf *p, pid_t tid, int cpu, uint64_t period)
 	struct perf_event_attr attr = p->attr;
 
 	attr.sample_period = period;
-	attr.wakeup_watermark = (uint32_t)((4096u << p->order) / 4);
+	attr.wakeup_watermark = p->o.wake_each ? 1 : (4096u << p->order) / 4;
 	return (int)syscall(SYS_perf_event_open, &attr, tid, cpu, -1, PERF_FLAG_FD_CLOEXEC);
 }
 
@@ -402,8 +400,7 @@ static int open_best(struct prowl_perf *p)
 	return r;
 }
 
-/* --- saying what is missing ----------------------------------------------------------------------
- */
+/* --- saying what is missing ------------------------------------------------------ */
 
 static int own_seccomp(void)
 {
@@ -531,16 +528,15 @@ const struct prowl_perf_counts *prowl_perf_counts(const struct prowl_perf *p)
 	return &p->counts;
 }
 
-/* --- draining ----------------------------------------------------------------------------------
- */
+/* --- draining -------------------------------------------------------------------- */
 
-int prowl_perf_wait(struct prowl_perf *p, int timeout_ms, int wake_fd)
+int prowl_perf_wait(struct prowl_perf *p, int timeout_ms, int wake_fd, bool prompt)
 {
 	nfds_t n = 0;
 	int first = (int)(p->o.period_ns / PHASE_PARTS / 1000000u) + 1;
 
 	for (size_t i = 0; i < p->ncpus; i++) {
-		if (p->cpus[i].fd >= 0)
+		if (p->cpus[i].fd >= 0 && (prompt || !p->o.wake_each))
 			p->polls[n++] = (struct pollfd){.fd = p->cpus[i].fd, .events = POLLIN};
 	}
 	if (wake_fd >= 0)

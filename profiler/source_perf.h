@@ -34,6 +34,7 @@ struct prowl_perf_options {
 	size_t npids;
 	uint64_t period_ns;   /* CPU time between two samples */
 	uint32_t stack_bytes; /* of the stack copy; multiple of 8, 0 for none */
+	bool wake_each;       /* every sample may wake prowl_perf_wait, not only a filling ring */
 	bool per_thread;      /* don't try whole CPUs */
 	bool user_only;       /* leave out kernel time and kernel frames */
 };
@@ -53,9 +54,11 @@ enum prowl_code prowl_perf_open(const struct prowl_perf_options *o, struct prowl
 				struct prowl_err *err);
 const struct prowl_perf_facts *prowl_perf_facts(const struct prowl_perf *p);
 
-/* Waits until a ring asks to be drained, or timeout_ms passed, or `wake_fd` (may be -1) is
- * readable. */
-int prowl_perf_wait(struct prowl_perf *p, int timeout_ms, int wake_fd);
+/*
+ * Waits until a ring asks to be drained, or timeout_ms passed, or `wake_fd` (may be -1) is readable.
+ * `prompt`: with wake_each also for each single sample.
+ */
+int prowl_perf_wait(struct prowl_perf *p, int timeout_ms, int wake_fd, bool prompt);
 
 /* Hands out everything that waits, in the order of time. Returns the number of events. */
 typedef void (*prowl_event_cb)(void *ctx, const struct prowl_event *ev);

@@ -112,8 +112,7 @@ static inline const uint64_t *reg_slot(const struct uw_regs *regs, int unw)
 	return NULL;
 }
 
-/* --- the files' bytes --------------------------------------------------------------------------
- */
+/* --- the files' bytes ------------------------------------------------------------ */
 
 static bool find_window(struct uw_cfi *c, uint64_t addr)
 {
@@ -178,8 +177,7 @@ static int add_windows(struct uw_cfi *c, const struct uw_elf *elf, uint64_t bias
 	return 0;
 }
 
-/* --- tables ------------------------------------------------------------------------------------
- */
+/* --- tables ---------------------------------------------------------------------- */
 
 static uint64_t find_hdr(const struct uw_elf *elf)
 {
@@ -289,8 +287,25 @@ static bool search(struct uw_cfi *c, const struct module *m, uint64_t pc, uint64
 	return true;
 }
 
-/* --- what libunwind doesn't check ----------------------------------------------------------------
- *
+uint64_t uw_cfi_function(struct uw_cfi *c, uint64_t pc)
+{
+	struct module *m = module_at(c, pc);
+	uint64_t entry, fde;
+	const uint8_t *p;
+	int32_t v;
+
+	if (!m || m->hdr == 0 || !search(c, m, pc, &entry, &fde))
+		return 0;
+	p = file_at(c, entry, sizeof v);
+	if (!p)
+		return 0;
+	memcpy(&v, p, sizeof v);
+	return m->hdr + (uint64_t)(int64_t)v;
+}
+
+/* --- what libunwind doesn't check ------------------------------------------------ */
+
+/*
  * Files are foreign, and libunwind trusts some of their bytes: it asserts that each row has a rule
  * for the CFA, uses the return address's column and the source of DW_CFA_register as indices,
  * divides in expressions by what it finds, and DW_CFA_GNU_window_save writes past its record on
@@ -567,8 +582,7 @@ static bool check_fde(struct uw_cfi *c, uint64_t addr, bool *signal)
 	return !cie.instructions.bad && !b.bad && cfa;
 }
 
-/* --- libunwind's questions ---------------------------------------------------------------------
- */
+/* --- libunwind's questions ------------------------------------------------------- */
 
 static int find_proc_info(unw_addr_space_t as, unw_word_t ip, unw_proc_info_t *pi, int need_info,
 			  void *arg)
@@ -651,8 +665,7 @@ static int get_proc_name(unw_addr_space_t as, unw_word_t addr, char *buf, size_t
 	return -UNW_ENOINFO;
 }
 
-/* --- rows --------------------------------------------------------------------------------------
- */
+/* --- rows ------------------------------------------------------------------------ */
 
 static struct row **row_slot(struct uw_cfi *c, uint64_t pc)
 {
@@ -715,8 +728,7 @@ static const struct row *row_at(struct uw_cfi *c, uint64_t pc)
 	return row;
 }
 
-/* --- the walk ----------------------------------------------------------------------------------
- */
+/* --- the walk -------------------------------------------------------------------- */
 
 static void take_regs(unw_cursor_t *cursor, struct uw_regs *regs)
 {

@@ -58,3 +58,6 @@ void uw_cfi_flush(struct uw_cfi *c);
  */
 enum uw_cfi_end uw_cfi_walk(struct uw_cfi *c, struct uw_regs *regs, const struct uw_mem *mem,
 			    uint64_t *pcs, size_t max, size_t *ret_n);
+
+/* Start of the function that holds pc, by the table of its file; 0 when there is none. */
+uint64_t uw_cfi_function(struct uw_cfi *c, uint64_t pc);

@@ -70,8 +70,7 @@ void uw_dwarf_free(struct uw_dwarf *d)
 	free(d);
 }
 
-/* --- ranges ------------------------------------------------------------------------------------
- */
+/* --- ranges ---------------------------------------------------------------------- */
 
 static void add_range(struct ranges *r, uint64_t start, uint64_t end, Dwarf_Off die)
 {
@@ -130,8 +129,7 @@ static bool find_range(const struct ranges *r, uint64_t pc, Dwarf_Off *ret)
 	return true;
 }
 
-/* --- units and functions -----------------------------------------------------------------------
- */
+/* --- units and functions --------------------------------------------------------- */
 
 static void list_units(struct uw_dwarf *d)
 {
@@ -254,8 +252,7 @@ static size_t inline_chain(Dwarf_Die *function, uint64_t pc, Dwarf_Die *chain)
 	return n;
 }
 
-/* --- one frame ---------------------------------------------------------------------------------
- */
+/* --- one frame ------------------------------------------------------------------- */
 
 static const char *die_name(Dwarf_Die *die)
 {

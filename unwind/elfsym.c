@@ -99,8 +99,7 @@ void uw_elfsym_free(struct uw_elfsym *s)
 	free(s);
 }
 
-/* --- separate debug files ----------------------------------------------------------------------
- */
+/* --- separate debug files -------------------------------------------------------- */
 
 static bool same_build_id(const struct uw_elf *elf, struct uw_elf *debug)
 {
@@ -215,8 +214,7 @@ static Elf *open_mini(struct uw_elfsym *s)
 }
 #endif
 
-/* --- the index ---------------------------------------------------------------------------------
- */
+/* --- the index ------------------------------------------------------------------- */
 
 static bool read_sections(Elf *elf, struct table *t)
 {
@@ -459,8 +457,7 @@ static const Elf64_Sym *lookup(const struct uw_elfsym *s, uint64_t pc, const cha
 	return best;
 }
 
-/* --- names -------------------------------------------------------------------------------------
- */
+/* --- names ----------------------------------------------------------------------- */
 
 static struct readable *readable_slot(struct readable *v, size_t cap, const char *raw)
 {

@@ -290,7 +290,7 @@ static void shrink(struct uw_kallsyms *k)
 	k->names = c ? c : k->names;
 }
 
-/* --- all symbols ---------------------------------------------------------------------------- */
+/* --- all symbols ----------------------------------------------------------------- */
 
 struct entry {
 	uint64_t addr;
@@ -425,7 +425,7 @@ int uw_kallsyms_read(int fd, struct uw_kallsyms **ret)
 	return 0;
 }
 
-/* --- the symbols of some addresses ------------------------------------------------------------ */
+/* --- the symbols of some addresses ----------------------------------------------- */
 
 /*
  * Slot i stands for the addresses in (pcs[i-1], pcs[i]], the last slot for those above all pcs. Of

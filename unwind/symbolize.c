@@ -52,8 +52,7 @@ size_t uw_symbolize(struct uw_space *s, uint64_t pc, struct uw_symbol *syms, siz
 	return n;
 }
 
-/* --- what frame pointers skip in the middle -----------------------------------------------------
- */
+/* --- what frame pointers skip in the middle -------------------------------------- */
 
 enum { MAX_CODE = 1 << 16 };
 

@@ -4,14 +4,21 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum {
 	CACHE_BITS = 12,
 	MAX_C_FRAMES = 256,
 	MAX_LIVE_FRAMES = 512,
+	LIVE_TRIES = 4,
+	STUB_CODE = 96, /* bytes before a stub's call that are looked at */
+	LIVE_PAUSE_NS = 50000,
 	DUFF_ROOM = 64, /* how far below SP the fake frame of duffzero and duffcopy lies */
 };
 #define MAX_STACK_SPAN (256ull << 20) /* Go's largest stack is 1 GB by default; frames are not */
+
+/* Offsets that all of go1.16 to go1.27 share: g.m, g.sched.sp, m.g0. */
+enum { G_M = 48, G_SCHED_SP = 56, M_G0 = 0 };
 
 enum kind { K_EMPTY, K_GO, K_NATIVE, K_VDSO, K_ANON, K_UNMAPPED };
 
@@ -35,8 +42,7 @@ struct uw_walker {
 	struct uw_space *space; /* of the walk under way */
 };
 
-/* --- what an address is ------------------------------------------------------------------------
- */
+/* --- what an address is ---------------------------------------------------------- */
 
 /* amd64: does a call instruction end right before `end`? code holds the n bytes before it. */
 static bool ends_in_call(const uint8_t *code, size_t n)
@@ -116,8 +122,7 @@ static const struct pc_info *info(struct uw_walker *w, uint64_t pc)
 	return i;
 }
 
-/* --- C frames ------------------------------------------------------------------------------------
- */
+/* --- C frames -------------------------------------------------------------------- */
 
 static bool cfi_find(void *ctx, uint64_t pc, const struct uw_elf **elf, uint64_t *bias)
 {
@@ -171,8 +176,7 @@ static struct uw_cfi *cfi_of(struct uw_walker *w)
 	return w->cfi;
 }
 
-/* --- a walk under way ----------------------------------------------------------------------------
- */
+/* --- a walk under way ------------------------------------------------------------ */
 
 struct walk {
 	struct uw_walker *w;
@@ -274,6 +278,8 @@ static enum uw_end chain_end(const struct walk *k)
 	return k->s->chain_full ? UW_END_TRUNCATED : UW_END_UNKNOWN;
 }
 
+static enum uw_end resume_callback(struct walk *k);
+
 static enum uw_end follow_chain(struct walk *k, size_t from)
 {
 	enum uw_end end;
@@ -281,59 +287,318 @@ static enum uw_end follow_chain(struct walk *k, size_t from)
 	for (size_t j = from; j < k->s->nchain; j++) {
 		if (take_caller(k, k->s->chain[j], &end) == STEP_DONE)
 			return end;
+		if (info(k->w, k->pcs[k->n - 1])->special == UW_GO_CGOCALLBACK)
+			return resume_callback(k);
 	}
 	return chain_end(k);
 }
 
-/* Follows frame pointers by the words that `read` gives, from the frame at bp. */
-static enum uw_end follow_fp(struct walk *k, uint64_t bp, bool live)
+/* A word of the stack as it was: from the copy. With `live`, beyond the copy as it is now. */
+static bool word(const struct walk *k, uint64_t addr, bool live, uint64_t *ret)
+{
+	if (addr & 7)
+		return false;
+	return stack_word(k, addr, ret) ||
+	       (live && uw_read_u64(&k->w->space->live, addr, ret) == 0);
+}
+
+/* The direct call that ends at ret: its target, or 0 when the call is indirect. */
+static uint64_t target_of(const struct walk *k, uint64_t ret)
+{
+	struct uw_mapping *m = uw_space_at(k->w->space, ret - 1);
+	const struct uw_elf *elf;
+	const uint8_t *p;
+	uint64_t bias;
+	int32_t rel;
+
+	if (!m || !uw_space_elf(k->w->space, m, &elf, &bias))
+		return 0;
+	p = uw_elf_at(elf, ret - 5 - bias, 5);
+	if (!p || p[0] != 0xe8)
+		return 0;
+	memcpy(&rel, p + 1, 4);
+	return ret + (uint64_t)(int64_t)rel;
+}
+
+/*
+ * Does the code say that ret can be where the function last pushed returns to? A direct call must
+ * name it. asmcgocall is called directly, by runtime.cgocall; in go1.20 and older it has no frame,
+ * so that the chain gives the caller of runtime.cgocall (which uw_repair puts back).
+ */
+static bool call_fits(const struct walk *k, uint64_t ret)
+{
+	const struct pc_info *callee = info(k->w, k->pcs[k->n - 1]);
+	bool from_c = callee->special == UW_GO_ASMCGOCALL;
+	uint64_t entry = callee->entry, target;
+	struct uw_space *s = k->w->space;
+	struct uw_go_func f;
+
+	if (callee->kind != K_GO)
+		return false;
+	target = target_of(k, ret);
+	if (target == entry)
+		return true;
+	if (target == 0)
+		return !from_c;
+	return from_c && uw_go_func_at(s->go, target - s->go_bias, &f) &&
+	       !strcmp(uw_go_func_name(s->go, &f), "runtime.cgocall");
+}
+
+/* Follows frame pointers from the frame at bp, through the stack copy. */
+static enum uw_end follow_fp(struct walk *k, uint64_t bp)
 {
 	enum uw_end end;
 
 	for (size_t j = 0; j < MAX_LIVE_FRAMES; j++) {
-		uint64_t frame[2];
+		uint64_t next, ret;
 
 		if (bp == 0)
 			return chain_end(k);
-		if (bp & 7)
-			return UW_END_UNKNOWN;
-		if (live ? uw_read(&k->w->space->live, bp, frame, sizeof frame) < 0
-			 : !(stack_word(k, bp, &frame[0]) && stack_word(k, bp + 8, &frame[1])))
+		if (!word(k, bp, false, &next) || !word(k, bp + 8, false, &ret))
 			return UW_END_NO_MEM;
-		if (take_caller(k, frame[1], &end) == STEP_DONE)
+		if (take_caller(k, ret, &end) == STEP_DONE)
 			return end;
-		if (frame[0] != 0 && frame[0] <= bp)
+		if (next != 0 && next <= bp)
 			return UW_END_UNKNOWN;
-		bp = frame[0];
+		bp = next;
 	}
 	return UW_END_TRUNCATED;
 }
 
 /*
- * The same from live memory, long after the sample: only a chain that is Go from end to end and
- * reaches a root is believed, else it is taken back.
+ * The same from live memory, some time after the sample: believed only when every step is a call
+ * that the code has, all of it is Go, and it reaches a root; else it is taken back.
  */
-static enum uw_end follow_live(struct walk *k, uint64_t bp)
+static enum uw_end follow_live_once(struct walk *k, uint64_t bp)
 {
-	size_t n = k->n;
-	enum uw_end end = follow_fp(k, bp, true);
+	enum uw_end end = UW_END_NO_MEM;
 
-	if (end == UW_END_ROOT || end == UW_END_SWITCH) {
-		bool all_go = true;
+	for (size_t j = 0; j < MAX_LIVE_FRAMES; j++) {
+		uint64_t next, ret;
 
-		for (size_t j = n; j < k->n; j++)
-			all_go &= info(k->w, k->pcs[j])->kind == K_GO;
-		if (all_go) {
-			k->w->stats.live++;
+		if (!word(k, bp, true, &next) || !word(k, bp + 8, true, &ret))
+			return UW_END_NO_MEM;
+		if (info(k->w, ret - 1)->special != UW_GO_GOEXIT && !call_fits(k, ret))
+			return UW_END_NO_MEM;
+		if (take_caller(k, ret, &end) == STEP_DONE)
 			return end;
-		}
+		if (next <= bp)
+			return UW_END_NO_MEM;
+		bp = next;
 	}
-	k->n = n;
 	return UW_END_NO_MEM;
 }
 
-/* --- a leaf in Go
- * ---------------------------------------------------------------------------------- */
+/*
+ * Does the Go stub whose call of runtime.cgocall is at pc (its frame is the first below asmcgocall
+ * that is not runtime.cgocall) pass the C function that holds c_pc? The stub loads it from a
+ * variable. True also where the code doesn't tell.
+ */
+static bool stub_fits(struct walk *k, size_t from, uint64_t c_pc)
+{
+	struct uw_space *s = k->w->space;
+	struct uw_cfi *cfi = cfi_of(k->w);
+	const struct uw_elf *elf;
+	struct uw_go_func f;
+	struct uw_mapping *m;
+	uint64_t bias, at, function = cfi ? uw_cfi_function(cfi, c_pc) : 0;
+	bool told = false;
+
+	while (from < k->n && uw_go_func_at(s->go, k->pcs[from] - s->go_bias, &f) &&
+	       !strcmp(uw_go_func_name(s->go, &f), "runtime.cgocall"))
+		from++;
+	m = from < k->n ? uw_space_at(s, k->pcs[from]) : NULL;
+	if (!function || !m || !uw_space_elf(s, m, &elf, &bias))
+		return true;
+	at = k->pcs[from] + 1 - 5 - bias; /* of the call */
+	for (uint64_t i = at - 7; i + STUB_CODE > at; i--) {
+		const uint8_t *p = uw_elf_at(elf, i, 7);
+		uint64_t value = 0;
+		int32_t rel;
+
+		/* mov rel(%rip), reg */
+		if (!p || (p[0] & 0xfb) != 0x48 || p[1] != 0x8b || (p[2] & 0xc7) != 0x05)
+			continue;
+		memcpy(&rel, p + 3, 4);
+		if (uw_read_u64(&s->live, i + 7 + bias + (uint64_t)(int64_t)rel, &value) < 0 ||
+		    info(k->w, value)->kind != K_NATIVE)
+			continue;
+		if (value == function)
+			return true;
+		told = true;
+	}
+	return !told;
+}
+
+/* A thread that calls C in a loop is back in the same call soon after it has left it. */
+static enum uw_end follow_live(struct walk *k, uint64_t bp, uint64_t c_pc)
+{
+	struct timespec pause = {.tv_nsec = LIVE_PAUSE_NS};
+	size_t n = k->n;
+
+	k->w->stats.live_wanted++;
+	for (int try = 0; try < LIVE_TRIES; try++) {
+		if (follow_live_once(k, bp) == UW_END_ROOT && stub_fits(k, n, c_pc)) {
+			k->w->stats.live++;
+			return UW_END_ROOT;
+		}
+		k->n = n;
+		k->exact = false;
+		nanosleep(&pause, NULL);
+	}
+	return UW_END_NO_MEM;
+}
+
+/* --- Go called by C -------------------------------------------------------------- */
+
+/*
+ * Where C called back into Go, the chain of frame pointers runs through C frames that need not
+ * have any. The goroutine's own stack is contiguous: its frames are found by pcsp alone, as Go's
+ * traceback does, first down to runtime.cgocallback, then, below it, those that had called C. The C
+ * frames between lie on the thread's stack, which stands still as long as the callback runs.
+ */
+struct go_frame {
+	uint64_t pc, sp; /* pc as it is, not the lookup address */
+};
+
+static bool go_step(struct walk *k, struct go_frame *f, bool live, uint64_t *saved_bp)
+{
+	const struct pc_info *i = info(k->w, f->pc);
+	uint64_t cfa = f->sp + (uint64_t)i->delta + 8;
+
+	if (i->kind != K_GO || i->delta < 0)
+		return false;
+	*saved_bp = 0;
+	if (i->delta >= 8)
+		word(k, cfa - 16, live, saved_bp);
+	if (!word(k, cfa - 8, live, &f->pc))
+		return false;
+	f->sp = cfa;
+	return true;
+}
+
+/*
+ * The registers of the C code that called crosscall2, whose frame at its call of cgocallback begins
+ * at sp. It keeps the registers that C wants back right above the three arguments of that call:
+ * BX, R12 to R15, BP (src/runtime/cgo/asm_amd64.s, go1.16 to go1.27). From go1.21 on it has a frame
+ * pointer of its own, so that the word for BP is its, which leads to C's.
+ */
+static bool crosscall_regs(struct walk *k, uint64_t ret, uint64_t sp, struct uw_regs *r)
+{
+	const struct uw_mem *live = &k->w->space->live;
+	const struct pc_info *i = info(k->w, ret);
+	uint64_t saved[6];
+
+	if (i->kind != K_GO || i->delta < 72 || i->delta > 256)
+		return false;
+	r->sp = sp + (uint64_t)i->delta + 8;
+	if (uw_read(live, sp + 24, saved, sizeof saved) < 0 ||
+	    uw_read_u64(live, r->sp - 8, &r->ip) < 0)
+		return false;
+	if (saved[5] == r->sp - 16 && uw_read_u64(live, r->sp - 16, &saved[5]) < 0)
+		return false;
+	r->bx = saved[0];
+	r->r12 = saved[1];
+	r->r13 = saved[2];
+	r->r14 = saved[3];
+	r->r15 = saved[4];
+	r->bp = saved[5];
+	return true;
+}
+
+/* The C frames of a callback: from crosscall2, which C called, down to asmcgocall. */
+static bool callback_c_frames(struct walk *k, uint64_t bp)
+{
+	const struct uw_mem *live = &k->w->space->live;
+	struct uw_cfi *cfi = cfi_of(k->w);
+	uint64_t frame[2], pcs[MAX_C_FRAMES];
+	struct uw_regs r = {0};
+	size_t n = 0;
+
+	if (!cfi || bp == 0 || uw_read(live, bp, frame, sizeof frame) < 0 ||
+	    !info(k->w, frame[1] - 1)->after_call || !crosscall_regs(k, frame[1], bp + 16, &r) ||
+	    !info(k->w, r.ip - 1)->after_call)
+		return false;
+	if (!push(k, frame[1] - 1) ||
+	    uw_cfi_walk(cfi, &r, live, pcs, MAX_C_FRAMES, &n) != UW_CFI_STOPPED)
+		return false;
+	for (size_t j = 0; j < n; j++) {
+		if (!push(k, pcs[j] - 1))
+			return false;
+	}
+	return info(k->w, r.ip - 1)->special == UW_GO_ASMCGOCALL && push(k, r.ip - 1);
+}
+
+/*
+ * While a callback runs, the thread's g0 remembers where on C's stack cgocallback left it: two
+ * words below its frame pointer in go1.16 to go1.27. g is in R14 at the leaf (go1.17+).
+ */
+static bool callback_runs(struct walk *k, uint64_t bp)
+{
+	const struct uw_mem *live = &k->w->space->live;
+	uint64_t m, g0, sp;
+
+	return uw_read_u64(live, k->s->regs->r14 + G_M, &m) == 0 &&
+	       uw_read_u64(live, m + M_G0, &g0) == 0 &&
+	       uw_read_u64(live, g0 + G_SCHED_SP, &sp) == 0 && sp <= bp && bp - sp <= 32;
+}
+
+/* The frames of Go below the callback, up to the root; the first one is runtime.cgocall's. */
+static enum uw_end callback_go_frames(struct walk *k, struct go_frame f)
+{
+	enum uw_end end;
+	uint64_t unused;
+
+	/* systemstack_switch stands for where asmcgocall had left the goroutine's stack. */
+	if (!go_step(k, &f, true, &unused) || !go_step(k, &f, true, &unused))
+		return UW_END_NO_MEM;
+	for (size_t j = 0; j < MAX_LIVE_FRAMES; j++) {
+		if (take_caller(k, f.pc, &end) == STEP_DONE)
+			return end;
+		if (info(k->w, f.pc)->special == UW_GO_CGOCALLBACK ||
+		    !go_step(k, &f, true, &unused))
+			return UW_END_NO_MEM;
+	}
+	return UW_END_TRUNCATED;
+}
+
+/* Goes on below runtime.cgocallback, whose frame is f; c_bp is the frame pointer on C's stack. */
+static enum uw_end below_callback(struct walk *k, const struct go_frame *f, uint64_t c_bp)
+{
+	size_t n = k->n, c_end;
+	enum uw_end end;
+
+	if (callback_runs(k, c_bp) && callback_c_frames(k, c_bp)) {
+		c_end = k->n;
+		end = callback_go_frames(k, *f);
+		if (callback_runs(k, c_bp) && stub_fits(k, c_end, k->pcs[c_end - 2]))
+			return end;
+	}
+	k->n = n;
+	if (!push(k, 0)) /* C frames that nobody could tell */
+		return UW_END_TRUNCATED;
+	return callback_go_frames(k, *f);
+}
+
+/* The chain has reached runtime.cgocallback: finds its frame from the leaf on. */
+static enum uw_end resume_callback(struct walk *k)
+{
+	struct go_frame f = {k->s->regs->ip, k->s->regs->sp};
+	uint64_t saved_bp = 0;
+
+	k->w->stats.live_wanted++;
+	for (size_t j = 0; j < MAX_LIVE_FRAMES; j++) {
+		const struct pc_info *i = info(k->w, f.pc);
+
+		if (i->special == UW_GO_CGOCALLBACK)
+			return below_callback(k, &f, saved_bp);
+		if ((i->flags & UW_GO_SPWRITE) || !go_step(k, &f, true, &saved_bp))
+			break;
+	}
+	return UW_END_NO_MEM;
+}
+
+/* --- a leaf in Go ---------------------------------------------------------------- */
 
 static bool sp_is_usable(const struct pc_info *i)
 {
@@ -389,12 +654,11 @@ static enum uw_end walk_go_leaf(struct walk *k, const struct pc_info *leaf)
 		return follow_chain(k, from);
 	if (leaf->delta >= 8 && !leaf->saves_bp && stack_word(k, cfa - 16, &saved) && saved != bp &&
 	    (saved == 0 || (saved > cfa - 16 && saved - cfa < MAX_STACK_SPAN && !(saved & 7))))
-		return follow_fp(k, saved, false);
+		return follow_fp(k, saved);
 	return follow_chain(k, from);
 }
 
-/* --- a leaf outside of Go
- * ---------------------------------------------------------------------------- */
+/* --- a leaf outside of Go -------------------------------------------------------- */
 
 /*
  * C code has been unwound down to a frame of Go, at whose instant the registers are r. Where the C
@@ -412,7 +676,7 @@ static enum uw_end resume_go(struct walk *k, const struct uw_regs *r)
 		if (k->s->chain[j] == r->ip)
 			return follow_chain(k, j + 1);
 	}
-	return follow_live(k, r->bp);
+	return follow_live(k, r->bp, k->n > 1 ? k->pcs[k->n - 2] : 0);
 }
 
 static enum uw_end walk_c_leaf(struct walk *k)
