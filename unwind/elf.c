@@ -46,8 +46,8 @@ static int read_header(struct uw_elf *e, struct uw_diag *diag)
 	if (e->bytes[EI_DATA] != ELFDATA2LSB)
 		return uw_fail(diag, "ELF byte order", EI_DATA, ENOTSUP);
 	elf_version(EV_CURRENT);
-	/* A mapping of its own, not elf_memory() on ours: when libdw unpacks a compressed section it
-	 * writes to the section's header. */
+	/* A mapping of its own, not elf_memory() on ours: when libdw unpacks a compressed section
+	 * it writes to the section's header. */
 	e->handle = elf_begin(e->fd, ELF_C_READ_MMAP_PRIVATE, NULL);
 	if (!e->handle || elf_kind(e->handle) != ELF_K_ELF || !gelf_getehdr(e->handle, &eh))
 		return uw_fail(diag, "ELF header", 0, ENOEXEC);
