@@ -17,7 +17,7 @@ enum {
 	STACK_GO = 512,
 	STACK_C = 16384,
 	STACK_C_FAST = 4096,
-	STACK_FASTEST = 1024,
+	STACK_FASTEST = 512,
 	MAX_WAKE_RATE = 1000, /* Hz up to which each sample may wake us */
 	FIRST_PROMPT_MS = 300,
 	PROMPT_MS = 1000, /* how long that is kept up after it was last of use */

@@ -26,9 +26,10 @@
 enum {
 	MAX_CPUS = 4096,
 	MIN_ORDER = 4,  /* 64 KiB */
-	MAX_ORDER = 11, /* 8 MiB */
+	MAX_ORDER = 10, /* 4 MiB */
 	ATTACH_PASSES = 50,
-	PHASE_PARTS = 8, /* the shortest first period is period / PHASE_PARTS */
+	PREFETCH_LINES = 8, /* header, call chain, registers */
+	PHASE_PARTS = 8,    /* the shortest first period is period / PHASE_PARTS */
 };
 
 struct event {
@@ -595,6 +596,10 @@ static void peek(struct prowl_perf *p, struct cpu *c)
 	bool bad;
 
 	c->next = prowl_ring_peek(&c->ring, &bad);
+	/* The bytes were written on another CPU: fetch those of the record after this one
+	 * meanwhile. */
+	for (size_t i = 0; c->next && i < PREFETCH_LINES; i++)
+		__builtin_prefetch((const char *)c->next + c->next->size + i * 64);
 	c->next_time = c->next ? prowl_perf_time(c->next) : UINT64_MAX;
 	if (bad)
 		p->counts.damaged++;

@@ -7,7 +7,7 @@
 #include <time.h>
 
 enum {
-	CACHE_BITS = 12,
+	CACHE_BITS = 14,
 	MAX_C_FRAMES = 256,
 	MAX_LIVE_FRAMES = 512,
 	LIVE_TRIES = 4,
@@ -22,16 +22,16 @@ enum { G_M = 48, G_SCHED_SP = 56, M_G0 = 0 };
 
 enum kind { K_EMPTY, K_GO, K_NATIVE, K_VDSO, K_ANON, K_UNMAPPED };
 
-struct pc_info { /* what is known of one address; a direct-mapped cache entry */
+struct pc_info { /* what is known of one address; an entry of a direct-mapped cache */
 	uint64_t pc;
-	uint64_t version; /* of the space it was looked up in */
-	uint64_t entry;   /* Go: runtime address of the physical function */
+	uint32_t version; /* of the space it was looked up in, its low half */
 	int32_t delta;    /* Go: pcsp at pc itself */
 	uint8_t kind;
 	uint8_t special;
 	uint8_t flags;
-	bool after_call; /* the bytes before pc + 1 are a call: pc + 1 can be a return address */
-	bool saves_bp;   /* the instruction at pc stores BP to the frame: it is not there yet */
+	bool after_call : 1; /* the bytes before pc + 1 are a call: pc + 1 can be a return address
+			      */
+	bool saves_bp : 1;   /* the instruction at pc stores BP to the frame: it is not there yet */
 };
 
 struct uw_walker {
@@ -88,7 +88,7 @@ static void look_up(struct uw_space *s, uint64_t pc, struct pc_info *i)
 	const uint8_t *code;
 	size_t n;
 
-	*i = (struct pc_info){.pc = pc, .version = s->version, .delta = -1};
+	*i = (struct pc_info){.pc = pc, .version = (uint32_t)s->version, .delta = -1};
 	if (!m) {
 		i->kind = K_UNMAPPED;
 		return;
@@ -102,7 +102,6 @@ static void look_up(struct uw_space *s, uint64_t pc, struct pc_info *i)
 	go = uw_space_go(s);
 	if (go && pc >= s->go_lo && pc < s->go_hi && uw_go_func_at(go, pc - s->go_bias, &f)) {
 		i->kind = K_GO;
-		i->entry = f.entry + s->go_bias;
 		i->special = (uint8_t)f.special;
 		i->flags = f.flags;
 		i->delta = uw_go_sp_delta(go, &f, pc - s->go_bias);
@@ -117,7 +116,7 @@ static const struct pc_info *info(struct uw_walker *w, uint64_t pc)
 	uint64_t h = pc * 0x9e3779b97f4a7c15ull;
 	struct pc_info *i = &w->cache[h >> (64 - CACHE_BITS)];
 
-	if (i->pc != pc || i->version != w->space->version || i->kind == K_EMPTY)
+	if (i->pc != pc || i->version != (uint32_t)w->space->version || i->kind == K_EMPTY)
 		look_up(w->space, pc, i);
 	return i;
 }
@@ -329,14 +328,14 @@ static bool call_fits(const struct walk *k, uint64_t ret)
 {
 	const struct pc_info *callee = info(k->w, k->pcs[k->n - 1]);
 	bool from_c = callee->special == UW_GO_ASMCGOCALL;
-	uint64_t entry = callee->entry, target;
 	struct uw_space *s = k->w->space;
 	struct uw_go_func f;
+	uint64_t target;
 
-	if (callee->kind != K_GO)
+	if (callee->kind != K_GO || !uw_go_func_at(s->go, k->pcs[k->n - 1] - s->go_bias, &f))
 		return false;
 	target = target_of(k, ret);
-	if (target == entry)
+	if (target == f.entry + s->go_bias)
 		return true;
 	if (target == 0)
 		return !from_c;
