@@ -341,6 +341,9 @@ static int finish(struct profile *p, struct prowl_session *s, struct prowl_err *
 
 	if (code != PROWL_OK)
 		return say_failure(err);
+	if (prowl_session_result(s)->ksyms_cache_error < 0)
+		say_detail("the kernel's symbols could not be kept for the next run: %s",
+			   strerror(-prowl_session_result(s)->ksyms_cache_error));
 	if (!path) {
 		default_name(s, p->out, name, sizeof name);
 		path = name;

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "idmap.h"
-#include "kallsyms.h"
+#include "ksyms.h"
 #include "pprof.h"
 #include "session.h"
 #include "symbolize.h"
@@ -33,7 +33,7 @@ struct build {
 	struct image_cache *images;
 	struct prowl_idmap kernel_loc;
 	struct uw_repairer *repairer;
-	struct uw_kallsyms *kernel;
+	struct prowl_ksyms kernel;
 	uint32_t kernel_map;
 	uint32_t marks[3]; /* locations of [unknown], [truncated], [lost]; PPROF_NONE until used */
 	double *scale;     /* per image: charged time / sampled time */
@@ -189,11 +189,11 @@ static int collect_kernel(void *arg, const uint64_t *key, size_t n, uint64_t cou
 	return 0;
 }
 
-/* Names all kernel addresses of the window in one pass over /proc/kallsyms. */
+/* Names all kernel addresses of the window at once. */
 static int name_kernel(struct build *b)
 {
 	struct pprof_mapping pm = {.has_functions = true};
-	int fd, r;
+	int r;
 
 	r = prowl_stackhash_each(&b->s->hash, collect_kernel, b);
 	if (r != 0)
@@ -201,12 +201,10 @@ static int name_kernel(struct build *b)
 	if (b->nkernel_pcs == 0)
 		return 0;
 	qsort(b->kernel_pcs, b->nkernel_pcs, sizeof *b->kernel_pcs, cmp_u64);
-	fd = open("/proc/kallsyms", O_RDONLY | O_CLOEXEC);
-	if (fd >= 0) {
-		b->s->result.kernel_names = uw_kallsyms_resolve(fd, b->kernel_pcs, b->nkernel_pcs,
-								&b->kernel) == 0;
-		close(fd);
-	}
+	r = prowl_ksyms_init(&b->kernel, b->kernel_pcs, b->nkernel_pcs, NULL);
+	b->s->result.kernel_names = r == 0;
+	if (b->kernel.cache == PROWL_KSYMS_UNWRITABLE)
+		b->s->result.ksyms_cache_error = b->kernel.cache_error;
 	pm.start = b->kernel_pcs[0] & ~0xfffull;
 	pm.limit = (b->kernel_pcs[b->nkernel_pcs - 1] | 0xfffull) + 1;
 	r = pprof_string(b->p, "[kernel.kallsyms]", &pm.filename);
@@ -215,14 +213,13 @@ static int name_kernel(struct build *b)
 
 static int kernel_location(struct build *b, uint64_t pc, uint32_t *ret)
 {
-	const char *module = NULL, *name = NULL;
+	const char *module = NULL, *name;
 	char file[80] = "";
 	int r;
 
 	if (prowl_idmap_get(&b->kernel_loc, pc, ret) && *ret != PPROF_NONE)
 		return 0;
-	if (b->kernel)
-		name = uw_kallsyms_name(b->kernel, pc, &module, NULL);
+	name = prowl_ksyms_name(&b->kernel, pc, &module);
 	if (module)
 		snprintf(file, sizeof file, "[%s]", module);
 	r = named_location(b, b->kernel_map, pc, name ? name : "[kernel]", file, ret);
@@ -339,7 +336,7 @@ static int add_stack(void *arg, const uint64_t *key, size_t n, uint64_t count, u
 		if (b->error < 0)
 			return 1;
 		k++;
-		if (!b->kernel && i == 0)
+		if (!b->s->result.kernel_names && i == 0)
 			break; /* without names one [kernel] says as much as twenty */
 	}
 	k = user_part(b, im, key + PROWL_KEY_HEAD + nk, nu, locs, (size_t)k, &unknown);
@@ -537,7 +534,7 @@ static void build_fini(struct build *b)
 		prowl_idmap_fini(&b->images[i].map);
 	}
 	prowl_idmap_fini(&b->kernel_loc);
-	uw_kallsyms_free(b->kernel);
+	prowl_ksyms_fini(&b->kernel);
 	uw_repairer_free(b->repairer);
 	free(b->images);
 	free(b->scale);

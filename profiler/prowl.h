@@ -71,6 +71,7 @@ struct prowl_result {     /* counted, for the last lines and the comments of the
 	bool whole_cpus, kernel, kernel_names;
 	bool all_exited;
 	int paranoid;
+	int ksyms_cache_error; /* the kernel's symbols could not be kept: negative errno */
 };
 
 enum prowl_code prowl_session_open(const struct prowl_options *o, struct prowl_session **ret,

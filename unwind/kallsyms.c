@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "kallsyms_table.h"
+
 enum {
 	READ_SIZE = 64 * 1024,
 	/* kernel: KSYM_NAME_LEN is 512, MODULE_NAME_LEN 56; a longer line is no symbol. */
@@ -580,6 +582,58 @@ int uw_kallsyms_resolve(int fd, const uint64_t *pcs, size_t n, struct uw_kallsym
 	}
 	*ret = s.k;
 	return 0;
+}
+
+/* --- tables made and read by others in this folder -------------------------------------------- */
+
+int uw_ktable_new(size_t max_symbols, struct uw_kallsyms **ret)
+{
+	struct uw_kallsyms *k = calloc(1, sizeof *k);
+
+	if (!k)
+		return -ENOMEM;
+	k->addr = reallocarray(NULL, max_symbols + 1, 2 * sizeof *k->addr);
+	k->name = reallocarray(NULL, max_symbols + 1, 2 * sizeof *k->name);
+	if (!k->addr || !k->name) {
+		uw_kallsyms_free(k);
+		return -ENOMEM;
+	}
+	*ret = k;
+	return 0;
+}
+
+int uw_ktable_add(struct uw_kallsyms *k, const struct uw_ksym *s, uint64_t end)
+{
+	struct sym sym = {.name = s->name, .name_len = (uint32_t)strlen(s->name)};
+	uint16_t module;
+	uint32_t name;
+	int r;
+
+	r = module_number(k, s->module, s->module ? strlen(s->module) : 0, &module);
+	if (r == 0)
+		r = add_name(k, &sym, module, &name);
+	if (r == 0)
+		r = push(k, s->addr, name);
+	return r < 0 ? r : push(k, end, HOLE);
+}
+
+bool uw_ktable_next(const struct uw_kallsyms *k, struct uw_ktable_pos *pos, struct uw_ksym *ret)
+{
+	size_t i = pos->entry;
+	uint16_t m;
+
+	if (i >= k->n)
+		return false;
+	while (pos->region + 1 < k->nregions && k->regions[pos->region + 1].first <= i)
+		pos->region++;
+	pos->entry++;
+	*ret = (struct uw_ksym){.addr = k->regions[pos->region].base + k->addr[i]};
+	if (k->name[i] == HOLE)
+		return true;
+	ret->name = k->names + (k->name[i] & ~IN_MODULE);
+	m = module_of(k, k->name[i]);
+	ret->module = m == NO_MODULE ? NULL : k->modules[m];
+	return true;
 }
 
 void uw_kallsyms_free(struct uw_kallsyms *k)
