@@ -1,7 +1,311 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* All that prowl believes of one process or binary. */
+#include <string.h>
+
 #include "cmd.h"
+#include "inspect.h"
+#include "json.h"
+#include "term.h"
+
+enum { ID_PID = 1, ID_JSON, ID_VERBOSE };
+
+static const struct opt info_opts[] = {
+	{'p', "pid", "PID", "process to look at", ID_PID},
+	{0, "json", NULL, "print JSON (everything, also without -v)", ID_JSON},
+	{'v', "verbose", NULL, "all dependencies, settings and mappings", ID_VERBOSE},
+	OPT_END,
+};
+
+/* Settings that are shown without -v: what tells one build from another. */
+static const char *const told[] = {
+	"vcs",     "vcs.revision", "vcs.time",       "vcs.modified", "-ldflags", "-tags",
+	"-race",   "-buildmode",   "-pgo",           "CGO_ENABLED",  "GOARCH",   "GOAMD64",
+	"GOARM64", "GOEXPERIMENT", "DefaultGODEBUG", NULL,
+};
+
+/* --- text --------------------------------------------------------------------------------------
+ */
+
+static void line(const char *what, const char *value)
+{
+	printf("%-14s ", what);
+	text_put(stdout, value);
+	putchar('\n');
+}
+
+static void put_module(const char *what, const struct prowl_module *m)
+{
+	printf("%-14s ", what);
+	text_put(stdout, m->path);
+	if (m->version[0]) {
+		putchar(' ');
+		text_put(stdout, m->version);
+	}
+	if (m->new_path[0]) {
+		fputs(" => ", stdout);
+		text_put(stdout, m->new_path);
+		putchar(' ');
+		text_put(stdout, m->new_version);
+	}
+	putchar('\n');
+}
+
+static bool is_told(const char *key)
+{
+	for (const char *const *t = told; *t; t++) {
+		if (!strcmp(*t, key))
+			return true;
+	}
+	return false;
+}
+
+static void put_build(const struct prowl_buildinfo *b, bool all)
+{
+	if (!b->store)
+		return;
+	if (b->path[0])
+		line("package", b->path);
+	if (b->main.path[0])
+		put_module("module", &b->main);
+	printf("%-14s %zu%s\n", "dependencies", b->ndeps,
+	       b->ndeps && !all ? " (-v lists them)" : "");
+	for (size_t i = 0; all && i < b->ndeps; i++)
+		put_module("", &b->deps[i]);
+	for (size_t i = 0; i < b->nsettings; i++) {
+		if (!all && !is_told(b->settings[i].key))
+			continue;
+		printf("%-14s ", "build");
+		text_put(stdout, b->settings[i].key);
+		putchar('=');
+		text_put(stdout, b->settings[i].value);
+		putchar('\n');
+	}
+}
+
+static void put_program(const struct prowl_info *info)
+{
+	const struct prowl_program *p = &info->program;
+
+	line("go", p->go_version[0] ? p->go_version : "unknown version");
+	printf("%-14s %s%s\n", "layout", info->layout,
+	       info->layout_guessed ? " (guessed: the program is newer than every known version; "
+				      "its checks passed)"
+				    : "");
+	line("architecture", p->machine);
+	printf("%-14s %s, %s, %s, %s\n", "linking", p->dynamic ? "dynamic" : "static",
+	       p->pie ? "position independent" : "fixed addresses",
+	       p->cgo ? "with C code (cgo)" : "no C code",
+	       p->stripped ? "stripped" : "not stripped");
+	if (p->build_id[0])
+		line("build id", p->build_id);
+	if (info->go_build_id[0])
+		line("go build id", info->go_build_id);
+}
+
+static void put_tables(const struct prowl_info *info)
+{
+	printf("%-14s %zu\n", "functions", info->functions);
+	printf("%-14s 0x%llx-0x%llx (%.1f MB)\n", "go text", (unsigned long long)info->text_lo,
+	       (unsigned long long)info->text_hi, (double)(info->text_hi - info->text_lo) / 1e6);
+	printf("%-14s 0x%llx\n", "moduledata", (unsigned long long)info->moduledata);
+	if (info->bias)
+		printf("%-14s 0x%llx\n", "load bias", (unsigned long long)info->bias);
+}
+
+static void put_mappings(const struct prowl_info *info)
+{
+	for (size_t i = 0; i < info->nmappings; i++) {
+		const struct prowl_mapping_info *m = &info->mappings[i];
+
+		printf("%-14s %llx-%llx %8llx ", "mapping", (unsigned long long)m->start,
+		       (unsigned long long)m->end, (unsigned long long)m->offset);
+		text_put(stdout, m->path[0] ? m->path : "[anonymous]");
+		if (m->build_id[0])
+			printf(" build id %s", m->build_id);
+		putchar('\n');
+	}
+}
+
+static void put_text(const struct prowl_info *info, bool all)
+{
+	line(info->pid ? "program" : "file", info->path);
+	if (info->pid)
+		printf("%-14s %d (", "process", (int)info->pid);
+	if (info->pid) {
+		text_put(stdout, info->comm);
+		puts(")");
+	}
+	put_program(info);
+	put_build(&info->program.build, all);
+	put_tables(info);
+	if (!info->pid)
+		return;
+	if (all)
+		put_mappings(info);
+	else
+		printf("%-14s %zu executable (-v lists them)\n", "mappings", info->nmappings);
+	printf("%-14s %s (%s)\n", "sampler", info->sampler, info->sampler_why);
+	printf("%-14s %s\n", "memory",
+	       info->memory_error ? strerror(-info->memory_error) : "readable");
+}
+
+/* --- JSON --------------------------------------------------------------------------------------
+ */
+
+static void json_module(struct json *j, const char *key, const struct prowl_module *m)
+{
+	json_open(j, key, '{');
+	json_string(j, "path", m->path);
+	json_string(j, "version", m->version);
+	json_string(j, "sum", m->sum);
+	if (m->new_path[0]) {
+		json_open(j, "replaced_by", '{');
+		json_string(j, "path", m->new_path);
+		json_string(j, "version", m->new_version);
+		json_close(j, '}');
+	}
+	json_close(j, '}');
+}
+
+static void json_build(struct json *j, const struct prowl_buildinfo *b)
+{
+	json_open(j, "build", '{');
+	if (b->store) {
+		json_string(j, "package", b->path);
+		if (b->main.path[0])
+			json_module(j, "module", &b->main);
+		json_open(j, "settings", '{');
+		for (size_t i = 0; i < b->nsettings; i++)
+			json_string(j, b->settings[i].key, b->settings[i].value);
+		json_close(j, '}');
+		json_open(j, "dependencies", '[');
+		for (size_t i = 0; i < b->ndeps; i++)
+			json_module(j, NULL, &b->deps[i]);
+		json_close(j, ']');
+	}
+	json_close(j, '}');
+}
+
+static void json_process(struct json *j, const struct prowl_info *info)
+{
+	json_open(j, "mappings", '[');
+	for (size_t i = 0; i < info->nmappings; i++) {
+		const struct prowl_mapping_info *m = &info->mappings[i];
+
+		json_open(j, NULL, '{');
+		json_address(j, "start", m->start);
+		json_address(j, "end", m->end);
+		json_address(j, "offset", m->offset);
+		json_string(j, "path", m->path);
+		json_string(j, "build_id", m->build_id);
+		if (m->has_bias)
+			json_address(j, "bias", m->bias);
+		json_close(j, '}');
+	}
+	json_close(j, ']');
+	json_open(j, "sampler", '{');
+	json_bool(j, "works", info->sampler_works);
+	json_string(j, "name", info->sampler);
+	json_string(j, "why", info->sampler_why);
+	json_close(j, '}');
+	json_bool(j, "can_read_memory", !info->memory_error);
+}
+
+static void put_json(const struct prowl_info *info)
+{
+	const struct prowl_program *p = &info->program;
+	struct json j;
+
+	json_begin(&j, stdout);
+	json_string(&j, "path", info->path);
+	if (info->pid) {
+		json_number(&j, "pid", (uint64_t)info->pid);
+		json_string(&j, "name", info->comm);
+	}
+	json_string(&j, "go_version", p->go_version);
+	json_string(&j, "layout", info->layout);
+	json_bool(&j, "layout_guessed", info->layout_guessed);
+	json_string(&j, "architecture", p->machine);
+	json_bool(&j, "stripped", p->stripped);
+	json_bool(&j, "pie", p->pie);
+	json_bool(&j, "cgo", p->cgo);
+	json_bool(&j, "dynamic", p->dynamic);
+	json_string(&j, "build_id", p->build_id);
+	json_string(&j, "go_build_id", info->go_build_id);
+	json_build(&j, &p->build);
+	json_number(&j, "functions", info->functions);
+	json_address(&j, "text_start", info->text_lo);
+	json_address(&j, "text_end", info->text_hi);
+	json_address(&j, "moduledata", info->moduledata);
+	json_address(&j, "bias", info->bias);
+	if (info->pid)
+		json_process(&j, info);
+	json_end(&j);
+}
+
+/* --- the command -------------------------------------------------------------------------------
+ */
+
+static int look(pid_t pid, const char *file, bool json, bool all)
+{
+	struct prowl_err err = {0};
+	struct prowl_info *info;
+	int code = pid ? prowl_inspect_pid(pid, &info, &err)
+		       : prowl_inspect_file(file, &info, &err);
+
+	if (code != PROWL_OK)
+		return say_failure(&err);
+	if (json)
+		put_json(info);
+	else
+		put_text(info, all);
+	prowl_info_free(info);
+	return PROWL_OK;
+}
+
 static int run(int argc, char **argv)
 {
-	return 1;
+	bool json = false, all = false, ok = true;
+	const char *arg;
+	struct opts o;
+	pid_t pid = 0;
+	int id, first, code = 0;
+
+	opts_init(&o, &cmd_info, argc, argv);
+	while (ok && (id = opts_next(&o, &arg, &first, &code)) >= 0) {
+		switch (id) {
+		case ID_PID:
+			ok = opts_pid(arg, &pid);
+			break;
+		case ID_JSON:
+			json = true;
+			break;
+		case ID_VERBOSE:
+			all = true;
+			break;
+		}
+	}
+	opts_fini(&o);
+	if (!ok)
+		return PROWL_USAGE;
+	if (id == OPTS_EXIT)
+		return code;
+	if ((pid ? 1 : 0) + (argc - first) != 1) {
+		say_error("which one? prowl info --pid PID, or prowl info FILE");
+		return PROWL_USAGE;
+	}
+	return look(pid, pid ? NULL : argv[first], json, all);
 }
-const struct cmd cmd_info = {.name = "info", .usage = "", .summary = "info", .run = run};
+
+const struct cmd cmd_info = {
+	.name = "info",
+	.usage = "[options] --pid PID | FILE",
+	.summary = "what is known of a Go process or binary",
+	.text = "Version, build information and what the runtime's tables say; of a process also its\n"
+		"mappings and how it would be sampled.\n\n"
+		"Examples:\n"
+		"  prowl info --pid 4242\n"
+		"  prowl info --json ./server | jq -r '.build.settings[\"vcs.revision\"]'\n",
+	.opts = info_opts,
+	.run = run,
+};

@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The processes of this machine that are Go programs, and what may be read of them. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/perf_event.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "inspect.h"
+
+enum { CACHE = 64 };
+
+struct cached { /* many processes run the same file */
+	dev_t dev;
+	ino_t ino;
+	struct timespec changed;
+	struct prowl_program program;
+	bool used;
+};
+
+struct list {
+	unsigned int flags;
+	struct cached cache[CACHE];
+	uid_t last_uid;
+	char last_user[33];
+	ino_t pid_ns, mnt_ns;
+};
+
+/* --- probes ------------------------------------------------------------------------------------
+ */
+
+int prowl_probe_maps(pid_t pid)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/%d/maps", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? -ESRCH : -errno;
+	close(fd);
+	return 0;
+}
+
+int prowl_probe_memory(pid_t pid)
+{
+	char byte;
+	struct iovec local = {&byte, 1}, remote = {(void *)(uintptr_t)1, 1};
+
+	/* Whether we may is decided before the address is looked at, and nothing is mapped there.
+	 */
+	if (process_vm_readv(pid, &local, 1, &remote, 1, 0) < 0 && errno != EFAULT)
+		return -errno;
+	return 0;
+}
+
+int prowl_probe_perf(pid_t pid, int cpu, bool kernel)
+{
+	struct perf_event_attr attr = {
+		.size = sizeof attr,
+		.type = PERF_TYPE_SOFTWARE,
+		.config = PERF_COUNT_SW_CPU_CLOCK,
+		.sample_period = 10000000,
+		.sample_type = PERF_SAMPLE_IP | PERF_SAMPLE_TID,
+		.disabled = 1,
+		.exclude_kernel = !kernel,
+		.exclude_callchain_kernel = !kernel,
+		.exclude_hv = 1,
+	};
+	int fd = (int)syscall(SYS_perf_event_open, &attr, pid, cpu, -1, PERF_FLAG_FD_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	close(fd);
+	return 0;
+}
+
+/* --- one process -------------------------------------------------------------------------------
+ */
+
+/* The number after "name:" at the start of a line. */
+static bool field(const char *status, const char *name, unsigned long long *ret)
+{
+	size_t n = strlen(name);
+
+	for (const char *line = status; line; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		if (!strncmp(line, name, n) && line[n] == ':')
+			return sscanf(line + n + 1, "%llu", ret) == 1;
+	}
+	return false;
+}
+
+/* False: gone, or it has no memory (a kernel thread, a zombie). */
+static bool read_status(struct prowl_process *p)
+{
+	char path[64], buf[4096];
+	unsigned long long v;
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/%d/status", (int)p->pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	n = read(fd, buf, sizeof buf - 1);
+	close(fd);
+	if (n <= 0)
+		return false;
+	buf[n] = '\0';
+	if (!field(buf, "VmRSS", &v))
+		return false;
+	p->rss = v * 1024;
+	if (field(buf, "Uid", &v))
+		p->uid = (uid_t)v;
+	if (field(buf, "Threads", &v))
+		p->threads = (unsigned int)v;
+	return true;
+}
+
+static void read_comm(struct prowl_process *p)
+{
+	char path[64];
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/%d/comm", (int)p->pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	n = read(fd, p->comm, sizeof p->comm - 1);
+	close(fd);
+	p->comm[n > 0 ? n : 0] = '\0';
+	p->comm[strcspn(p->comm, "\n")] = '\0';
+}
+
+static void read_exe(struct prowl_process *p)
+{
+	static const char mark[] = " (deleted)";
+	char path[64];
+	ssize_t n;
+	size_t len;
+
+	snprintf(path, sizeof path, "/proc/%d/exe", (int)p->pid);
+	n = readlink(path, p->exe, sizeof p->exe - 1);
+	if (n < 0) {
+		p->exe_error = -errno;
+		return;
+	}
+	p->exe[n] = '\0';
+	len = (size_t)n;
+	if (len > sizeof mark - 1 && !strcmp(p->exe + len - (sizeof mark - 1), mark)) {
+		p->exe[len - (sizeof mark - 1)] = '\0';
+		p->deleted = true;
+	}
+}
+
+static void read_user(struct list *l, struct prowl_process *p)
+{
+	struct passwd pw, *found = NULL;
+	char buf[4096];
+
+	if (!l->last_user[0] || l->last_uid != p->uid) {
+		if (getpwuid_r(p->uid, &pw, buf, sizeof buf, &found) != 0)
+			found = NULL;
+		if (found)
+			snprintf(l->last_user, sizeof l->last_user, "%s", pw.pw_name);
+		else
+			snprintf(l->last_user, sizeof l->last_user, "%u", (unsigned int)p->uid);
+		l->last_uid = p->uid;
+	}
+	memcpy(p->user, l->last_user, sizeof p->user);
+}
+
+static ino_t namespace_of(const char *pid, const char *kind)
+{
+	char path[64];
+	struct stat st;
+
+	snprintf(path, sizeof path, "/proc/%s/ns/%s", pid, kind);
+	return stat(path, &st) == 0 ? st.st_ino : 0;
+}
+
+static void probe(struct list *l, struct prowl_process *p)
+{
+	char pid[16];
+	ino_t pid_ns, mnt_ns;
+
+	snprintf(pid, sizeof pid, "%d", (int)p->pid);
+	pid_ns = namespace_of(pid, "pid");
+	mnt_ns = namespace_of(pid, "mnt");
+	p->other_namespace = (pid_ns && l->pid_ns && pid_ns != l->pid_ns) ||
+			     (mnt_ns && l->mnt_ns && mnt_ns != l->mnt_ns);
+	p->maps_error = prowl_probe_maps(p->pid);
+	p->memory_error = prowl_probe_memory(p->pid);
+	p->perf_error = prowl_probe_perf(p->pid, -1, true);
+	if (p->perf_error == -EACCES || p->perf_error == -EPERM)
+		p->perf_error = prowl_probe_perf(p->pid, -1, false);
+}
+
+/* The program behind fd, which is taken over; NULL and *error when it can't be read. */
+static const struct prowl_program *program_of(struct list *l, int fd, int *error)
+{
+	struct stat st;
+	struct cached *c;
+
+	if (fstat(fd, &st) < 0) {
+		*error = -errno;
+		close(fd);
+		return NULL;
+	}
+	c = &l->cache[(st.st_ino ^ st.st_dev) % CACHE];
+	if (c->used && c->dev == st.st_dev && c->ino == st.st_ino &&
+	    c->changed.tv_sec == st.st_ctim.tv_sec && c->changed.tv_nsec == st.st_ctim.tv_nsec) {
+		close(fd);
+		return &c->program;
+	}
+	if (c->used)
+		prowl_program_fini(&c->program);
+	c->used = false;
+	*error = prowl_program_read(fd, &c->program);
+	if (*error < 0)
+		return NULL;
+	c->used = true;
+	c->dev = st.st_dev;
+	c->ino = st.st_ino;
+	c->changed = st.st_ctim;
+	return &c->program;
+}
+
+static const struct prowl_program none;
+
+static void read_program(struct list *l, struct prowl_process *p)
+{
+	char path[64];
+	int fd = -1;
+
+	p->program = &none;
+	snprintf(path, sizeof path, "/proc/%d/exe", (int)p->pid);
+	if (p->exe_error == 0) {
+		fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+		if (fd < 0)
+			p->exe_error = -errno;
+	}
+	if (fd >= 0) {
+		const struct prowl_program *prog = program_of(l, fd, &p->exe_error);
+
+		if (prog)
+			p->program = prog;
+	}
+}
+
+static int one(struct list *l, pid_t pid, int (*cb)(void *ctx, const struct prowl_process *p),
+	       void *ctx, struct prowl_list_result *res)
+{
+	struct prowl_process p = {.pid = pid};
+
+	/* Threads of the kernel have no program; root is told ENOENT, others EACCES as for all. */
+	read_exe(&p);
+	if (p.exe_error == -ENOENT || p.exe_error == -ESRCH)
+		return 0;
+	if (p.exe_error == 0)
+		read_program(l, &p);
+	else
+		p.program = &none;
+	if (p.exe_error == -ENOENT || p.exe_error == -ESRCH)
+		return 0;
+	if (!p.program->go && !(l->flags & PROWL_LIST_ALL)) {
+		if (p.exe_error && !(l->flags & PROWL_LIST_QUICK) && read_status(&p))
+			res->hidden++;
+		return 0;
+	}
+	read_comm(&p);
+	if (!(l->flags & PROWL_LIST_QUICK)) {
+		if (!read_status(&p))
+			return 0;
+		read_user(l, &p);
+		probe(l, &p);
+	}
+	res->listed++;
+	return cb(ctx, &p);
+}
+
+/* --- all ---------------------------------------------------------------------------------------
+ */
+
+static int by_number(const void *a, const void *b)
+{
+	pid_t x = *(const pid_t *)a, y = *(const pid_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static int all_pids(pid_t **ret, size_t *n)
+{
+	DIR *dir = opendir("/proc");
+	size_t cap = 0;
+	struct dirent *d;
+
+	*ret = NULL;
+	*n = 0;
+	if (!dir)
+		return -errno;
+	while ((d = readdir(dir))) {
+		char *end;
+		long pid = strtol(d->d_name, &end, 10);
+
+		if (*end || pid <= 0 || pid == getpid())
+			continue;
+		if (*n == cap) {
+			pid_t *more = realloc(*ret, (cap ? cap * 2 : 256) * sizeof *more);
+
+			if (!more) {
+				closedir(dir);
+				free(*ret);
+				return -ENOMEM;
+			}
+			*ret = more;
+			cap = cap ? cap * 2 : 256;
+		}
+		(*ret)[(*n)++] = (pid_t)pid;
+	}
+	closedir(dir);
+	if (*n)
+		qsort(*ret, *n, sizeof **ret, by_number);
+	return 0;
+}
+
+enum prowl_code prowl_list(unsigned int flags, int (*cb)(void *ctx, const struct prowl_process *p),
+			   void *ctx, struct prowl_list_result *ret, struct prowl_err *err)
+{
+	struct list *l = calloc(1, sizeof *l);
+	pid_t *pids;
+	size_t n;
+	int r = l ? all_pids(&pids, &n) : -ENOMEM;
+
+	*ret = (struct prowl_list_result){0};
+	if (r < 0) {
+		free(l);
+		return prowl_fail(err, PROWL_FAILED, "/proc can't be listed: %s", strerror(-r));
+	}
+	l->flags = flags;
+	l->pid_ns = namespace_of("self", "pid");
+	l->mnt_ns = namespace_of("self", "mnt");
+	for (size_t i = 0; i < n; i++) {
+		if (one(l, pids[i], cb, ctx, ret) != 0)
+			break;
+	}
+	for (size_t i = 0; i < CACHE; i++) {
+		if (l->cache[i].used)
+			prowl_program_fini(&l->cache[i].program);
+	}
+	free(pids);
+	free(l);
+	return PROWL_OK;
+}
+
+static const char *reason(int error)
+{
+	return error == -EACCES || error == -EPERM ? "no permission" : strerror(-error);
+}
+
+void prowl_process_obstacle(const struct prowl_process *p, char *buf, size_t len)
+{
+	if (p->exe_error)
+		snprintf(buf, len, "%s: its program", reason(p->exe_error));
+	else if (p->maps_error)
+		snprintf(buf, len, "%s: its mappings", reason(p->maps_error));
+	else if (p->perf_error)
+		snprintf(buf, len, "%s: perf events", reason(p->perf_error));
+	else
+		snprintf(buf, len, "%s", "");
+}
