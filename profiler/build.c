@@ -20,6 +20,7 @@
 enum {
 	MAX_LOCATIONS = PROWL_MAX_KERNEL + PROWL_MAX_USER + 64,
 	KEEP_WRAPPERS = 1,
+	TRIM_EVERY = 64, /* names: the tables of a large binary shall not become our memory */
 };
 
 struct image_cache {               /* of one image */
@@ -33,6 +34,7 @@ struct build {
 	struct image_cache *images;
 	struct prowl_idmap kernel_loc;
 	struct uw_repairer *repairer;
+	uint64_t named;
 	struct prowl_ksyms kernel;
 	uint32_t kernel_map;
 	uint32_t marks[3]; /* locations of [unknown], [truncated], [lost]; PPROF_NONE until used */
@@ -121,6 +123,8 @@ static int user_location(struct build *b, struct prowl_image *im, uint64_t pc, b
 
 	if (prowl_idmap_get(&ic->loc[keep], pc, ret))
 		return 0;
+	if (++b->named % TRIM_EVERY == 0)
+		uw_binaries_trim(&b->s->procs.files);
 	n = uw_symbolize(&im->space, pc, syms, UW_MAX_INLINE, &kind, &m);
 	if (m)
 		r = mapping_of(b, ic, m, &map);
@@ -512,6 +516,7 @@ static int fill(struct build *b)
 	b->p->duration_nanos = (int64_t)s->result.duration_ns;
 	for (size_t i = 0; i < s->procs.nimages; i++)
 		b->scale[i] = scale_of(s, s->procs.images[i]->proc);
+	uw_binaries_trim(&s->procs.files);
 	if (r == 0)
 		r = first_mapping(b);
 	if (r == 0)

@@ -306,6 +306,7 @@ enum prowl_code prowl_session_run(struct prowl_session *s, uint64_t duration_ns,
 				now < prompt_until);
 		if (now - clocked > DRAIN_MS * 900000ull) {
 			prowl_procs_clock(&s->procs, false);
+			uw_binaries_trim(&s->procs.files);
 			clocked = now;
 		}
 		prowl_perf_drain(s->perf, on_event, s);

@@ -55,8 +55,8 @@ enum prowl_code prowl_perf_open(const struct prowl_perf_options *o, struct prowl
 const struct prowl_perf_facts *prowl_perf_facts(const struct prowl_perf *p);
 
 /*
- * Waits until a ring asks to be drained, or timeout_ms passed, or `wake_fd` (may be -1) is readable.
- * `prompt`: with wake_each also for each single sample.
+ * Waits until a ring asks to be drained, or timeout_ms passed, or `wake_fd` (may be -1) is
+ * readable. `prompt`: with wake_each also for each single sample.
  */
 int prowl_perf_wait(struct prowl_perf *p, int timeout_ms, int wake_fd, bool prompt);
 

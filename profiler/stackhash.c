@@ -64,7 +64,7 @@ static size_t touched_words(const struct prowl_stackhash *h)
 static bool handle_plan(const struct prowl_stackhash_geometry *geometry, struct prowl_stackhash *h)
 {
 	/* Tables before the main one, as log2 of buckets; only those that are smaller than it. */
-	static const uint32_t small[] = {6, 9};
+	static const uint32_t small[] = {6, 9, 12};
 	uint32_t main_log2, probes = PROWL_STACKHASH_PROBES / BUCKET_SLOTS;
 
 	/* A place in the arena has 32 bits, and 0 isn't one. */

@@ -32,7 +32,7 @@
  *	used, dropped_count, dropped_weight, clashes
  *	            Writers: fetch_add, relaxed (`left` orders them for the reader).
  *	touched     one bit per bucket. Writers: fetch_or, relaxed, before the bucket's first slot
- *is taken. Makes iterating and clearing cost what is used, in time and in pages. bucket      8
+ * is taken. Makes iterating and clearing cost what is used, in time and in pages. bucket      8
  *slots (one cache line) and 8 pairs of count and weight (two lines). arena       words of 64 bits:
  *for each key its length, then its words. Plain memory: written by the one writer who reserved it,
  *before it is published; constant from then on.
@@ -49,9 +49,9 @@
  * generation is cleared.
  *
  * Where a key may be is one fixed sequence of buckets: one in a first table of 512 slots, one in a
- * second of 4,096, then up to six, scattered, in the main table. Within a window slots are never
- * emptied, so a key lies before the first empty slot of its sequence: it has at most one slot. The
- * small tables keep the pages few while the stacks are few.
+ * second of 4,096, one in a third of 32,768, then up to five, scattered, in the main table. Within
+ * a window slots are never emptied, so a key lies before the first empty slot of its sequence: it
+ * has at most one slot. The small tables keep the pages few while the stacks are few.
  *
  *
  * Why a flip loses nothing
@@ -106,7 +106,7 @@ struct prowl_stackhash {
 	uint32_t nbuckets;
 	struct prowl_stackhash_table {
 		uint32_t first, mask, probes; /* in buckets */
-	} table[3];
+	} table[4];
 };
 
 /* Bytes that a region of this geometry takes; 0 when the geometry is out of range. */

@@ -117,3 +117,11 @@ struct uw_elfsym *uw_binary_sym(struct uw_binary *b)
 	}
 	return b->sym;
 }
+
+void uw_binaries_trim(struct uw_binaries *reg)
+{
+	for (struct uw_binary *b = reg->first; b; b = b->next) {
+		if (b->elf)
+			uw_elf_trim(b->elf);
+	}
+}

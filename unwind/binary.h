@@ -48,3 +48,6 @@ void uw_binaries_fini(struct uw_binaries *reg);
 const struct uw_elf *uw_binary_elf(struct uw_binary *b);
 struct uw_go *uw_binary_go(struct uw_binary *b, const struct uw_mem *live, uint64_t bias);
 struct uw_elfsym *uw_binary_sym(struct uw_binary *b);
+
+/* uw_elf_trim for all files. */
+void uw_binaries_trim(struct uw_binaries *reg);

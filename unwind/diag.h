@@ -8,8 +8,9 @@
 #include <stdint.h>
 
 struct uw_diag {
-	const char *what; /* static string: the thing that was read, "moduledata", "program header" */
-	uint64_t at;      /* address in the target or byte offset in the file; 0 when neither fits */
+	const char
+		*what; /* static string: the thing that was read, "moduledata", "program header" */
+	uint64_t at;   /* address in the target or byte offset in the file; 0 when neither fits */
 };
 
 static inline int uw_fail(struct uw_diag *d, const char *what, uint64_t at, int err)

@@ -212,6 +212,12 @@ static const struct uw_segment *segment_at(const struct uw_elf *elf, uint64_t va
 	return NULL;
 }
 
+void uw_elf_trim(const struct uw_elf *elf)
+{
+	/* Private, never written: the next access reads the page again. */
+	madvise((void *)(uintptr_t)elf->bytes, elf->size, MADV_DONTNEED);
+}
+
 const uint8_t *uw_elf_at(const struct uw_elf *elf, uint64_t vaddr, size_t len)
 {
 	const struct uw_segment *s = segment_at(elf, vaddr);

@@ -56,6 +56,10 @@ const uint8_t *uw_elf_at(const struct uw_elf *elf, uint64_t vaddr, size_t len);
 /* Bytes of the file image from vaddr to the end of its segment's file part; 0 when not in one. */
 size_t uw_elf_room(const struct uw_elf *elf, uint64_t vaddr);
 
+/* Gives the pages of the mapping back to the page cache: they count as our memory while mapped in.
+ */
+void uw_elf_trim(const struct uw_elf *elf);
+
 /* A section by name; false when the file has none (section headers are a hint, never needed). */
 bool uw_elf_section(const struct uw_elf *elf, const char *name, struct uw_section *ret);
 

@@ -8,12 +8,12 @@
 #include <stdint.h>
 
 struct uw_frame {
-	const char *name;        /* linker name ("main.(*T).Run", "_ZN3foo3barEv"); never NULL */
-	const char *readable;    /* demangled name; equal to `name` for Go and C */
-	const char *file;        /* NULL when unknown */
-	int32_t line;            /* 0 when unknown */
-	int32_t start_line;      /* line of the function's declaration, 0 when unknown */
-	uint64_t func;           /* link-time address of the physical function's entry */
+	const char *name;     /* linker name ("main.(*T).Run", "_ZN3foo3barEv"); never NULL */
+	const char *readable; /* demangled name; equal to `name` for Go and C */
+	const char *file;     /* NULL when unknown */
+	int32_t line;         /* 0 when unknown */
+	int32_t start_line;   /* line of the function's declaration, 0 when unknown */
+	uint64_t func;        /* link-time address of the physical function's entry */
 };
 
 enum {

@@ -42,7 +42,8 @@ static inline int uw_read_u64(const struct uw_mem *m, uint64_t addr, uint64_t *r
 	return r;
 }
 
-/* A live process, by process_vm_readv(2); the pid is all the state. Never writes, never stops it. */
+/* A live process, by process_vm_readv(2); the pid is all the state. Never writes, never stops it.
+ */
 struct uw_mem uw_mem_process(pid_t pid);
 
 /* One range of bytes that the caller holds; reads outside of it ask `below` (may be NULL). */

@@ -12,7 +12,7 @@ struct uw_regs {
 };
 
 /* The kernel's sample_regs_user mask for exactly these registers, in this order (amd64). */
-#define UW_REGS_MASK_AMD64                                                                         \
-	((1ull << 1) | (1ull << 6) | (1ull << 7) | (1ull << 8) | (1ull << 20) | (1ull << 21) |     \
+#define UW_REGS_MASK_AMD64                                                                     \
+	((1ull << 1) | (1ull << 6) | (1ull << 7) | (1ull << 8) | (1ull << 20) | (1ull << 21) | \
 	 (1ull << 22) | (1ull << 23))
 #define UW_REGS_COUNT 8

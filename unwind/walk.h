@@ -48,9 +48,10 @@ struct uw_sample {                  /* borrowed from the ring for the time of th
 struct uw_walk_stats {     /* facts of all walks, for the counters in the profile */
 	uint64_t repaired; /* the leaf's caller was missing in the chain and was inserted */
 	uint64_t cfi;      /* walks that went through C frames by unwind information */
-	uint64_t live_wanted; /* walks that only live memory could complete: drain soon after them */
-	uint64_t live;        /* those that were, and verified */
-	uint64_t derailed; /* chains that left the stack and were cut */
+	uint64_t
+		live_wanted; /* walks that only live memory could complete: drain soon after them */
+	uint64_t live;       /* those that were, and verified */
+	uint64_t derailed;   /* chains that left the stack and were cut */
 };
 
 struct uw_walker;
