@@ -151,7 +151,10 @@ static struct uw_binary *binary_of(struct uw_space *s, const struct uw_map_event
 static bool same_file(const struct uw_mapping *m, const struct uw_map_event *e)
 {
 	uint64_t off = m->offset + (e->start - m->start);
+	bool vdso = !strcmp(e->path, "[vdso]");
 
+	if (m->vdso || vdso)
+		return m->vdso && vdso && off == e->offset;
 	if (!m->bin)
 		return e->ino == 0;
 	return m->bin->dev == e->dev && m->bin->ino == e->ino && e->ino != 0 && off == e->offset;
@@ -241,8 +244,10 @@ int uw_space_add(struct uw_space *s, const struct uw_map_event *e)
 	cut(s, e->start, e->end);
 	insert_at(s, lower(s, e->start), &m);
 	s->version = ++s->reg->versions;
-	if (!s->go)
-		s->go_tried = false;
+	/* Looked for anew: it may have come, or lost its place. The tables stay with the file. */
+	s->go = NULL;
+	s->go_tried = false;
+	s->go_lo = s->go_hi = 0;
 	return 0;
 }
 
