@@ -20,7 +20,7 @@
 enum {
 	MAX_LOCATIONS = PROWL_MAX_KERNEL + PROWL_MAX_USER + 64,
 	KEEP_WRAPPERS = 1,
-	TRIM_EVERY = 64, /* names: the tables of a large binary shall not become our memory */
+	TRIM_EVERY = 256, /* names: the tables of a large binary shall not become our memory */
 };
 
 struct image_cache {               /* of one image */

@@ -19,6 +19,7 @@ enum {
 	STACK_C_FAST = 4096,
 	STACK_FASTEST = 512,
 	MAX_WAKE_RATE = 1000, /* Hz up to which each sample may wake us */
+	TRIM_EVERY = 256, /* look-ups: the tables of a large binary shall not become our memory */
 	FIRST_PROMPT_MS = 300,
 	PROMPT_MS = 1000, /* how long that is kept up after it was last of use */
 };
@@ -293,7 +294,8 @@ enum prowl_code prowl_session_run(struct prowl_session *s, uint64_t duration_ns,
 {
 	uint64_t end = duration_ns ? s->from + duration_ns : UINT64_MAX;
 	struct pollfd wake = {.fd = s->wake_fd, .events = POLLIN};
-	uint64_t wanted = 0, prompt_until = s->from + FIRST_PROMPT_MS * 1000000ull, clocked = 0;
+	uint64_t wanted = 0, trimmed = 0;
+	uint64_t prompt_until = s->from + FIRST_PROMPT_MS * 1000000ull, clocked = 0;
 
 	for (;;) {
 		uint64_t now = clock_ns(CLOCK_MONOTONIC);
@@ -306,10 +308,13 @@ enum prowl_code prowl_session_run(struct prowl_session *s, uint64_t duration_ns,
 				now < prompt_until);
 		if (now - clocked > DRAIN_MS * 900000ull) {
 			prowl_procs_clock(&s->procs, false);
-			uw_binaries_trim(&s->procs.files);
 			clocked = now;
 		}
 		prowl_perf_drain(s->perf, on_event, s);
+		if (uw_walker_stats(s->walker)->lookups - trimmed > TRIM_EVERY) {
+			trimmed = uw_walker_stats(s->walker)->lookups;
+			uw_binaries_trim(&s->procs.files);
+		}
 		if (uw_walker_stats(s->walker)->live_wanted != wanted) {
 			wanted = uw_walker_stats(s->walker)->live_wanted;
 			prompt_until = now + PROMPT_MS * 1000000ull;

@@ -116,8 +116,10 @@ static const struct pc_info *info(struct uw_walker *w, uint64_t pc)
 	uint64_t h = pc * 0x9e3779b97f4a7c15ull;
 	struct pc_info *i = &w->cache[h >> (64 - CACHE_BITS)];
 
-	if (i->pc != pc || i->version != (uint32_t)w->space->version || i->kind == K_EMPTY)
+	if (i->pc != pc || i->version != (uint32_t)w->space->version || i->kind == K_EMPTY) {
 		look_up(w->space, pc, i);
+		w->stats.lookups++;
+	}
 	return i;
 }
 

@@ -46,6 +46,7 @@ struct uw_sample {                  /* borrowed from the ring for the time of th
 };
 
 struct uw_walk_stats {     /* facts of all walks, for the counters in the profile */
+	uint64_t lookups;  /* addresses that were looked up in the files' tables */
 	uint64_t repaired; /* the leaf's caller was missing in the chain and was inserted */
 	uint64_t cfi;      /* walks that went through C frames by unwind information */
 	uint64_t
