@@ -1,7 +1,130 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* What works here, and what would make the rest work. */
+#include <string.h>
+
 #include "cmd.h"
+#include "doctor.h"
+#include "json.h"
+#include "term.h"
+
+enum { ID_PID = 1, ID_JSON };
+
+static const struct opt doctor_opts[] = {
+	{'p', "pid", "PID", "also check what may be done with this process", ID_PID},
+	{0, "json", NULL, "print JSON", ID_JSON},
+	OPT_END,
+};
+
+static const char *const states[] = {"ok", "warn", "FAIL"};
+
+/* Several lines, each behind a margin, so that commands and YAML can be copied; each text once. */
+static void put_fix(const struct prowl_doctor *d, size_t i)
+{
+	const char *s = d->checks[i].fix;
+
+	for (size_t k = 0; *s && k < i; k++) {
+		if (!strcmp(d->checks[k].fix, s)) {
+			printf("          the same as for: %s\n", d->checks[k].what);
+			return;
+		}
+	}
+	while (*s) {
+		size_t n = strcspn(s, "\n");
+
+		printf("          %.*s\n", (int)n, s);
+		s += n + (s[n] == '\n');
+	}
+}
+
+static void put_text(const struct prowl_doctor *d)
+{
+	for (size_t i = 0; i < d->n; i++) {
+		const struct prowl_check *c = &d->checks[i];
+
+		printf("%-4s  %s: ", states[c->state], c->what);
+		text_put(stdout, c->value);
+		putchar('\n');
+		put_fix(d, i);
+	}
+	putchar('\n');
+	text_put(stdout, d->verdict);
+	putchar('\n');
+}
+
+static void put_json(const struct prowl_doctor *d)
+{
+	static const char *const works[] = {"nothing", "user", "kernel+user"};
+	static const char *const words[] = {"ok", "warn", "fail"};
+	struct json j;
+
+	json_begin(&j, stdout);
+	if (d->pid)
+		json_number(&j, "pid", (uint64_t)d->pid);
+	json_string(&j, "works", works[d->works]);
+	json_bool(&j, "whole_cpus", d->whole_cpus);
+	json_string(&j, "verdict", d->verdict);
+	json_open(&j, "checks", '[');
+	for (size_t i = 0; i < d->n; i++) {
+		const struct prowl_check *c = &d->checks[i];
+
+		json_open(&j, NULL, '{');
+		json_string(&j, "id", c->id);
+		json_string(&j, "state", words[c->state]);
+		json_string(&j, "what", c->what);
+		json_string(&j, "value", c->value);
+		json_string(&j, "fix", c->fix[0] ? c->fix : NULL);
+		json_close(&j, '}');
+	}
+	json_close(&j, ']');
+	json_end(&j);
+}
+
 static int run(int argc, char **argv)
 {
-	return 1;
+	struct prowl_err err = {0};
+	struct prowl_doctor *d;
+	bool json = false, ok = true;
+	const char *arg;
+	struct opts o;
+	pid_t pid = 0;
+	int id, first, code = 0;
+
+	opts_init(&o, &cmd_doctor, argc, argv);
+	while (ok && (id = opts_next(&o, &arg, &first, &code)) >= 0) {
+		if (id == ID_PID)
+			ok = opts_pid(arg, &pid);
+		else if (id == ID_JSON)
+			json = true;
+	}
+	opts_fini(&o);
+	if (!ok)
+		return PROWL_USAGE;
+	if (id == OPTS_EXIT)
+		return code;
+	if (first < argc) {
+		say_error("doctor takes no operand: '%s'", argv[first]);
+		return PROWL_USAGE;
+	}
+	if (prowl_doctor_new(pid, &d, &err) != PROWL_OK)
+		return say_failure(&err);
+	if (json)
+		put_json(d);
+	else
+		put_text(d);
+	code = d->works == PROWL_WORKS_NOTHING ? PROWL_PERMISSION : PROWL_OK;
+	prowl_doctor_free(d);
+	return code;
 }
-const struct cmd cmd_doctor = {.name = "doctor", .usage = "", .summary = "doctor", .run = run};
+
+const struct cmd cmd_doctor = {
+	.name = "doctor",
+	.usage = "[options]",
+	.summary = "check permissions and kernel features, and tell how to get them",
+	.text = "Exits 0 when CPU profiles work (with --pid: of that process), 4 when they don't.\n"
+		"Nothing is changed.\n\n"
+		"Examples:\n"
+		"  prowl doctor\n"
+		"  prowl doctor --pid 4242\n",
+	.opts = doctor_opts,
+	.run = run,
+};

@@ -1,0 +1,679 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "doctor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "inspect.h"
+#include "source_perf.h"
+
+#ifndef CAP_PERFMON
+#define CAP_PERFMON 38
+#endif
+#ifndef CAP_CHECKPOINT_RESTORE
+#define CAP_CHECKPOINT_RESTORE 40
+#endif
+
+enum {
+	RATE = 99,
+	RING_KB = 68, /* the smallest ring that is asked for first, and its header page */
+	UNREADABLE = -99,
+};
+
+#define SETCAP "sudo setcap cap_perfmon,cap_sys_ptrace=ep \"$(command -v prowl)\""
+struct facts {
+	unsigned int major, minor;
+	uint64_t caps, bound; /* effective, and what exec may give */
+	int seccomp;
+	bool user_namespace;
+	int perf_user, perf_kernel, perf_cpu; /* negative errno of each probe, or 0 */
+	int paranoid;
+};
+
+/* --- reading -----------------------------------------------------------------------------------
+ */
+
+static ssize_t read_file(const char *path, char *buf, size_t len)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n;
+
+	if (fd < 0)
+		return -errno;
+	n = read(fd, buf, len - 1);
+	if (n < 0)
+		n = -errno;
+	close(fd);
+	buf[n > 0 ? n : 0] = '\0';
+	return n;
+}
+
+static int read_number(const char *path)
+{
+	char buf[64];
+
+	return read_file(path, buf, sizeof buf) > 0 ? atoi(buf) : UNREADABLE;
+}
+
+static void read_facts(struct facts *f)
+{
+	char buf[8192];
+	const char *line;
+	unsigned long long caps = 0, first, below, count;
+	struct utsname u;
+
+	*f = (struct facts){0};
+	if (uname(&u) == 0)
+		sscanf(u.release, "%u.%u", &f->major, &f->minor);
+	if (read_file("/proc/self/status", buf, sizeof buf) > 0) {
+		line = strstr(buf, "\nCapEff:");
+		if (line && sscanf(line, "\nCapEff: %llx", &caps) == 1)
+			f->caps = caps;
+		line = strstr(buf, "\nCapBnd:");
+		if (line && sscanf(line, "\nCapBnd: %llx", &caps) == 1)
+			f->bound = caps;
+		line = strstr(buf, "\nSeccomp:");
+		if (line)
+			sscanf(line, "\nSeccomp: %d", &f->seccomp);
+	}
+	if (read_file("/proc/self/uid_map", buf, sizeof buf) > 0 &&
+	    sscanf(buf, "%llu %llu %llu", &first, &below, &count) == 3)
+		f->user_namespace = first != 0 || below != 0 || count < 0xffffffffu;
+	f->paranoid = read_number("/proc/sys/kernel/perf_event_paranoid");
+	f->perf_user = prowl_probe_perf(0, -1, false);
+	f->perf_kernel = prowl_probe_perf(0, -1, true);
+	f->perf_cpu = prowl_probe_perf(-1, 0, true);
+}
+
+static bool has_cap(const struct facts *f, unsigned int cap)
+{
+	return f->caps >> cap & 1;
+}
+
+/* --- lines -------------------------------------------------------------------------------------
+ */
+
+/* Adds a check and returns it for its fix; never NULL. */
+static struct prowl_check *add(struct prowl_doctor *d, enum prowl_check_state state, const char *id,
+			       const char *what, const char *fmt, ...)
+	__attribute__((format(printf, 5, 6)));
+
+static struct prowl_check *add(struct prowl_doctor *d, enum prowl_check_state state, const char *id,
+			       const char *what, const char *fmt, ...)
+{
+	struct prowl_check *c = &d->checks[d->n < d->cap ? d->n++ : d->cap - 1];
+	va_list ap;
+
+	*c = (struct prowl_check){.state = state, .id = id, .what = what};
+	va_start(ap, fmt);
+	vsnprintf(c->value, sizeof c->value, fmt, ap);
+	va_end(ap);
+	return c;
+}
+
+static void fix(struct prowl_check *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static void fix(struct prowl_check *c, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(c->fix, sizeof c->fix, fmt, ap);
+	va_end(ap);
+}
+
+static void lower(char *s)
+{
+	for (; *s; s++)
+		*s = (char)(*s >= 'A' && *s <= 'Z' ? *s + ('a' - 'A') : *s);
+}
+
+/*
+ * What gives prowl its two capabilities and an extra one (may be NULL), here: a container that was
+ * started without them can't get them from inside.
+ */
+static void fix_caps(const struct prowl_doctor *d, const struct facts *f, struct prowl_check *c,
+		     const char *extra)
+{
+	const char *user = geteuid() ? " --user 0" : "";
+	const char *yaml = geteuid() ? "\n  runAsUser: 0" : "";
+	char name[40] = "";
+
+	if (extra)
+		snprintf(name, sizeof name, ",cap_%s", extra);
+	lower(name);
+	if (f->user_namespace)
+		fix(c,
+		    "capabilities of a user namespace don't count for perf: on the host, as root,\n"
+		    "or after: sudo setcap cap_perfmon,cap_sys_ptrace%s=ep \"$(command -v prowl)\"",
+		    name);
+	else if (d->container && !(f->bound >> CAP_PERFMON & 1))
+		fix(c,
+		    "docker run%s --cap-add PERFMON --cap-add SYS_PTRACE%s%s ...\n"
+		    "Kubernetes:\n"
+		    "securityContext:%s\n"
+		    "  capabilities:\n"
+		    "    add: [PERFMON, SYS_PTRACE%s%s]",
+		    user, extra ? " --cap-add " : "", extra ? extra : "", yaml, extra ? ", " : "",
+		    extra ? extra : "");
+	else
+		fix(c, "sudo setcap cap_perfmon,cap_sys_ptrace%s=ep \"$(command -v prowl)\"", name);
+}
+
+/* --- the machine -------------------------------------------------------------------------------
+ */
+
+static void check_kernel(struct prowl_doctor *d, const struct facts *f)
+{
+	struct utsname u = {0};
+	struct prowl_check *c;
+
+	uname(&u);
+	if (f->major < 4 || (f->major == 4 && f->minor < 1)) {
+		c = add(d, PROWL_CHECK_FAIL, "kernel", "kernel", "%s %s; 4.1 or later is needed",
+			u.sysname, u.release);
+		fix(c, "boot a newer kernel");
+	} else if (f->major < 5 || (f->major == 5 && f->minor < 8)) {
+		c = add(d, PROWL_CHECK_WARN, "kernel", "kernel",
+			"%s %s; it has no CAP_PERFMON, which came with 5.8", u.sysname, u.release);
+		fix(c, "sudo setcap cap_sys_admin,cap_sys_ptrace=ep \"$(command -v prowl)\"");
+	} else {
+		add(d, PROWL_CHECK_OK, "kernel", "kernel", "%s %s", u.sysname, u.release);
+	}
+#ifdef __x86_64__
+	add(d, PROWL_CHECK_OK, "architecture", "architecture", "%s", u.machine);
+#else
+	c = add(d, PROWL_CHECK_FAIL, "architecture", "architecture", "%s; only x86_64 is supported",
+		u.machine);
+	fix(c, "profile on an x86_64 machine");
+#endif
+}
+
+static void check_container(struct prowl_doctor *d, const struct facts *f)
+{
+	static const char *const names[] = {"docker", "kubepods", "containerd", "libpod", "lxc"};
+	const char *hint = NULL;
+	char buf[8192];
+
+	if (read_file("/proc/self/cgroup", buf, sizeof buf) > 0) {
+		for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+			hint = strstr(buf, names[i]) ? names[i] : hint;
+	}
+	if (access("/.dockerenv", F_OK) == 0)
+		hint = "/.dockerenv";
+	else if (access("/run/.containerenv", F_OK) == 0)
+		hint = "/run/.containerenv";
+	else if (getenv("KUBERNETES_SERVICE_HOST"))
+		hint = "KUBERNETES_SERVICE_HOST";
+	d->container = hint != NULL;
+	if (hint)
+		add(d, PROWL_CHECK_OK, "container", "container", "probably (%s)", hint);
+	else
+		add(d, PROWL_CHECK_OK, "container", "container", "no sign of one");
+	if (f->user_namespace)
+		fix_caps(d, f,
+			 add(d, PROWL_CHECK_WARN, "user_namespace", "user namespace",
+			     "uids are mapped (/proc/self/uid_map): root in here is not root"),
+			 NULL);
+	else
+		add(d, PROWL_CHECK_OK, "user_namespace", "user namespace", "the first one");
+}
+
+static void check_seccomp(struct prowl_doctor *d, const struct facts *f)
+{
+	static const char *const modes[] = {"none", "strict", "a filter"};
+	const char *mode = f->seccomp >= 0 && f->seccomp <= 2 ? modes[f->seccomp] : "unknown";
+	struct prowl_check *c;
+
+	if (f->seccomp && f->perf_user != 0) {
+		c = add(d, PROWL_CHECK_WARN, "seccomp", "seccomp",
+			"%s, which may be what refuses perf_event_open", mode);
+		fix_caps(d, f, c, NULL);
+		snprintf(c->fix + strlen(c->fix), sizeof c->fix - strlen(c->fix),
+			 "\nor let the filter allow perf_event_open: docker run --security-opt "
+			 "seccomp=PROFILE.json ...");
+	} else {
+		add(d, PROWL_CHECK_OK, "seccomp", "seccomp", "%s%s", mode,
+		    f->seccomp ? "; perf_event_open is let through" : "");
+	}
+}
+
+/* --- privilege ---------------------------------------------------------------------------------
+ */
+
+static const char *meaning(int paranoid)
+{
+	if (paranoid < 0)
+		return "everybody may sample everything";
+	if (paranoid == 0)
+		return "everybody may sample whole CPUs, not raw tracepoints";
+	if (paranoid == 1)
+		return "own processes with kernel frames";
+	if (paranoid == 2)
+		return "own processes, user frames only";
+	return "nothing without CAP_PERFMON";
+}
+
+static void check_paranoid(struct prowl_doctor *d, const struct facts *f)
+{
+	bool above = has_cap(f, CAP_PERFMON) || has_cap(f, CAP_SYS_ADMIN);
+	struct prowl_check *c;
+
+	if (f->paranoid == UNREADABLE) {
+		c = add(d, PROWL_CHECK_WARN, "perf_event_paranoid", "kernel.perf_event_paranoid",
+			"can't be read: a kernel without perf events, or /proc/sys is hidden");
+		fix(c, "run prowl outside of the sandbox, on the host");
+		return;
+	}
+	if (above && !f->user_namespace) {
+		add(d, PROWL_CHECK_OK, "perf_event_paranoid", "kernel.perf_event_paranoid",
+		    "%d; uid %u stands above it by its capabilities", f->paranoid,
+		    (unsigned int)geteuid());
+		return;
+	}
+	c = add(d,
+		f->paranoid > 2   ? PROWL_CHECK_FAIL
+		: f->paranoid > 0 ? PROWL_CHECK_WARN
+				  : PROWL_CHECK_OK,
+		"perf_event_paranoid", "kernel.perf_event_paranoid", "%d; uid %u may sample: %s",
+		f->paranoid, (unsigned int)geteuid(), meaning(f->paranoid));
+	if (f->paranoid > 2)
+		fix(c,
+		    "sudo sysctl kernel.perf_event_paranoid=2   (own processes), or for all:\n" SETCAP);
+	else if (f->paranoid > 0)
+		fix_caps(d, f, c, NULL);
+}
+
+static void check_caps(struct prowl_doctor *d, const struct facts *f)
+{
+	static const struct {
+		unsigned int cap;
+		const char *id, *what, *use;
+		const char *extra; /* beside the two that prowl always wants */
+	} caps[] = {
+		{CAP_PERFMON, "cap_perfmon", "CAP_PERFMON",
+		 "kernel frames, whole CPUs, processes of others", NULL},
+		{CAP_SYS_PTRACE, "cap_sys_ptrace", "CAP_SYS_PTRACE",
+		 "names and memory of processes of others", NULL},
+		{CAP_SYSLOG, "cap_syslog", "CAP_SYSLOG", "names of kernel functions", "SYSLOG"},
+		{CAP_CHECKPOINT_RESTORE, "cap_checkpoint_restore", "CAP_CHECKPOINT_RESTORE",
+		 "programs whose file was deleted", "CHECKPOINT_RESTORE"},
+		{CAP_DAC_READ_SEARCH, "cap_dac_read_search", "CAP_DAC_READ_SEARCH",
+		 "program files that only others may read", "DAC_READ_SEARCH"},
+	};
+	bool admin = has_cap(f, CAP_SYS_ADMIN);
+
+	for (size_t i = 0; i < sizeof caps / sizeof *caps; i++) {
+		bool old_way = admin && caps[i].cap == CAP_PERFMON;
+
+		if (has_cap(f, caps[i].cap) || old_way)
+			add(d, PROWL_CHECK_OK, caps[i].id, caps[i].what, "%s",
+			    has_cap(f, caps[i].cap) ? "yes" : "no, but CAP_SYS_ADMIN includes it");
+		else
+			fix_caps(d, f,
+				 add(d, PROWL_CHECK_WARN, caps[i].id, caps[i].what,
+				     "no; it is for %s", caps[i].use),
+				 caps[i].extra);
+	}
+	add(d, PROWL_CHECK_OK, "cap_sys_admin", "CAP_SYS_ADMIN", "%s",
+	    admin ? "yes" : "no; it isn't needed");
+}
+
+static void check_probes(struct prowl_doctor *d, const struct facts *f)
+{
+	const struct {
+		const char *id, *what;
+		int error;
+		enum prowl_check_state bad;
+	} probes[] = {
+		{"perf_user", "perf event, own user code", f->perf_user, PROWL_CHECK_FAIL},
+		{"perf_kernel", "perf event, with the kernel", f->perf_kernel, PROWL_CHECK_WARN},
+		{"perf_cpu", "perf event, a whole CPU", f->perf_cpu, PROWL_CHECK_WARN},
+	};
+
+	for (size_t i = 0; i < sizeof probes / sizeof *probes; i++) {
+		int r = probes[i].error;
+		struct prowl_check *c;
+
+		if (r == 0) {
+			add(d, PROWL_CHECK_OK, probes[i].id, probes[i].what, "works");
+			continue;
+		}
+		c = add(d, probes[i].bad, probes[i].id, probes[i].what, "perf_event_open: %s",
+			strerror(-r));
+		if (r == -ENOSYS)
+			fix(c, "no such system call here: run prowl outside of the sandbox, on the "
+			       "host");
+		else
+			fix_caps(d, f, c, NULL);
+	}
+}
+
+/* --- names and limits --------------------------------------------------------------------------
+ */
+
+static void check_ptrace(struct prowl_doctor *d, const struct facts *f)
+{
+	int scope = read_number("/proc/sys/kernel/yama/ptrace_scope");
+	struct prowl_check *c;
+
+	if (scope == UNREADABLE)
+		add(d, PROWL_CHECK_OK, "yama", "Yama",
+		    "not there: own processes' memory is readable");
+	else if (scope == 0 || (scope < 3 && has_cap(f, CAP_SYS_PTRACE)))
+		add(d, PROWL_CHECK_OK, "yama", "kernel.yama.ptrace_scope", "%d", scope);
+	else if (scope < 3) {
+		c = add(d, PROWL_CHECK_WARN, "yama", "kernel.yama.ptrace_scope",
+			"%d: memory of processes that prowl didn't start can't be read "
+			"(CPU profiles don't need it)",
+			scope);
+		fix(c, SETCAP "\nor: sudo sysctl kernel.yama.ptrace_scope=0");
+	} else {
+		c = add(d, PROWL_CHECK_WARN, "yama", "kernel.yama.ptrace_scope",
+			"%d: nobody may read the memory of processes until the next boot", scope);
+		fix(c, "set kernel.yama.ptrace_scope to 1 in /etc/sysctl.d and reboot");
+	}
+}
+
+static void check_kallsyms(struct prowl_doctor *d, const struct facts *f)
+{
+	int restrict_ = read_number("/proc/sys/kernel/kptr_restrict");
+	char buf[4096];
+	ssize_t n = read_file("/proc/kallsyms", buf, sizeof buf);
+	bool shown = false;
+	struct prowl_check *c;
+
+	for (char *p = buf; n > 0 && p; p = strchr(p, '\n')) {
+		p += *p == '\n';
+		shown |= strtoull(p, NULL, 16) != 0;
+	}
+	if (shown) {
+		add(d, PROWL_CHECK_OK, "kallsyms", "names of kernel functions",
+		    "readable (kernel.kptr_restrict is %d)", restrict_);
+		return;
+	}
+	if (n < 0)
+		c = add(d, PROWL_CHECK_WARN, "kallsyms", "names of kernel functions",
+			"/proc/kallsyms: %s", strerror((int)-n));
+	else
+		c = add(d, PROWL_CHECK_WARN, "kallsyms", "names of kernel functions",
+			"hidden (kernel.kptr_restrict is %d): kernel frames have no names",
+			restrict_);
+	if (restrict_ >= 2)
+		fix(c, "sudo sysctl kernel.kptr_restrict=1   and run prowl as root or with "
+		       "CAP_SYSLOG");
+	else
+		fix_caps(d, f, c, "SYSLOG");
+}
+
+static void limit_text(rlim_t v, char *buf, size_t len)
+{
+	if (v == RLIM_INFINITY)
+		snprintf(buf, len, "unlimited");
+	else
+		snprintf(buf, len, "%llu", (unsigned long long)v);
+}
+
+static void check_limits(struct prowl_doctor *d, const struct facts *f)
+{
+	int mlock = read_number("/proc/sys/kernel/perf_event_mlock_kb");
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	struct rlimit lock = {0}, files = {0};
+	char a[32], b[32];
+	struct prowl_check *c;
+
+	getrlimit(RLIMIT_MEMLOCK, &lock);
+	getrlimit(RLIMIT_NOFILE, &files);
+	limit_text(lock.rlim_cur, a, sizeof a);
+	if (mlock != UNREADABLE && mlock < RING_KB && !has_cap(f, CAP_IPC_LOCK)) {
+		c = add(d, PROWL_CHECK_WARN, "mlock", "memory for rings",
+			"kernel.perf_event_mlock_kb is %d, RLIMIT_MEMLOCK %s: rings are small and "
+			"may overflow",
+			mlock, a);
+		fix(c, "sudo sysctl kernel.perf_event_mlock_kb=516");
+	} else {
+		add(d, PROWL_CHECK_OK, "mlock", "memory for rings",
+		    "kernel.perf_event_mlock_kb is %d, RLIMIT_MEMLOCK %s", mlock, a);
+	}
+	limit_text(files.rlim_max, b, sizeof b);
+	if (f->perf_cpu != 0 && files.rlim_max != RLIM_INFINITY &&
+	    files.rlim_max / (rlim_t)(cpus > 0 ? cpus : 1) < 1000) {
+		c = add(d, PROWL_CHECK_WARN, "nofile", "file descriptors",
+			"RLIMIT_NOFILE is %s, enough for %llu threads on %ld CPUs", b,
+			(unsigned long long)files.rlim_max /
+				(unsigned long long)(cpus > 0 ? cpus : 1),
+			cpus);
+		fix(c, "sudo prlimit --pid $$ --nofile=1048576   (in the shell that runs prowl)");
+	} else {
+		add(d, PROWL_CHECK_OK, "nofile", "file descriptors", "RLIMIT_NOFILE is %s", b);
+	}
+}
+
+static void check_perf_limits(struct prowl_doctor *d)
+{
+	int depth = read_number("/proc/sys/kernel/perf_event_max_stack");
+	int rate = read_number("/proc/sys/kernel/perf_event_max_sample_rate");
+	struct prowl_check *c;
+
+	if (depth != UNREADABLE && depth < 127) {
+		c = add(d, PROWL_CHECK_WARN, "max_stack", "kernel.perf_event_max_stack",
+			"%d: deeper stacks are cut", depth);
+		fix(c, "sudo sysctl kernel.perf_event_max_stack=127");
+	} else if (depth != UNREADABLE) {
+		add(d, PROWL_CHECK_OK, "max_stack", "kernel.perf_event_max_stack", "%d frames",
+		    depth);
+	}
+	if (rate != UNREADABLE && rate < 1000) {
+		c = add(d, PROWL_CHECK_WARN, "max_sample_rate", "kernel.perf_event_max_sample_rate",
+			"%d: the kernel pauses faster sampling", rate);
+		fix(c, "sudo sysctl kernel.perf_event_max_sample_rate=100000");
+	} else if (rate != UNREADABLE) {
+		add(d, PROWL_CHECK_OK, "max_sample_rate", "kernel.perf_event_max_sample_rate",
+		    "%d a second", rate);
+	}
+}
+
+/* --- one process -------------------------------------------------------------------------------
+ */
+
+static ino_t namespace_of(const char *pid, const char *kind)
+{
+	char path[64];
+	struct stat st;
+
+	snprintf(path, sizeof path, "/proc/%s/ns/%s", pid, kind);
+	return stat(path, &st) == 0 ? st.st_ino : 0;
+}
+
+static void check_namespaces(struct prowl_doctor *d, const char *pid)
+{
+	static const char *const kinds[] = {"pid", "mnt", "user"};
+	char other[32] = "";
+	bool known = true;
+
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+		ino_t own = namespace_of("self", kinds[i]), its = namespace_of(pid, kinds[i]);
+
+		known = known && own && its;
+		if (own && its && own != its)
+			snprintf(other + strlen(other), sizeof other - strlen(other), "%s%s",
+				 other[0] ? ", " : "", kinds[i]);
+	}
+	add(d, PROWL_CHECK_OK, "target_namespaces", "its namespaces", "%s%s",
+	    other[0] ? "other ones than ours: "
+	    : known  ? "the same as ours"
+		     : "can't be read",
+	    other);
+}
+
+static void check_access(struct prowl_doctor *d, const struct facts *f, pid_t pid)
+{
+	char path[64], buf[4096];
+	struct prowl_check *c;
+	int maps = prowl_probe_maps(pid), memory = prowl_probe_memory(pid), perf, fd;
+
+	if (maps == 0)
+		add(d, PROWL_CHECK_OK, "target_maps", "its mappings", "readable");
+	else
+		fix_caps(d, f,
+			 add(d, PROWL_CHECK_FAIL, "target_maps", "its mappings",
+			     "/proc/%d/maps: %s: no frame could be named", (int)pid,
+			     strerror(-maps)),
+			 NULL);
+	snprintf(path, sizeof path, "/proc/%d/exe", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd >= 0) {
+		ssize_t n = readlink(path, buf, 200);
+
+		buf[n > 0 ? n : 0] = '\0';
+		close(fd);
+		add(d, PROWL_CHECK_OK, "target_exe", "its program", "readable: %.200s", buf);
+	} else {
+		c = add(d, PROWL_CHECK_WARN, "target_exe", "its program",
+			"%s: %s: frames have no names", path, strerror(errno));
+		fix_caps(d, f, c, NULL);
+	}
+	if (memory == 0) {
+		add(d, PROWL_CHECK_OK, "target_memory", "its memory", "readable");
+	} else {
+		c = add(d, PROWL_CHECK_WARN, "target_memory", "its memory",
+			"process_vm_readv: %s (CPU profiles don't need it)", strerror(-memory));
+		fix_caps(d, f, c, NULL);
+	}
+	perf = prowl_probe_perf(pid, -1, false);
+	if (perf == 0)
+		add(d, PROWL_CHECK_OK, "target_perf", "a perf event on it", "works");
+	else
+		fix_caps(d, f,
+			 add(d, f->perf_cpu == 0 ? PROWL_CHECK_WARN : PROWL_CHECK_FAIL,
+			     "target_perf", "a perf event on it", "perf_event_open: %s",
+			     strerror(-perf)),
+			 NULL);
+}
+
+static void check_go(struct prowl_doctor *d, const struct facts *f, pid_t pid)
+{
+	struct prowl_err why = {0};
+	struct prowl_info *info;
+	struct prowl_check *c;
+
+	if (prowl_inspect_pid(pid, &info, &why) != PROWL_OK) {
+		c = add(d, PROWL_CHECK_WARN, "target_go", "its Go version", "%.250s", why.text);
+		if (why.code == PROWL_UNSUPPORTED)
+			fix(c,
+			    "nothing to grant: CPU profiles name its functions from symbol tables "
+			    "only");
+		else
+			fix_caps(d, f, c, NULL);
+		return;
+	}
+	if (info->layout_guessed) {
+		c = add(d, PROWL_CHECK_WARN, "target_go", "its Go version",
+			"%s: newer than prowl knows; the layout of %s passed its checks",
+			info->program.go_version, info->layout);
+		fix(c, "install a newer prowl");
+	} else {
+		add(d, PROWL_CHECK_OK, "target_go", "its Go version", "%s (layout %s)",
+		    info->program.go_version, info->layout);
+	}
+	prowl_info_free(info);
+}
+
+static void check_process(struct prowl_doctor *d, const struct facts *f, pid_t pid)
+{
+	char text[16];
+
+	snprintf(text, sizeof text, "%d", (int)pid);
+	check_access(d, f, pid);
+	check_namespaces(d, text);
+	check_go(d, f, pid);
+}
+
+/* --- the verdict -------------------------------------------------------------------------------
+ */
+
+static void judge(struct prowl_doctor *d)
+{
+	pid_t pid = d->pid ? d->pid : getpid();
+	struct prowl_perf_options o = {.pids = &pid, .npids = 1, .period_ns = 1000000000u / RATE};
+	struct prowl_err why = {0};
+	struct prowl_perf *perf;
+	char whom[48] = "own processes";
+	int maps = prowl_probe_maps(pid);
+
+	if (d->pid)
+		snprintf(whom, sizeof whom, "process %d", (int)d->pid);
+	if (maps < 0) {
+		snprintf(d->verdict, sizeof d->verdict,
+			 "nothing works for %s: its mappings can't be read (%s)", whom,
+			 strerror(-maps));
+		return;
+	}
+	/* What `profile` opens first, and falls back to: the proof. */
+	if (prowl_perf_open(&o, &perf, &why) != PROWL_OK) {
+		snprintf(d->verdict, sizeof d->verdict, "nothing works for %s: %s", whom, why.text);
+		return;
+	}
+	d->whole_cpus = prowl_perf_facts(perf)->whole_cpus;
+	d->works = prowl_perf_facts(perf)->kernel ? PROWL_WORKS_KERNEL : PROWL_WORKS_USER;
+	prowl_perf_close(perf);
+	if (!d->pid && d->whole_cpus)
+		snprintf(whom, sizeof whom, "every process whose mappings may be read");
+	snprintf(d->verdict, sizeof d->verdict, "CPU profiles work for %s: %s, %s", whom,
+		 d->works == PROWL_WORKS_KERNEL ? "kernel and user frames" : "user frames only",
+		 d->whole_cpus ? "sampled by whole CPUs" : "sampled thread by thread");
+}
+
+enum prowl_code prowl_doctor_new(pid_t pid, struct prowl_doctor **ret, struct prowl_err *err)
+{
+	struct prowl_doctor *d;
+	struct facts f;
+
+	if (pid && kill(pid, 0) < 0 && errno == ESRCH)
+		return prowl_fail(err, PROWL_NOTHING, "there is no process %d", (int)pid);
+	d = calloc(1, sizeof *d);
+	if (d) {
+		d->cap = 40;
+		d->checks = calloc(d->cap, sizeof *d->checks);
+	}
+	if (!d || !d->checks) {
+		free(d);
+		return prowl_fail(err, PROWL_FAILED, "out of memory");
+	}
+	d->pid = pid;
+	read_facts(&f);
+	check_kernel(d, &f);
+	check_container(d, &f);
+	check_seccomp(d, &f);
+	check_probes(d, &f);
+	check_paranoid(d, &f);
+	check_caps(d, &f);
+	check_ptrace(d, &f);
+	check_kallsyms(d, &f);
+	check_limits(d, &f);
+	check_perf_limits(d);
+	if (pid)
+		check_process(d, &f, pid);
+	judge(d);
+	*ret = d;
+	return PROWL_OK;
+}
+
+void prowl_doctor_free(struct prowl_doctor *d)
+{
+	if (!d)
+		return;
+	free(d->checks);
+	free(d);
+}
