@@ -319,6 +319,7 @@ static bool try_go(struct uw_space *s, struct uw_mapping *m)
 		return false;
 	uw_go_text(go, &lo, &hi);
 	s->go = go;
+	s->go_bin = m->bin;
 	s->go_bias = bias;
 	s->go_lo = lo + bias;
 	s->go_hi = hi + bias;

@@ -37,6 +37,7 @@ struct uw_space {
 	 * library). */
 	bool go_tried;
 	struct uw_go *go;
+	struct uw_binary *go_bin; /* whose tables they are */
 	uint64_t go_bias;
 	uint64_t go_lo, go_hi; /* runtime addresses of Go text; empty when there is no Go */
 	struct uw_binary *exe;

@@ -239,7 +239,7 @@ size_t uw_repair(struct uw_repairer *c, struct uw_space *s, const uint64_t *pcs,
 	struct repair r = {.s = s, .go = uw_space_go(s)};
 	size_t k = 0;
 
-	r.elf = r.go ? uw_binary_elf(s->exe) : NULL;
+	r.elf = r.go ? uw_binary_elf(s->go_bin) : NULL;
 	if (!r.elf || uw_go_minor(r.go) > 20 || r.elf->machine != EM_X86_64) {
 		k = n < max ? n : max;
 		memcpy(out, pcs, k * sizeof *out);
