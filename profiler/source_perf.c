@@ -25,8 +25,9 @@
 
 enum {
 	MAX_CPUS = 4096,
-	MIN_ORDER = 4,  /* 64 KiB */
-	MAX_ORDER = 10, /* 4 MiB */
+	MIN_ORDER = 5,        /* 128 KiB */
+	THREAD_MIN_ORDER = 7, /* 512 KiB: the usual limit, for the crowd of first periods */
+	MAX_ORDER = 10,       /* 4 MiB */
 	ATTACH_PASSES = 50,
 	PREFETCH_LINES = 8, /* header, call chain, registers */
 	PHASE_PARTS = 8,    /* the shortest first period is period / PHASE_PARTS */
@@ -347,6 +348,8 @@ static int open_per_thread(struct prowl_perf *p)
 		setrlimit(RLIMIT_NOFILE, &lim);
 	}
 	p->attr.inherit = 1;
+	if (p->order < THREAD_MIN_ORDER)
+		p->order = THREAD_MIN_ORDER;
 	for (size_t i = 0; i < p->o.npids; i++) {
 		r = open_process(p, p->o.pids[i]);
 		if (r < 0)
