@@ -432,9 +432,15 @@ static bool stub_fits(struct walk *k, size_t from, uint64_t c_pc)
 }
 
 /* A thread that calls C in a loop is back in the same call soon after it has left it. */
-static enum uw_end follow_live(struct walk *k, uint64_t bp, uint64_t c_pc)
+static void live_pause(void)
 {
 	struct timespec pause = {.tv_nsec = LIVE_PAUSE_NS};
+
+	nanosleep(&pause, NULL);
+}
+
+static enum uw_end follow_live(struct walk *k, uint64_t bp, uint64_t c_pc)
+{
 	size_t n = k->n;
 
 	k->w->stats.live_wanted++;
@@ -445,7 +451,7 @@ static enum uw_end follow_live(struct walk *k, uint64_t bp, uint64_t c_pc)
 		}
 		k->n = n;
 		k->exact = false;
-		nanosleep(&pause, NULL);
+		live_pause();
 	}
 	return UW_END_NO_MEM;
 }
@@ -569,11 +575,17 @@ static enum uw_end below_callback(struct walk *k, const struct go_frame *f, uint
 	size_t n = k->n, c_end;
 	enum uw_end end;
 
-	if (callback_runs(k, c_bp) && callback_c_frames(k, c_bp)) {
-		c_end = k->n;
-		end = callback_go_frames(k, *f);
-		if (callback_runs(k, c_bp) && stub_fits(k, c_end, k->pcs[c_end - 2]))
-			return end;
+	for (int try = 0; try < LIVE_TRIES; try++) {
+		k->n = n;
+		if (callback_runs(k, c_bp) && callback_c_frames(k, c_bp)) {
+			c_end = k->n;
+			end = callback_go_frames(k, *f);
+			if (callback_runs(k, c_bp) && stub_fits(k, c_end, k->pcs[c_end - 2])) {
+				k->w->stats.live++;
+				return end;
+			}
+		}
+		live_pause();
 	}
 	k->n = n;
 	if (!push(k, 0)) /* C frames that nobody could tell */
@@ -632,7 +644,8 @@ static enum uw_end walk_go_leaf(struct walk *k, const struct pc_info *leaf)
 	enum uw_end end;
 
 	if (leaf->special == UW_GO_GOEXIT || leaf->special == UW_GO_MSTART ||
-	    leaf->special == UW_GO_RT0)
+	    leaf->special == UW_GO_RT0 || leaf->special == UW_GO_SIGTRAMP ||
+	    leaf->special == UW_GO_SIGRETURN || (leaf->flags & UW_GO_TOPFRAME))
 		return UW_END_ROOT;
 	exact = leaf->special == UW_GO_SIGPANIC || leaf->special == UW_GO_ASYNCPREEMPT ||
 		leaf->special == UW_GO_DEBUGCALL;
