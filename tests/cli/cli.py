@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line as a user meets it: python3 cli.py TEST, with the program in $PROWL. Exits 77 to skip."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+PROWL = os.environ['PROWL']
+MAN = os.environ.get('PROWL_MAN', '')
+COMMANDS = ['profile', 'report', 'ps', 'info', 'doctor', 'completion']
+NO_PID = '2147483632'  # beyond every pid_max
+
+
+class Skip(Exception):
+    pass
+
+
+def prowl(*args, status=0, prefix=(), path=PROWL):
+    p = subprocess.run([*prefix, path, *args], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+    if status is not None and p.returncode != status:
+        raise AssertionError('prowl %s: exit %d, not %d\n%s%s' % (' '.join(args), p.returncode, status, p.stdout,
+                                                                 p.stderr))
+    return p
+
+
+def refused(*args, saying='', status=2):
+    p = prowl(*args, status=status)
+    assert p.stdout == '', 'prowl %s wrote to stdout: %s' % (' '.join(args), p.stdout)
+    assert saying in p.stderr, 'prowl %s: %r is not in %r' % (' '.join(args), saying, p.stderr)
+
+
+def test_usage():
+    refused()
+    refused('frobnicate', saying="'frobnicate'")
+    refused('help', 'frobnicate', saying="'frobnicate'")
+    for command in COMMANDS:
+        refused(command, '--no-such-option', saying='--no-such-option')
+        refused(command, '-Z', saying='unknown option')
+    refused('profile', '--secnds', '5', saying='did you mean --seconds?')
+    refused('report', '--formt', 'text', saying='did you mean --format?')
+    refused('ps', '--jsn', saying='did you mean --json?')
+    refused('doctor', '--pdi', '1', saying='did you mean --pid?')
+    refused('profile', saying='--pid')
+    refused('profile', '--pid', saying='needs an argument')
+    refused('profile', '--pid', '1', 'ls', saying='not both')
+    refused('report', saying='FILE')
+    refused('info', saying='--pid PID')
+    refused('info', 'a', 'b', saying='--pid PID')
+    refused('info', '--pid', '1', 'file', saying='--pid PID')
+    refused('ps', 'operand', saying="'operand'")
+    refused('ps', '-q', '--json', saying='either')
+    refused('doctor', 'operand', saying="'operand'")
+    refused('completion', saying='which shell')
+    refused('completion', 'tcsh', saying='which shell')
+
+
+def test_help():
+    for args in (['--help'], ['-h'], ['help']):
+        text = prowl(*args).stdout
+        assert all(c in text for c in COMMANDS), text
+    for command in COMMANDS:
+        for args in ([command, '--help'], [command, '-h'], ['help', command]):
+            p = prowl(*args)
+            assert p.stdout.startswith('prowl %s: ' % command), p.stdout
+            assert p.stderr == '', p.stderr
+    for args in (['--version'], ['-V'], ['version']):
+        assert re.fullmatch(r'prowl \d+\.\d+\.\d+\n', prowl(*args).stdout)
+
+
+def test_arguments():
+    for word in ('0', '-1', 'x', '1x', '', '99999999999999999999'):
+        refused('profile', '--pid', word, saying='is not a process id')
+    for word in ('', 'x', '5x', '-5', '0', 's', '5 s', 'nan', '1e99h'):
+        refused('profile', '--pid', NO_PID, '--seconds', word, saying='--seconds wants a time')
+    for word in ('5', '5s', '250ms', '2m', '1m30s', '1h', '0.5', '1.5s'):
+        refused('profile', '--pid', NO_PID, '--seconds', word, saying='no process', status=5)
+    for word in ('0', 'x', '-1', '20001', '1.5', ''):
+        refused('profile', '--pid', NO_PID, '--rate', word, saying='--rate wants a whole number')
+    refused('profile', '--pid', NO_PID, '--rate', '20000', saying='no process', status=5)
+    refused('profile', '--pid', NO_PID, '--color', 'blue', saying='--color wants')
+    refused('profile', '--pid', NO_PID, '--format', 'gif', saying="unknown format 'gif'")
+    refused('profile', '--pid', NO_PID, '-o', '/nowhere/at/all.pb.gz', saying='/nowhere/at')
+    refused('report', '--lines', 'many', 'x.pb.gz', saying='--lines wants')
+
+
+def test_terminal():
+    script = shutil.which('script')
+    if not script:
+        raise Skip('there is no script(1)')
+    command = '%s profile --pid %s --seconds 1 -o -' % (PROWL, NO_PID)
+    p = subprocess.run([script, '-qec', command, '/dev/null'], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                       timeout=60)
+    assert p.returncode == 2, (p.returncode, p.stdout)
+    assert 'not written to a terminal' in p.stdout, p.stdout
+    refused('profile', '--pid', NO_PID, '--seconds', '1', '-o', '-', saying='no process', status=5)
+
+
+def completion(shell, check):
+    program = shutil.which(shell)
+    text = prowl('completion', shell).stdout
+    for command in COMMANDS:
+        assert command in text, command
+    if not program:
+        raise Skip('there is no %s' % shell)
+    with tempfile.NamedTemporaryFile('w', suffix='.' + shell) as f:
+        f.write(text)
+        f.flush()
+        subprocess.run([program, check, f.name], check=True, timeout=60)
+    return text
+
+
+def test_completion_bash():
+    text = completion('bash', '-n')
+    # As readline would ask: the words of the line, and which of them is being completed.
+    ask = text + '\nCOMP_WORDS=(prowl profile --sec)\nCOMP_CWORD=2\n_prowl\necho "${COMPREPLY[@]}"\n' \
+                 'COMP_WORDS=(prowl do)\nCOMP_CWORD=1\n_prowl\necho "${COMPREPLY[@]}"\n'
+    p = subprocess.run(['bash'], input=ask, capture_output=True, text=True, timeout=60)
+    assert p.stdout.split() == ['--seconds', 'doctor'], (p.stdout, p.stderr)
+
+
+def test_completion_zsh():
+    completion('zsh', '-n')
+
+
+def test_completion_fish():
+    completion('fish', '--no-execute')
+
+
+def test_man():
+    for command in ('profile', 'report', 'ps', 'info', 'doctor'):
+        with open(os.path.join(MAN, 'prowl-%s.scd' % command)) as f:
+            page = f.read()
+        # "  -p, --pid PID    text" stands in the page as "*-p*, *--pid* _PID_".
+        wanted = []
+        for m in re.finditer(r'^  (?:(-\w), |    )(--[\w-]+)(?: ([A-Z]+))?(?:  |$)', prowl(command, '--help').stdout, re.M):
+            letter, name, arg = m.groups()
+            wanted.append(('*%s*, ' % letter if letter else '') + '*%s*' % name + (' _%s_' % arg if arg else ''))
+        assert len(wanted) > 1, command
+        section = re.search(r'^# OPTIONS\n(.*?)^# ', page, re.M | re.S).group(1)
+        found = [line for line in section.split('\n') if line.startswith('*-')]
+        assert found == wanted, 'prowl-%s.scd has %s, --help has %s' % (command, found, wanted)
+    with open(os.path.join(MAN, 'prowl.scd')) as f:
+        page = f.read()
+    listed = re.findall(r'^  (\w+) ', prowl('--help').stdout.split('Commands:')[1], re.M)
+    assert listed and all('\n*%s*' % c in page for c in listed), listed
+
+
+def test_ps():
+    p = json.loads(prowl('ps', '--json', '--all').stdout)
+    assert p['schema_version'] == 1
+    mine = [x for x in p['processes'] if x['pid'] == os.getpid()]
+    assert len(mine) == 1 and not mine[0]['go'] and mine[0]['uid'] == os.getuid(), mine
+    assert mine[0]['exe'] == os.path.realpath('/proc/self/exe')
+    assert all(x['go'] for x in json.loads(prowl('ps', '--json').stdout)['processes'])
+    lines = prowl('ps', '--all').stdout.split('\n')
+    assert lines[0].split() == ['PID', 'USER', 'GO', 'FLAGS', 'RSS', 'NAME', 'READABLE', 'MODULE'], lines[0]
+    assert any(line.split()[:1] == [str(os.getpid())] for line in lines)
+    assert re.fullmatch(r'(\d+\n)*', prowl('ps', '-q').stdout)
+
+
+def test_info():
+    refused('info', '--pid', NO_PID, saying='there is no process', status=5)
+    refused('info', '--pid', str(os.getpid()), saying='is not a Go program', status=6)
+    refused('info', '/bin/sh', saying='is not a Go program', status=6)
+    refused('info', __file__, saying='is not a program', status=6)
+    refused('info', '/', saying='is not a program', status=6)
+    refused('info', '/nowhere/at/all', saying='No such file', status=1)
+    go = shutil.which('go')
+    if not go:
+        raise Skip('the refusals pass; there is no Go program to look at')
+    go = os.path.realpath(go)
+    version = subprocess.run([go, 'env', 'GOVERSION'], capture_output=True, text=True).stdout.strip()
+    info = json.loads(prowl('info', '--json', go).stdout)
+    assert info['schema_version'] == 1 and info['path'] == go
+    assert info['go_version'] == version, (info['go_version'], version)
+    assert info['build']['package'] == 'cmd/go', info['build']
+    assert info['functions'] > 1000
+    assert int(info['text_start'], 16) < int(info['text_end'], 16)
+    text = prowl('info', go).stdout
+    assert version in text and 'cmd/go' in text, text
+
+
+def doctor(*args, **kwargs):
+    p = prowl('doctor', *args, '--json', status=None, **kwargs)
+    assert p.returncode in (0, 4), p
+    d = json.loads(p.stdout)
+    assert d['schema_version'] == 1
+    assert (d['works'] == 'nothing') == (p.returncode == 4), d
+    for check in d['checks']:
+        assert check['state'] == 'ok' or check['fix'], '%s names no remedy' % check
+    return {c['id']: c for c in d['checks']}, d
+
+
+def test_doctor():
+    checks, d = doctor()
+    for name in ('kernel', 'architecture', 'perf_user', 'perf_kernel', 'perf_cpu', 'perf_event_paranoid', 'cap_perfmon',
+                 'seccomp', 'kallsyms', 'mlock', 'nofile'):
+        assert name in checks, name
+    assert 'target_maps' not in checks
+    checks, d = doctor('--pid', str(os.getpid()))
+    assert d['pid'] == os.getpid() and checks['target_maps']['state'] == 'ok'
+    assert 'target_go' in checks and checks['target_go']['state'] == 'warn'
+    refused('doctor', '--pid', NO_PID, saying='there is no process', status=5)
+    p = prowl('doctor', status=None)
+    assert re.search(r'^(ok  |warn|FAIL)  kernel: ', p.stdout, re.M), p.stdout
+    assert 'work' in p.stdout.strip().split('\n')[-1], p.stdout
+
+
+def test_doctor_nobody():
+    setpriv = shutil.which('setpriv')
+    if os.getuid() != 0 or not setpriv:
+        raise Skip('needs root and setpriv(1)')
+    prefix = [setpriv, '--reuid=65534', '--regid=65534', '--clear-groups', '--inh-caps=-all', '--bounding-set=-all']
+    with tempfile.TemporaryDirectory() as folder:  # the build may stand where nobody can't look
+        os.chmod(folder, 0o755)
+        path = shutil.copy(PROWL, folder)
+        os.chmod(path, 0o755)
+        checks, d = doctor(prefix=prefix, path=path)
+        assert checks['cap_perfmon']['state'] == 'warn' and checks['cap_sys_ptrace']['state'] == 'warn'
+        checks, d = doctor('--pid', str(os.getpid()), prefix=prefix, path=path)
+        assert d['works'] == 'nothing', d
+        assert checks['target_maps']['state'] == 'fail' and checks['target_memory']['state'] == 'warn'
+        assert 'process %d' % os.getpid() in d['verdict']
+        p = prowl('info', '--pid', str(os.getpid()), status=4, prefix=prefix, path=path)
+        assert 'not allowed' in p.stderr and p.stdout == '', p
+        p = prowl('ps', '--json', '--all', prefix=prefix, path=path)
+        mine = [x for x in json.loads(p.stdout)['processes'] if x['pid'] == os.getpid()]
+        assert mine and not mine[0]['can_profile'] and mine[0]['obstacle'], mine
+
+
+if __name__ == '__main__':
+    try:
+        globals()['test_' + sys.argv[1]]()
+    except Skip as e:
+        print('skipped: %s' % e)
+        sys.exit(77)
