@@ -273,9 +273,9 @@ static int list(unsigned int flags, bool json)
 	if (code != PROWL_OK)
 		return say_failure(&err);
 	if (res.hidden)
-		say_info("%zu %s can't be looked at (no permission): root, or CAP_SYS_PTRACE, sees "
-			 "all",
-			 res.hidden, res.hidden == 1 ? "process" : "processes");
+		say_info("%zu %s can't be looked at (no permission)%s", res.hidden,
+			 res.hidden == 1 ? "process" : "processes",
+			 geteuid() ? ": root, or CAP_SYS_PTRACE, sees more" : "");
 	return PROWL_OK;
 }
 
