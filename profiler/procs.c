@@ -176,6 +176,11 @@ static struct prowl_proc *proc_new(struct prowl_procs *t, pid_t pid, bool root)
 		return NULL;
 	p->pid = pid;
 	p->root = root;
+	p->image = image_new(t, p);
+	if (!p->image) {
+		free(p);
+		return NULL;
+	}
 	t->procs[t->n++] = p;
 	t->last = p;
 	return p;
@@ -193,11 +198,10 @@ int prowl_procs_add(struct prowl_procs *t, pid_t pid, bool root, struct prowl_pr
 	if (kill(pid, 0) < 0 && errno == ESRCH)
 		return -ESRCH;
 	p = proc_new(t, pid, root);
-	im = p ? image_new(t, p) : NULL;
-	if (!im)
+	if (!p)
 		return -ENOMEM;
+	im = p->image;
 	uw_space_init(&im->space, &t->files, pid);
-	p->image = im;
 	read_comm(p);
 	read_clock(p, true);
 	im->load_error = uw_space_load(&im->space);
@@ -251,10 +255,9 @@ static void on_fork(struct prowl_procs *t, const struct prowl_event *ev, struct 
 	if (!t->children || !parent || ev->pid == ev->fork.ppid || prowl_procs_find(t, ev->pid))
 		return;
 	p = proc_new(t, ev->pid, false);
-	im = p ? image_new(t, p) : NULL;
-	if (!im)
+	if (!p)
 		return;
-	p->image = im;
+	im = p->image;
 	memcpy(p->comm, parent->comm, sizeof p->comm);
 	if (uw_space_clone(&parent->image->space, &im->space) == 0) {
 		im->space.pid = ev->pid;

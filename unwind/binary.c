@@ -16,6 +16,18 @@ struct uw_binary *uw_binary_find(struct uw_binaries *reg, uint64_t dev, uint64_t
 	return NULL;
 }
 
+static void binary_free(struct uw_binary *b)
+{
+	uw_elfsym_free(b->sym);
+	uw_go_free(b->go);
+	uw_elf_free(b->elf);
+	if (b->fd >= 0)
+		close(b->fd);
+	free(b->path);
+	free(b->host_path);
+	free(b);
+}
+
 struct uw_binary *uw_binary_get(struct uw_binaries *reg, uint64_t dev, uint64_t ino,
 				const char *path, const char *host_path, int fd)
 {
@@ -43,6 +55,10 @@ struct uw_binary *uw_binary_get(struct uw_binaries *reg, uint64_t dev, uint64_t 
 	b->no_fd = fd < 0;
 	b->path = strdup(path ? path : "");
 	b->host_path = host_path ? strdup(host_path) : NULL;
+	if (!b->path) {
+		binary_free(b);
+		return NULL;
+	}
 	b->next = reg->first;
 	reg->first = b;
 	return b;
@@ -53,18 +69,6 @@ struct uw_binary *uw_binary_ref(struct uw_binary *b)
 	if (b)
 		b->refs++;
 	return b;
-}
-
-static void binary_free(struct uw_binary *b)
-{
-	uw_elfsym_free(b->sym);
-	uw_go_free(b->go);
-	uw_elf_free(b->elf);
-	if (b->fd >= 0)
-		close(b->fd);
-	free(b->path);
-	free(b->host_path);
-	free(b);
 }
 
 void uw_binaries_fini(struct uw_binaries *reg)

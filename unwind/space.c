@@ -35,8 +35,10 @@ int uw_space_clone(const struct uw_space *from, struct uw_space *to)
 {
 	*to = *from;
 	to->maps = malloc((from->cap ? from->cap : 1) * sizeof *to->maps);
-	if (!to->maps)
+	if (!to->maps) {
+		to->n = to->cap = 0;
 		return -ENOMEM;
+	}
 	if (from->n)
 		memcpy(to->maps, from->maps, from->n * sizeof *to->maps);
 	to->version = ++from->reg->versions;
@@ -241,6 +243,8 @@ int uw_space_add(struct uw_space *s, const struct uw_map_event *e)
 		return r;
 	m.vdso = !strcmp(e->path, "[vdso]");
 	m.bin = binary_of(s, e);
+	if (!m.bin && (m.vdso || (e->ino && e->path[0] == '/')))
+		return -ENOMEM;
 	cut(s, e->start, e->end);
 	insert_at(s, lower(s, e->start), &m);
 	s->version = ++s->reg->versions;
