@@ -34,7 +34,7 @@ struct build {
 	struct image_cache *images;
 	struct prowl_idmap kernel_loc;
 	struct uw_repairer *repairer;
-	uint64_t named;
+	uint64_t named, trim_at;
 	struct prowl_ksyms kernel;
 	uint32_t kernel_map;
 	uint32_t marks[3]; /* locations of [unknown], [truncated], [lost]; PPROF_NONE until used */
@@ -123,8 +123,10 @@ static int user_location(struct build *b, struct prowl_image *im, uint64_t pc, b
 
 	if (prowl_idmap_get(&ic->loc[keep], pc, ret))
 		return 0;
-	if (++b->named % TRIM_EVERY == 0)
+	if (++b->named > b->trim_at) {
+		b->trim_at = b->named * 3 / 2 + TRIM_EVERY;
 		uw_binaries_trim(&b->s->procs.files);
+	}
 	n = uw_symbolize(&im->space, pc, syms, UW_MAX_INLINE, &kind, &m);
 	if (m)
 		r = mapping_of(b, ic, m, &map);

@@ -241,3 +241,14 @@ uint64_t prowl_perf_time(const struct perf_event_header *rec)
 	memcpy(&t, p + at, 8);
 	return t;
 }
+
+pid_t prowl_perf_pid(const struct perf_event_header *rec)
+{
+	size_t at = sizeof *rec + offsetof(struct sample_head, pid);
+	uint32_t pid;
+
+	if (rec->type != PERF_RECORD_SAMPLE || rec->size < sizeof *rec + sizeof(struct sample_head))
+		return 0;
+	memcpy(&pid, (const uint8_t *)rec + at, sizeof pid);
+	return (pid_t)pid;
+}

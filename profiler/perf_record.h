@@ -68,3 +68,5 @@ struct prowl_event {
 int prowl_perf_decode(const struct perf_event_header *rec, struct prowl_event *ev);
 /* Time of any record of this layout, without decoding the rest; 0 when it has none. */
 uint64_t prowl_perf_time(const struct perf_event_header *rec);
+/* Process of a sample of this layout, without decoding the rest; 0 for what is no whole sample. */
+pid_t prowl_perf_pid(const struct perf_event_header *rec);

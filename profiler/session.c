@@ -19,8 +19,8 @@ enum {
 	STACK_C_FAST = 4096,
 	STACK_FASTEST = 512,
 	MAX_WAKE_RATE = 1000, /* Hz up to which each sample may wake us */
-	TRIM_EVERY = 256,   /* look-ups: the tables of a large binary shall not become our memory */
-	CLOCKS_NS = 500000, /* to read one process' times, at most */
+	TRIM_EVERY = 256,     /* look-ups */
+	CLOCKS_NS = 500000,   /* to read the times of one process, at most */
 	CLOCKS_TRIES = 50,
 	FIRST_PROMPT_MS = 300,
 	PROMPT_MS = 1000, /* how long that is kept up after it was last of use */
@@ -255,6 +255,13 @@ static void on_sample(struct prowl_session *s, const struct prowl_event *ev)
 	prowl_stackhash_add(&s->hash, key, PROWL_KEY_HEAD + nk + nu, 1, s->result.period_ns);
 }
 
+static bool want_pid(void *ctx, pid_t pid)
+{
+	struct prowl_session *s = ctx;
+
+	return prowl_procs_find(&s->procs, pid) != NULL;
+}
+
 static void on_event(void *ctx, const struct prowl_event *ev)
 {
 	struct prowl_session *s = ctx;
@@ -311,7 +318,7 @@ enum prowl_code prowl_session_run(struct prowl_session *s, uint64_t duration_ns,
 {
 	uint64_t end = duration_ns ? s->from + duration_ns : UINT64_MAX;
 	struct pollfd wake = {.fd = s->wake_fd, .events = POLLIN};
-	uint64_t wanted = 0, trimmed = 0;
+	uint64_t wanted = 0, trim_at = TRIM_EVERY;
 	uint64_t prompt_until = s->from + FIRST_PROMPT_MS * 1000000ull, clocked = 0;
 
 	for (;;) {
@@ -327,9 +334,10 @@ enum prowl_code prowl_session_run(struct prowl_session *s, uint64_t duration_ns,
 			prowl_procs_clock(&s->procs, false);
 			clocked = now;
 		}
-		prowl_perf_drain(s->perf, on_event, s);
-		if (uw_walker_stats(s->walker)->lookups - trimmed > TRIM_EVERY) {
-			trimmed = uw_walker_stats(s->walker)->lookups;
+		prowl_perf_drain(s->perf, want_pid, on_event, s);
+		/* The tables of a large binary shall not become our memory; ever more rarely. */
+		if (uw_walker_stats(s->walker)->lookups > trim_at) {
+			trim_at = uw_walker_stats(s->walker)->lookups * 3 / 2 + TRIM_EVERY;
 			uw_binaries_trim(&s->procs.files);
 		}
 		if (uw_walker_stats(s->walker)->live_wanted != wanted) {
@@ -342,7 +350,7 @@ enum prowl_code prowl_session_run(struct prowl_session *s, uint64_t duration_ns,
 		}
 	}
 	stop(s);
-	prowl_perf_drain(s->perf, on_event, s);
+	prowl_perf_drain(s->perf, want_pid, on_event, s);
 	take_counts(s);
 	if (s->result.samples > 0)
 		return PROWL_OK;

@@ -27,7 +27,7 @@ enum {
 	MAX_CPUS = 4096,
 	MIN_ORDER = 5,        /* 128 KiB */
 	THREAD_MIN_ORDER = 7, /* 512 KiB: the usual limit, for the crowd of first periods */
-	MAX_ORDER = 10,       /* 4 MiB */
+	MAX_ORDER = 11,       /* 8 MiB */
 	ATTACH_PASSES = 50,
 	PREFETCH_LINES = 8, /* header, call chain, registers */
 	PHASE_PARTS = 8,    /* the shortest first period is period / PHASE_PARTS */
@@ -608,7 +608,20 @@ static void peek(struct prowl_perf *p, struct cpu *c)
 		p->counts.damaged++;
 }
 
-size_t prowl_perf_drain(struct prowl_perf *p, prowl_event_cb cb, void *ctx)
+static void hand_out(struct prowl_perf *p, const struct perf_event_header *rec, prowl_event_cb cb,
+		     void *ctx)
+{
+	struct prowl_event ev;
+
+	if (prowl_perf_decode(rec, &ev) < 0)
+		p->counts.damaged++;
+	else if (ev.type == PROWL_EVENT_THROTTLE)
+		p->counts.throttled++;
+	else if (ev.type != PROWL_EVENT_SAMPLE || wanted(p, &ev))
+		cb(ctx, &ev);
+}
+
+size_t prowl_perf_drain(struct prowl_perf *p, prowl_want_cb want, prowl_event_cb cb, void *ctx)
 {
 	size_t n = 0;
 
@@ -624,7 +637,6 @@ size_t prowl_perf_drain(struct prowl_perf *p, prowl_event_cb cb, void *ctx)
 	}
 	for (;;) {
 		struct cpu *c = NULL;
-		struct prowl_event ev;
 
 		for (size_t i = 0; i < p->ncpus; i++) {
 			if (p->cpus[i].next && (!c || p->cpus[i].next_time < c->next_time))
@@ -632,12 +644,8 @@ size_t prowl_perf_drain(struct prowl_perf *p, prowl_event_cb cb, void *ctx)
 		}
 		if (!c)
 			break;
-		if (prowl_perf_decode(c->next, &ev) < 0)
-			p->counts.damaged++;
-		else if (ev.type == PROWL_EVENT_THROTTLE)
-			p->counts.throttled++;
-		else if (ev.type != PROWL_EVENT_SAMPLE || wanted(p, &ev))
-			cb(ctx, &ev);
+		if (c->next->type != PERF_RECORD_SAMPLE || want(ctx, prowl_perf_pid(c->next)))
+			hand_out(p, c->next, cb, ctx);
 		n++;
 		prowl_ring_take(&c->ring, c->next);
 		peek(p, c);

@@ -210,7 +210,11 @@ static bool func_at_index(const struct uw_go *go, size_t i, struct uw_go_func *r
 	memcpy(&name, rec + l->func.name, sizeof name);
 	if (l->func.flag != UW_GO_NONE)
 		f.flags = rec[l->func.flag];
-	if (!f.wrapper)
+	/*
+	 * Since go1.18, which also made offsets of the pcs, every special function has a number or
+	 * a flag: the names of all the others need not be read.
+	 */
+	if (!f.wrapper && (l->pc_size == 8 || f.func_id || f.flags))
 		f.special = special_of(name_at(go, name), f.flags);
 	if (l->func.flag == UW_GO_NONE)
 		f.flags = flags_of(f.special);

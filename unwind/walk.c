@@ -25,12 +25,13 @@ enum kind { K_EMPTY, K_GO, K_NATIVE, K_VDSO, K_ANON, K_UNMAPPED };
 struct pc_info { /* what is known of one address; an entry of a direct-mapped cache */
 	uint64_t pc;
 	uint32_t version; /* of the space it was looked up in, its low half */
-	int32_t delta;    /* Go: pcsp at pc itself */
+	int32_t delta;    /* Go: pcsp at pc itself; with has_frame */
 	uint8_t kind;
 	uint8_t special;
 	uint8_t flags;
 	bool after_call : 1; /* the bytes before pc + 1 are a call: pc + 1 can be a return address
 			      */
+	bool has_frame : 1;  /* delta and saves_bp were looked up: see frame_info */
 	bool saves_bp : 1;   /* the instruction at pc stores BP to the frame: it is not there yet */
 };
 
@@ -104,14 +105,12 @@ static void look_up(struct uw_space *s, uint64_t pc, struct pc_info *i)
 		i->kind = K_GO;
 		i->special = (uint8_t)f.special;
 		i->flags = f.flags;
-		i->delta = uw_go_sp_delta(go, &f, pc - s->go_bias);
-		i->saves_bp = uw_go_minor(go) <= 20 && is_bp_save(elf, pc - bias);
 		return;
 	}
 	i->kind = m->vdso ? K_VDSO : K_NATIVE;
 }
 
-static const struct pc_info *info(struct uw_walker *w, uint64_t pc)
+static struct pc_info *info(struct uw_walker *w, uint64_t pc)
 {
 	uint64_t h = pc * 0x9e3779b97f4a7c15ull;
 	struct pc_info *i = &w->cache[h >> (64 - CACHE_BITS)];
@@ -120,6 +119,26 @@ static const struct pc_info *info(struct uw_walker *w, uint64_t pc)
 		look_up(w->space, pc, i);
 		w->stats.lookups++;
 	}
+	return i;
+}
+
+/* The same with what only a leaf, or a walk by pcsp, asks for. */
+static const struct pc_info *frame_info(struct uw_walker *w, uint64_t pc)
+{
+	struct pc_info *i = info(w, pc);
+	struct uw_space *s = w->space;
+	const struct uw_elf *elf;
+	struct uw_mapping *m;
+	struct uw_go_func f;
+	uint64_t bias;
+
+	if (i->kind != K_GO || i->has_frame || !uw_go_func_at(s->go, pc - s->go_bias, &f))
+		return i;
+	i->has_frame = true;
+	i->delta = uw_go_sp_delta(s->go, &f, pc - s->go_bias);
+	m = uw_space_at(s, pc);
+	if (m && uw_space_elf(s, m, &elf, &bias))
+		i->saves_bp = uw_go_minor(s->go) <= 20 && is_bp_save(elf, pc - bias);
 	return i;
 }
 
@@ -470,7 +489,7 @@ struct go_frame {
 
 static bool go_step(struct walk *k, struct go_frame *f, bool live, uint64_t *saved_bp)
 {
-	const struct pc_info *i = info(k->w, f->pc);
+	const struct pc_info *i = frame_info(k->w, f->pc);
 	uint64_t cfa = f->sp + (uint64_t)i->delta + 8;
 
 	if (i->kind != K_GO || i->delta < 0)
@@ -493,7 +512,7 @@ static bool go_step(struct walk *k, struct go_frame *f, bool live, uint64_t *sav
 static bool crosscall_regs(struct walk *k, uint64_t ret, uint64_t sp, struct uw_regs *r)
 {
 	const struct uw_mem *live = &k->w->space->live;
-	const struct pc_info *i = info(k->w, ret);
+	const struct pc_info *i = frame_info(k->w, ret);
 	uint64_t saved[6];
 
 	if (i->kind != K_GO || i->delta < 72 || i->delta > 256)
@@ -749,7 +768,7 @@ size_t uw_walk(struct uw_walker *w, struct uw_space *space, const struct uw_samp
 		return 0;
 	}
 	push(&k, sample->regs->ip);
-	leaf = *info(w, sample->regs->ip);
+	leaf = *frame_info(w, sample->regs->ip);
 	switch (leaf.kind) {
 	case K_GO:
 		*ret_end = walk_go_leaf(&k, &leaf);

@@ -279,7 +279,7 @@ static void open_fixture(struct fixture *f, int minor, uint64_t bias)
 		[NEWSTACK] = {"runtime.newstack", 64, .sp = sp},
 		[ASYNC_PREEMPT] = {"runtime.asyncPreempt", 64, .flag = 4, .sp = sp},
 		[PREEMPT_PARK] = {"runtime.asyncPreempt2", 64, .sp = sp},
-		[SIGPANIC] = {"runtime.sigpanic", 64, .sp = sp},
+		[SIGPANIC] = {"runtime.sigpanic", 64, .id = 19, .sp = sp}, /* go1.22's number */
 		[PANIC] = {"runtime.panicmem", 64, .sp = sp},
 		[TOP] = {"runtime.cgocallbackend", 64, .flag = 1, .sp = sp},
 		[NO_TABLE] = {"main.noTable", 64, .flag = 4},
