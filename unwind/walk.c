@@ -8,6 +8,7 @@
 
 enum {
 	CACHE_BITS = 14,
+	PLAIN_BITS = 14,
 	MAX_C_FRAMES = 256,
 	MAX_LIVE_FRAMES = 512,
 	LIVE_TRIES = 4,
@@ -37,6 +38,13 @@ struct pc_info { /* what is known of one address; an entry of a direct-mapped ca
 
 struct uw_walker {
 	struct pc_info cache[1 << CACHE_BITS];
+	/*
+	 * Callers to which no rule applies: Go text, after a call, neither special nor flagged. The
+	 * low halves of their lookup addresses, of one space: nearly all frames of nearly all
+	 * stacks are told by four bytes.
+	 */
+	uint32_t plain[1 << PLAIN_BITS];
+	uint64_t plain_version;
 	struct uw_walk_stats stats;
 	struct uw_cfi *cfi;
 	uint64_t cfi_version;
@@ -203,7 +211,8 @@ struct walk {
 	const struct uw_sample *s;
 	uint64_t *pcs;
 	size_t n, max;
-	bool exact; /* the next caller was interrupted, not calling: its pc is meant as it is */
+	bool callback; /* the frame pushed last is runtime.cgocallback */
+	bool exact;    /* the next caller was interrupted, not calling: its pc is meant as it is */
 };
 
 static bool push(struct walk *k, uint64_t pc)
@@ -231,11 +240,45 @@ static uint64_t lookup_pc(const struct walk *k, uint64_t ret)
 
 enum step { STEP_ON, STEP_DONE };
 
+static uint32_t *plain_slot(struct uw_walker *w, uint64_t pc)
+{
+	return &w->plain[(pc * 0x9e3779b97f4a7c15ull) >> (64 - PLAIN_BITS)];
+}
+
+static bool is_plain(struct uw_walker *w, uint64_t pc)
+{
+	const struct uw_space *s = w->space;
+
+	return pc >= s->go_lo && pc < s->go_hi && w->plain_version == s->version &&
+	       *plain_slot(w, pc) == (uint32_t)pc;
+}
+
+static void note_plain(struct uw_walker *w, uint64_t pc)
+{
+	const struct uw_space *s = w->space;
+
+	if (s->go_hi - s->go_lo > UINT32_MAX)
+		return; /* half an address would not tell */
+	if (w->plain_version != s->version) {
+		memset(w->plain, 0, sizeof w->plain);
+		w->plain_version = s->version;
+	}
+	*plain_slot(w, pc) = (uint32_t)pc;
+}
+
 /* Takes one caller, given as return address. STEP_DONE sets *end. */
 static enum step take_caller(struct walk *k, uint64_t ret, enum uw_end *end)
 {
 	uint64_t pc = lookup_pc(k, ret);
-	const struct pc_info *i = info(k->w, pc);
+	const struct pc_info *i;
+
+	if (!k->exact && is_plain(k->w, pc)) {
+		if (push(k, pc))
+			return STEP_ON;
+		*end = UW_END_TRUNCATED;
+		return STEP_DONE;
+	}
+	i = info(k->w, pc);
 
 	switch (i->kind) {
 	case K_GO:
@@ -278,11 +321,16 @@ static enum step take_caller(struct walk *k, uint64_t ret, enum uw_end *end)
 	case UW_GO_DEBUGCALL:
 		k->exact = true;
 		break;
+	case UW_GO_CGOCALLBACK:
+		k->callback = true;
+		break;
 	default:
 		if (i->flags & UW_GO_TOPFRAME) {
 			*end = UW_END_ROOT;
 			return STEP_DONE;
 		}
+		if (i->special == UW_GO_NORMAL && i->after_call)
+			note_plain(k->w, pc);
 		break;
 	}
 	return STEP_ON;
@@ -307,7 +355,7 @@ static enum uw_end follow_chain(struct walk *k, size_t from)
 	for (size_t j = from; j < k->s->nchain; j++) {
 		if (take_caller(k, k->s->chain[j], &end) == STEP_DONE)
 			return end;
-		if (info(k->w, k->pcs[k->n - 1])->special == UW_GO_CGOCALLBACK)
+		if (k->callback)
 			return resume_callback(k);
 	}
 	return chain_end(k);
@@ -618,6 +666,7 @@ static enum uw_end resume_callback(struct walk *k)
 	struct go_frame f = {k->s->regs->ip, k->s->regs->sp};
 	uint64_t saved_bp = 0;
 
+	k->callback = false;
 	k->w->stats.live_wanted++;
 	for (size_t j = 0; j < MAX_LIVE_FRAMES; j++) {
 		const struct pc_info *i = info(k->w, f.pc);
