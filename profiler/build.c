@@ -168,13 +168,28 @@ static int cmp_u64(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static int collect_kernel(void *arg, const uint64_t *key, size_t n, uint64_t count, uint64_t weight)
+/* Whose stack it is, and the stack; NULL for words that make no sense. */
+static struct prowl_image *read_key(struct build *b, const uint64_t *words, size_t n,
+				    struct prowl_stackkey *key)
+{
+	struct prowl_image *im;
+
+	if (!prowl_stackkey_head(words, n, key) || key->image >= b->s->procs.nimages)
+		return NULL;
+	im = b->s->procs.images[key->image];
+	return prowl_stackkey_unpack(words, n, im->base, key) ? im : NULL;
+}
+
+static int collect_kernel(void *arg, const uint64_t *words, size_t n, uint64_t count,
+			  uint64_t weight)
 {
 	struct build *b = arg;
-	size_t nk = n >= PROWL_KEY_HEAD ? key[2] >> 32 : 0;
+	struct prowl_stackkey key;
 
-	for (size_t i = 0; i < nk && PROWL_KEY_HEAD + i < n; i++) {
-		uint64_t pc = key[PROWL_KEY_HEAD + i];
+	if (!read_key(b, words, n, &key))
+		return 0;
+	for (size_t i = 0; i < key.nkernel; i++) {
+		uint64_t pc = key.pcs[i];
 		uint32_t seen;
 
 		if (pc == 0 || prowl_idmap_get(&b->kernel_loc, pc, &seen))
@@ -317,35 +332,30 @@ static int user_part(struct build *b, struct prowl_image *im, const uint64_t *pc
 	return (int)k;
 }
 
-static int add_stack(void *arg, const uint64_t *key, size_t n, uint64_t count, uint64_t weight)
+static int add_stack(void *arg, const uint64_t *words, size_t n, uint64_t count, uint64_t weight)
 {
 	struct build *b = arg;
-	struct prowl_image *im;
+	struct prowl_stackkey key;
+	struct prowl_image *im = read_key(b, words, n, &key);
 	uint32_t locs[MAX_LOCATIONS];
 	struct pprof_label labels[4];
 	enum uw_end end;
 	int64_t values[2];
-	size_t nk, nu;
 	bool unknown = false;
 	int k = 0, nl;
 
-	if (n < PROWL_KEY_HEAD || key[0] >> 32 >= b->s->procs.nimages)
+	if (!im)
 		return 0;
-	im = b->s->procs.images[key[0] >> 32];
-	end = (enum uw_end)((key[0] >> 24) & 0xff);
-	nk = key[2] >> 32;
-	nu = key[2] & UINT32_MAX;
-	if (nk + nu != n - PROWL_KEY_HEAD)
-		return 0;
-	for (size_t i = 0; i < nk; i++) {
-		b->error = kernel_location(b, key[PROWL_KEY_HEAD + i], &locs[k]);
+	end = (enum uw_end)key.end;
+	for (size_t i = 0; i < key.nkernel; i++) {
+		b->error = kernel_location(b, key.pcs[i], &locs[k]);
 		if (b->error < 0)
 			return 1;
 		k++;
 		if (!b->s->result.kernel_names && i == 0)
 			break; /* without names one [kernel] says as much as twenty */
 	}
-	k = user_part(b, im, key + PROWL_KEY_HEAD + nk, nu, locs, (size_t)k, &unknown);
+	k = user_part(b, im, key.pcs + key.nkernel, key.nuser, locs, (size_t)k, &unknown);
 	if (k < 0) {
 		b->error = k;
 		return 1;
@@ -358,7 +368,7 @@ static int add_stack(void *arg, const uint64_t *key, size_t n, uint64_t count, u
 		b->s->result.unknown_frames += count;
 	nl = process_labels(b, im->proc, labels);
 	if (b->s->o.threads)
-		nl += thread_labels(b, im->proc->pid, (uint32_t)key[1], labels + nl);
+		nl += thread_labels(b, im->proc->pid, key.thread, labels + nl);
 	values[0] = (int64_t)count;
 	values[1] = llround((double)weight * b->scale[im->id]);
 	b->error = pprof_sample_add(b->p, locs, (size_t)k, values, labels, (size_t)nl);

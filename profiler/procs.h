@@ -19,6 +19,7 @@ struct prowl_image {
 	uint32_t id; /* index in prowl_procs.images */
 	struct prowl_proc *proc;
 	struct uw_space space;
+	uint64_t base;  /* of its packed stacks (stackkey.h): start of Go text; 0 until known */
 	int load_error; /* negative errno when the mappings could not be read */
 };
 

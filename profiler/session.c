@@ -221,38 +221,44 @@ const struct prowl_result *prowl_session_result(const struct prowl_session *s)
 static void on_sample(struct prowl_session *s, const struct prowl_event *ev)
 {
 	struct prowl_proc *p = prowl_procs_find(&s->procs, ev->pid);
-	uint64_t key[PROWL_KEY_HEAD + PROWL_MAX_KERNEL + PROWL_MAX_USER];
-	uint64_t *pcs = key + PROWL_KEY_HEAD;
 	unsigned int limit = prowl_perf_facts(s->perf)->max_stack;
 	struct uw_sample us = {.chain = ev->sample.user,
 			       .nchain = ev->sample.nuser,
 			       .chain_full = ev->sample.nuser + 1 >= limit,
 			       .stack = ev->sample.stack,
 			       .stack_len = ev->sample.stack_len};
+	uint64_t words[PROWL_KEY_WORDS];
+	struct prowl_stackkey key;
 	enum uw_end end;
-	size_t nk, nu;
+	size_t n;
 
 	if (!p || ev->time < s->from || ev->time > s->to)
 		return;
 	if (s->result.samples == 0)
 		s->result.first_sample_ns = ev->time - s->opened;
-	nk = ev->sample.nkernel < PROWL_MAX_KERNEL ? ev->sample.nkernel : PROWL_MAX_KERNEL;
-	for (size_t i = 0; i < nk; i++)
-		pcs[i] = ev->sample.kernel[i] - (i > 0);
+	n = ev->sample.nkernel < PROWL_MAX_KERNEL ? ev->sample.nkernel : PROWL_MAX_KERNEL;
+	for (size_t i = 0; i < n; i++)
+		key.pcs[i] = ev->sample.kernel[i] - (i > 0);
 	if (ev->sample.has_regs)
 		us.regs = &ev->sample.regs;
-	nu = uw_walk(s->walker, &p->image->space, &us, pcs + nk, PROWL_MAX_USER, &end);
+	key.nkernel = (uint32_t)n;
+	key.nuser = (uint32_t)uw_walk(s->walker, &p->image->space, &us, key.pcs + n, PROWL_MAX_USER,
+				      &end);
 	if (end == UW_END_NO_REGS)
 		s->result.no_user++;
 	else
 		s->result.user_stacks++;
 	s->result.ends[end]++;
-	key[0] = (uint64_t)p->image->id << 32 | (uint64_t)end << 24;
-	key[1] = s->o.threads ? (uint64_t)(uint32_t)ev->tid : 0;
-	key[2] = (uint64_t)nk << 32 | nu;
+	key.image = p->image->id;
+	key.end = (uint8_t)end;
+	key.labels = 0;
+	key.thread = s->o.threads ? (uint32_t)ev->tid : 0;
+	if (!p->image->base)
+		p->image->base = p->image->space.go_lo;
 	p->samples++;
 	s->result.samples++;
-	prowl_stackhash_add(&s->hash, key, PROWL_KEY_HEAD + nk + nu, 1, s->result.period_ns);
+	n = prowl_stackkey_pack(&key, p->image->base, words);
+	prowl_stackhash_add(&s->hash, words, n, 1, s->result.period_ns);
 }
 
 static bool want_pid(void *ctx, pid_t pid)

@@ -6,18 +6,7 @@
 #include "prowl.h"
 #include "source_perf.h"
 #include "stackhash.h"
-
-/*
- * A key of the stack hash: three words, then the addresses.
- *	[0] image << 32 | end << 24 | flags
- *	[1] thread id where threads are told apart, else 0
- *	[2] kernel addresses << 32 | user addresses
- */
-enum {
-	PROWL_KEY_HEAD = 3,
-	PROWL_MAX_KERNEL = 256,
-	PROWL_MAX_USER = 640,
-};
+#include "stackkey.h"
 
 struct prowl_session {
 	struct prowl_options o;
