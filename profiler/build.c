@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "idmap.h"
@@ -20,7 +21,6 @@
 enum {
 	MAX_LOCATIONS = PROWL_MAX_KERNEL + PROWL_MAX_USER + 64,
 	KEEP_WRAPPERS = 1,
-	TRIM_EVERY = 256, /* names: the tables of a large binary shall not become our memory */
 };
 
 struct image_cache {               /* of one image */
@@ -124,7 +124,7 @@ static int user_location(struct build *b, struct prowl_image *im, uint64_t pc, b
 	if (prowl_idmap_get(&ic->loc[keep], pc, ret))
 		return 0;
 	if (++b->named > b->trim_at) {
-		b->trim_at = b->named * 3 / 2 + TRIM_EVERY;
+		b->trim_at = prowl_trim_next(b->named);
 		uw_binaries_trim(&b->s->procs.files);
 	}
 	n = uw_symbolize(&im->space, pc, syms, UW_MAX_INLINE, &kind, &m);
@@ -561,7 +561,7 @@ static void build_fini(struct build *b)
 enum prowl_code prowl_session_build(struct prowl_session *s, struct pprof_profile **ret,
 				    struct prowl_err *err)
 {
-	struct build b = {.s = s, .kernel_map = PPROF_NONE};
+	struct build b = {.s = s, .kernel_map = PPROF_NONE, .trim_at = prowl_trim_next(0)};
 	int r;
 
 	b.marks[0] = b.marks[1] = b.marks[2] = PPROF_NONE;
@@ -575,6 +575,9 @@ enum prowl_code prowl_session_build(struct prowl_session *s, struct pprof_profil
 	if (r == 0)
 		r = fill(&b);
 	build_fini(&b);
+	/* The window is over: the profile, which is encoded next, has all that the hash had. */
+	madvise(s->hash_mem, s->hash_len, MADV_DONTNEED);
+	uw_binaries_trim(&s->procs.files);
 	if (r < 0) {
 		pprof_profile_free(b.p);
 		return prowl_fail(err, PROWL_FAILED, "building the profile: %s", strerror(-r));

@@ -19,7 +19,6 @@ enum {
 	STACK_C_FAST = 4096,
 	STACK_FASTEST = 512,
 	MAX_WAKE_RATE = 1000, /* Hz up to which each sample may wake us */
-	TRIM_EVERY = 256,     /* look-ups */
 	CLOCKS_NS = 500000,   /* to read the times of one process, at most */
 	CLOCKS_TRIES = 50,
 	FIRST_PROMPT_MS = 300,
@@ -324,7 +323,7 @@ enum prowl_code prowl_session_run(struct prowl_session *s, uint64_t duration_ns,
 {
 	uint64_t end = duration_ns ? s->from + duration_ns : UINT64_MAX;
 	struct pollfd wake = {.fd = s->wake_fd, .events = POLLIN};
-	uint64_t wanted = 0, trim_at = TRIM_EVERY;
+	uint64_t wanted = 0, trim_at = prowl_trim_next(0);
 	uint64_t prompt_until = s->from + FIRST_PROMPT_MS * 1000000ull, clocked = 0;
 
 	for (;;) {
@@ -341,9 +340,9 @@ enum prowl_code prowl_session_run(struct prowl_session *s, uint64_t duration_ns,
 			clocked = now;
 		}
 		prowl_perf_drain(s->perf, want_pid, on_event, s);
-		/* The tables of a large binary shall not become our memory; ever more rarely. */
+		/* The tables of a large binary shall not become our memory. */
 		if (uw_walker_stats(s->walker)->lookups > trim_at) {
-			trim_at = uw_walker_stats(s->walker)->lookups * 3 / 2 + TRIM_EVERY;
+			trim_at = prowl_trim_next(uw_walker_stats(s->walker)->lookups);
 			uw_binaries_trim(&s->procs.files);
 		}
 		if (uw_walker_stats(s->walker)->live_wanted != wanted) {

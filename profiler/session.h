@@ -23,3 +23,12 @@ struct prowl_session {
 	int wake_fd;
 	bool stopped;
 };
+
+/*
+ * When to give the pages of mapped binaries back, by the number of look-ups in their tables so far:
+ * so early that a short profile stays small, so rarely that a long one doesn't pay for it.
+ */
+static inline uint64_t prowl_trim_next(uint64_t lookups)
+{
+	return lookups + (lookups < 4096 ? 96 + lookups / 4 : 1120);
+}
