@@ -69,7 +69,8 @@ struct profile {
 	const char *output, *format;
 	char *const *command; /* NULL: none */
 	pid_t child;
-	int release; /* pipe end: closing it lets the child go on */
+	int release;     /* pipe end: writing lets the child go on, closing ends it */
+	int exec_failed; /* pipe end: an errno, or nothing when exec succeeded */
 	const struct output_format *out;
 };
 
@@ -136,50 +137,63 @@ static int add_name(struct profile *p, const char *name)
 }
 
 /*
- * Starts the command, but holds it before exec until sampling has begun. What exec said comes back
- * through the same pipe pair, so that a command that can't be run is our error, not its exit code.
+ * Starts the command, but holds it before exec until sampling has begun. A second pipe, which a
+ * successful exec closes, tells whether there was one.
  */
 static int launch(struct profile *p)
 {
-	int hold[2];
+	int hold[2], failed[2];
 	pid_t pid;
 
-	if (pipe2(hold, O_CLOEXEC) < 0) {
+	if (pipe2(hold, O_CLOEXEC) < 0 || pipe2(failed, O_CLOEXEC) < 0) {
 		say_error("pipe: %s", strerror(errno));
 		return PROWL_FAILED;
 	}
 	pid = fork();
 	if (pid < 0) {
 		say_error("fork: %s", strerror(errno));
-		close(hold[0]);
-		close(hold[1]);
 		return PROWL_FAILED;
 	}
 	if (pid == 0) {
 		char c;
+		int e;
 
 		close(hold[1]);
 		if (read(hold[0], &c, 1) != 1)
 			_exit(127); /* the parent gave up */
 		execvp(p->command[0], p->command);
-		fprintf(stderr, "prowl: error: %s: %s\n", p->command[0], strerror(errno));
-		_exit(errno == ENOENT ? 127 : 126);
+		e = errno;
+		if (write(failed[1], &e, sizeof e) != sizeof e)
+			_exit(127);
+		_exit(e == ENOENT ? 127 : 126);
 	}
 	close(hold[0]);
+	close(failed[1]);
 	p->child = pid;
 	p->release = hold[1];
+	p->exec_failed = failed[0];
 	p->o.children = true;
 	return add_pid(p, pid) ? 0 : PROWL_USAGE;
 }
 
-static void release_child(struct profile *p, bool go)
+/* Lets the command go on, or, with go false, end. 0, or its exit code where it can't be run. */
+static int release_child(struct profile *p, bool go)
 {
+	int e = 0;
+
 	if (p->release < 0)
-		return;
+		return 0;
 	if (go && write(p->release, "g", 1) != 1)
-		say_error("the command could not be started");
+		e = EPIPE;
 	close(p->release);
 	p->release = -1;
+	if (go && e == 0 && read(p->exec_failed, &e, sizeof e) <= 0)
+		e = 0;
+	close(p->exec_failed);
+	if (e == 0)
+		return 0;
+	say_error("%s: %s", p->command[0], strerror(e));
+	return e == ENOENT ? 127 : 126;
 }
 
 /* The command's own exit status, as a shell gives it. */
@@ -229,7 +243,7 @@ static void say_warnings(struct prowl_session *s)
 		say_warning(
 			"no permission for kernel frames (kernel.perf_event_paranoid is %d): user "
 			"frames only; kernel time is shown as [kernel, not sampled]. For kernel "
-			"frames: sudo setcap cap_perfmon,cap_sys_ptrace=ep \"$(command -v prowl)\"",
+			"frames: " PROWL_SETCAP,
 			r->paranoid);
 	for (size_t i = 0; i < prowl_session_targets(s); i++) {
 		struct prowl_target t;
@@ -376,7 +390,11 @@ static int profile_run(struct profile *p)
 	if (code != PROWL_OK)
 		return say_failure(&err);
 	catch_signals(prowl_session_wake_fd(s));
-	release_child(p, true);
+	code = release_child(p, true);
+	if (code != 0) {
+		prowl_session_free(s);
+		return code;
+	}
 	say_first_line(p, s);
 	say_warnings(s);
 	/* Little work, but in time: on a busy machine rings fill while we stand in line. */
@@ -487,8 +505,10 @@ static int parse(struct profile *p, int argc, char **argv)
 static int run(int argc, char **argv)
 {
 	struct profile p = {.o.rate = PROWL_DEFAULT_RATE, .release = -1};
-	int code = parse(&p, argc, argv), status;
+	int code, status;
 
+	signal(SIGPIPE, SIG_IGN); /* a reader that goes away is an error to report, not to die of */
+	code = parse(&p, argc, argv);
 	if (code != 0)
 		return code < 0 ? 0 : code;
 	if (p.command) {
@@ -501,7 +521,9 @@ static int run(int argc, char **argv)
 		return code;
 	release_child(&p, false);
 	status = child_status(&p);
-	return code ? code : status;
+	/* A command that failed by itself is more to say than that it was too short to be sampled.
+	 */
+	return code && !(code == PROWL_NOTHING && status) ? code : status;
 }
 
 const struct cmd cmd_profile = {

@@ -89,7 +89,6 @@ int main(int argc, char **argv)
 	int code;
 
 	sigaction(SIGBUS, &bus, NULL);
-	signal(SIGPIPE, SIG_IGN);
 	if (argc < 2) {
 		usage(stderr);
 		return PROWL_USAGE;

@@ -28,3 +28,6 @@ struct prowl_err {
 enum prowl_code prowl_fail(struct prowl_err *e, enum prowl_code code, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 void prowl_hint(struct prowl_err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* The smallest grant: sampling, reading the target, names of kernel functions. */
+#define PROWL_SETCAP "sudo setcap cap_perfmon,cap_sys_ptrace,cap_syslog=ep \"$(command -v prowl)\""

@@ -613,8 +613,7 @@ static enum prowl_code inspect_space(struct prowl_info *info, struct uw_space *s
 			   "not allowed to read process %d (/proc/%d/maps: %s; uid %d)",
 			   (int)info->pid, (int)info->pid, strerror(-r), (int)geteuid());
 		prowl_hint(err, "run prowl as the process' own user or as root, or grant:\n"
-				"  sudo setcap cap_perfmon,cap_sys_ptrace=ep "
-				"\"$(command -v prowl)\"");
+				"  " PROWL_SETCAP);
 		return PROWL_PERMISSION;
 	}
 	if (r == -ESRCH)

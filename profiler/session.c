@@ -12,12 +12,13 @@
 
 enum {
 	DRAIN_MS = 100,
-	/* Copies of the stack: what Go's leaves need, and what C stacks need at rates that allow
-	   it. */
-	STACK_GO = 512,
-	STACK_C = 16384,
-	STACK_C_FAST = 4096,
+	/*
+	 * Copies of the stack: 512 bytes repair nearly all leaves of Go, 4 KiB those with a large
+	 * frame and a BP of their own, 16 KiB hold most stacks of C.
+	 */
 	STACK_FASTEST = 512,
+	STACK_GO = 4096,
+	STACK_C = 16384,
 	MAX_WAKE_RATE = 1000, /* Hz up to which each sample may wake us */
 	CLOCKS_NS = 500000,   /* to read the times of one process, at most */
 	CLOCKS_TRIES = 50,
@@ -70,13 +71,13 @@ static bool has_c(const struct prowl_procs *t)
 
 static uint32_t stack_bytes(const struct prowl_session *s)
 {
+	bool c = s->o.children || has_c(&s->procs);
+
 	if (s->o.stack_bytes)
 		return (s->o.stack_bytes + 7) & ~7u;
-	if (!has_c(&s->procs) && !s->o.children)
-		return STACK_GO;
 	if (s->o.rate <= 250)
-		return STACK_C;
-	return s->o.rate <= 1000 ? STACK_C_FAST : STACK_FASTEST;
+		return c ? STACK_C : STACK_GO;
+	return s->o.rate <= 1000 ? STACK_GO : STACK_FASTEST;
 }
 
 static enum prowl_code find_targets(struct prowl_session *s, struct prowl_err *err)
@@ -99,8 +100,7 @@ static enum prowl_code find_targets(struct prowl_session *s, struct prowl_err *e
 				(int)pid, (int)pid, strerror(-p->image->load_error),
 				(int)geteuid());
 			prowl_hint(err, "run prowl as the process' own user or as root, or grant:\n"
-					"  sudo setcap cap_perfmon,cap_sys_ptrace=ep "
-					"\"$(command -v prowl)\"");
+					"  " PROWL_SETCAP);
 			return PROWL_PERMISSION;
 		}
 	}
@@ -148,7 +148,7 @@ static enum prowl_code open_all(struct prowl_session *s, struct prowl_err *err)
 	po.period_ns = 1000000000u / s->o.rate;
 	po.stack_bytes = stack_bytes(s);
 	po.per_thread = s->o.per_thread;
-	po.wake_each = po.stack_bytes >= STACK_C_FAST && s->o.rate <= MAX_WAKE_RATE;
+	po.wake_each = s->o.rate <= MAX_WAKE_RATE && has_c(&s->procs);
 	po.user_only = s->o.user_only;
 	code = prowl_perf_open(&po, &s->perf, err);
 	if (code != PROWL_OK)
@@ -171,6 +171,10 @@ enum prowl_code prowl_session_open(const struct prowl_options *o, struct prowl_s
 
 	if (!s)
 		return prowl_fail(err, PROWL_FAILED, "out of memory");
+#if !defined(__x86_64__)
+	free(s);
+	return prowl_fail(err, PROWL_UNSUPPORTED, "CPU profiles are for amd64 only so far");
+#endif
 	s->opened = clock_ns(CLOCK_MONOTONIC);
 	s->o = *o;
 	if (s->o.rate == 0)

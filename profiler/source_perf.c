@@ -438,9 +438,8 @@ static enum prowl_code explain(const struct prowl_perf *p, int r, struct prowl_e
 			   "too many threads: without CAP_PERFMON each thread needs one file "
 			   "descriptor per CPU (%u CPUs), and the limit is %llu",
 			   (unsigned)p->ncpus, (unsigned long long)lim.rlim_cur);
-		prowl_hint(err,
-			   "raise it (ulimit -Hn, as root), or grant CAP_PERFMON:\n"
-			   "  sudo setcap cap_perfmon,cap_sys_ptrace=ep \"$(command -v prowl)\"");
+		prowl_hint(err, "raise it (ulimit -Hn, as root), or grant CAP_PERFMON:\n"
+				"  " PROWL_SETCAP);
 		return PROWL_FAILED;
 	}
 	case ENOSYS:
@@ -472,14 +471,14 @@ static enum prowl_code explain(const struct prowl_perf *p, int r, struct prowl_e
 				err,
 				"kernel.perf_event_paranoid above 2 needs CAP_PERFMON even for own "
 				"processes; smallest fix, either of:\n"
-				"  sudo setcap cap_perfmon,cap_sys_ptrace=ep \"$(command -v prowl)\"\n"
+				"  " PROWL_SETCAP "\n"
 				"  sudo sysctl kernel.perf_event_paranoid=2");
 		else
 			prowl_hint(
 				err,
 				"own processes can be sampled without privilege, those of others "
 				"need CAP_PERFMON and CAP_SYS_PTRACE:\n"
-				"  sudo setcap cap_perfmon,cap_sys_ptrace=ep \"$(command -v prowl)\"\n"
+				"  " PROWL_SETCAP "\n"
 				"or run prowl as the process' own user, or as root");
 		return PROWL_PERMISSION;
 	default:
