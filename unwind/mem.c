@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <sys/uio.h>
 
+enum { MAX_PARTS = 72 }; /* of one system call */
+
 static int read_process(void *ctx, uint64_t addr, void *buf, size_t len)
 {
 	pid_t pid = (pid_t)(intptr_t)ctx;
@@ -19,9 +21,51 @@ static int read_process(void *ctx, uint64_t addr, void *buf, size_t len)
 	return (size_t)n == len ? 0 : -EFAULT;
 }
 
+static int read_process_parts(void *ctx, const struct uw_mem_part *parts, size_t n)
+{
+	pid_t pid = (pid_t)(intptr_t)ctx;
+	struct iovec local[MAX_PARTS], remote[MAX_PARTS];
+
+	while (n > 0) {
+		size_t k = n < MAX_PARTS ? n : MAX_PARTS, want = 0;
+		ssize_t got;
+
+		for (size_t i = 0; i < k; i++) {
+			local[i] = (struct iovec){.iov_base = parts[i].buf,
+						  .iov_len = parts[i].len};
+			remote[i] = (struct iovec){.iov_base = (void *)(uintptr_t)parts[i].addr,
+						   .iov_len = parts[i].len};
+			want += parts[i].len;
+		}
+		got = want ? process_vm_readv(pid, local, k, remote, k, 0) : 0;
+		if (got < 0)
+			return -errno;
+		if ((size_t)got != want)
+			return -EFAULT;
+		parts += k;
+		n -= k;
+	}
+	return 0;
+}
+
+int uw_read_parts(const struct uw_mem *m, const struct uw_mem_part *parts, size_t n)
+{
+	if (m->read_parts)
+		return m->read_parts(m->ctx, parts, n);
+	for (size_t i = 0; i < n; i++) {
+		int r = uw_read(m, parts[i].addr, parts[i].buf, parts[i].len);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
 struct uw_mem uw_mem_process(pid_t pid)
 {
-	return (struct uw_mem){.read = read_process, .ctx = (void *)(intptr_t)pid};
+	return (struct uw_mem){.read = read_process,
+			       .read_parts = read_process_parts,
+			       .ctx = (void *)(intptr_t)pid};
 }
 
 static int read_bytes(void *ctx, uint64_t addr, void *buf, size_t len)

@@ -17,6 +17,12 @@
 #include <string.h>
 #include <sys/types.h>
 
+struct uw_mem_part { /* one of several reads that are made together */
+	uint64_t addr;
+	void *buf;
+	size_t len;
+};
+
 struct uw_mem {
 	/*
 	 * Copies the bytes [addr, addr+len) to buf. Returns 0, or negative errno when any of them
@@ -24,6 +30,9 @@ struct uw_mem {
 	 * unspecified.
 	 */
 	int (*read)(void *ctx, uint64_t addr, void *buf, size_t len);
+	/* All of them, in this order, with the cost of one; may be NULL. Fails when any one does.
+	 */
+	int (*read_parts)(void *ctx, const struct uw_mem_part *parts, size_t n);
 	void *ctx;
 };
 
@@ -41,6 +50,9 @@ static inline int uw_read_u64(const struct uw_mem *m, uint64_t addr, uint64_t *r
 		*ret = v;
 	return r;
 }
+
+/* Several reads in this order: by one call where the reader can, else one by one. */
+int uw_read_parts(const struct uw_mem *m, const struct uw_mem_part *parts, size_t n);
 
 /* A live process, by process_vm_readv(2); the pid is all the state. Never writes, never stops it.
  */

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The labels of a goroutine (runtime/pprof.Do, SetGoroutineLabels), read from live memory for the
+ * thread that a sample was taken on: those that Go's own CPU profile gives to such a sample.
+ *
+ * The goroutine is found by the register that holds g in Go code (go1.17 and newer), believed only
+ * when the stack pointer lies on a stack of that g or of its thread. Nothing is stopped, so that
+ * what is read is what holds a moment after the sample: the caller reads soon or not at all. Every
+ * read is bounded, no pointer is trusted, and one that leads nowhere costs the labels of one
+ * sample.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "golayout.h"
+#include "mem.h"
+#include "regs.h"
+
+enum {
+	UW_LABELS_MAX = 32,
+	UW_LABEL_BYTES = 256, /* of one key or value */
+	UW_GUESSES = 128,     /* private, like the two that follow */
+	UW_GUESS_PARTS = 16,
+	UW_GUESS_BYTES = 8192,
+};
+
+/* Where one label set was found: read again at once when its pointer is met again. */
+struct uw_golabels_guess {
+	uint64_t labels;
+	size_t n;
+	struct {
+		uint64_t addr;
+		uint32_t len;
+	} part[UW_GUESS_PARTS];
+};
+
+struct uw_golabels { /* zero-initialised; one that is kept makes later calls cheaper */
+	size_t n;
+	struct {
+		const char *key, *value; /* end with a NUL and hold no other; borrowed from text */
+		uint16_t key_len, value_len;
+	} label[UW_LABELS_MAX]; /* sorted by key, as bytes */
+	char text[UW_LABELS_MAX * 2 * (UW_LABEL_BYTES + 1)];
+	struct uw_golabels_guess guesses[UW_GUESSES];
+};
+
+/*
+ * The labels of the user goroutine at registers r. *m: the runtime's m of the same thread as an
+ * earlier call found it, 0 for none; with it a thread in C code, where no register holds g, is
+ * told too. It is only a hint and is checked.
+ *
+ * Returns the number of labels; 0 also when the thread runs no goroutine. -ENOENT: the goroutine
+ * can't be told (C code, an assembly routine that uses the register, go1.16); -EBADMSG: its labels
+ * make no sense or are beyond the limits; -EAGAIN: they changed while they were read; other
+ * negative errno: memory that can't be read.
+ */
+int uw_golabels_read(const struct uw_golayout *layout, const struct uw_mem *live,
+		     const struct uw_regs *r, uint64_t *m, struct uw_golabels *ret);
