@@ -32,6 +32,7 @@ enum {
 	ID_USER,
 	ID_PER_THREAD,
 	ID_THREADS,
+	ID_LABELS,
 	ID_CHILDREN,
 	ID_STACK,
 	ID_QUIET,
@@ -50,6 +51,8 @@ static const struct opt profile_opts[] = {
 	 ID_FORMAT},
 	{0, "user", NULL, "leave out the kernel: its time counts where it was called", ID_USER},
 	{0, "threads", NULL, "tell threads apart: labels thread_id, thread_name", ID_THREADS},
+	{0, "labels", NULL, "Go's pprof labels (runtime/pprof.Do) of the sampled goroutine",
+	 ID_LABELS},
 	{0, "children", NULL, "follow child processes too (always on with a command)", ID_CHILDREN},
 	{0, "per-thread", NULL, "sample thread by thread even where whole CPUs are allowed",
 	 ID_PER_THREAD},
@@ -280,7 +283,7 @@ static double percent(uint64_t part, uint64_t of)
 	return of ? 100.0 * (double)part / (double)of : 0.0;
 }
 
-static void say_result(const struct prowl_result *r)
+static void say_result(const struct prowl_result *r, bool labels)
 {
 	uint64_t truncated = r->ends[UW_END_TRUNCATED] + r->ends[UW_END_NO_MEM];
 	struct rusage u;
@@ -292,6 +295,12 @@ static void say_result(const struct prowl_result *r)
 		 percent(r->lost, r->lost + r->samples), percent(truncated, r->samples),
 		 percent(r->ends[UW_END_UNKNOWN] + r->no_user, r->samples),
 		 percent(r->unknown_frames, r->samples));
+	if (labels)
+		say_info("labels: %llu samples labelled, %llu without labels, %llu too old (read "
+			 "more than 5 ms after they were taken), %llu unknown",
+			 (unsigned long long)r->labelled, (unsigned long long)r->unlabelled,
+			 (unsigned long long)r->labels_too_old,
+			 (unsigned long long)r->labels_unknown);
 	if (r->hash_dropped || r->damaged || r->throttled)
 		say_warning(
 			"%llu samples found no room in the hash, %llu records were damaged, the "
@@ -369,7 +378,7 @@ static int finish(struct profile *p, struct prowl_session *s, struct prowl_err *
 	pprof_profile_free(profile);
 	if (code != PROWL_OK)
 		return code;
-	say_result(prowl_session_result(s));
+	say_result(prowl_session_result(s), p->o.labels);
 	if (strcmp(path, "-") != 0) {
 		say_info("wrote %s (%.1f kB)", path, (double)size / 1000.0);
 		if (p->out->is_pprof)
@@ -456,6 +465,9 @@ static int parse(struct profile *p, int argc, char **argv)
 		case ID_THREADS:
 			p->o.threads = true;
 			break;
+		case ID_LABELS:
+			p->o.labels = true;
+			break;
 		case ID_CHILDREN:
 			p->o.children = true;
 			break;
@@ -534,7 +546,10 @@ const struct cmd cmd_profile = {
 		"  prowl profile --pid 4242 --seconds 10\n"
 		"  prowl profile --name etcd -F 999 -o etcd.pb.gz\n"
 		"  prowl profile --pid 4242 -d 5s -o - -f folded | flamegraph.pl > flame.svg\n"
-		"  prowl profile -- ./server -port 8080\n",
+		"  prowl profile -- ./server -port 8080\n"
+		"\n"
+		"Labels are read from the process' memory right after each sample. The profile\n"
+		"has a comment on how many samples were labelled, read too late, or unknown.\n",
 	.opts = profile_opts,
 	.run = run,
 };

@@ -289,6 +289,22 @@ static int process_labels(struct build *b, const struct prowl_proc *proc,
 	return k;
 }
 
+static int go_labels(struct build *b, uint32_t set, struct pprof_label *labels)
+{
+	struct prowl_label go[UW_LABELS_MAX];
+	size_t n = b->s->labels ? prowl_labels_get(b->s->labels, set, go, UW_LABELS_MAX) : 0;
+	int k = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		uint32_t key, str;
+
+		if (pprof_string(b->p, go[i].key, &key) == 0 &&
+		    pprof_string(b->p, go[i].value, &str) == 0)
+			labels[k++] = (struct pprof_label){.key = key, .str = str};
+	}
+	return k;
+}
+
 static bool is_unknown(const struct build *b, uint32_t loc)
 {
 	const struct pprof_location *l = &b->p->locations[loc];
@@ -338,7 +354,7 @@ static int add_stack(void *arg, const uint64_t *words, size_t n, uint64_t count,
 	struct prowl_stackkey key;
 	struct prowl_image *im = read_key(b, words, n, &key);
 	uint32_t locs[MAX_LOCATIONS];
-	struct pprof_label labels[4];
+	struct pprof_label labels[4 + UW_LABELS_MAX];
 	enum uw_end end;
 	int64_t values[2];
 	bool unknown = false;
@@ -369,6 +385,7 @@ static int add_stack(void *arg, const uint64_t *words, size_t n, uint64_t count,
 	nl = process_labels(b, im->proc, labels);
 	if (b->s->o.threads)
 		nl += thread_labels(b, im->proc->pid, key.thread, labels + nl);
+	nl += go_labels(b, key.labels, labels + nl);
 	values[0] = (int64_t)count;
 	values[1] = llround((double)weight * b->scale[im->id]);
 	b->error = pprof_sample_add(b->p, locs, (size_t)k, values, labels, (size_t)nl);
@@ -490,6 +507,12 @@ static void add_comments(struct build *b)
 	note(b,
 	     "cpu charged by the kernel: %.6f s; sampled: %.6f s; weights are scaled to the charge",
 	     (double)r->cpu_ns / 1e9, (double)r->sampled_ns / 1e9);
+	if (b->s->labels)
+		note(b,
+		     "labels: %llu samples labelled, %llu without labels, %llu too old, %llu "
+		     "unknown",
+		     (unsigned long long)r->labelled, (unsigned long long)r->unlabelled,
+		     (unsigned long long)r->labels_too_old, (unsigned long long)r->labels_unknown);
 	if (!r->kernel && !b->s->o.user_only)
 		note(b,
 		     "warning: no permission to sample the kernel; its %.6f s are estimated from tick "

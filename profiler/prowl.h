@@ -39,6 +39,7 @@ struct prowl_options {
 	bool per_thread;      /* don't sample whole CPUs even where it is allowed */
 	bool children;        /* follow forks */
 	bool threads;         /* label samples with thread id and name */
+	bool labels;          /* label samples with Go's pprof labels */
 };
 
 /* What is being done, known after open. */
@@ -65,6 +66,9 @@ struct prowl_result {     /* counted, for the last lines and the comments of the
 	uint64_t cpu_ns;              /* charged by the kernel to the targets during the window */
 	uint64_t kernel_unsampled_ns; /* of which in the kernel, where that is not sampled */
 	uint64_t sampled_ns;          /* samples x period */
+	/* With labels, each sample is in one of these: it has some; its goroutine has none; it was
+	 * read too late to be believed; its goroutine or labels could not be told. */
+	uint64_t labelled, unlabelled, labels_too_old, labels_unknown;
 	uint64_t duration_ns;
 	uint64_t first_sample_ns; /* from open to the first sample */
 	uint64_t period_ns;

@@ -148,7 +148,7 @@ static enum prowl_code open_all(struct prowl_session *s, struct prowl_err *err)
 	po.period_ns = 1000000000u / s->o.rate;
 	po.stack_bytes = stack_bytes(s);
 	po.per_thread = s->o.per_thread;
-	po.wake_each = s->o.rate <= MAX_WAKE_RATE && has_c(&s->procs);
+	po.wake_each = s->o.labels || (s->o.rate <= MAX_WAKE_RATE && has_c(&s->procs));
 	po.user_only = s->o.user_only;
 	code = prowl_perf_open(&po, &s->perf, err);
 	if (code != PROWL_OK)
@@ -182,7 +182,8 @@ enum prowl_code prowl_session_open(const struct prowl_options *o, struct prowl_s
 	s->procs.children = o->children;
 	s->to = UINT64_MAX;
 	s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (s->wake_fd < 0 || uw_walker_new(&s->walker) < 0)
+	if (s->wake_fd < 0 || uw_walker_new(&s->walker) < 0 ||
+	    (o->labels && prowl_labels_new(&s->labels) < 0))
 		code = prowl_fail(err, PROWL_FAILED, "out of memory or descriptors");
 	else
 		code = open_all(s, err);
@@ -201,6 +202,7 @@ void prowl_session_free(struct prowl_session *s)
 		return;
 	prowl_perf_close(s->perf);
 	uw_walker_free(s->walker);
+	prowl_labels_free(s->labels);
 	prowl_procs_fini(&s->procs);
 	if (s->hash_mem)
 		munmap(s->hash_mem, s->hash_len);
@@ -233,10 +235,14 @@ static void on_sample(struct prowl_session *s, const struct prowl_event *ev)
 	uint64_t words[PROWL_KEY_WORDS];
 	struct prowl_stackkey key;
 	enum uw_end end;
+	uint32_t labels = 0;
 	size_t n;
 
 	if (!p || ev->time < s->from || ev->time > s->to)
 		return;
+	if (s->labels) /* first: they are of the moment */
+		labels = prowl_labels_of(s->labels, &p->image->space, ev,
+					 clock_ns(CLOCK_MONOTONIC));
 	if (s->result.samples == 0)
 		s->result.first_sample_ns = ev->time - s->opened;
 	n = ev->sample.nkernel < PROWL_MAX_KERNEL ? ev->sample.nkernel : PROWL_MAX_KERNEL;
@@ -254,7 +260,7 @@ static void on_sample(struct prowl_session *s, const struct prowl_event *ev)
 	s->result.ends[end]++;
 	key.image = p->image->id;
 	key.end = (uint8_t)end;
-	key.labels = 0;
+	key.labels = labels;
 	key.thread = s->o.threads ? (uint32_t)ev->tid : 0;
 	if (!p->image->base)
 		p->image->base = p->image->space.go_lo;
@@ -303,6 +309,14 @@ static void take_counts(struct prowl_session *s)
 {
 	const struct prowl_perf_counts *c = prowl_perf_counts(s->perf);
 
+	if (s->labels) {
+		const struct prowl_labels_counts *lc = prowl_labels_counts(s->labels);
+
+		s->result.labelled = lc->labelled;
+		s->result.unlabelled = lc->none;
+		s->result.labels_too_old = lc->too_old;
+		s->result.labels_unknown = lc->unknown;
+	}
 	s->result.damaged = c->damaged;
 	s->result.throttled = c->throttled;
 	s->result.sampled_ns = s->result.samples * s->result.period_ns;
@@ -338,7 +352,7 @@ enum prowl_code prowl_session_run(struct prowl_session *s, uint64_t duration_ns,
 		if (now >= end || prowl_procs_all_exited(&s->procs) || poll(&wake, 1, 0) > 0)
 			break;
 		prowl_perf_wait(s->perf, left < DRAIN_MS ? (int)left : DRAIN_MS, s->wake_fd,
-				now < prompt_until);
+				s->labels || now < prompt_until);
 		if (now - clocked > DRAIN_MS * 900000ull) {
 			prowl_procs_clock(&s->procs, false);
 			clocked = now;

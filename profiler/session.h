@@ -2,6 +2,7 @@
 /* A session's insides, shared by session.c (collects) and build.c (names). */
 #pragma once
 
+#include "labels.h"
 #include "procs.h"
 #include "prowl.h"
 #include "source_perf.h"
@@ -13,6 +14,7 @@ struct prowl_session {
 	struct prowl_procs procs;
 	struct prowl_perf *perf;
 	struct uw_walker *walker;
+	struct prowl_labels *labels; /* NULL: not asked for */
 	struct prowl_stackhash hash;
 	void *hash_mem;
 	size_t hash_len;

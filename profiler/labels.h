@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Go's pprof labels of samples: read when a sample is drained, each distinct set kept once and
+ * known by a number.
+ *
+ * Memory is right only for a moment after the sample, so that one that waited longer gets none.
+ * Belongs to one thread.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "golabels.h"
+#include "perf_record.h"
+#include "space.h"
+
+enum {
+	PROWL_LABELS_MAX_AGE_NS = 5000000, /* of a sample when its labels are read */
+	PROWL_LABELS_MAX_SETS = 4096,      /* distinct sets of one session */
+};
+
+struct prowl_labels_counts { /* samples; each is in exactly one */
+	uint64_t labelled;
+	uint64_t none;    /* the goroutine has no labels, or there is none; or it is not Go */
+	uint64_t too_old; /* read too late to be believed */
+	uint64_t unknown; /* no goroutine could be told, labels beyond the limits, too many sets */
+};
+
+struct prowl_labels;
+
+int prowl_labels_new(struct prowl_labels **ret);
+void prowl_labels_free(struct prowl_labels *l);
+
+/* The number of the label set of a sample; 0: none. `now`: CLOCK_MONOTONIC, ns. */
+uint32_t prowl_labels_of(struct prowl_labels *l, struct uw_space *space,
+			 const struct prowl_event *ev, uint64_t now);
+
+struct prowl_label {
+	const char *key, *value;
+};
+
+/* The labels of a set, sorted by key; lives as long as l. Returns their number. */
+size_t prowl_labels_get(const struct prowl_labels *l, uint32_t set, struct prowl_label *ret,
+			size_t max);
+const struct prowl_labels_counts *prowl_labels_counts(const struct prowl_labels *l);
+
+/* Keeps a set; 0 when there is no room or no memory. For prowl_labels_of and for tests. */
+uint32_t prowl_labels_intern(struct prowl_labels *l, const struct uw_golabels *labels);
