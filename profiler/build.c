@@ -402,20 +402,30 @@ static uint64_t user_share(const struct prowl_proc *p, uint64_t cpu)
 }
 
 /*
- * The samples of a process stand for the CPU time that the kernel charged to it: rings that were
- * full, threads too short-lived for a first period, and the noise of sampling itself then change
- * no total.
+ * Samples of the targets that the kernel dropped. With whole CPUs those of a full ring are of
+ * unknown processes: they are in a comment only, and the scale makes up for them.
+ */
+static uint64_t lost_of_targets(const struct prowl_session *s)
+{
+	return s->result.whole_cpus ? 0 : s->result.lost;
+}
+
+/*
+ * The samples of a process, with its part of the lost ones, stand for the CPU time that the kernel
+ * charged to it: threads too short-lived for a first period, timers that came late, and the noise
+ * of sampling itself then change no total.
  */
 static double scale_of(const struct prowl_session *s, const struct prowl_proc *p)
 {
+	double n = (double)(p->samples_at_clock ? p->samples_at_clock : p->samples);
 	uint64_t cpu = p->cpu_last - p->cpu_first;
-	uint64_t n = p->samples_at_clock ? p->samples_at_clock : p->samples;
 
 	if (!s->result.kernel)
 		cpu = user_share(p, cpu);
-	if (n == 0 || cpu == 0)
+	if (n < 1 || cpu == 0)
 		return 1.0;
-	return (double)cpu / ((double)n * (double)s->result.period_ns);
+	n *= 1.0 + (double)lost_of_targets(s) / (double)s->result.samples;
+	return (double)cpu / (n * (double)s->result.period_ns);
 }
 
 /* Kernel time that could not be sampled is one frame of its own, estimated from tick accounting. */
@@ -440,19 +450,23 @@ static int add_unsampled_kernel(struct build *b)
 static int add_lost(struct build *b)
 {
 	struct prowl_stackhash_stats st;
-	uint64_t lost = 0;
+	const struct prowl_procs *t = &b->s->procs;
+	double weight = 0;
 	int64_t values[2];
+	uint64_t lost;
 	uint32_t loc;
 
 	if (prowl_stackhash_stats(&b->s->hash, &st) == 0)
 		b->s->result.hash_dropped = st.dropped_count;
-	/* With whole CPUs a ring's losses are of unknown processes: counted in a comment only. */
-	lost = b->s->result.hash_dropped + (b->s->result.whole_cpus ? 0 : b->s->result.lost);
+	lost = b->s->result.hash_dropped + lost_of_targets(b->s);
 	if (lost == 0)
 		return 0;
+	for (size_t i = 0; i < t->n; i++)
+		weight += scale_of(b->s, t->procs[i]) * (double)t->procs[i]->samples;
+	weight /= (double)b->s->result.samples;
 	loc = mark(b, MARK_LOST);
 	values[0] = (int64_t)lost;
-	values[1] = (int64_t)(lost * b->s->result.period_ns);
+	values[1] = llround((double)lost * (double)b->s->result.period_ns * weight);
 	return pprof_sample_add(b->p, &loc, 1, values, NULL, 0);
 }
 

@@ -12,6 +12,7 @@
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -28,6 +29,8 @@ enum {
 	MIN_ORDER = 5,        /* 128 KiB */
 	THREAD_MIN_ORDER = 7, /* 512 KiB: the usual limit, for the crowd of first periods */
 	MAX_ORDER = 11,       /* 8 MiB */
+	CROWD = 64,           /* threads */
+	CROWD_STACK = 512,    /* bytes of each stack copy, then */
 	ATTACH_PASSES = 50,
 	PREFETCH_LINES = 8, /* header, call chain, registers */
 	PHASE_PARTS = 8,    /* the shortest first period is period / PHASE_PARTS */
@@ -337,6 +340,22 @@ static int open_process(struct prowl_perf *p, pid_t pid)
 	return attached ? attached : (first_error ? first_error : -ESRCH);
 }
 
+/* A directory has a link for each folder in it, and two more. */
+static size_t count_threads(const struct prowl_perf *p)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < p->o.npids; i++) {
+		char path[64];
+		struct stat st;
+
+		snprintf(path, sizeof path, "/proc/%d/task", (int)p->o.pids[i]);
+		if (stat(path, &st) == 0 && st.st_nlink > 2)
+			n += st.st_nlink - 2;
+	}
+	return n;
+}
+
 static int open_per_thread(struct prowl_perf *p)
 {
 	struct rlimit lim;
@@ -350,6 +369,9 @@ static int open_per_thread(struct prowl_perf *p)
 	p->attr.inherit = 1;
 	if (p->order < THREAD_MIN_ORDER)
 		p->order = THREAD_MIN_ORDER;
+	/* Many first periods end at about the same time: their samples shall fit. */
+	if (count_threads(p) > CROWD && p->attr.sample_stack_user > CROWD_STACK)
+		p->attr.sample_stack_user = CROWD_STACK;
 	for (size_t i = 0; i < p->o.npids; i++) {
 		r = open_process(p, p->o.pids[i]);
 		if (r < 0)
