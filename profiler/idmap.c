@@ -4,9 +4,14 @@
 #include <errno.h>
 #include <stdlib.h>
 
+static size_t home_of(const struct prowl_idmap *m, uint64_t key)
+{
+	return (size_t)((key * 0x9e3779b97f4a7c15ull) >> 20) & (m->cap - 1);
+}
+
 static size_t slot_of(const struct prowl_idmap *m, uint64_t key)
 {
-	size_t i = (size_t)((key * 0x9e3779b97f4a7c15ull) >> 20) & (m->cap - 1);
+	size_t i = home_of(m, key);
 
 	while (m->keys[i] != 0 && m->keys[i] != key)
 		i = (i + 1) & (m->cap - 1);
@@ -63,6 +68,33 @@ int prowl_idmap_put(struct prowl_idmap *m, uint64_t key, uint32_t val)
 	m->keys[i] = key;
 	m->vals[i] = val;
 	return 0;
+}
+
+void prowl_idmap_del(struct prowl_idmap *m, uint64_t key)
+{
+	size_t hole, i;
+
+	if (m->cap == 0)
+		return;
+	hole = i = slot_of(m, key);
+	if (m->keys[hole] == 0)
+		return;
+	m->n--;
+	/* Later ones of the same run move up, unless that were before their home. */
+	for (;;) {
+		size_t home;
+
+		i = (i + 1) & (m->cap - 1);
+		if (m->keys[i] == 0)
+			break;
+		home = home_of(m, m->keys[i]);
+		if (((i - home) & (m->cap - 1)) < ((i - hole) & (m->cap - 1)))
+			continue;
+		m->keys[hole] = m->keys[i];
+		m->vals[hole] = m->vals[i];
+		hole = i;
+	}
+	m->keys[hole] = 0;
 }
 
 void prowl_idmap_fini(struct prowl_idmap *m)

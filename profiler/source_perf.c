@@ -41,7 +41,9 @@ struct event {
 	pid_t tid;   /* -1: a whole CPU */
 	bool phased; /* its period is the nominal one */
 	uint64_t id;
-	uint64_t since; /* when that was set; samples before are dropped */
+	uint64_t since;  /* when that was set; samples before are dropped */
+	uint64_t first;  /* the period before, which threads started until then have inherited */
+	uint64_t credit; /* time that samples of theirs stand for, but for those that counted */
 };
 
 struct cpu {
@@ -62,9 +64,11 @@ struct prowl_perf {
 	struct event *events;
 	size_t nevents, cap;
 	struct prowl_idmap by_id, tids;
+	struct prowl_idmap born; /* threads that may have inherited a first period: when, see age */
 	unsigned int order;
 	uint64_t rng;
 	size_t unphased;
+	uint64_t opened, last_phased; /* times */
 	struct pollfd *polls;
 };
 
@@ -198,8 +202,9 @@ static int map_ring(struct prowl_perf *p, struct cpu *c, int fd)
 	return r;
 }
 
-static int add_event(struct prowl_perf *p, int fd, pid_t tid, bool phased)
+static int add_event(struct prowl_perf *p, int fd, pid_t tid, uint64_t first)
 {
+	bool phased = first == p->o.period_ns;
 	struct event *e;
 
 	if (p->nevents == p->cap) {
@@ -212,7 +217,10 @@ static int add_event(struct prowl_perf *p, int fd, pid_t tid, bool phased)
 		p->cap = cap;
 	}
 	e = &p->events[p->nevents];
-	*e = (struct event){.fd = fd, .tid = tid, .phased = phased};
+	*e = (struct event){.fd = fd, .tid = tid, .phased = phased, .first = first};
+	/* Where in its period the first sample that counts lies is random too. */
+	if (!phased)
+		e->credit = next_random(&p->rng) % p->o.period_ns;
 	if (tid >= 0) {
 		if (ioctl(fd, PERF_EVENT_IOC_ID, &e->id) < 0)
 			return -errno;
@@ -225,7 +233,7 @@ static int add_event(struct prowl_perf *p, int fd, pid_t tid, bool phased)
 	return 0;
 }
 
-static int attach_event(struct prowl_perf *p, struct cpu *c, int fd, pid_t tid, bool phased)
+static int attach_event(struct prowl_perf *p, struct cpu *c, int fd, pid_t tid, uint64_t first)
 {
 	int r = 0;
 
@@ -234,7 +242,7 @@ static int attach_event(struct prowl_perf *p, struct cpu *c, int fd, pid_t tid, 
 	else if (ioctl(fd, PERF_EVENT_IOC_SET_OUTPUT, c->fd) < 0)
 		r = -errno;
 	if (r == 0)
-		r = add_event(p, fd, tid, phased);
+		r = add_event(p, fd, tid, first);
 	if (r == 0 && ioctl(fd, PERF_EVENT_IOC_ENABLE, 0) < 0)
 		r = -errno;
 	return r;
@@ -252,7 +260,7 @@ static int open_whole_cpus(struct prowl_perf *p)
 		if (fd < 0)
 			return -errno;
 		p->cpus[kept] = (struct cpu){.cpu = p->cpus[i].cpu, .fd = -1};
-		r = attach_event(p, &p->cpus[kept], fd, -1, true);
+		r = attach_event(p, &p->cpus[kept], fd, -1, p->o.period_ns);
 		if (r < 0) {
 			if (p->cpus[kept].fd != fd)
 				close(fd);
@@ -273,20 +281,21 @@ static uint64_t first_period(struct prowl_perf *p)
 	return phase < period / PHASE_PARTS ? period / PHASE_PARTS : phase;
 }
 
-static int open_thread(struct prowl_perf *p, pid_t tid)
+static int open_thread(struct prowl_perf *p, pid_t tid, bool fresh)
 {
 	uint32_t unused;
 
 	if (prowl_idmap_get(&p->tids, (uint64_t)tid, &unused))
 		return 0;
 	for (size_t i = 0; i < p->ncpus; i++) {
-		int fd = open_event(p, tid, p->cpus[i].cpu, first_period(p)), r;
+		uint64_t first = fresh ? p->o.period_ns : first_period(p);
+		int fd = open_event(p, tid, p->cpus[i].cpu, first), r;
 
 		if (fd < 0 && errno == ENODEV)
 			continue;
 		if (fd < 0)
 			return -errno;
-		r = attach_event(p, &p->cpus[i], fd, tid, false);
+		r = attach_event(p, &p->cpus[i], fd, tid, first);
 		if (r < 0) {
 			if (p->cpus[i].fd != fd)
 				close(fd);
@@ -294,6 +303,19 @@ static int open_thread(struct prowl_perf *p, pid_t tid)
 		}
 	}
 	return prowl_idmap_put(&p->tids, (uint64_t)tid, 1);
+}
+
+/*
+ * A process that has just begun: its threads are sampled from their start, and the many that are to
+ * inherit from the first one shall not inherit a short period.
+ */
+static bool is_fresh(const struct prowl_perf *p, pid_t pid)
+{
+	struct timespec t;
+	clockid_t id;
+
+	return clock_getcpuclockid(pid, &id) == 0 && clock_gettime(id, &t) == 0 && t.tv_sec == 0 &&
+	       (uint64_t)t.tv_nsec < p->o.period_ns;
 }
 
 /*
@@ -305,6 +327,7 @@ static int open_process(struct prowl_perf *p, pid_t pid)
 {
 	char path[64];
 	int attached = 0, first_error = 0;
+	bool fresh = is_fresh(p, pid);
 
 	snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
 	for (int pass = 0; pass < ATTACH_PASSES; pass++) {
@@ -320,7 +343,7 @@ static int open_process(struct prowl_perf *p, pid_t pid)
 
 			if (tid <= 0)
 				continue;
-			r = open_thread(p, tid);
+			r = open_thread(p, tid, fresh);
 			if (r == 0) {
 				attached++;
 			} else if (r != -ESRCH) {
@@ -392,6 +415,7 @@ static void close_events(struct prowl_perf *p)
 	p->unphased = 0;
 	prowl_idmap_fini(&p->by_id);
 	prowl_idmap_fini(&p->tids);
+	prowl_idmap_fini(&p->born);
 }
 
 /* Tries from the most to the least privilege. */
@@ -522,6 +546,7 @@ enum prowl_code prowl_perf_open(const struct prowl_perf_options *o, struct prowl
 	p->facts.max_stack = (unsigned int)read_int("/proc/sys/kernel/perf_event_max_stack", 127);
 	if (getrandom(&p->rng, sizeof p->rng, GRND_NONBLOCK) != sizeof p->rng || p->rng == 0)
 		p->rng = now_ns() | 1;
+	p->opened = now_ns();
 	p->order = ring_order(o);
 	fill_attr(p);
 	r = online_cpus(p);
@@ -597,22 +622,69 @@ static bool phase(struct prowl_perf *p, struct event *e, uint64_t time)
 	}
 	ioctl(e->fd, PERF_EVENT_IOC_PERIOD, &period);
 	e->phased = true;
-	e->since = now_ns();
+	e->since = p->last_phased = now_ns();
 	p->unphased--;
 	return true;
+}
+
+/* A time in units of 16 us since we began, which fit 32 bits for 19 hours. */
+static uint32_t age(const struct prowl_perf *p, uint64_t time)
+{
+	uint64_t units = time > p->opened ? (time - p->opened) >> 14 : 0;
+
+	return units < UINT32_MAX ? (uint32_t)units : UINT32_MAX;
+}
+
+/*
+ * Has this thread inherited the first period of e? Its own events, which inherit the first one's
+ * attributes as they are at that time, can't be reached to set another one.
+ */
+static bool inherited_first(const struct prowl_perf *p, const struct event *e, pid_t tid)
+{
+	uint32_t born;
+
+	return e->first != p->o.period_ns && e->tid != tid &&
+	       prowl_idmap_get(&p->born, (uint64_t)tid, &born) &&
+	       (!e->since || born < age(p, e->since));
 }
 
 static bool wanted(struct prowl_perf *p, const struct prowl_event *ev)
 {
 	uint32_t i, unused;
+	struct event *e;
 
 	if (p->facts.whole_cpus || !prowl_idmap_get(&p->by_id, ev->id, &i))
 		return true;
-	if (p->events[i].tid != ev->tid && prowl_idmap_get(&p->tids, (uint64_t)ev->tid, &unused)) {
+	e = &p->events[i];
+	if (e->tid != ev->tid && prowl_idmap_get(&p->tids, (uint64_t)ev->tid, &unused)) {
 		p->counts.duplicates++;
 		return false;
 	}
-	return phase(p, &p->events[i], ev->time);
+	if (!inherited_first(p, e, ev->tid))
+		return phase(p, e, ev->time);
+	if (!e->phased)
+		phase(p, e, ev->time); /* so that no more threads inherit it */
+	e->credit += e->first;
+	if (e->credit < p->o.period_ns) {
+		p->counts.surplus++;
+		return false;
+	}
+	e->credit -= p->o.period_ns;
+	return true;
+}
+
+/* Keeps up which threads have events of their own, and which may have inherited a first period. */
+static void follow(struct prowl_perf *p, const struct prowl_event *ev)
+{
+	if (p->facts.whole_cpus)
+		return;
+	if (ev->type == PROWL_EVENT_EXIT) {
+		/* The number may come again: with the next thread, or with an exec's. */
+		prowl_idmap_del(&p->tids, (uint64_t)ev->tid);
+		prowl_idmap_del(&p->born, (uint64_t)ev->tid);
+	} else if (ev->type == PROWL_EVENT_FORK && (p->unphased || ev->time < p->last_phased)) {
+		prowl_idmap_put(&p->born, (uint64_t)ev->tid, age(p, ev->time));
+	}
 }
 
 static void peek(struct prowl_perf *p, struct cpu *c)
@@ -638,8 +710,10 @@ static void hand_out(struct prowl_perf *p, const struct perf_event_header *rec, 
 		p->counts.damaged++;
 	else if (ev.type == PROWL_EVENT_THROTTLE)
 		p->counts.throttled++;
-	else if (ev.type != PROWL_EVENT_SAMPLE || wanted(p, &ev))
+	else if (ev.type != PROWL_EVENT_SAMPLE || wanted(p, &ev)) {
+		follow(p, &ev);
 		cb(ctx, &ev);
+	}
 }
 
 size_t prowl_perf_drain(struct prowl_perf *p, prowl_want_cb want, prowl_event_cb cb, void *ctx)

@@ -13,7 +13,9 @@
  * Per thread, an event gives its first sample only after a whole period of that thread's time on
  * that CPU: many threads at a low rate would lose half a period each. So the first period of each
  * event is random, uniform in (0, period], and is set to the nominal one when the first sample
- * arrives; what arrives between is dropped.
+ * arrives; what arrives between is dropped. A thread that starts before that inherits the random
+ * period for good, the kernel has no way to change it: of its samples only that part counts which
+ * a nominal period would have given.
  *
  * One thread opens, drains and closes.
  */
@@ -75,6 +77,7 @@ struct prowl_perf_counts {
 	uint64_t throttled;      /* the kernel paused an event because of its rate limit */
 	uint64_t phase_drops;    /* samples dropped while a first period was being replaced */
 	uint64_t duplicates;     /* samples of a thread that two events covered */
+	uint64_t surplus;        /* samples of threads that inherited a shorter period */
 	uint64_t failed_threads; /* threads that could not be attached to and did not just exit */
 };
 const struct prowl_perf_counts *prowl_perf_counts(const struct prowl_perf *p);

@@ -2,9 +2,13 @@
 """The profile's total is the CPU time that the kernel charged."""
 
 import os
+import shutil
+import subprocess
 import time
 
-from harness import CpuAccount, Skip, Target, build, check, need_perf, need_root, note, profile, test
+import pprof
+from harness import (CpuAccount, Prowl, Skip, Target, build, check, names, need_perf, need_root, note, out_file,
+                     profile, test, tmp, weigh)
 
 
 def total(threads, nobody, tolerance):
@@ -40,3 +44,110 @@ def total(threads, nobody, tolerance):
 for n in (1, 10, 100, 1000):
     test('e2e', 'total CPU time, %d threads, as root' % n, n, False, 0.02)(total)
     test('e2e', 'total CPU time, %d threads, unprivileged' % n, n, True, 0.03)(total)
+
+
+LATE_THREADS = r'''
+#include <pthread.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+static volatile int stop;
+static double begun, early, late;
+
+static double cpu(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return t.tv_sec + t.tv_nsec / 1e9;
+}
+
+__attribute__((noinline)) static void spin(volatile long *x)
+{
+	for (int i = 0; i < 100000; i++)
+		*x += i;
+}
+
+__attribute__((noinline)) void spin_early(double until)
+{
+	volatile long x = 0;
+
+	while (cpu() < until)
+		spin(&x);
+}
+
+__attribute__((noinline)) void spin_late(void)
+{
+	volatile long x = 0;
+
+	while (!stop)
+		spin(&x);
+	late = cpu();
+}
+
+static void *thread(void *arg)
+{
+	spin_late();
+	return NULL;
+}
+
+int main(void)
+{
+	pthread_t t;
+	char c;
+
+	puts("{\"ready\":true}");
+	fflush(stdout);
+	if (read(0, &c, 1) != 1)
+		return 1;
+	spin_early(0.002); /* no CPU has given its first sample yet */
+	pthread_create(&t, NULL, thread, NULL);
+	spin_early(1.5);
+	early = cpu();
+	stop = 1;
+	pthread_join(t, NULL);
+	printf("%f %f\n", early, late);
+	fflush(stdout);
+	return 0;
+}
+'''
+
+
+def late_threads(launched):
+    need_perf()
+    cc = shutil.which(os.environ.get('CC', 'cc')) or shutil.which('gcc')
+    if not cc:
+        raise Skip('no C compiler')
+    source, program, path = tmp('late.c'), tmp('late'), out_file()
+    with open(source, 'w') as f:
+        f.write(LATE_THREADS)
+    subprocess.run([cc, '-O1', '-fno-omit-frame-pointer', '-pthread', '-o', program, source], check=True)
+    options = ['profile', '--per-thread', '--rate', '99', '-o', path]
+    if launched:
+        out = tmp('late.out')
+        p = Prowl(*options, '--', 'sh', '-c', 'echo | exec "$0" > "$1"', program, out)
+        with open(out) as f:
+            answer = f.read().splitlines()[-1]
+    else:
+        with Target(program) as t:
+            p = Prowl(*options, '--pid', t.pid, '--seconds', 20, wait=False)
+            time.sleep(0.7)
+            t.process.stdin.write('\n')
+            t.process.stdin.flush()
+            answer = t.process.stdout.readline()
+            p = p.wait()
+    check(p.status == 0, 'prowl exited with %d\n%s', p.status, p.err)
+    early, late = (float(x) for x in answer.split())
+    prof = pprof.load(path)
+    _, n_early = weigh(prof, lambda frames, _: 'spin_early' in names(frames))
+    _, n_late = weigh(prof, lambda frames, _: 'spin_late' in names(frames))
+    want, seen = late / (early + late), n_late / max(1, n_early + n_late)
+    note('late thread: %.3f of the CPU time, %.3f of %d samples', want, seen, n_early + n_late)
+    check(n_early + n_late > 100, 'only %d samples', n_early + n_late)
+    check(abs(seen - want) < 0.05 + 3 * (want * (1 - want) / (n_early + n_late)) ** 0.5,
+          'a thread that starts after prowl has %.3f of the CPU time, but %.3f of the samples', want, seen)
+
+
+for n in (False, True):
+    test('e2e', 'a thread that starts after prowl, %s' % ('launched' if n else 'attached'), n)(late_threads)

@@ -87,12 +87,44 @@ static void test_keys(void **state)
 	check_keys(high, 10000);
 }
 
+/* Removing from the middle of a run loses nobody behind it. */
+static void check_removal(uint64_t (*key)(uint32_t i), uint32_t n)
+{
+	struct prowl_idmap m = {0};
+	uint32_t v;
+
+	prowl_idmap_del(&m, key(0));
+	for (uint32_t i = 0; i < n; i++)
+		assert_int_equal(prowl_idmap_put(&m, key(i), i), 0);
+	for (uint32_t step = 3; step > 0; step--) {
+		for (uint32_t i = 0; i < n; i += step)
+			prowl_idmap_del(&m, key(i));
+		for (uint32_t i = 0; i < n; i++) {
+			bool gone = i % 3 == 0 || (step < 3 && i % 2 == 0) || step == 1;
+
+			assert_int_equal(prowl_idmap_get(&m, key(i), &v), !gone);
+			assert_true(gone || v == i);
+		}
+	}
+	assert_int_equal(m.n, 0);
+	prowl_idmap_fini(&m);
+}
+
+static void test_removal(void **state)
+{
+	check_removal(in_a_row, 1000);
+	check_removal(one_bit, 64);
+	check_removal(pages, 1000);
+	check_removal(high, 1000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_empty),
 		cmocka_unit_test(test_replace),
 		cmocka_unit_test(test_keys),
+		cmocka_unit_test(test_removal),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
