@@ -61,7 +61,7 @@ struct prowl_proc *prowl_procs_find(struct prowl_procs *t, pid_t pid)
 	if (t->last && t->last->pid == pid)
 		return t->last;
 	for (size_t i = 0; i < t->n; i++) {
-		if (t->procs[i]->pid == pid)
+		if (t->procs[i]->pid == pid && !t->procs[i]->replaced)
 			return t->last = t->procs[i];
 	}
 	return NULL;
@@ -84,8 +84,14 @@ static bool cpu_clock(pid_t pid, uint64_t *ret)
 	return true;
 }
 
-/* Fields 3, 14 and 15 of /proc/PID/stat: state, user and kernel time in clock ticks. */
-static bool cpu_ticks(pid_t pid, char *state, uint64_t *utime, uint64_t *stime)
+struct stat_line { /* of /proc/PID/stat: fields 3, 14, 15, 20 and 22 */
+	char state;
+	uint64_t utime, stime; /* clock ticks */
+	long threads;
+	uint64_t start; /* clock ticks since boot */
+};
+
+static bool read_stat(pid_t pid, struct stat_line *s)
 {
 	char path[64], buf[1024];
 	const char *p;
@@ -102,26 +108,34 @@ static bool cpu_ticks(pid_t pid, char *state, uint64_t *utime, uint64_t *stime)
 		return false;
 	buf[n] = '\0';
 	p = strrchr(buf, ')'); /* the name may hold anything, also ')' */
-	return p && sscanf(p + 1, " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", state,
-			   utime, stime) == 3;
+	return p && sscanf(p + 1,
+			   " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %*d %*d %*d %*d "
+			   "%ld %*d %lu",
+			   &s->state, &s->utime, &s->stime, &s->threads, &s->start) == 5;
 }
 
 static void read_clock(struct prowl_proc *p, bool first)
 {
-	uint64_t cpu, ut, st;
-	char state;
+	struct stat_line s;
+	struct timespec now;
+	uint64_t cpu;
 
 	if (p->exited)
 		return;
-	if (!cpu_ticks(p->pid, &state, &ut, &st) || state == 'Z' || state == 'X') {
+	/* A process whose first thread has ended is a zombie with threads, and runs. */
+	if (!read_stat(p->pid, &s) || s.state == 'X' || (s.state == 'Z' && s.threads <= 1) ||
+	    (p->start && s.start != p->start)) {
 		p->exited = true;
 		return;
 	}
-	p->utime_last = ut;
-	p->stime_last = st;
+	p->start = s.start;
+	p->utime_last = s.utime;
+	p->stime_last = s.stime;
 	if (cpu_clock(p->pid, &cpu)) {
+		clock_gettime(CLOCK_MONOTONIC, &now);
 		p->cpu_last = cpu;
 		p->samples_at_clock = p->samples;
+		p->clocked = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 	}
 	if (first) {
 		p->cpu_first = p->cpu_last;
@@ -212,10 +226,16 @@ int prowl_procs_add(struct prowl_procs *t, pid_t pid, bool root, struct prowl_pr
 /* An exec: the mappings so far are another program's. */
 static void on_exec(struct prowl_procs *t, struct prowl_proc *p)
 {
-	struct prowl_image *im = image_new(t, p);
+	struct prowl_image *im = p->image;
 
+	if (im->sampled)
+		im = image_new(t, p);
+	else
+		uw_space_fini(&im->space);
 	if (!im)
 		return;
+	im->base = 0;
+	im->load_error = 0;
 	uw_space_init(&im->space, &t->files, p->pid);
 	p->image = im;
 }
@@ -234,7 +254,7 @@ static void on_mmap(struct prowl_procs *t, struct prowl_proc *p, const struct pr
 		return;
 	if (!strcmp(e.path, "//anon"))
 		e.path = "";
-	if (uw_space_conflicts(s, &e)) {
+	if (p->image->sampled && uw_space_conflicts(s, &e)) {
 		struct prowl_image *im = image_new(t, p);
 
 		if (!im || uw_space_clone(s, &im->space) < 0)
@@ -247,12 +267,33 @@ static void on_mmap(struct prowl_procs *t, struct prowl_proc *p, const struct pr
 		s->exe = s->maps[0].bin; /* after an exec the program itself is mapped first */
 }
 
+/*
+ * A new process has this number. One that we knew by it is over, unless the record has come a
+ * second time, from another event.
+ */
+static bool is_known(struct prowl_procs *t, pid_t pid)
+{
+	struct prowl_proc *p = prowl_procs_find(t, pid);
+
+	if (!p)
+		return false;
+	read_clock(p, false);
+	if (!p->exited)
+		return true;
+	p->replaced = true;
+	t->last = NULL;
+	return false;
+}
+
 static void on_fork(struct prowl_procs *t, const struct prowl_event *ev, struct prowl_proc **forked)
 {
-	struct prowl_proc *parent = prowl_procs_find(t, ev->fork.ppid), *p;
+	struct prowl_proc *parent, *p;
 	struct prowl_image *im;
 
-	if (!t->children || !parent || ev->pid == ev->fork.ppid || prowl_procs_find(t, ev->pid))
+	if (ev->pid == ev->fork.ppid || is_known(t, ev->pid) || !t->children)
+		return;
+	parent = prowl_procs_find(t, ev->fork.ppid);
+	if (!parent)
 		return;
 	p = proc_new(t, ev->pid, false);
 	if (!p)

@@ -21,6 +21,7 @@ struct prowl_image {
 	struct uw_space space;
 	uint64_t base;  /* of its packed stacks (stackkey.h): start of Go text; 0 until known */
 	int load_error; /* negative errno when the mappings could not be read */
+	bool sampled;   /* samples name it: no address may change its meaning any more */
 };
 
 struct prowl_proc {
@@ -29,7 +30,10 @@ struct prowl_proc {
 	struct prowl_image *image; /* the present one */
 	bool root;                 /* asked for by the user, not found as a child */
 	bool exited;
-	uint64_t samples, samples_at_clock; /* in the profile: now, and when cpu_last was read */
+	bool replaced;                      /* its number is another process' now */
+	uint64_t start;                     /* of the process, in clock ticks since boot */
+	uint64_t samples, samples_at_clock; /* in the profile: now, and of until `clocked` */
+	uint64_t clocked;                   /* when cpu_last was read; CLOCK_MONOTONIC */
 	/* CPU time charged by the kernel, ns: at attach and when last read. */
 	uint64_t cpu_first, cpu_last;
 	uint64_t utime_first, stime_first, utime_last, stime_last; /* clock ticks */

@@ -229,7 +229,8 @@ static void on_sample(struct prowl_session *s, const struct prowl_event *ev)
 	unsigned int limit = prowl_perf_facts(s->perf)->max_stack;
 	struct uw_sample us = {.chain = ev->sample.user,
 			       .nchain = ev->sample.nuser,
-			       .chain_full = ev->sample.nuser + 1 >= limit,
+			       /* Frames of the kernel and of the user share the limit. */
+			       .chain_full = ev->sample.nkernel + ev->sample.nuser + 1 >= limit,
 			       .stack = ev->sample.stack,
 			       .stack_len = ev->sample.stack_len};
 	uint64_t words[PROWL_KEY_WORDS];
@@ -264,7 +265,10 @@ static void on_sample(struct prowl_session *s, const struct prowl_event *ev)
 	key.thread = s->o.threads ? (uint32_t)ev->tid : 0;
 	if (!p->image->base)
 		p->image->base = p->image->space.go_lo;
+	p->image->sampled = true;
 	p->samples++;
+	if (ev->time <= p->clocked)
+		p->samples_at_clock++;
 	s->result.samples++;
 	n = prowl_stackkey_pack(&key, p->image->base, words);
 	prowl_stackhash_add(&s->hash, words, n, 1, s->result.period_ns);
@@ -287,7 +291,8 @@ static void on_event(void *ctx, const struct prowl_event *ev)
 		on_sample(s, ev);
 		break;
 	case PROWL_EVENT_LOST:
-		s->result.lost += ev->lost;
+		if (ev->time >= s->from)
+			s->result.lost += ev->lost;
 		break;
 	default:
 		prowl_procs_event(&s->procs, ev, &forked);
@@ -326,8 +331,11 @@ static void take_counts(struct prowl_session *s)
 	for (size_t i = 0; i < s->procs.n; i++) {
 		const struct prowl_proc *p = s->procs.procs[i];
 		uint64_t cpu = p->cpu_last - p->cpu_first;
+		/* What an exited process used since its clock was read is known by samples only. */
+		uint64_t rest = p->exited ? p->samples - p->samples_at_clock : 0;
 		uint64_t u = p->utime_last - p->utime_first, k = p->stime_last - p->stime_first;
 
+		cpu += rest * s->result.period_ns;
 		s->result.cpu_ns += cpu;
 		if (!s->result.kernel && u + k > 0)
 			s->result.kernel_unsampled_ns += (uint64_t)((double)cpu * (double)k /

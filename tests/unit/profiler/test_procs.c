@@ -6,10 +6,13 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -171,6 +174,7 @@ static void test_exec(void **state)
 	struct prowl_image *before = p->image;
 	size_t n = before->space.n;
 
+	before->sampled = true;
 	happens(&t, is_called(getpid(), getpid(), "next", true));
 	assert_string_equal(p->comm, "next");
 	assert_ptr_not_equal(p->image, before);
@@ -187,6 +191,22 @@ static void test_exec(void **state)
 	assert_int_equal(before->space.n, n);
 	assert_non_null(uw_space_at(&before->space, (uint64_t)(uintptr_t)test_exec));
 	assert_null(uw_space_at(&before->space, FREE_AT));
+	prowl_procs_fini(&t);
+}
+
+static void test_exec_without_samples(void **state)
+{
+	struct prowl_procs t = {0};
+	struct prowl_proc *p = added(&t, getpid());
+	uint64_t version = p->image->space.version;
+
+	happens(&t, is_called(getpid(), getpid(), "next", true));
+	assert_int_equal(t.nimages, 1);
+	assert_int_equal(p->image->space.n, 0);
+	assert_null(p->image->space.exe);
+	assert_true(p->image->space.version > version);
+	happens(&t, maps(getpid(), 0, 4, 5, "/bin/next"));
+	assert_int_equal(p->image->space.exe->ino, 5);
 	prowl_procs_fini(&t);
 }
 
@@ -230,7 +250,13 @@ static void test_mmap(void **state)
 	/* The same again is nothing new. */
 	happens(&t, maps(getpid(), 0, 4, 5, "/lib/x"));
 	assert_int_equal(t.nimages, 1);
-	/* Another file in its place: dlclose, dlopen. */
+	/* Another file in its place: dlclose, dlopen. While no sample knows the one before, it's
+	 * as if that had never been: a target that maps in a loop doesn't fill our memory. */
+	happens(&t, maps(getpid(), 0, 4, 7, "/lib/z"));
+	assert_int_equal(uw_space_at(&first->space, FREE_AT)->bin->ino, 7);
+	happens(&t, maps(getpid(), 0, 4, 5, "/lib/x"));
+	assert_int_equal(t.nimages, 1);
+	first->sampled = true;
 	happens(&t, maps(getpid(), 1, 2, 6, "/lib/y"));
 	assert_ptr_not_equal(p->image, first);
 	assert_int_equal(t.nimages, 2);
@@ -243,6 +269,7 @@ static void test_mmap(void **state)
 	happens(&t, maps(getpid(), 20, 1, 0, "//anon"));
 	assert_int_equal(t.nimages, 2);
 	assert_null(uw_space_at(&p->image->space, FREE_AT + 20 * PAGE)->bin);
+	p->image->sampled = true;
 	happens(&t, maps(getpid(), 0, 1, 0, "//anon"));
 	assert_int_equal(t.nimages, 3);
 	assert_null(uw_space_at(&p->image->space, FREE_AT)->bin);
@@ -277,6 +304,75 @@ static void test_exit(void **state)
 	prowl_procs_fini(&t);
 }
 
+/* Another process gets the number of one that is over. */
+static void test_same_number(void **state)
+{
+	struct prowl_procs t = {.children = true};
+	pid_t pid = child_that_waits();
+	struct prowl_proc *self = added(&t, getpid()), *p = added(&t, pid), *next;
+
+	assert_null(happens(&t, forks(getpid(), pid, pid))); /* the record of its own start */
+	assert_ptr_equal(prowl_procs_find(&t, pid), p);
+	p->start++; /* as if it had been one that started at another time */
+	next = happens(&t, forks(getpid(), pid, pid));
+	assert_non_null(next);
+	assert_ptr_not_equal(next, p);
+	assert_true(p->exited);
+	assert_false(next->exited);
+	assert_ptr_equal(prowl_procs_find(&t, pid), next);
+	/* Somebody else's child is nobody that we know. */
+	end_child(pid);
+	assert_null(happens(&t, forks(NOBODY, pid, pid)));
+	assert_null(prowl_procs_find(&t, pid));
+	assert_ptr_equal(prowl_procs_find(&t, getpid()), self);
+	prowl_procs_fini(&t);
+}
+
+static void *thread_that_waits(void *arg)
+{
+	for (;;)
+		pause();
+	return arg;
+}
+
+/* A process whose first thread has ended looks like a zombie, and runs. */
+static void test_leader_ends(void **state)
+{
+	struct prowl_procs t = {0};
+	struct prowl_proc *p;
+	siginfo_t info;
+	pid_t pid = fork();
+	pthread_t thread;
+	char path[64], line[256] = "";
+
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (pthread_create(&thread, NULL, thread_that_waits, NULL) != 0)
+			_exit(1);
+		syscall(SYS_exit, 0); /* of this thread only */
+	}
+	assert_true(pid > 0);
+	p = added(&t, pid);
+	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+	for (int i = 0; i < 2000 && !strstr(line, ") Z "); i++) {
+		FILE *f = fopen(path, "r");
+
+		assert_non_null(f);
+		assert_non_null(fgets(line, sizeof line, f));
+		fclose(f);
+		usleep(1000);
+	}
+	assert_non_null(strstr(line, ") Z "));
+	prowl_procs_clock(&t, false);
+	assert_false(p->exited);
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
+	prowl_procs_clock(&t, false);
+	assert_true(p->exited);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	prowl_procs_fini(&t);
+}
+
 static uint64_t own_cpu(void)
 {
 	struct timespec ts;
@@ -307,6 +403,7 @@ static void test_clock(void **state)
 	assert_in_range(p->cpu_last, to, after);
 	assert_true(p->utime_last + p->stime_last > p->utime_first + p->stime_first);
 	assert_int_equal(p->samples_at_clock, 9);
+	assert_true(p->clocked != 0);
 	prowl_procs_fini(&t);
 }
 
@@ -345,9 +442,12 @@ int main(void)
 		cmocka_unit_test(test_fork),
 		cmocka_unit_test(test_fork_that_is_none),
 		cmocka_unit_test(test_exec),
+		cmocka_unit_test(test_exec_without_samples),
 		cmocka_unit_test(test_name),
 		cmocka_unit_test(test_mmap),
 		cmocka_unit_test(test_exit),
+		cmocka_unit_test(test_same_number),
+		cmocka_unit_test(test_leader_ends),
 		cmocka_unit_test(test_clock),
 		cmocka_unit_test(test_many),
 	};
