@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <gelf.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -164,6 +165,26 @@ static int read_sections(struct uw_elf *e, struct uw_diag *diag)
 								  .type = sh.sh_type};
 	}
 	return 0;
+}
+
+int uw_open_regular(const char *path, struct stat *st)
+{
+	int at = open(path, O_PATH | O_CLOEXEC), fd, r = 0;
+	char name[64];
+
+	if (at < 0)
+		return -errno;
+	if (fstat(at, st) < 0)
+		r = -errno;
+	else if (!S_ISREG(st->st_mode))
+		r = -EINVAL;
+	if (r == 0) {
+		snprintf(name, sizeof name, "/proc/self/fd/%d", at);
+		fd = open(name, O_RDONLY | O_CLOEXEC);
+		r = fd < 0 ? -errno : fd;
+	}
+	close(at);
+	return r;
 }
 
 int uw_elf_open(int fd, struct uw_elf **ret, struct uw_diag *diag)

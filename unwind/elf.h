@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include "diag.h"
 
@@ -42,6 +43,13 @@ struct uw_elf {
 	char build_id[129]; /* lower-case hex of NT_GNU_BUILD_ID, else "" */
 	void *handle; /* libelf's Elf, borrowed by elfsym.c and dwarf.c; one thread at a time */
 };
+
+/*
+ * Opens path for reading if it is a regular file, else negative errno (-EINVAL: it is not). The
+ * path may be a target's choice: a FIFO or a device there, or a link to one, is not opened, because
+ * that alone may do something. *st is the file's.
+ */
+int uw_open_regular(const char *path, struct stat *st);
 
 /*
  * Opens the file behind fd and takes fd over, also on failure. Little endian 64-bit only.

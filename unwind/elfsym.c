@@ -3,7 +3,6 @@
 
 #include <elfutils/libdwelf.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <gelf.h>
 #include <limits.h>
 #include <stdio.h>
@@ -133,7 +132,8 @@ static uint32_t crc32_of(const uint8_t *p, size_t len)
 static bool try_debug(struct uw_elfsym *s, const char *path, const GElf_Word *crc)
 {
 	struct uw_elf *debug;
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	struct stat st;
+	int fd = uw_open_regular(path, &st);
 	bool fits;
 
 	if (fd < 0 || uw_elf_open(fd, &debug, NULL) < 0)

@@ -13,6 +13,8 @@
 
 #include "maps.h"
 
+#define VDSO "[vdso]"
+
 enum {
 	MAX_MAPPINGS = 1 << 16,
 	MAX_VDSO = 1 << 20,
@@ -72,12 +74,11 @@ struct uw_mapping *uw_space_at(struct uw_space *s, uint64_t pc)
 static int open_same(const char *path, uint64_t dev, uint64_t ino)
 {
 	struct stat st;
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	int fd = uw_open_regular(path, &st);
 
 	if (fd < 0)
 		return -1;
-	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
-	    (ino == 0 || (st.st_ino == ino && (dev == 0 || st.st_dev == dev))))
+	if (ino == 0 || (st.st_ino == ino && (dev == 0 || st.st_dev == dev)))
 		return fd;
 	close(fd);
 	return -1;
@@ -105,6 +106,13 @@ static int open_mapped(const struct uw_space *s, const struct uw_map_event *e, c
 	fd = open_same(host, e->dev, e->ino);
 	if (fd >= 0)
 		return fd;
+	/* The target may be gone already. Mostly its root was ours, and the file tells. */
+	if (e->dev) {
+		snprintf(host, host_len, "%s", e->path);
+		fd = open_same(host, e->dev, e->ino);
+		if (fd >= 0)
+			return fd;
+	}
 	snprintf(host, host_len, "/proc/%d/root%s", (int)s->pid, e->path);
 	fd = open_same(host, 0, e->ino);
 	if (fd >= 0)
@@ -113,25 +121,43 @@ static int open_mapped(const struct uw_space *s, const struct uw_map_event *e, c
 	return -1;
 }
 
-/* The vDSO is no file: its bytes are copied from the target into an anonymous one. */
-static int vdso_copy(const struct uw_space *s, uint64_t start, uint64_t end)
+static int file_of(const void *buf, size_t len)
 {
-	size_t len = end - start;
-	char *buf;
-	int fd = -1;
+	int fd = memfd_create("vdso", MFD_CLOEXEC);
 
-	if (end <= start || len > MAX_VDSO)
-		return -1;
-	buf = malloc(len);
-	if (buf && uw_read(&s->live, start, buf, len) == 0) {
-		fd = memfd_create("vdso", MFD_CLOEXEC);
-		if (fd >= 0 && write(fd, buf, len) != (ssize_t)len) {
-			close(fd);
-			fd = -1;
-		}
+	if (fd >= 0 && write(fd, buf, len) != (ssize_t)len) {
+		close(fd);
+		fd = -1;
 	}
-	free(buf);
 	return fd;
+}
+
+/*
+ * The vDSO is no file: its bytes are copied from the target into an anonymous one. All processes of
+ * one kind have the same one, and so has one that is gone and can't be read any more.
+ */
+static struct uw_binary *vdso_of(struct uw_space *s, const struct uw_map_event *e)
+{
+	size_t len = e->end - e->start;
+	struct uw_binary *b;
+	char *buf = NULL;
+	bool read;
+
+	if (len <= MAX_VDSO)
+		buf = malloc(len);
+	read = buf && uw_read(&s->live, e->start, buf, len) == 0;
+	for (b = s->reg->first; b; b = b->next) {
+		const struct uw_elf *elf = strcmp(b->path, VDSO) ? NULL : uw_binary_elf(b);
+
+		if (elf && elf->size == len && (!read || memcmp(elf->bytes, buf, len) == 0))
+			break;
+	}
+	if (b)
+		uw_binary_ref(b);
+	else
+		b = uw_binary_get(s->reg, 0, 0, VDSO, NULL, read ? file_of(buf, len) : -1);
+	free(buf);
+	return b;
 }
 
 static struct uw_binary *binary_of(struct uw_space *s, const struct uw_map_event *e)
@@ -142,8 +168,8 @@ static struct uw_binary *binary_of(struct uw_space *s, const struct uw_map_event
 
 	if (b && (!b->no_fd || b->parsed))
 		return uw_binary_ref(b);
-	if (!strcmp(e->path, "[vdso]"))
-		return uw_binary_get(s->reg, 0, 0, e->path, NULL, vdso_copy(s, e->start, e->end));
+	if (!strcmp(e->path, VDSO))
+		return vdso_of(s, e);
 	if (e->ino == 0 || e->path[0] != '/')
 		return NULL;
 	fd = open_mapped(s, e, host, sizeof host);
@@ -153,7 +179,7 @@ static struct uw_binary *binary_of(struct uw_space *s, const struct uw_map_event
 static bool same_file(const struct uw_mapping *m, const struct uw_map_event *e)
 {
 	uint64_t off = m->offset + (e->start - m->start);
-	bool vdso = !strcmp(e->path, "[vdso]");
+	bool vdso = !strcmp(e->path, VDSO);
 
 	if (m->vdso || vdso)
 		return m->vdso && vdso && off == e->offset;
@@ -241,7 +267,7 @@ int uw_space_add(struct uw_space *s, const struct uw_map_event *e)
 	r = reserve(s, s->n + 2);
 	if (r < 0)
 		return r;
-	m.vdso = !strcmp(e->path, "[vdso]");
+	m.vdso = !strcmp(e->path, VDSO);
 	m.bin = binary_of(s, e);
 	if (!m.bin && (m.vdso || (e->ino && e->path[0] == '/')))
 		return -ENOMEM;

@@ -8,9 +8,11 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "bytes.h"
@@ -223,6 +225,40 @@ static void cursor_stays_inside(void **state)
 	assert_true(uw_bytes(NULL, 0).bad);
 }
 
+/* Only what is a regular file is opened, and nobody waits for the other end of a FIFO. */
+static void test_open_regular(void **state)
+{
+	char dir[] = "/tmp/test_elf.XXXXXX", fifo[64], link[64], file[64];
+	struct stat st;
+	int fd;
+
+	assert_non_null(mkdtemp(dir));
+	snprintf(fifo, sizeof fifo, "%s/fifo", dir);
+	snprintf(link, sizeof link, "%s/link", dir);
+	snprintf(file, sizeof file, "%s/file", dir);
+	assert_int_equal(mkfifo(fifo, 0600), 0);
+	assert_int_equal(symlink(fifo, link), 0);
+	assert_int_equal(uw_open_regular(fifo, &st), -EINVAL);
+	assert_int_equal(uw_open_regular(link, &st), -EINVAL);
+	assert_int_equal(uw_open_regular(dir, &st), -EINVAL);
+	assert_int_equal(uw_open_regular("/dev/null", &st), -EINVAL);
+	assert_int_equal(uw_open_regular(file, &st), -ENOENT);
+	fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	assert_int_equal(write(fd, "abc", 3), 3);
+	close(fd);
+	fd = uw_open_regular(file, &st);
+	assert_true(fd >= 0);
+	assert_int_equal(st.st_size, 3);
+	assert_int_equal(read(fd, link, sizeof link), 3);
+	assert_memory_equal(link, "abc", 3);
+	close(fd);
+	unlink(file);
+	snprintf(link, sizeof link, "%s/link", dir);
+	unlink(link);
+	unlink(fifo);
+	rmdir(dir);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -233,6 +269,7 @@ int main(void)
 		cmocka_unit_test(finds_sections_of_itself),
 		cmocka_unit_test(survives_damage),
 		cmocka_unit_test(cursor_stays_inside),
+		cmocka_unit_test(test_open_regular),
 	};
 
 	return cmocka_run_group_tests_name("unwind/elf", tests, NULL, NULL);

@@ -629,6 +629,32 @@ static void test_vdso(void **state)
 	close_space(&f);
 }
 
+/* Each process has one, they are all the same: one descriptor for all. */
+static void test_vdso_is_shared(void **state)
+{
+	uint64_t at = getauxval(AT_SYSINFO_EHDR);
+	struct uw_map_event e = {.start = at, .end = at + 2 * PAGE, .path = "[vdso]"};
+	struct uw_space other, gone;
+	struct fixture f;
+
+	if (!at)
+		skip();
+	open_space(&f);
+	uw_space_init(&other, &f.reg, getpid());
+	uw_space_init(&gone, &f.reg, 0x7ffffff0);
+	assert_int_equal(uw_space_add(&f.space, &e), 0);
+	assert_int_equal(uw_space_add(&other, &e), 0);
+	assert_ptr_equal(other.maps[0].bin, f.space.maps[0].bin);
+	/* One that can't be read any more, elsewhere in its process. */
+	e.start += 16 * PAGE;
+	e.end += 16 * PAGE;
+	assert_int_equal(uw_space_add(&gone, &e), 0);
+	assert_ptr_equal(gone.maps[0].bin, f.space.maps[0].bin);
+	uw_space_fini(&other);
+	uw_space_fini(&gone);
+	close_space(&f);
+}
+
 static void test_vdso_over_anonymous(void **state)
 {
 	uint64_t at = getauxval(AT_SYSINFO_EHDR);
@@ -713,6 +739,7 @@ int main(void)
 		cmocka_unit_test(test_other_file_of_that_name),
 		cmocka_unit_test(test_shared),
 		cmocka_unit_test(test_vdso),
+		cmocka_unit_test(test_vdso_is_shared),
 		cmocka_unit_test(test_vdso_over_anonymous),
 		cmocka_unit_test(test_load),
 		cmocka_unit_test(test_load_of_nobody),
