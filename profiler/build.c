@@ -437,7 +437,7 @@ static int add_unsampled_kernel(struct build *b)
 	uint32_t loc;
 	int r;
 
-	if (s->result.kernel || s->o.user_only || ns == 0)
+	if (s->result.kernel || ns == 0)
 		return 0;
 	r = named_location(b, PPROF_NONE, 0, "[kernel, not sampled]", "", &loc);
 	if (r < 0)
@@ -527,7 +527,7 @@ static void add_comments(struct build *b)
 		     "unknown",
 		     (unsigned long long)r->labelled, (unsigned long long)r->unlabelled,
 		     (unsigned long long)r->labels_too_old, (unsigned long long)r->labels_unknown);
-	if (!r->kernel && !b->s->o.user_only)
+	if (!r->kernel)
 		note(b,
 		     "warning: no permission to sample the kernel; its %.6f s are estimated from tick "
 		     "accounting and shown as [kernel, not sampled]",

@@ -151,7 +151,8 @@ static void fill_attr(struct prowl_perf *p)
 		.disabled = 1,
 		.exclude_idle = 1,
 		.exclude_hv = 1,
-		.exclude_kernel = p->o.user_only,
+		/* user_only: the kernel's time is sampled all the same, and counts at its caller.
+		 */
 		.exclude_callchain_kernel = p->o.user_only,
 		/* Address spaces and threads are followed by records, in the order of time. */
 		.mmap = 1,
@@ -423,7 +424,7 @@ static int open_best(struct prowl_perf *p)
 {
 	int r = -EACCES;
 
-	p->facts.kernel = !p->o.user_only;
+	p->facts.kernel = true;
 	if (!p->o.per_thread) {
 		r = open_whole_cpus(p);
 		if (r == 0) {
@@ -440,7 +441,7 @@ static int open_best(struct prowl_perf *p)
 	if (r < 0)
 		return r;
 	r = open_per_thread(p);
-	if ((r == -EACCES || r == -EPERM) && !p->o.user_only) {
+	if (r == -EACCES || r == -EPERM) {
 		close_events(p);
 		p->attr.exclude_kernel = 1;
 		p->attr.exclude_callchain_kernel = 1;

@@ -38,13 +38,13 @@ struct prowl_perf_options {
 	uint32_t stack_bytes; /* of the stack copy; multiple of 8, 0 for none */
 	bool wake_each;       /* every sample may wake prowl_perf_wait, not only a filling ring */
 	bool per_thread;      /* don't try whole CPUs */
-	bool user_only;       /* leave out kernel time and kernel frames */
+	bool user_only;       /* no kernel frames; kernel time counts at the user's frame */
 };
 
 /* What was possible. */
 struct prowl_perf_facts {
 	bool whole_cpus;
-	bool kernel; /* kernel frames and kernel time are sampled */
+	bool kernel; /* kernel time is sampled, with its frames unless user_only */
 	unsigned int ncpus;
 	unsigned int nevents;
 	unsigned int max_stack; /* entries that the kernel's call chain holds */
