@@ -719,6 +719,9 @@ static void hand_out(struct prowl_perf *p, const struct perf_event_header *rec, 
 
 size_t prowl_perf_drain(struct prowl_perf *p, prowl_want_cb want, prowl_event_cb cb, void *ctx)
 {
+	/* What comes while rings are looked at may be later than what the first one doesn't show
+	 * yet: a sample must not overtake the exec or the mapping that it is to be named by. */
+	uint64_t until = now_ns();
 	size_t n = 0;
 
 	for (size_t i = 0; i < p->ncpus; i++) {
@@ -738,7 +741,7 @@ size_t prowl_perf_drain(struct prowl_perf *p, prowl_want_cb want, prowl_event_cb
 			if (p->cpus[i].next && (!c || p->cpus[i].next_time < c->next_time))
 				c = &p->cpus[i];
 		}
-		if (!c)
+		if (!c || c->next_time > until)
 			break;
 		if (c->next->type != PERF_RECORD_SAMPLE || want(ctx, prowl_perf_pid(c->next)))
 			hand_out(p, c->next, cb, ctx);

@@ -63,9 +63,9 @@ const struct prowl_perf_facts *prowl_perf_facts(const struct prowl_perf *p);
 int prowl_perf_wait(struct prowl_perf *p, int timeout_ms, int wake_fd, bool prompt);
 
 /*
- * Hands out everything that waits, in the order of time, but for samples of processes that `want`
- * says no to: with whole CPUs most samples may be of others, and need not be read at all. Returns
- * the number of events.
+ * Hands out everything that waits until now, in the order of time, but for samples of processes
+ * that `want` says no to: with whole CPUs most samples may be of others, and need not be read at
+ * all. Returns the number of events.
  */
 typedef bool (*prowl_want_cb)(void *ctx, pid_t pid);
 typedef void (*prowl_event_cb)(void *ctx, const struct prowl_event *ev);
