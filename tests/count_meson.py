@@ -49,6 +49,8 @@ def main(path, label):
             here['passed' if good else 'skipped' if result == 'SKIP' else 'failed'] += 1
             if here['skipped']:
                 print('  skipped: %s' % name)
+        elif here['skipped'] and result == 'FAIL' and program.get('returncode') == 0:
+            pass  # cmocka says 'not ok # SKIP', which Meson takes for a failure
         elif not good and result != 'SKIP' and not here['failed']:
             here['failed'] += 1  # it crashed, ran out of time, or left tests of its plan out
         if here['failed']:

@@ -5,11 +5,12 @@
 #   static     CGO_ENABLED=0                   stripped   static, without symbol table and DWARF
 #   pie        position independent            piestripped  both
 #   external   linked by the system's linker   cgo        with C code
+#   arm64      static, for that machine
 #
 # With arguments (say -pgo=FILE) the binary is always built anew; otherwise only when a source is newer.
 set -euo pipefail
 if [ $# -lt 4 ]; then
-	sed -n '3,8s/^# \{0,1\}//p' "$0" >&2
+	sed -n '3,9s/^# \{0,1\}//p' "$0" >&2
 	exit 2
 fi
 goroot=$1 out=$2 name=$3 variant=$4
@@ -17,7 +18,7 @@ shift 4
 here=$(cd "$(dirname "$0")" && pwd)
 binary=$out/$name-$variant
 flags=(-buildvcs=false)
-cgo=0
+cgo=0 arch=
 case "$variant" in
 static) ;;
 stripped) flags+=('-ldflags=-s -w') ;;
@@ -25,6 +26,7 @@ pie) flags+=(-buildmode=pie) ;;
 piestripped) flags+=(-buildmode=pie '-ldflags=-s -w') ;;
 external) cgo=1 flags+=('-ldflags=-linkmode=external') ;;
 cgo) cgo=1 ;;
+arm64) arch=arm64 ;;
 cgostripped) cgo=1 flags+=('-ldflags=-s -w') ;;
 *) echo "build.sh: no variant '$variant'" >&2 && exit 2 ;;
 esac
@@ -34,6 +36,7 @@ if [ $# -gt 0 ] || [ ! -x "$binary" ] ||
 	(
 		cd "$here/$name"
 		unset GOPATH GOBIN GOOS GOARCH
+		[ -z "$arch" ] || export GOARCH=$arch
 		export GOROOT=$goroot GOTOOLCHAIN=local GOPROXY=off GOFLAGS=-mod=mod GO111MODULE=on GOENV=off
 		export GOTELEMETRY=off GOCACHE=${GOCACHE:-$(dirname "$out")/gocache} CGO_ENABLED=$cgo
 		export GOWORK=off GOPATH=$GOCACHE/gopath

@@ -5,19 +5,22 @@
 usage: gosym_oracle.py GOSYM_DUMP [PCS]
 
 Builds oracle/ with each toolchain in $PROWL_GO_ROOTS (else with the `go` on PATH), in each way of
-linking that the machine can do, and compares on random pcs: the whole inline chain with
-runtime.CallersFrames, run by the program itself; the function and the innermost line with
-`go tool addr2line`; the chain with DWARF, where a line may differ now and then, because line tables
-mark statements more finely. Exit 77 means that there is no toolchain.
+linking that the machine can do (or those in $PROWL_ORACLE_VARIANTS), and compares on random pcs: the
+whole inline chain with runtime.CallersFrames, run by the program itself; the function and the
+innermost line with `go tool addr2line`; the chain with DWARF, where a line may differ now and then,
+because line tables mark statements more finely. In a cross build both the reader and the program
+run in Meson's exe_wrapper. Exit 77 means that there is no toolchain.
 """
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+EMULATOR = shlex.split(os.environ.get("MESON_EXE_WRAPPER", ""))  # of a cross build
 KEEP_WRAPPER = {"runtime.gopanic", "runtime.sigpanic", "runtime.panicwrap"}
 VARIANTS = [  # name, GOARCH, CGO_ENABLED, arguments
     ("static", "amd64", "0", []),
@@ -56,7 +59,8 @@ def short(name):
 
 
 def native_arch():
-    return {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine)
+    machine = os.environ.get("PROWL_MACHINE", os.uname().machine)
+    return {"x86_64": "amd64", "aarch64": "arm64"}.get(machine)
 
 
 class Case:
@@ -65,7 +69,7 @@ class Case:
         self.failures, self.notes = [], []
 
     def reader(self, *mode, text=""):
-        return run([self.dump, self.binary, *mode], text)
+        return run([*EMULATOR, self.dump, self.binary, *mode], text)
 
     def fail(self, *what):
         self.failures.append(" ".join(str(w) for w in what))
@@ -75,7 +79,7 @@ class Case:
 
     def own(self, pcs, ours, base):
         """The program's own answer."""
-        theirs = blocks(run([self.binary], base + "\n" + "\n".join(pcs) + "\n"))
+        theirs = blocks(run([*EMULATOR, self.binary], base + "\n" + "\n".join(pcs) + "\n"))
         chains = 0
         for pc, o, t in zip(pcs, ours, theirs):
             chains += len(t) > 1
@@ -96,7 +100,7 @@ class Case:
 
     def stacks(self, base):
         n = frames = 0
-        for stack in blocks(run([self.binary, "stacks"], base + "\n")):
+        for stack in blocks(run([*EMULATOR, self.binary, "stacks"], base + "\n")):
             pcs = [f[1] for f in stack if f[0] == "pc"]
             theirs = [(short(f[0]), f[1]) for f in stack if f[0] != "pc"]
             text = "".join("%x\n" % (int(pc, 16) - 1) for pc in pcs)
