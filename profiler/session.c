@@ -12,6 +12,7 @@
 
 enum {
 	DRAIN_MS = 100,
+	DRAIN_PAUSES = 32, /* of the walker, in one drain */
 	/*
 	 * Copies of the stack: 512 bytes repair nearly all leaves of Go, 4 KiB those with a large
 	 * frame and a BP of their own, 16 KiB hold most stacks of C.
@@ -365,6 +366,7 @@ enum prowl_code prowl_session_run(struct prowl_session *s, uint64_t duration_ns,
 			prowl_procs_clock(&s->procs, false);
 			clocked = now;
 		}
+		uw_walker_patience(s->walker, DRAIN_PAUSES);
 		prowl_perf_drain(s->perf, want_pid, on_event, s);
 		/* The tables of a large binary shall not become our memory. */
 		if (uw_walker_stats(s->walker)->lookups > trim_at) {

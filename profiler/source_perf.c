@@ -244,8 +244,10 @@ static int attach_event(struct prowl_perf *p, struct cpu *c, int fd, pid_t tid, 
 		r = -errno;
 	if (r == 0)
 		r = add_event(p, fd, tid, first);
-	if (r == 0 && ioctl(fd, PERF_EVENT_IOC_ENABLE, 0) < 0)
+	if (r == 0 && ioctl(fd, PERF_EVENT_IOC_ENABLE, 0) < 0) {
 		r = -errno;
+		p->nevents--; /* the caller closes it */
+	}
 	return r;
 }
 

@@ -45,6 +45,7 @@ struct uw_walker {
 	 */
 	uint32_t plain[1 << PLAIN_BITS];
 	uint64_t plain_version;
+	unsigned int patience; /* pauses that are left */
 	struct uw_walk_stats stats;
 	struct uw_cfi *cfi;
 	uint64_t cfi_version;
@@ -183,6 +184,11 @@ void uw_walker_free(struct uw_walker *w)
 		return;
 	uw_cfi_free(w->cfi);
 	free(w);
+}
+
+void uw_walker_patience(struct uw_walker *w, unsigned int pauses)
+{
+	w->patience = pauses;
 }
 
 const struct uw_walk_stats *uw_walker_stats(const struct uw_walker *w)
@@ -498,12 +504,19 @@ static bool stub_fits(struct walk *k, size_t from, uint64_t c_pc)
 	return !told;
 }
 
-/* A thread that calls C in a loop is back in the same call soon after it has left it. */
-static void live_pause(void)
+/*
+ * A thread that calls C in a loop is back in the same call soon after it has left it. False: no
+ * time is left for waiting.
+ */
+static bool live_pause(struct walk *k)
 {
 	struct timespec pause = {.tv_nsec = LIVE_PAUSE_NS};
 
+	if (k->w->patience == 0)
+		return false;
+	k->w->patience--;
 	nanosleep(&pause, NULL);
+	return true;
 }
 
 static enum uw_end follow_live(struct walk *k, uint64_t bp, uint64_t c_pc)
@@ -511,14 +524,13 @@ static enum uw_end follow_live(struct walk *k, uint64_t bp, uint64_t c_pc)
 	size_t n = k->n;
 
 	k->w->stats.live_wanted++;
-	for (int try = 0; try < LIVE_TRIES; try++) {
+	for (int try = 0; try == 0 || (try < LIVE_TRIES && live_pause(k)); try++) {
 		if (follow_live_once(k, bp) == UW_END_ROOT && stub_fits(k, n, c_pc)) {
 			k->w->stats.live++;
 			return UW_END_ROOT;
 		}
 		k->n = n;
 		k->exact = false;
-		live_pause();
 	}
 	return UW_END_NO_MEM;
 }
@@ -642,7 +654,7 @@ static enum uw_end below_callback(struct walk *k, const struct go_frame *f, uint
 	size_t n = k->n, c_end;
 	enum uw_end end;
 
-	for (int try = 0; try < LIVE_TRIES; try++) {
+	for (int try = 0; try == 0 || (try < LIVE_TRIES && live_pause(k)); try++) {
 		k->n = n;
 		if (callback_runs(k, c_bp) && callback_c_frames(k, c_bp)) {
 			c_end = k->n;
@@ -652,7 +664,6 @@ static enum uw_end below_callback(struct walk *k, const struct go_frame *f, uint
 				return end;
 			}
 		}
-		live_pause();
 	}
 	k->n = n;
 	if (!push(k, 0)) /* C frames that nobody could tell */

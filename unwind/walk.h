@@ -60,6 +60,12 @@ struct uw_walker;
 int uw_walker_new(struct uw_walker **ret);
 void uw_walker_free(struct uw_walker *w);
 
+/*
+ * How often the walks from now on may pause for some 50 us each, to look once more at live memory
+ * that did not fit the sample. 0 at first. Set anew for each batch, so that a batch has an end.
+ */
+void uw_walker_patience(struct uw_walker *w, unsigned int pauses);
+
 /* Walks one sample of `space`. Writes at most max (>= 8) addresses; returns their number. */
 size_t uw_walk(struct uw_walker *w, struct uw_space *space, const struct uw_sample *sample,
 	       uint64_t *pcs, size_t max, enum uw_end *ret_end);
