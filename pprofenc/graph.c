@@ -13,19 +13,17 @@
 
 /* --- nodes ----------------------------------------------------------------------- */
 
-/* C0 and C1 control characters; the text is UTF-8. */
-static void make_printable(char *s)
+void pp_make_printable(char *s)
 {
-	for (char *w = s; (*w = *s) != '\0'; w++, s++) {
-		unsigned char c = s[0], next = s[1];
+	char *w = s;
 
-		if (c < 0x20 || c == 0x7f)
-			*w = '?';
-		if (c == 0xc2 && next >= 0x80 && next < 0xa0) {
-			*w = '?';
-			s++;
-		}
+	while (*s) {
+		size_t n = control_length(s);
+
+		*w++ = n ? '?' : *s;
+		s += n ? n : 1;
 	}
+	*w = '\0';
 }
 
 static char *object_name(const char *path)
@@ -61,7 +59,7 @@ static int name_node(struct naming *n, uint32_t *known, uint32_t string, bool ob
 	name = object ? object_name(g->p->strings[string]) : strdup(g->p->strings[string]);
 	if (!name)
 		return -ENOMEM;
-	make_printable(name);
+	pp_make_printable(name);
 	g->nodes[g->nnodes] = (struct node){.name = name, .kept = true};
 	known[string] = *ret_node = g->nnodes++;
 	return 0;

@@ -258,7 +258,8 @@ struct pprof_report_options {
 /*
  * Text as go tool pprof prints it with -top and -tree: functions are told by name, inlined ones
  * count as functions, recursion counts once in cum, code without symbols under its file's name in
- * brackets. Control characters in names become '?', so that a name can't reach for the terminal.
+ * brackets. Control characters in names and units become '?', so that none can reach for the
+ * terminal.
  * -ENOENT: no such sample type; -ENOMEM; -EIO: writing failed.
  */
 PPROF_API int pprof_report_top(const struct pprof_profile *p,

@@ -23,7 +23,9 @@ struct report {
 
 static const char *value(struct report *r, int64_t v)
 {
-	return pp_units_format(r->text, v, r->scale);
+	pp_units_format(r->text, v, r->scale);
+	pp_make_printable(r->text); /* the unit may be anything */
+	return r->text;
 }
 
 static const char *percent(struct report *r, int64_t v)
@@ -169,8 +171,12 @@ static int report_fini(struct report *r)
 static void print_text(FILE *to, const char *before, const char *s)
 {
 	fputs(before, to);
-	for (; *s; s++)
-		fputc((unsigned char)*s < 0x20 || *s == 0x7f ? '?' : *s, to);
+	while (*s) {
+		size_t n = control_length(s);
+
+		fputc(n ? '?' : *s, to);
+		s += n ? n : 1;
+	}
 	fputc('\n', to);
 }
 

@@ -138,6 +138,26 @@ static void names_cannot_break_the_output(void **state)
 	pprof_profile_free(p);
 }
 
+static void headers_cannot_break_the_output(void **state)
+{
+	struct pprof_profile *p = t_new();
+	uint32_t loc;
+
+	assert_int_equal(pprof_sample_type(p, "ty\x1bpe\xc2\x9b", "un\x1bi\xc2\x9bt"), 0);
+	assert_int_equal(pprof_comment(p, "com\nment\xc2\x85\xc3\xa9"), 0);
+	loc = t_loc(p, t_mapping(p, 0x1000, "/x/fi\x07le\xc2\x9b"), 0x1000, "f", 1);
+	assert_int_equal(pprof_sample_add(p, &loc, 1, (int64_t[]){7}, NULL, 0), 0);
+	prints(p, "top", NULL,
+	       "File: fi?le?\n"
+	       "Build ID: c0ffee\n"
+	       "com?ment?\xc3\xa9\n"
+	       "Type: ty?pe?\n"
+	       "Showing nodes accounting for 7un?i?t, 100% of 7un?i?t total\n"
+	       "      flat  flat%   sum%        cum   cum%\n"
+	       "   7un?i?t   100%   100%    7un?i?t   100%  f\n");
+	pprof_profile_free(p);
+}
+
 static void units_are_scaled(void **state)
 {
 	static const struct {
@@ -210,6 +230,7 @@ int main(void)
 		cmocka_unit_test(tree_shows_callers_and_callees),
 		cmocka_unit_test(folded_is_sorted_and_summed),
 		cmocka_unit_test(names_cannot_break_the_output),
+		cmocka_unit_test(headers_cannot_break_the_output),
 		cmocka_unit_test(units_are_scaled),
 		cmocka_unit_test(empty_profiles_are_reported),
 		cmocka_unit_test(exporters_are_found_by_name),
