@@ -144,7 +144,9 @@ static void put_text(const struct prowl_info *info, bool all)
 		put_mappings(info);
 	else
 		printf("%-14s %zu executable (-v lists them)\n", "mappings", info->nmappings);
-	printf("%-14s %s (%s)\n", "sampler", info->sampler, info->sampler_why);
+	printf("%-14s %s (", "sampler", info->sampler);
+	text_put(stdout, info->sampler_why);
+	puts(")");
 	printf("%-14s %s\n", "memory",
 	       info->memory_error ? strerror(-info->memory_error) : "readable");
 }

@@ -49,11 +49,14 @@ static void put_cut(const char *s, size_t width)
 {
 	size_t n = 0;
 
-	for (; *s; s++) {
+	while (*s) {
+		size_t control = text_control(s);
+
 		n += ((unsigned char)*s & 0xc0) != 0x80;
 		if (n > width)
 			return;
-		putchar((unsigned char)*s < 0x20 || *s == 0x7f ? '?' : *s);
+		putchar(control ? '?' : *s);
+		s += control ? control : 1;
 	}
 }
 

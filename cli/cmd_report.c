@@ -85,11 +85,30 @@ static struct pprof_profile *load_all(char **paths, size_t n)
 static int print_comments(const struct pprof_profile *p)
 {
 	for (size_t i = 0; i < p->ncomments; i++) {
-		for (const char *c = p->strings[p->comments[i]]; *c; c++)
-			putchar((unsigned char)*c < 0x20 || *c == 0x7f ? '?' : *c);
+		text_put(stdout, p->strings[p->comments[i]]);
 		putchar('\n');
 	}
 	return PROWL_OK;
+}
+
+/* Said before a file is touched. */
+static bool has_type(const struct pprof_profile *p, const char *name)
+{
+	size_t type;
+
+	if (pprof_find_sample_type(p, name, &type) == 0)
+		return true;
+	if (p->nsample_types == 0) {
+		say_error("the profile has no values: it is empty");
+		return false;
+	}
+	say_error("the profile has no values called '%s'; it has:", name ? name : "");
+	for (size_t i = 0; i < p->nsample_types; i++) {
+		fputs("  ", stderr);
+		text_put(stderr, p->strings[p->sample_types[i].type]);
+		fputc('\n', stderr);
+	}
+	return false;
 }
 
 static int write_text(const struct report *r, const struct pprof_profile *p,
@@ -99,12 +118,6 @@ static int write_text(const struct report *r, const struct pprof_profile *p,
 										       : f->name);
 	int n = e ? e->write(p, &r->o, stdout) : -ENOTSUP;
 
-	if (n == -ENOENT) {
-		say_error("the profile has no values called '%s'; it has:", r->o.sample_type);
-		for (size_t i = 0; i < p->nsample_types; i++)
-			fprintf(stderr, "  %s\n", p->strings[p->sample_types[i].type]);
-		return PROWL_USAGE;
-	}
 	if (n < 0) {
 		say_error("%s", strerror(-n));
 		return PROWL_FAILED;
@@ -123,6 +136,8 @@ static int write_report(const struct report *r, const struct pprof_profile *p)
 		return PROWL_USAGE;
 	if (f->is_pprof)
 		return output_write(p, f, path, &size);
+	if (!has_type(p, r->o.sample_type))
+		return PROWL_USAGE;
 	if (strcmp(path, "-") != 0 && !freopen(path, "we", stdout)) {
 		say_error("%s: %s", path, strerror(errno));
 		return PROWL_FAILED;

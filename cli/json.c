@@ -52,6 +52,8 @@ static void put_string(FILE *f, const char *s)
 			fprintf(f, "\\%c", *p);
 		} else if (*p < 0x20 || *p == 0x7f) {
 			fprintf(f, "\\u%04x", *p);
+		} else if (n == 2 && p[0] == 0xc2 && p[1] < 0xa0) { /* C1 control characters */
+			fprintf(f, "\\u%04x", p[1]);
 		} else {
 			fwrite(p, 1, n, f);
 		}
@@ -114,10 +116,4 @@ void json_address(struct json *j, const char *key, uint64_t v)
 {
 	start(j, key);
 	fprintf(j->f, "\"0x%llx\"", (unsigned long long)v);
-}
-
-void text_put(FILE *f, const char *s)
-{
-	for (; *s; s++)
-		putc((unsigned char)*s < 0x20 || *s == 0x7f ? '?' : *s, f);
 }

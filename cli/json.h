@@ -30,6 +30,3 @@ void json_number(struct json *j, const char *key, uint64_t v);
 void json_bool(struct json *j, const char *key, bool v);
 /* Addresses: strings such as "0x401000", since readers take numbers for doubles. */
 void json_address(struct json *j, const char *key, uint64_t v);
-
-/* Foreign text for a terminal: control characters become '?'. */
-void text_put(FILE *f, const char *s);

@@ -12,6 +12,35 @@ static struct {
 	bool line; /* a progress line stands */
 } term = {.color = -1};
 
+size_t text_control(const char *s)
+{
+	unsigned char c = (unsigned char)s[0], next = c ? (unsigned char)s[1] : 0;
+
+	if ((c && c < 0x20) || c == 0x7f)
+		return 1;
+	return c == 0xc2 && next >= 0x80 && next < 0xa0 ? 2 : 0;
+}
+
+static void put(FILE *f, const char *s, bool lines)
+{
+	while (*s) {
+		size_t n = text_control(s);
+
+		putc(n && !(lines && *s == '\n') ? '?' : *s, f);
+		s += n ? n : 1;
+	}
+}
+
+void text_put(FILE *f, const char *s)
+{
+	put(f, s, false);
+}
+
+void text_put_lines(FILE *f, const char *s)
+{
+	put(f, s, true);
+}
+
 void say_level(int level)
 {
 	term.level = level;
@@ -57,12 +86,16 @@ static bool use_color(void)
 
 static void say(const char *color, const char *word, const char *fmt, va_list ap)
 {
+	char *text = NULL;
+
 	say_progress_end();
 	if (use_color() && *color)
 		fprintf(stderr, "prowl: \033[%sm%s\033[0m", color, word);
 	else
 		fprintf(stderr, "prowl: %s", word);
-	vfprintf(stderr, fmt, ap);
+	if (vasprintf(&text, fmt, ap) >= 0)
+		text_put(stderr, text);
+	free(text);
 	fputc('\n', stderr);
 }
 
@@ -122,7 +155,9 @@ void say_progress_end(void)
 int say_failure(const struct prowl_err *err)
 {
 	say_error("%s", err->text);
-	if (err->hint[0])
-		fprintf(stderr, "%s\n", err->hint);
+	if (err->hint[0]) {
+		text_put_lines(stderr, err->hint);
+		fputc('\n', stderr);
+	}
 	return err->code;
 }

@@ -3,10 +3,18 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 
 #include "err.h"
 
+/* Foreign text for a terminal: control characters become '?'; a newline too, but not in _lines. */
+void text_put(FILE *f, const char *s);
+void text_put_lines(FILE *f, const char *s);
+/* Bytes of the control character (C0, DEL, C1 in UTF-8) at s, 0 when it is none. */
+size_t text_control(const char *s);
+
+/* What is said may have foreign text in it, too. */
 enum say_level { SAY_QUIET = -1, SAY_NORMAL = 0, SAY_VERBOSE = 1 };
 
 void say_level(int level);
