@@ -72,8 +72,9 @@ struct profile {
 	const char *output, *format;
 	char *const *command; /* NULL: none */
 	pid_t child;
-	int release;     /* pipe end: writing lets the child go on, closing ends it */
-	int exec_failed; /* pipe end: an errno, or nothing when exec succeeded */
+	int release;          /* pipe end: writing lets the child go on, closing ends it */
+	sighandler_t sigpipe; /* what the command shall do at SIGPIPE: what we did when we began */
+	int exec_failed;      /* pipe end: an errno, or nothing when exec succeeded */
 	const struct output_format *out;
 };
 
@@ -128,8 +129,10 @@ static int add_name(struct profile *p, const char *name)
 	while (dir && (d = readdir(dir))) {
 		pid_t pid = (pid_t)atoi(d->d_name);
 
-		if (pid > 0 && pid != getpid() && has_name(pid, name) && !add_pid(p, pid))
-			break;
+		if (pid > 0 && pid != getpid() && has_name(pid, name) && !add_pid(p, pid)) {
+			closedir(dir);
+			return PROWL_USAGE;
+		}
 	}
 	if (dir)
 		closedir(dir);
@@ -162,6 +165,7 @@ static int launch(struct profile *p)
 		int e;
 
 		close(hold[1]);
+		signal(SIGPIPE, p->sigpipe);
 		if (read(hold[0], &c, 1) != 1)
 			_exit(127); /* the parent gave up */
 		execvp(p->command[0], p->command);
@@ -418,6 +422,7 @@ static int profile_run(struct profile *p)
 		code = finish(p, s, &err);
 	else
 		say_failure(&err);
+	wake_fd = -1; /* from here on a signal ends prowl, which only waits for its command */
 	prowl_session_free(s);
 	return code;
 }
@@ -439,6 +444,10 @@ static int parse(struct profile *p, int argc, char **argv)
 			ok = opts_pid(arg, &pid) && add_pid(p, pid);
 			break;
 		case ID_NAME:
+			ok = !name;
+			if (!ok)
+				say_error("--name can be given only once; for more processes, give "
+					  "their --pid");
 			name = arg;
 			break;
 		case ID_SECONDS:
@@ -519,7 +528,9 @@ static int run(int argc, char **argv)
 	struct profile p = {.o.rate = PROWL_DEFAULT_RATE, .release = -1};
 	int code, status;
 
-	signal(SIGPIPE, SIG_IGN); /* a reader that goes away is an error to report, not to die of */
+	p.sigpipe = signal(
+		SIGPIPE,
+		SIG_IGN); /* a reader that goes away is an error to report, not to die of */
 	code = parse(&p, argc, argv);
 	if (code != 0)
 		return code < 0 ? 0 : code;

@@ -113,6 +113,22 @@ static void suggest(const struct cmd *cmd, const char *word)
 	fprintf(stderr, "       prowl %s --help lists the options\n", cmd->name);
 }
 
+/* After getopt's '?': a letter, maybe of several; a long option given an argument; or no option. */
+static void say_unknown(const struct opts *o)
+{
+	const char *word = o->argv[optind - 1];
+
+	if (optopt < 0 || (optopt > ' ' && optopt < 256)) {
+		say_error("unknown option -%c", optopt);
+		fprintf(stderr, "       prowl %s --help lists the options\n", o->cmd->name);
+	} else if (optopt) {
+		say_error("%.*s takes no argument", (int)strcspn(word, "="), word);
+	} else {
+		say_error("unknown option %s", word);
+		suggest(o->cmd, word);
+	}
+}
+
 int opts_next(struct opts *o, const char **arg, int *first, int *code)
 {
 	int c = getopt_long(o->argc, o->argv, o->shorts, o->longs, NULL);
@@ -132,8 +148,7 @@ int opts_next(struct opts *o, const char **arg, int *first, int *code)
 		say_error("%s needs an argument", o->argv[optind - 1]);
 		return OPTS_EXIT;
 	case '?':
-		say_error("unknown option %s", o->argv[optind - 1]);
-		suggest(o->cmd, o->argv[optind - 1]);
+		say_unknown(o);
 		return OPTS_EXIT;
 	default:
 		return id_of_letter(o->cmd, c);

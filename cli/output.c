@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,13 +46,40 @@ const struct output_format *output_choose(const char *format, const char *path)
 	return &formats[0];
 }
 
-bool output_may_write(const struct output_format *f, const char *path)
+/* The folder of a path, "." where it names none. False: the path is too long. */
+static bool folder_of(const char *path, char *dir, size_t len)
 {
-	char dir[4096];
 	char *slash;
 
+	if ((size_t)snprintf(dir, len, "%s", path) >= len)
+		return false;
+	slash = strrchr(dir, '/');
+	if (slash)
+		slash[slash == dir] = '\0';
+	else
+		strcpy(dir, ".");
+	return true;
+}
+
+/* Beside the file, with a name that is never too long where the file's own is not. */
+static int temporary_name(const char *path, char *tmp, size_t len)
+{
+	const char *slash = strrchr(path, '/');
+	int dir = slash ? (int)(slash - path) + 1 : 0;
+
+	return (size_t)snprintf(tmp, len, "%.*s.prowl.tmp%d", dir, path, (int)getpid()) < len
+		       ? 0
+		       : -ENAMETOOLONG;
+}
+
+bool output_may_write(const struct output_format *f, const char *path)
+{
+	char dir[PATH_MAX];
+	const char *name;
+	struct stat st;
+
 	if (!path)
-		return true;
+		path = "prowl"; /* the default, into the working folder */
 	if (!strcmp(path, "-")) {
 		if (f->is_pprof && isatty(STDOUT_FILENO)) {
 			say_error("a binary profile is not written to a terminal; give a file, or "
@@ -61,15 +89,24 @@ bool output_may_write(const struct output_format *f, const char *path)
 		return true;
 	}
 	/* Said now, not after the window. */
-	if ((size_t)snprintf(dir, sizeof dir, "%s", path) >= sizeof dir) {
+	name = strrchr(path, '/');
+	name = name ? name + 1 : path;
+	if (!folder_of(path, dir, sizeof dir) || strlen(name) > NAME_MAX) {
 		say_error("the name of the output is too long");
 		return false;
 	}
-	slash = strrchr(dir, '/');
-	if (slash)
-		slash[slash == dir] = '\0';
-	else
-		strcpy(dir, ".");
+	if (!*name || (stat(path, &st) == 0 && S_ISDIR(st.st_mode))) {
+		say_error("'%s' is not a file to write to: %s", path,
+			  *path ? "it names a folder" : "it is empty");
+		return false;
+	}
+	/* A device or pipe is written to as it is, without a temporary file beside it. */
+	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
+		if (access(path, W_OK) == 0)
+			return true;
+		say_error("can't write to %s: %s", path, strerror(errno));
+		return false;
+	}
 	if (access(dir, W_OK) < 0) {
 		say_error("can't write to the folder %s: %s", dir, strerror(errno));
 		return false;
@@ -121,13 +158,15 @@ static int write_direct(const struct pprof_profile *p, const struct output_forma
 int output_write(const struct pprof_profile *p, const struct output_format *f, const char *path,
 		 uint64_t *size)
 {
-	char tmp[4200];
+	char tmp[PATH_MAX];
 	struct stat st;
 	int fd, r;
 
 	if (!strcmp(path, "-") || (stat(path, &st) == 0 && !S_ISREG(st.st_mode)))
 		return write_direct(p, f, path, size);
-	snprintf(tmp, sizeof tmp, "%s.tmp%d", path, (int)getpid());
+	r = temporary_name(path, tmp, sizeof tmp);
+	if (r < 0)
+		return failed(path, r);
 	fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 	if (fd < 0)
 		return failed(path, -errno);

@@ -40,6 +40,10 @@ def test_usage():
     for command in COMMANDS:
         refused(command, '--no-such-option', saying='--no-such-option')
         refused(command, '-Z', saying='unknown option')
+    refused('profile', '-qZ', saying='unknown option -Z')
+    refused('profile', '-Zq', saying='unknown option -Z')
+    refused('profile', '--quiet=3', saying='--quiet takes no argument')
+    refused('profile', '--name', 'a', '--name', 'b', saying='only once')
     refused('profile', '--secnds', '5', saying='did you mean --seconds?')
     refused('report', '--formt', 'text', saying='did you mean --format?')
     refused('ps', '--jsn', saying='did you mean --json?')
@@ -230,6 +234,123 @@ def test_doctor_nobody():
         p = prowl('ps', '--json', '--all', prefix=prefix, path=path)
         mine = [x for x in json.loads(p.stdout)['processes'] if x['pid'] == os.getpid()]
         assert mine and not mine[0]['can_profile'] and mine[0]['obstacle'], mine
+
+
+def test_output():
+    """What can't be written to is told before the window, not after it."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.mkdir(os.path.join(folder, 'sub'))
+        for name, saying in (('sub', 'names a folder'), ('sub/', 'names a folder'), ('n' * 256, 'too long'),
+                             ('none/x.pb.gz', "can't write to the folder")):
+            refused('profile', '--pid', NO_PID, '-o', os.path.join(folder, name), saying=saying)
+        for name in ('n' * 255, 'x.pb.gz'):
+            refused('profile', '--pid', NO_PID, '-o', os.path.join(folder, name), saying='no process', status=5)
+        refused('profile', '--pid', NO_PID, '-o', '', saying='empty')
+        refused('profile', '--pid', NO_PID, '-o', '/dev/null', saying='no process', status=5)
+        longest = os.path.join(folder, 'n' * 255)
+        with open(os.path.join(folder, 'in'), 'wb') as f:
+            f.write(profile_bytes())
+        prowl('report', '-f', 'pprof', '-o', longest, f.name)
+        prowl('report', longest)
+        assert sorted(os.listdir(folder)) == ['in', 'n' * 255, 'sub'], os.listdir(folder)
+        # a mistake in the options leaves the old file as it was
+        with open(longest, 'w') as old:
+            old.write('old')
+        refused('report', '-f', 'text', '-t', 'nothing', '-o', longest, f.name, saying="called 'nothing'")
+        with open(longest) as old:
+            assert old.read() == 'old'
+        assert 'No space left' in prowl('report', '-f', 'pprof', '-o', '/dev/full', f.name, status=1).stderr
+        prowl('report', '-f', 'text', '-o', '/dev/full', f.name, status=1)
+        if os.getuid() == 0 and shutil.which('setpriv'):
+            os.chmod(folder, 0o755)
+            path = shutil.copy(PROWL, folder)
+            nobody = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', 'sh', '-c', 'cd "$0" && exec "$@"']
+            p = prowl('profile', '--pid', NO_PID, prefix=[*nobody, folder], path=path, status=2)
+            assert "can't write to the folder ." in p.stderr, p.stderr
+            p = prowl('profile', '--pid', NO_PID, '-o', '/dev/null', prefix=[*nobody, folder], path=path, status=5)
+
+
+CONTROL = '\x1b]0;x\x07\x9b31m\x85'
+
+
+def field(number, value):
+    def varint(n):
+        return bytes([n]) if n < 128 else bytes([n & 127 | 128]) + varint(n >> 7)
+    if isinstance(value, int):
+        return varint(number << 3) + varint(value)
+    return varint(number << 3 | 2) + varint(len(value)) + value
+
+
+def profile_bytes(text=''):
+    """A profile in which every string, but the first, has that text in it."""
+    strings = [s and s + text for s in ('', 'cpu', 'unit', 'function', 'comment', '/some/file')]
+    return b''.join((
+        field(1, field(1, 1) + field(2, 2)), field(2, field(1, b'\1') + field(2, b'\5')),
+        field(3, field(1, 1) + field(3, 4096) + field(5, 5) + field(6, 4)),
+        field(4, field(1, 1) + field(2, 1) + field(4, field(1, 1))), field(5, field(1, 1) + field(2, 3) + field(4, 5)),
+        *(field(6, s.encode()) for s in strings), field(10, 10 ** 9), field(13, 4), field(15, 4)))
+
+
+def printable(p):
+    for c in p.stdout + p.stderr:
+        assert c == '\n' or (c >= ' ' and not '\x7f' <= c < '\xa0'), '%r in %r %r' % (c, p.stdout, p.stderr)
+    return p
+
+
+def test_hostile_profile():
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [os.path.join(folder, n) for n in ('hostile', 'other', 'empty')]
+        for path, data in zip(paths, (profile_bytes(CONTROL), profile_bytes(), field(6, b''))):
+            with open(path, 'wb') as f:
+                f.write(data)
+        for args in (['-f', 'text'], ['-f', 'tree'], ['-f', 'folded'], ['--comments']):
+            assert printable(prowl('report', *args, paths[0])).stdout
+        printable(prowl('report', '-t', 'nothing', paths[0], status=2))
+        printable(prowl('report', paths[0], paths[1], status=1))
+        refused('report', paths[2], saying='has no values')
+
+
+def test_hostile_name():
+    """A process that calls itself what a terminal would obey."""
+    name = CONTROL.encode()[:15]
+    code = 'import sys\nopen("/proc/self/comm", "wb").write(%r)\nprint(flush=True)\nwhile True: pass' % name
+    with subprocess.Popen([sys.executable, '-c', code], stdout=subprocess.PIPE) as target, \
+            tempfile.TemporaryDirectory() as folder:
+        try:
+            target.stdout.readline()
+            pid = str(target.pid)
+            assert '?]0;x?' in printable(prowl('ps', '--all')).stdout
+            ps = prowl('ps', '--all', '--json')
+            assert [x['name'] for x in json.loads(printable(ps).stdout)['processes'] if x['pid'] == target.pid] == \
+                [name.decode()], ps.stdout
+            printable(prowl('info', '--pid', pid, status=6))
+            if printable(prowl('doctor', '--pid', pid, status=None)).returncode:
+                raise Skip('profiles do not work here; the rest passes')
+            path = os.path.join(folder, 'out.pb.gz')
+            p = printable(prowl('profile', '--pid', pid, '--seconds', '300ms', '-o', path))
+            assert '?]0;x?' in p.stderr, p.stderr
+            assert '?]0;x?' in printable(prowl('report', '--comments', path)).stdout
+        finally:
+            target.kill()
+
+
+def test_command():
+    """A launched command finds its streams, signals and status as without prowl."""
+    if prowl('doctor', status=None).returncode:
+        raise Skip('profiles do not work here')
+    with tempfile.TemporaryDirectory() as folder:
+        def run(script, status, text=''):
+            command = [PROWL, 'profile', '-q', '-o', os.path.join(folder, 'out.pb.gz'), '--', 'sh', '-c',
+                       script + '; n=0; while [ $n -lt 200000 ]; do n=$((n+1)); done; ' + 'exit %d' % status]
+            p = subprocess.run(command, input=text, capture_output=True, text=True, timeout=60)
+            assert p.returncode == status, (script, p)
+            return p
+        assert run('cat; echo err >&2', 9, 'in\n').stdout == 'in\n'
+        assert run('yes | head -n 1', 0).stderr == ''
+        ignored = subprocess.run(['grep', '^SigIgn', '/proc/self/status'], capture_output=True, text=True).stdout
+        assert run('grep ^SigIgn /proc/self/status', 0).stdout == ignored
+    refused('profile', '--', '/nowhere/at/all', saying='No such file', status=127)
+    refused('profile', '--', '/', saying='Permission denied', status=126)
 
 
 if __name__ == '__main__':
