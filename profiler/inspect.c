@@ -271,9 +271,6 @@ static int describe(const struct uw_elf *elf, struct prowl_program *p)
 	p->stripped = !uw_elf_section(elf, ".symtab", &s);
 	p->pie = elf->type == TYPE_DYN && elf->entry != 0;
 	p->dynamic = uw_elf_section(elf, ".interp", &s);
-	/* C objects bring call frame information, Go's own linker writes none. */
-	p->cgo = needs_libraries(elf) ||
-		 (uw_elf_section(elf, ".eh_frame", &s) && s.size > sizeof(uint32_t));
 	memcpy(p->build_id, elf->build_id, sizeof p->build_id);
 	if (elf->machine == MACHINE_AMD64)
 		strcpy(p->machine, "amd64");
@@ -284,6 +281,9 @@ static int describe(const struct uw_elf *elf, struct prowl_program *p)
 	if (!uw_gobuild_read(elf, NULL, 0, &b))
 		return 0;
 	p->go = true;
+	/* C objects bring call frame information, Go's own linker writes none. */
+	p->cgo = needs_libraries(elf) ||
+		 (uw_elf_section(elf, ".eh_frame", &s) && s.size > sizeof(uint32_t));
 	memcpy(p->go_version, b.version, sizeof p->go_version);
 	return prowl_buildinfo_parse(b.mod, b.mod_len, &p->build);
 }

@@ -415,7 +415,7 @@ void prowl_session_target(struct prowl_session *s, size_t i, struct prowl_target
 	if (elf) {
 		ret->stripped = !uw_elf_section(elf, ".symtab", &sec);
 		ret->pie = elf->type == 3; /* ET_DYN */
-		ret->cgo = uw_elf_section(elf, ".interp", &sec);
+		ret->cgo = go && uw_elf_section(elf, ".interp", &sec);
 	}
 	if (go) {
 		strncpy(ret->go_version, uw_go_version(go), sizeof ret->go_version - 1);
