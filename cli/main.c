@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,13 +83,23 @@ static void on_sigbus(int sig, siginfo_t *info, void *ctx)
 	}
 }
 
-int main(int argc, char **argv)
+/*
+ * A standard stream that was closed would become a file of ours, into which words would then be
+ * written. These can be neither read nor written in the stream's direction.
+ */
+static void occupy_streams(void)
 {
-	struct sigaction bus = {.sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO};
-	const struct cmd *c;
-	int code;
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		if (fcntl(fd, F_GETFD) < 0)
+			(void)!open("/dev/null",
+				    (fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) | O_CLOEXEC);
+	}
+}
 
-	sigaction(SIGBUS, &bus, NULL);
+static int dispatch(int argc, char **argv)
+{
+	const struct cmd *c;
+
 	if (argc < 2) {
 		usage(stderr);
 		return PROWL_USAGE;
@@ -104,8 +115,18 @@ int main(int argc, char **argv)
 		say_error("there is no command '%s'; prowl --help lists them", argv[1]);
 		return PROWL_USAGE;
 	}
-	code = c->run(argc - 1, argv + 1);
-	if (fflush(stdout) != 0 && code == 0) {
+	return c->run(argc - 1, argv + 1);
+}
+
+int main(int argc, char **argv)
+{
+	struct sigaction bus = {.sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO};
+	int code;
+
+	occupy_streams();
+	sigaction(SIGBUS, &bus, NULL);
+	code = dispatch(argc, argv);
+	if ((fflush(stdout) != 0 || ferror(stdout)) && code == 0) {
 		say_error("standard output could not be written");
 		return PROWL_FAILED;
 	}

@@ -261,6 +261,9 @@ def test_output():
             assert old.read() == 'old'
         assert 'No space left' in prowl('report', '-f', 'pprof', '-o', '/dev/full', f.name, status=1).stderr
         prowl('report', '-f', 'text', '-o', '/dev/full', f.name, status=1)
+        for args in (['--help'], ['--version'], ['report', f.name]):
+            for to in ('>/dev/full', '>&-'):
+                prowl(*args, prefix=['sh', '-c', 'exec "$@" ' + to, '-'], status=1)
         if os.getuid() == 0 and shutil.which('setpriv'):
             os.chmod(folder, 0o755)
             path = shutil.copy(PROWL, folder)
@@ -349,6 +352,14 @@ def test_command():
         assert run('yes | head -n 1', 0).stderr == ''
         ignored = subprocess.run(['grep', '^SigIgn', '/proc/self/status'], capture_output=True, text=True).stdout
         assert run('grep ^SigIgn /proc/self/status', 0).stdout == ignored
+        # a stream that was closed doesn't become a file of prowl's, into which its words would go
+        streams = os.path.join(folder, 'streams')
+        busy = 'n=0; while [ $n -lt 200000 ]; do n=$((n+1)); done'
+        subprocess.run(['sh', '-c', '"$0" "$@" <&- >&- 2>&-', PROWL, 'profile', '-o', os.path.join(folder, 'closed.pb.gz'), '--',
+                        'sh', '-c', 'for i in 0 1 2; do readlink /proc/$PPID/fd/$i; done >"$0"; ' + busy, streams],
+                       check=True, timeout=60)
+        with open(streams) as f:
+            assert f.read() == 3 * '/dev/null\n', f
     refused('profile', '--', '/nowhere/at/all', saying='No such file', status=127)
     refused('profile', '--', '/', saying='Permission denied', status=126)
 
