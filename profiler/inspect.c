@@ -262,6 +262,15 @@ static bool needs_libraries(const struct uw_elf *elf)
 	return false;
 }
 
+bool prowl_elf_has_c(const struct uw_elf *elf)
+{
+	struct uw_section s;
+
+	/* C objects bring call frame information, Go's own linker writes none. */
+	return needs_libraries(elf) ||
+	       (uw_elf_section(elf, ".eh_frame", &s) && s.size > sizeof(uint32_t));
+}
+
 static int describe(const struct uw_elf *elf, struct prowl_program *p)
 {
 	struct uw_gobuild b;
@@ -281,9 +290,7 @@ static int describe(const struct uw_elf *elf, struct prowl_program *p)
 	if (!uw_gobuild_read(elf, NULL, 0, &b))
 		return 0;
 	p->go = true;
-	/* C objects bring call frame information, Go's own linker writes none. */
-	p->cgo = needs_libraries(elf) ||
-		 (uw_elf_section(elf, ".eh_frame", &s) && s.size > sizeof(uint32_t));
+	p->cgo = prowl_elf_has_c(elf);
 	memcpy(p->go_version, b.version, sizeof p->go_version);
 	return prowl_buildinfo_parse(b.mod, b.mod_len, &p->build);
 }

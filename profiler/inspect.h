@@ -67,6 +67,10 @@ struct prowl_program {
 int prowl_program_read(int fd, struct prowl_program *ret);
 void prowl_program_fini(struct prowl_program *p);
 
+struct uw_elf;
+/* Of a Go program: whether there is C code in it (cgo). */
+bool prowl_elf_has_c(const struct uw_elf *elf);
+
 /* --- processes ------------------------------------------------------------------------------ */
 
 struct prowl_process {

@@ -10,6 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "inspect.h"
+
 enum {
 	DRAIN_MS = 100,
 	DRAIN_PAUSES = 32, /* of the walker, in one drain */
@@ -415,7 +417,7 @@ void prowl_session_target(struct prowl_session *s, size_t i, struct prowl_target
 	if (elf) {
 		ret->stripped = !uw_elf_section(elf, ".symtab", &sec);
 		ret->pie = elf->type == 3; /* ET_DYN */
-		ret->cgo = go && uw_elf_section(elf, ".interp", &sec);
+		ret->cgo = go && prowl_elf_has_c(elf);
 	}
 	if (go) {
 		strncpy(ret->go_version, uw_go_version(go), sizeof ret->go_version - 1);
