@@ -72,14 +72,28 @@ static int temporary_name(const char *path, char *tmp, size_t len)
 		       : -ENAMETOOLONG;
 }
 
+/*
+ * Where a path leads: a file is put in place by a rename, which would put it in the place of a link
+ * to it, /dev/stdout for one.
+ */
+static const char *resolve(const char *path, char buf[PATH_MAX])
+{
+	struct stat st;
+
+	if (!strcmp(path, "/dev/stdout"))
+		return "-";
+	return lstat(path, &st) == 0 && S_ISLNK(st.st_mode) && realpath(path, buf) ? buf : path;
+}
+
 bool output_may_write(const struct output_format *f, const char *path)
 {
-	char dir[PATH_MAX];
+	char dir[PATH_MAX], real[PATH_MAX];
 	const char *name;
 	struct stat st;
 
 	if (!path)
 		path = "prowl"; /* the default, into the working folder */
+	path = resolve(path, real);
 	if (!strcmp(path, "-")) {
 		if (f->is_pprof && isatty(STDOUT_FILENO)) {
 			say_error("a binary profile is not written to a terminal; give a file, or "
@@ -158,10 +172,11 @@ static int write_direct(const struct pprof_profile *p, const struct output_forma
 int output_write(const struct pprof_profile *p, const struct output_format *f, const char *path,
 		 uint64_t *size)
 {
-	char tmp[PATH_MAX];
+	char tmp[PATH_MAX], real[PATH_MAX];
 	struct stat st;
 	int fd, r;
 
+	path = resolve(path, real);
 	if (!strcmp(path, "-") || (stat(path, &st) == 0 && !S_ISREG(st.st_mode)))
 		return write_direct(p, f, path, size);
 	r = temporary_name(path, tmp, sizeof tmp);
