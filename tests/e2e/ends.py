@@ -56,6 +56,7 @@ def killed():
             outcome(p.wait(), path, [0, 1, 5])
             ends[p.status] = ends.get(p.status, 0) + 1
     note('exit statuses: %s', ends)
+    check(0 in ends, 'not one profile of twelve: exit statuses %s', ends)
 
 
 @test('fault', 'the target executes itself')
