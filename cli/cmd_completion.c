@@ -41,7 +41,7 @@ static void bash(void)
 	       "\tif [[ \"$cur\" == -* ]]; then\n"
 	       "\t\tCOMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
 	       "\telse\n"
-	       "\t\tCOMPREPLY=($(compgen -f -- \"$cur\"))\n"
+	       "\t\tmapfile -t COMPREPLY < <(compgen -f -- \"$cur\")\n"
 	       "\tfi\n"
 	       "}\n"
 	       "complete -o filenames -F _prowl prowl\n");

@@ -124,6 +124,11 @@ def test_completion_bash():
                  'COMP_WORDS=(prowl do)\nCOMP_CWORD=1\n_prowl\necho "${COMPREPLY[@]}"\n'
     p = subprocess.run(['bash'], input=ask, capture_output=True, text=True, timeout=60)
     assert p.stdout.split() == ['--seconds', 'doctor'], (p.stdout, p.stderr)
+    with tempfile.TemporaryDirectory() as folder:
+        open(os.path.join(folder, 'a file'), 'w').close()
+        ask = text + '\nCOMP_WORDS=(prowl report a)\nCOMP_CWORD=2\n_prowl\nprintf "%s\\n" "${COMPREPLY[@]}"\n'
+        p = subprocess.run(['bash'], input=ask, cwd=folder, capture_output=True, text=True, timeout=60)
+        assert p.stdout == 'a file\n', (p.stdout, p.stderr)
 
 
 def test_completion_zsh():
