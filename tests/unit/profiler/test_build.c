@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A profile out of a session whose stack hash and counters were filled by hand. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "pprof.h"
+#include "session.h"
+
+enum { PERIOD = 10000000, HASH_LEN = 1 << 22 };
+
+/* Stands for a source of samples: the session of this test has none. */
+static struct prowl_perf_facts facts;
+const struct prowl_perf_facts *__wrap_prowl_perf_facts(const struct prowl_perf *p);
+const struct prowl_perf_facts *__wrap_prowl_perf_facts(const struct prowl_perf *p)
+{
+	return &facts;
+}
+
+__attribute__((noinline, used)) void hand_leaf(void);
+__attribute__((noinline, used)) void hand_leaf(void)
+{
+	__asm__ volatile("nop; nop; nop");
+}
+
+__attribute__((noinline, used)) void hand_root(void);
+__attribute__((noinline, used)) void hand_root(void)
+{
+	hand_leaf();
+	__asm__ volatile("nop");
+}
+
+#define LEAF ((uint64_t)(uintptr_t)hand_leaf)
+#define ROOT ((uint64_t)(uintptr_t)hand_root)
+
+static struct prowl_session s;
+static struct prowl_proc *proc;
+static struct pprof_profile *profile;
+
+static int setup(void **state)
+{
+	const struct prowl_stackhash_geometry geometry = {.log2_slots = 8, .words = 8192};
+
+	s = (struct prowl_session){.wake_fd = -1};
+	facts = (struct prowl_perf_facts){.kernel = true};
+	s.o.rate = 100;
+	s.result.period_ns = PERIOD;
+	s.result.kernel = true;
+	s.hash_len = HASH_LEN;
+	s.hash_mem = mmap(NULL, s.hash_len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+			  0);
+	if (s.hash_mem == MAP_FAILED ||
+	    prowl_stackhash_init(s.hash_mem, s.hash_len, &geometry, &s.hash) != 0)
+		return -1;
+	profile = NULL;
+	return prowl_procs_add(&s.procs, getpid(), true, &proc);
+}
+
+static int teardown(void **state)
+{
+	pprof_profile_free(profile);
+	prowl_labels_free(s.labels);
+	prowl_procs_fini(&s.procs);
+	munmap(s.hash_mem, s.hash_len);
+	return 0;
+}
+
+static void add_key(struct prowl_stackkey *key, uint64_t count)
+{
+	uint64_t words[PROWL_KEY_WORDS];
+	size_t n = prowl_stackkey_pack(key, 0, words);
+
+	assert_int_equal(prowl_stackhash_add(&s.hash, words, n, count, count * PERIOD), 0);
+	s.result.samples += count;
+	proc->samples += count;
+}
+
+static void add(enum uw_end end, uint32_t labels, uint64_t count, uint64_t pc, uint64_t caller)
+{
+	struct prowl_stackkey key = {.end = (uint8_t)end, .labels = labels, .nuser = 2};
+
+	key.pcs[0] = pc;
+	key.pcs[1] = caller;
+	add_key(&key, count);
+}
+
+/* The kernel charged that many periods. */
+static void charge(uint64_t periods)
+{
+	proc->cpu_first = 500;
+	proc->cpu_last = 500 + periods * PERIOD;
+	s.result.cpu_ns = periods * PERIOD;
+}
+
+static void build(void)
+{
+	struct prowl_err err;
+
+	assert_int_equal(prowl_session_build(&s, &profile, &err), PROWL_OK);
+	assert_int_equal(profile->nsample_types, 2);
+}
+
+/* The stack as text, leaf first. */
+static const char *stack(size_t sample)
+{
+	static char text[1024];
+	size_t at = 0;
+
+	text[0] = '\0';
+	for (uint32_t i = 0; i < profile->samples[sample].nlocations; i++) {
+		const struct pprof_location *l =
+			&profile->locations[pprof_sample_stack(profile, sample)[i]];
+		const struct pprof_function *f =
+			&profile->functions[profile->lines[l->first_line].function];
+
+		at += (size_t)snprintf(text + at, sizeof text - at, "%s%s", i ? ";" : "",
+				       profile->strings[f->name]);
+	}
+	return text;
+}
+
+static void expect(const char *what, int64_t samples, int64_t periods)
+{
+	for (size_t i = 0; i < profile->nsamples; i++) {
+		const int64_t *v = pprof_sample_values(profile, i);
+
+		if (strcmp(stack(i), what) != 0)
+			continue;
+		assert_int_equal(v[0], samples);
+		assert_int_equal(v[1], periods * PERIOD);
+		return;
+	}
+	for (size_t i = 0; i < profile->nsamples; i++)
+		print_message("# there is %s\n", stack(i));
+	fail_msg("no stack %s", what);
+}
+
+static int64_t total(void)
+{
+	int64_t sum = 0;
+
+	for (size_t i = 0; i < profile->nsamples; i++)
+		sum += pprof_sample_values(profile, i)[1];
+	return sum / PERIOD;
+}
+
+static bool has_comment(const char *part)
+{
+	for (size_t i = 0; i < profile->ncomments; i++)
+		if (strstr(profile->strings[profile->comments[i]], part))
+			return true;
+	return false;
+}
+
+static void test_marks(void **state)
+{
+	add(UW_END_ROOT, 0, 3, LEAF, ROOT);
+	add(UW_END_TRUNCATED, 0, 2, LEAF, ROOT);
+	add(UW_END_NO_MEM, 0, 1, ROOT, LEAF);
+	add(UW_END_UNKNOWN, 0, 4, LEAF, ROOT);
+	add(UW_END_ROOT, 0, 5, 0, ROOT);
+	add(UW_END_ROOT, 0, 6, 0x1000, ROOT); /* nothing is mapped there */
+	charge(21);
+	build();
+	assert_int_equal(profile->nsamples, 6);
+	expect("hand_leaf;hand_root", 3, 3);
+	expect("hand_leaf;hand_root;[truncated]", 2, 2);
+	expect("hand_root;hand_leaf;[truncated]", 1, 1);
+	expect("hand_leaf;hand_root;[unknown]", 4, 4);
+	assert_int_equal(s.result.unknown_frames, 11);
+	assert_int_equal(total(), 21);
+	assert_true(has_comment("with unknown frames: 11"));
+	assert_true(has_comment("per thread, kernel and user"));
+	assert_true(has_comment("samples: 21; lost: 0; dropped: 0; damaged: 0; throttled: 0"));
+}
+
+/* Lost samples are part of what the kernel charged. */
+static void test_lost(void **state)
+{
+	add(UW_END_ROOT, 0, 6, LEAF, ROOT);
+	s.result.lost = 4;
+	charge(20);
+	build();
+	assert_int_equal(profile->nsamples, 2);
+	expect("hand_leaf;hand_root", 6, 12);
+	expect("[lost]", 4, 8);
+	assert_int_equal(total(), 20);
+	assert_true(has_comment("samples: 6; lost: 4; dropped: 0"));
+	assert_true(has_comment("cpu charged by the kernel: 0.200000 s"));
+}
+
+/* With whole CPUs they are of anyone: told, but no part of the profile. */
+static void test_lost_of_cpus(void **state)
+{
+	facts.whole_cpus = s.result.whole_cpus = true;
+	add(UW_END_ROOT, 0, 5, LEAF, ROOT);
+	s.result.lost = 4;
+	charge(20);
+	build();
+	assert_int_equal(profile->nsamples, 1);
+	expect("hand_leaf;hand_root", 5, 20);
+	assert_true(has_comment("whole CPUs"));
+	assert_true(has_comment("lost: 4"));
+}
+
+/* So are those for which the hash had no room. */
+static void test_dropped(void **state)
+{
+	static uint64_t words[PROWL_STACKHASH_KEY_MAX + 1];
+
+	add(UW_END_ROOT, 0, 6, LEAF, ROOT);
+	assert_int_equal(
+		prowl_stackhash_add(&s.hash, words, PROWL_STACKHASH_KEY_MAX + 1, 2, 2 * PERIOD),
+		PROWL_STACKHASH_DROPPED);
+	s.result.samples += 2;
+	proc->samples += 2;
+	charge(24);
+	build();
+	expect("hand_leaf;hand_root", 6, 18);
+	expect("[lost]", 2, 6);
+	assert_int_equal(total(), 24);
+	assert_true(has_comment("dropped: 2"));
+}
+
+/* Kernel time that could not be sampled has a frame of its own; the rest is the user's share. */
+static void test_no_kernel(void **state)
+{
+	facts.kernel = s.result.kernel = false;
+	add(UW_END_ROOT, 0, 6, LEAF, ROOT);
+	charge(16);
+	proc->utime_last = 12;
+	proc->stime_last = 4;
+	s.result.kernel_unsampled_ns = 4ull * PERIOD;
+	build();
+	expect("hand_leaf;hand_root", 6, 12);
+	expect("[kernel, not sampled]", 4, 4);
+	assert_int_equal(total(), 16);
+	assert_true(has_comment("user only"));
+	assert_true(has_comment("no permission to sample the kernel"));
+}
+
+static void test_labels(void **state)
+{
+	static struct uw_golabels set;
+	size_t with = 0;
+	uint32_t number;
+
+	assert_int_equal(prowl_labels_new(&s.labels), 0);
+	set.n = 1;
+	set.label[0].key = "tenant";
+	set.label[0].value = "red";
+	set.label[0].key_len = 6;
+	set.label[0].value_len = 3;
+	number = prowl_labels_intern(s.labels, &set);
+	assert_int_not_equal(number, 0);
+	add(UW_END_ROOT, number, 3, LEAF, ROOT);
+	add(UW_END_ROOT, 0, 2, LEAF, ROOT);
+	s.result.labelled = 3;
+	s.result.unlabelled = 2;
+	charge(5);
+	build();
+	assert_int_equal(profile->nsamples, 2);
+	for (size_t i = 0; i < profile->nsamples; i++) {
+		const struct pprof_label *l = &profile->labels[profile->samples[i].first_label];
+
+		if (profile->samples[i].nlabels == 0)
+			continue;
+		with++;
+		assert_int_equal(profile->samples[i].nlabels, 1);
+		assert_string_equal(profile->strings[l->key], "tenant");
+		assert_string_equal(profile->strings[l->str], "red");
+		assert_int_equal(pprof_sample_values(profile, i)[0], 3);
+	}
+	assert_int_equal(with, 1);
+	assert_true(has_comment("labels: 3 samples labelled, 2 without labels"));
+}
+
+/* Words that are no stack of this session are passed over. */
+static void test_senseless(void **state)
+{
+	struct prowl_stackkey key = {.image = 7, .end = UW_END_ROOT, .nuser = 1, .pcs = {0x1000}};
+	const uint64_t words[] = {0, 0, UINT64_MAX, 1};
+
+	add(UW_END_ROOT, 0, 3, LEAF, ROOT);
+	charge(3);
+	assert_int_equal(prowl_stackhash_add(&s.hash, words, 1, 1, PERIOD), 0);
+	assert_int_equal(prowl_stackhash_add(&s.hash, words, 4, 1, PERIOD), 0);
+	add_key(&key, 1);
+	s.result.samples--;
+	proc->samples--;
+	build();
+	assert_int_equal(profile->nsamples, 1);
+	expect("hand_leaf;hand_root", 3, 3);
+}
+
+/* Nothing was charged, or nothing seen: weights are what was counted. */
+static void test_no_charge(void **state)
+{
+	add(UW_END_ROOT, 0, 3, LEAF, ROOT);
+	charge(0);
+	build();
+	expect("hand_leaf;hand_root", 3, 3);
+}
+
+static void test_empty(void **state)
+{
+	charge(2);
+	build();
+	assert_int_equal(profile->nsamples, 0);
+	assert_true(has_comment("samples: 0"));
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_marks),     TEST(test_lost),      TEST(test_lost_of_cpus),
+		TEST(test_dropped),   TEST(test_no_kernel), TEST(test_labels),
+		TEST(test_senseless), TEST(test_no_charge), TEST(test_empty),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
