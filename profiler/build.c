@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,6 +45,12 @@ struct build {
 
 enum { MARK_UNKNOWN, MARK_TRUNCATED, MARK_LOST };
 #define NO_LOCATION (UINT32_MAX - 1) /* an address that shows no frame: wrappers only */
+
+/* llround(3) for what is not negative: not worth a library. */
+static int64_t rounded(double v)
+{
+	return (int64_t)(v + 0.5);
+}
 
 /* --- functions and locations ----------------------------------------------------- */
 
@@ -387,7 +392,7 @@ static int add_stack(void *arg, const uint64_t *words, size_t n, uint64_t count,
 		nl += thread_labels(b, im->proc->pid, key.thread, labels + nl);
 	nl += go_labels(b, key.labels, labels + nl);
 	values[0] = (int64_t)count;
-	values[1] = llround((double)weight * b->scale[im->id]);
+	values[1] = rounded((double)weight * b->scale[im->id]);
 	b->error = pprof_sample_add(b->p, locs, (size_t)k, values, labels, (size_t)nl);
 	return b->error < 0;
 }
@@ -442,7 +447,7 @@ static int add_unsampled_kernel(struct build *b)
 	r = named_location(b, PPROF_NONE, 0, "[kernel, not sampled]", "", &loc);
 	if (r < 0)
 		return r;
-	values[0] = llround((double)ns / (double)s->result.period_ns);
+	values[0] = rounded((double)ns / (double)s->result.period_ns);
 	values[1] = (int64_t)ns;
 	return values[0] ? pprof_sample_add(b->p, &loc, 1, values, NULL, 0) : 0;
 }
@@ -466,7 +471,7 @@ static int add_lost(struct build *b)
 	weight /= (double)b->s->result.samples;
 	loc = mark(b, MARK_LOST);
 	values[0] = (int64_t)lost;
-	values[1] = llround((double)lost * (double)b->s->result.period_ns * weight);
+	values[1] = rounded((double)lost * (double)b->s->result.period_ns * weight);
 	return pprof_sample_add(b->p, &loc, 1, values, NULL, 0);
 }
 

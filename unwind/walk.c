@@ -7,7 +7,7 @@
 #include <time.h>
 
 enum {
-	CACHE_BITS = 14,
+	CACHE_BITS = 13,
 	PLAIN_BITS = 14,
 	MAX_C_FRAMES = 256,
 	MAX_LIVE_FRAMES = 512,
