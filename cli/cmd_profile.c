@@ -321,7 +321,9 @@ static void say_result(const struct prowl_result *r, bool labels)
 
 /* --- the run --------------------------------------------------------------------- */
 
-static int wake_fd = -1; /* for the signal handler: a handler has no other way to know it */
+/* For the signal handler, which has no other way to know them. */
+static int wake_fd = -1;
+static pid_t launched; /* the command; 0: none */
 
 static void on_stop(int sig)
 {
@@ -330,6 +332,9 @@ static void on_stop(int sig)
 
 	if (write(wake_fd, &one, sizeof one) < 0)
 		_exit(130);
+	/* A terminal's Ctrl-C reaches the command by itself; what is sent to us alone does not. */
+	if (sig != SIGINT && launched > 0)
+		kill(launched, sig);
 	errno = saved;
 }
 
@@ -403,6 +408,7 @@ static int profile_run(struct profile *p)
 	code = prowl_session_open(&p->o, &s, &err);
 	if (code != PROWL_OK)
 		return say_failure(&err);
+	launched = p->command ? p->child : 0;
 	catch_signals(prowl_session_wake_fd(s));
 	code = release_child(p, true);
 	if (code != 0) {

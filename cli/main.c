@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -124,6 +125,12 @@ int main(int argc, char **argv)
 	int code;
 
 	occupy_streams();
+	/*
+	 * Large arrays grow by moving their pages, not by copying: glibc would otherwise take the
+	 * size of the first one freed for what the heap shall hold, and the holes are never given
+	 * back.
+	 */
+	mallopt(M_MMAP_THRESHOLD, 128 * 1024);
 	sigaction(SIGBUS, &bus, NULL);
 	code = dispatch(argc, argv);
 	if ((fflush(stdout) != 0 || ferror(stdout)) && code == 0) {

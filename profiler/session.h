@@ -32,5 +32,5 @@ struct prowl_session {
  */
 static inline uint64_t prowl_trim_next(uint64_t lookups)
 {
-	return lookups + (lookups < 4096 ? 96 + lookups / 4 : 1120);
+	return lookups + (lookups < 2560 ? 96 + lookups / 4 : 736);
 }
