@@ -236,8 +236,8 @@ static void test_no_kernel(void **state)
 	facts.kernel = s.result.kernel = false;
 	add(UW_END_ROOT, 0, 6, LEAF, ROOT);
 	charge(16);
-	proc->utime_last = 12;
-	proc->stime_last = 4;
+	proc->utime_last = proc->utime_first + 12;
+	proc->stime_last = proc->stime_first + 4;
 	s.result.kernel_unsampled_ns = 4ull * PERIOD;
 	build();
 	expect("hand_leaf;hand_root", 6, 12);
