@@ -4,7 +4,6 @@
  * truncated or unknown becomes frames and comments.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -256,22 +255,15 @@ static int kernel_location(struct build *b, uint64_t pc, uint32_t *ret)
 
 static int thread_labels(struct build *b, pid_t pid, uint32_t tid, struct pprof_label *labels)
 {
-	char path[64], name[64] = "";
+	char path[64], name[64];
 	uint32_t key, unit, str;
-	ssize_t n;
-	int fd, k = 0;
+	int k = 0;
 
 	if (pprof_string(b->p, "thread_id", &key) < 0 || pprof_string(b->p, "id", &unit) < 0)
 		return 0;
 	labels[k++] = (struct pprof_label){.key = key, .num = tid, .unit = unit};
 	snprintf(path, sizeof path, "/proc/%d/task/%u/comm", (int)pid, tid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return k;
-	n = read(fd, name, sizeof name - 1);
-	close(fd);
-	name[n > 0 ? n : 0] = '\0';
-	name[strcspn(name, "\n")] = '\0';
+	prowl_read_comm(path, name, sizeof name);
 	if (name[0] && pprof_string(b->p, "thread_name", &key) == 0 &&
 	    pprof_string(b->p, name, &str) == 0)
 		labels[k++] = (struct pprof_label){.key = key, .str = str};
@@ -523,6 +515,12 @@ static void add_comments(struct build *b)
 	     (unsigned long long)(r->ends[UW_END_ROOT] + r->ends[UW_END_SWITCH]),
 	     (unsigned long long)(r->ends[UW_END_TRUNCATED] + r->ends[UW_END_NO_MEM]),
 	     (unsigned long long)r->ends[UW_END_UNKNOWN], (unsigned long long)r->unknown_frames);
+	note(b,
+	     "walks: leaf's caller put back: %llu; through C frames: %llu; completed from live memory, "
+	     "verified: %llu of %llu; cut where the chain left the stack: %llu",
+	     (unsigned long long)r->walks.repaired, (unsigned long long)r->walks.cfi,
+	     (unsigned long long)r->walks.live, (unsigned long long)r->walks.live_wanted,
+	     (unsigned long long)r->walks.derailed);
 	note(b,
 	     "cpu charged by the kernel: %.6f s; sampled: %.6f s; weights are scaled to the charge",
 	     (double)r->cpu_ns / 1e9, (double)r->sampled_ns / 1e9);

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "inspect.h"
+#include "procs.h"
 
 enum { CACHE = 64 };
 
@@ -128,17 +129,9 @@ static bool read_status(struct prowl_process *p)
 static void read_comm(struct prowl_process *p)
 {
 	char path[64];
-	ssize_t n;
-	int fd;
 
 	snprintf(path, sizeof path, "/proc/%d/comm", (int)p->pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return;
-	n = read(fd, p->comm, sizeof p->comm - 1);
-	close(fd);
-	p->comm[n > 0 ? n : 0] = '\0';
-	p->comm[strcspn(p->comm, "\n")] = '\0';
+	prowl_read_comm(path, p->comm, sizeof p->comm);
 }
 
 static void read_exe(struct prowl_process *p)

@@ -161,20 +161,23 @@ bool prowl_procs_all_exited(const struct prowl_procs *t)
 
 /* --- processes and images -------------------------------------------------------- */
 
+void prowl_read_comm(const char *path, char *buf, size_t len)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd >= 0 ? read(fd, buf, len - 1) : 0;
+
+	if (fd >= 0)
+		close(fd);
+	buf[n > 0 ? n : 0] = '\0';
+	buf[strcspn(buf, "\n")] = '\0';
+}
+
 static void read_comm(struct prowl_proc *p)
 {
 	char path[64];
-	ssize_t n;
-	int fd;
 
 	snprintf(path, sizeof path, "/proc/%d/comm", (int)p->pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return;
-	n = read(fd, p->comm, sizeof p->comm - 1);
-	close(fd);
-	p->comm[n > 0 ? n : 0] = '\0';
-	p->comm[strcspn(p->comm, "\n")] = '\0';
+	prowl_read_comm(path, p->comm, sizeof p->comm);
 }
 
 static struct prowl_proc *proc_new(struct prowl_procs *t, pid_t pid, bool root)

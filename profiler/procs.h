@@ -49,6 +49,9 @@ struct prowl_procs {
 	bool children;           /* follow forks */
 };
 
+/* A name as /proc/PID/comm or /proc/PID/task/TID/comm gives it, without its newline; "" if gone. */
+void prowl_read_comm(const char *path, char *buf, size_t len);
+
 void prowl_procs_fini(struct prowl_procs *t);
 /* Adds a process and reads its mappings. -ESRCH: there is none. Other failures: image->load_error.
  */

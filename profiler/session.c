@@ -386,6 +386,7 @@ enum prowl_code prowl_session_run(struct prowl_session *s, uint64_t duration_ns,
 	}
 	stop(s);
 	prowl_perf_drain(s->perf, want_pid, on_event, s);
+	s->result.walks = *uw_walker_stats(s->walker);
 	uw_walker_free(s->walker); /* its caches make room for the profile */
 	s->walker = NULL;
 	take_counts(s);

@@ -160,8 +160,6 @@ static uint64_t skipped(const struct repair *r, const struct uw_go_func *callee,
 				       ? call_site(r->elf, &f, callee->entry,
 						   inner ? inner->entry : 0)
 				       : 0;
-		if (uw_go_func_at(r->go, pc, &f) && call_site(r->elf, &f, callee->entry, 0) == pc)
-			return 0;
 	}
 	/* An indirect call or the root: a closure that runs on the system stack names its maker. */
 	if (callee->special != UW_GO_SYSTEMSTACK || !inner ||
