@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -15,10 +14,10 @@
 #include "output.h"
 #include "pprof.h"
 #include "prowl.h"
+#include "target.h"
 #include "term.h"
 
 enum {
-	MAX_PIDS = 256,
 	COLLECT_NICE = -10, /* while samples are collected, where that is allowed */
 };
 
@@ -66,7 +65,7 @@ static const struct opt profile_opts[] = {
 
 struct profile {
 	struct prowl_options o;
-	pid_t pids[MAX_PIDS];
+	struct target_pids pids;
 	uint64_t duration;
 	bool has_duration;
 	const char *output, *format;
@@ -79,68 +78,6 @@ struct profile {
 };
 
 /* --- targets --------------------------------------------------------------------- */
-
-static bool add_pid(struct profile *p, pid_t pid)
-{
-	for (size_t i = 0; i < p->o.npids; i++) {
-		if (p->pids[i] == pid)
-			return true;
-	}
-	if (p->o.npids == MAX_PIDS) {
-		say_error("more than %d processes", MAX_PIDS);
-		return false;
-	}
-	p->pids[p->o.npids++] = pid;
-	return true;
-}
-
-static bool has_name(pid_t pid, const char *name)
-{
-	char path[64], buf[4096];
-	const char *base;
-	ssize_t n;
-	int fd;
-
-	snprintf(path, sizeof path, "/proc/%d/comm", (int)pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd >= 0) {
-		n = read(fd, buf, sizeof buf - 1);
-		close(fd);
-		buf[n > 0 ? n : 0] = '\0';
-		buf[strcspn(buf, "\n")] = '\0';
-		if (!strcmp(buf, name))
-			return true;
-	}
-	snprintf(path, sizeof path, "/proc/%d/exe", (int)pid);
-	n = readlink(path, buf, sizeof buf - 1);
-	if (n <= 0)
-		return false;
-	buf[n] = '\0';
-	base = strrchr(buf, '/');
-	return base && !strcmp(base + 1, name);
-}
-
-static int add_name(struct profile *p, const char *name)
-{
-	size_t before = p->o.npids;
-	DIR *dir = opendir("/proc");
-	struct dirent *d;
-
-	while (dir && (d = readdir(dir))) {
-		pid_t pid = (pid_t)atoi(d->d_name);
-
-		if (pid > 0 && pid != getpid() && has_name(pid, name) && !add_pid(p, pid)) {
-			closedir(dir);
-			return PROWL_USAGE;
-		}
-	}
-	if (dir)
-		closedir(dir);
-	if (p->o.npids > before)
-		return 0;
-	say_error("no process is named '%s'", name);
-	return PROWL_NOTHING;
-}
 
 /*
  * Starts the command, but holds it before exec until sampling has begun. A second pipe, which a
@@ -180,7 +117,7 @@ static int launch(struct profile *p)
 	p->release = hold[1];
 	p->exec_failed = failed[0];
 	p->o.children = true;
-	return add_pid(p, pid) ? 0 : PROWL_USAGE;
+	return target_add_pid(&p->pids, pid) ? 0 : PROWL_USAGE;
 }
 
 /* Lets the command go on, or, with go false, end. 0, or its exit code where it can't be run. */
@@ -404,7 +341,8 @@ static int profile_run(struct profile *p)
 	struct prowl_err err = {0};
 	int code, nice;
 
-	p->o.pids = p->pids;
+	p->o.pids = p->pids.pid;
+	p->o.npids = p->pids.n;
 	code = prowl_session_open(&p->o, &s, &err);
 	if (code != PROWL_OK)
 		return say_failure(&err);
@@ -448,7 +386,7 @@ static int parse(struct profile *p, int argc, char **argv)
 
 		switch (id) {
 		case ID_PID:
-			ok = opts_pid(arg, &pid) && add_pid(p, pid);
+			ok = opts_pid(arg, &pid) && target_add_pid(&p->pids, pid);
 			break;
 		case ID_NAME:
 			ok = !name;
@@ -512,11 +450,11 @@ static int parse(struct profile *p, int argc, char **argv)
 		return code ? code : -1;
 	if (first < argc)
 		p->command = argv + first;
-	if ((p->o.npids || name) && p->command) {
+	if ((p->pids.n || name) && p->command) {
 		say_error("give either a process or a command, not both ('%s')", p->command[0]);
 		return PROWL_USAGE;
 	}
-	if (!p->o.npids && !name && !p->command) {
+	if (!p->pids.n && !name && !p->command) {
 		say_error("whom? give --pid PID, --name NAME, or a command after --");
 		return PROWL_USAGE;
 	}
@@ -527,7 +465,7 @@ static int parse(struct profile *p, int argc, char **argv)
 		return PROWL_USAGE;
 	if (!output_may_write(p->out, p->output))
 		return PROWL_USAGE;
-	return name ? add_name(p, name) : 0;
+	return name ? target_add_name(&p->pids, name) : 0;
 }
 
 static int run(int argc, char **argv)

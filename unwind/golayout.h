@@ -66,6 +66,7 @@ struct uw_golayout {
 		uint16_t panic, defer, m, sched, syscallsp, syscallpc, syscallbp;
 		uint16_t atomicstatus, goid, schedlink, waitsince, waitreason, lockedm;
 		uint16_t parent_goid, gopc, ancestors, startpc, waiting, labels;
+		uint16_t running_cleanups, bubble;
 	} g;
 
 	struct { /* runtime.gobuf, which lies at g.sched */
@@ -77,6 +78,47 @@ struct uw_golayout {
 		uint16_t g0, procid, gsignal, tls, curg, p, id, incgo, ncgo;
 		uint16_t alllink, lockedg, createstack, freelink, vdso_sp, vdso_pc;
 	} m;
+
+	struct { /* runtime.p; p.runq holds 256 words */
+		uint16_t status, schedtick, m, runqhead, runqtail, runq, runnext;
+	} p;
+
+	struct { /* runtime.sudog */
+		uint16_t g, elem, is_select, waitlink, c;
+	} sudog;
+
+	struct { /* runtime.schedt; runqsize is the length of the global run queue */
+		uint16_t goidgen, nmidle, nmidlelocked, maxmcount, nmsys, ngsys, npidle, nmspinning;
+		uint16_t runqsize, gcwaiting;
+	} sched;
+
+	struct { /* runtime.mstats; pause_ns and pause_end are rings of 256, last at numgc + 255 */
+		uint16_t buckhash_sys, numgc, numforcedgc, gc_cpu_fraction, last_gc_unix;
+		uint16_t pause_total_ns, pause_ns, pause_end;
+		uint16_t heap_live; /* go1.16 only: from go1.17 on it is gc.heap_live */
+	} memstats;
+
+	struct { /* runtime.gcControllerState; NONE where the version hasn't the field */
+		uint16_t gc_percent, memory_limit, heap_live, heap_marked, heap_goal;
+		uint16_t gc_percent_heap_goal, heap_in_use, heap_released, heap_free;
+		uint16_t total_alloc, total_free, mapped_ready;
+	} gc;
+
+	struct { /* of runtime.ticks: int64 each */
+		uint16_t val, start_ticks, start_time;
+	} ticks;
+
+	/* A memRecordCycle is {allocs, frees} of 8 bytes each, up to go1.26 followed by
+	 * {alloc_bytes, free_bytes}; a memRecord is `active` and three `future` ones. */
+	bool mem_has_bytes;
+	bool block_count_float;    /* blockRecord.count is a float64, not an int64 */
+	bool mutex_scaled_on_read; /* contentions are stored unscaled (up to go1.19) */
+	bool prof_cycle_struct;    /* mProf{cycle u32, flushed bool}, not mProfHolder (to go1.18) */
+	uint16_t stack_depth;      /* of recorded stacks by default: 32, from go1.23 on 128 */
+
+	/* runtime.waitReasonStrings; NULL past the last one. */
+	const char *const *wait_reasons;
+	uint8_t wait_reasons_count;
 };
 
 extern const struct uw_golayout uw_golayouts[]; /* ascending by version */

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "target.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "err.h"
+#include "term.h"
+
+bool target_add_pid(struct target_pids *t, pid_t pid)
+{
+	for (size_t i = 0; i < t->n; i++) {
+		if (t->pid[i] == pid)
+			return true;
+	}
+	if (t->n == TARGET_MAX_PIDS) {
+		say_error("more than %d processes", TARGET_MAX_PIDS);
+		return false;
+	}
+	t->pid[t->n++] = pid;
+	return true;
+}
+
+static bool has_name(pid_t pid, const char *name)
+{
+	char path[64], buf[4096];
+	const char *base;
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/%d/comm", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		n = read(fd, buf, sizeof buf - 1);
+		close(fd);
+		buf[n > 0 ? n : 0] = '\0';
+		buf[strcspn(buf, "\n")] = '\0';
+		if (!strcmp(buf, name))
+			return true;
+	}
+	snprintf(path, sizeof path, "/proc/%d/exe", (int)pid);
+	n = readlink(path, buf, sizeof buf - 1);
+	if (n <= 0)
+		return false;
+	buf[n] = '\0';
+	base = strrchr(buf, '/');
+	return base && !strcmp(base + 1, name);
+}
+
+int target_add_name(struct target_pids *t, const char *name)
+{
+	size_t before = t->n;
+	DIR *dir = opendir("/proc");
+	struct dirent *d;
+
+	while (dir && (d = readdir(dir))) {
+		pid_t pid = (pid_t)atoi(d->d_name);
+
+		if (pid > 0 && pid != getpid() && has_name(pid, name) && !target_add_pid(t, pid)) {
+			closedir(dir);
+			return PROWL_USAGE;
+		}
+	}
+	if (dir)
+		closedir(dir);
+	if (t->n > before)
+		return 0;
+	say_error("no process is named '%s'", name);
+	return PROWL_NOTHING;
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which processes a command is about: by number, by name, or a core file. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+enum { TARGET_MAX_PIDS = 256 };
+
+struct target_pids {
+	pid_t pid[TARGET_MAX_PIDS];
+	size_t n;
+};
+
+/* Adds one that isn't there yet; false after saying that there are too many. */
+bool target_add_pid(struct target_pids *t, pid_t pid);
+/* Adds all processes of that name (comm or file name). An exit code, after saying what failed. */
+int target_add_name(struct target_pids *t, const char *name);

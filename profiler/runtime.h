@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One Go program whose runtime is read: a live process or a core file, its image, its tables, and
+ * where its runtime keeps what. What all collectors of runtime profiles (heap, goroutine, ...)
+ * start from.
+ *
+ * Only reads; nothing is stopped. Belongs to one thread. Private to this folder and its tests.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "binary.h"
+#include "err.h"
+#include "goglobals.h"
+#include "golayout.h"
+#include "gosym.h"
+#include "space.h"
+
+struct prowl_runtime {
+	pid_t pid; /* of the process, also of one that a core file is of */
+	char comm[64];
+	bool core; /* a core file: nothing changes any more */
+	struct uw_binaries files;
+	struct uw_space space; /* space.live reads the target */
+	struct uw_go *go;      /* of space */
+	const struct uw_golayout *layout;
+	struct uw_goglobals globals;
+};
+
+/*
+ * PROWL_NOTHING: no such process; PROWL_PERMISSION: its memory may not be read, with what grants
+ * it; PROWL_UNSUPPORTED: not Go, or a version whose tables are not known.
+ */
+enum prowl_code prowl_runtime_open(pid_t pid, struct prowl_runtime **ret, struct prowl_err *err);
+void prowl_runtime_free(struct prowl_runtime *rt);
+
+/*
+ * The same of a core file (from the kernel or gcore), of the process `exe` (NULL: the program that
+ * the core names). PROWL_FAILED: no core file, or a damaged one; PROWL_UNSUPPORTED as above.
+ */
+enum prowl_code prowl_runtime_open_core(const char *core, const char *exe,
+					struct prowl_runtime **ret, struct prowl_err *err);
