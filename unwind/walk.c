@@ -30,6 +30,7 @@ struct pc_info { /* what is known of one address; an entry of a direct-mapped ca
 	uint8_t kind;
 	uint8_t special;
 	uint8_t flags;
+	bool has_call : 1;   /* after_call was looked up: see is_after_call */
 	bool after_call : 1; /* the bytes before pc + 1 are a call: pc + 1 can be a return address
 			      */
 	bool has_frame : 1;  /* delta and saves_bp were looked up: see frame_info */
@@ -95,8 +96,6 @@ static void look_up(struct uw_space *s, uint64_t pc, struct pc_info *i)
 	struct uw_go *go;
 	struct uw_go_func f;
 	uint64_t bias = 0;
-	const uint8_t *code;
-	size_t n;
 
 	*i = (struct pc_info){.pc = pc, .version = (uint32_t)s->version, .delta = -1};
 	if (!m) {
@@ -107,8 +106,6 @@ static void look_up(struct uw_space *s, uint64_t pc, struct pc_info *i)
 		i->kind = K_ANON;
 		return;
 	}
-	code = code_before(elf, pc + 1 - bias, &n);
-	i->after_call = code && ends_in_call(code, n);
 	go = uw_space_go(s);
 	if (go && pc >= s->go_lo && pc < s->go_hi && uw_go_func_at(go, pc - s->go_bias, &f)) {
 		i->kind = K_GO;
@@ -129,6 +126,29 @@ static struct pc_info *info(struct uw_walker *w, uint64_t pc)
 		w->stats.lookups++;
 	}
 	return i;
+}
+
+/*
+ * Can i->pc + 1 be a return address? Reads the code, which is nobody's memory yet: asked only of
+ * callers.
+ */
+static bool is_after_call(struct uw_walker *w, struct pc_info *i)
+{
+	const struct uw_elf *elf;
+	struct uw_mapping *m;
+	const uint8_t *code;
+	uint64_t bias;
+	size_t n;
+
+	if (i->has_call)
+		return i->after_call;
+	i->has_call = true;
+	m = uw_space_at(w->space, i->pc);
+	if (m && uw_space_elf(w->space, m, &elf, &bias)) {
+		code = code_before(elf, i->pc + 1 - bias, &n);
+		i->after_call = code && ends_in_call(code, n);
+	}
+	return i->after_call;
 }
 
 /* The same with what only a leaf, or a walk by pcsp, asks for. */
@@ -276,7 +296,7 @@ static void note_plain(struct uw_walker *w, uint64_t pc)
 static enum step take_caller(struct walk *k, uint64_t ret, enum uw_end *end)
 {
 	uint64_t pc = lookup_pc(k, ret);
-	const struct pc_info *i;
+	struct pc_info *i;
 
 	if (!k->exact && is_plain(k->w, pc)) {
 		if (push(k, pc))
@@ -301,7 +321,7 @@ static enum step take_caller(struct walk *k, uint64_t ret, enum uw_end *end)
 		*end = UW_END_UNKNOWN;
 		return STEP_DONE;
 	}
-	if (!k->exact && !i->after_call) {
+	if (!k->exact && !is_after_call(k->w, i)) {
 		k->w->stats.derailed++;
 		*end = UW_END_UNKNOWN;
 		return STEP_DONE;
@@ -602,8 +622,8 @@ static bool callback_c_frames(struct walk *k, uint64_t bp)
 	size_t n = 0;
 
 	if (!cfi || bp == 0 || uw_read(live, bp, frame, sizeof frame) < 0 ||
-	    !info(k->w, frame[1] - 1)->after_call || !crosscall_regs(k, frame[1], bp + 16, &r) ||
-	    !info(k->w, r.ip - 1)->after_call)
+	    !is_after_call(k->w, info(k->w, frame[1] - 1)) ||
+	    !crosscall_regs(k, frame[1], bp + 16, &r) || !is_after_call(k->w, info(k->w, r.ip - 1)))
 		return false;
 	if (!push(k, frame[1] - 1) ||
 	    uw_cfi_walk(cfi, &r, live, pcs, MAX_C_FRAMES, &n) != UW_CFI_STOPPED)
