@@ -210,6 +210,47 @@ static int sample_order(const void *va, const void *vb, void *vctx)
 	return r;
 }
 
+/*
+ * Samples sort by their outermost frames first. The ranks of two of these in one word tell most
+ * stacks apart, without a look at the stacks themselves.
+ */
+struct sample_key {
+	uint64_t outer;
+	uint32_t index;
+};
+
+static int sample_key_order(const void *va, const void *vb, void *vctx)
+{
+	const struct sample_key *a = va, *b = vb;
+
+	ORDER(a->outer, b->outer);
+	return sample_order(&a->index, &b->index, vctx);
+}
+
+static int samples_sort(struct canon_order *o, struct ctx *ctx)
+{
+	const uint32_t *rank = ctx->c->locations.rank;
+	struct sample_key *keys = malloc((o->n + 1) * sizeof *keys);
+
+	if (!keys)
+		return -ENOMEM;
+	for (size_t i = 0; i < o->n; i++) {
+		const struct pprof_sample *s = &ctx->p->samples[i];
+		const uint32_t *end = ctx->p->stacks + s->first_location + s->nlocations;
+		uint64_t outer = 0;
+
+		/* One more than the rank: a stack that ends comes before one that goes on. */
+		for (size_t j = 1; j <= 2; j++)
+			outer = outer << 32 | (j <= s->nlocations ? rank[end[-j]] + 1 : 0);
+		keys[i] = (struct sample_key){outer, (uint32_t)i};
+	}
+	qsort_r(keys, o->n, sizeof *keys, sample_key_order, ctx);
+	for (size_t i = 0; i < o->n; i++)
+		o->order[i] = keys[i].index;
+	free(keys);
+	return 0;
+}
+
 int pp_canon_init(struct canon *c, const struct pprof_profile *p)
 {
 	struct ctx ctx = {p, c};
@@ -227,7 +268,8 @@ int pp_canon_init(struct canon *c, const struct pprof_profile *p)
 	order_sort(&c->locations, 0, location_order, &ctx);
 	if (labels_init(c, p) < 0)
 		goto nomem;
-	order_sort(&c->samples, 0, sample_order, &ctx);
+	if (samples_sort(&c->samples, &ctx) < 0)
+		goto nomem;
 	return 0;
 nomem:
 	pp_canon_fini(c);
