@@ -32,9 +32,11 @@ struct build {
 	struct image_cache *images;
 	struct prowl_idmap kernel_loc;
 	struct uw_repairer *repairer;
-	uint64_t named, trim_at;
+	uint64_t named; /* addresses */
 	struct prowl_ksyms kernel;
 	uint32_t kernel_map;
+	uint8_t *facts; /* per location: enum fact, 0 until looked at */
+	size_t cap_facts;
 	uint32_t marks[3]; /* locations of [unknown], [truncated], [lost]; PPROF_NONE until used */
 	double *scale;     /* per image: charged time / sampled time */
 	uint64_t *kernel_pcs;
@@ -42,6 +44,7 @@ struct build {
 	int error;
 };
 
+enum fact { FACT_LOOKED = 1, FACT_UNKNOWN = 2, FACT_KEEPS_WRAPPER = 4 };
 enum { MARK_UNKNOWN, MARK_TRUNCATED, MARK_LOST };
 #define NO_LOCATION (UINT32_MAX - 1) /* an address that shows no frame: wrappers only */
 
@@ -127,10 +130,7 @@ static int user_location(struct build *b, struct prowl_image *im, uint64_t pc, b
 
 	if (prowl_idmap_get(&ic->loc[keep], pc, ret))
 		return 0;
-	if (++b->named > b->trim_at) {
-		b->trim_at = prowl_trim_next(b->named);
-		uw_binaries_trim(&b->s->procs.files);
-	}
+	prowl_trim(&b->s->trim, &b->s->procs.files, b->s->result.walks.lookups + ++b->named);
 	n = uw_symbolize(&im->space, pc, syms, UW_MAX_INLINE, &kind, &m);
 	if (m)
 		r = mapping_of(b, ic, m, &map);
@@ -190,7 +190,8 @@ static int collect_kernel(void *arg, const uint64_t *words, size_t n, uint64_t c
 	struct build *b = arg;
 	struct prowl_stackkey key;
 
-	if (!read_key(b, words, n, &key))
+	if (!prowl_stackkey_head(words, n, &key) || key.nkernel == 0 ||
+	    !read_key(b, words, n, &key))
 		return 0;
 	for (size_t i = 0; i < key.nkernel; i++) {
 		uint64_t pc = key.pcs[i];
@@ -302,27 +303,45 @@ static int go_labels(struct build *b, uint32_t set, struct pprof_label *labels)
 	return k;
 }
 
-static bool is_unknown(const struct build *b, uint32_t loc)
+/*
+ * What a walk over a stack asks of each of its locations: has it no name, and is a wrapper that
+ * calls it shown. Told once; the names lie far apart.
+ */
+static int facts_of(struct build *b, uint32_t loc)
 {
-	const struct pprof_location *l = &b->p->locations[loc];
-	uint32_t f;
+	const struct pprof_profile *p = b->p;
+	const struct pprof_location *l = &p->locations[loc];
+	const struct pprof_line *line = &p->lines[l->first_line];
+	int facts = FACT_LOOKED;
 
-	if (l->nlines == 0)
-		return true;
-	f = b->p->functions[b->p->lines[l->first_line].function].name;
-	return !strcmp(b->p->strings[f], "[unknown]");
+	if (loc >= b->cap_facts) {
+		size_t cap = (p->nlocations + 1) * 3 / 2;
+		uint8_t *bigger = realloc(b->facts, cap);
+
+		if (!bigger)
+			return -ENOMEM;
+		memset(bigger + b->cap_facts, 0, cap - b->cap_facts);
+		b->facts = bigger;
+		b->cap_facts = cap;
+	}
+	if (b->facts[loc])
+		return b->facts[loc];
+	if (l->nlines == 0 || !strcmp(p->strings[p->functions[line->function].name], "[unknown]"))
+		facts |= FACT_UNKNOWN;
+	if (l->nlines && keeps_wrapper(p->strings[p->functions[line[l->nlines - 1].function].name]))
+		facts |= FACT_KEEPS_WRAPPER;
+	b->facts[loc] = (uint8_t)facts;
+	return facts;
 }
 
 static int user_part(struct build *b, struct prowl_image *im, const uint64_t *pcs, size_t n,
 		     uint32_t *locs, size_t k, bool *unknown)
 {
 	uint64_t fixed[PROWL_MAX_USER + 64];
-	const char *callee = "";
-	int r;
+	int r, facts = 0;
 
 	n = uw_repair(b->repairer, &im->space, pcs, n, fixed, sizeof fixed / sizeof *fixed);
 	for (size_t i = 0; i < n && k < MAX_LOCATIONS - 2; i++) {
-		const struct pprof_location *l;
 		uint32_t loc;
 
 		if (fixed[i] == 0) {
@@ -330,17 +349,16 @@ static int user_part(struct build *b, struct prowl_image *im, const uint64_t *pc
 			*unknown = true;
 			continue;
 		}
-		r = user_location(b, im, fixed[i], keeps_wrapper(callee), &loc);
+		r = user_location(b, im, fixed[i], facts & FACT_KEEPS_WRAPPER, &loc);
 		if (r < 0)
 			return r;
 		if (loc == NO_LOCATION)
 			continue;
 		locs[k++] = loc;
-		*unknown |= is_unknown(b, loc);
-		l = &b->p->locations[loc];
-		callee = b->p->strings[b->p->functions[b->p->lines[l->first_line + l->nlines - 1]
-							       .function]
-					       .name];
+		facts = facts_of(b, loc);
+		if (facts < 0)
+			return facts;
+		*unknown |= facts & FACT_UNKNOWN;
 	}
 	return (int)k;
 }
@@ -568,7 +586,6 @@ static int fill(struct build *b)
 	b->p->duration_nanos = (int64_t)s->result.duration_ns;
 	for (size_t i = 0; i < s->procs.nimages; i++)
 		b->scale[i] = scale_of(s, s->procs.images[i]->proc);
-	uw_binaries_trim(&s->procs.files);
 	if (r == 0)
 		r = first_mapping(b);
 	if (r == 0)
@@ -596,12 +613,13 @@ static void build_fini(struct build *b)
 	free(b->images);
 	free(b->scale);
 	free(b->kernel_pcs);
+	free(b->facts);
 }
 
 enum prowl_code prowl_session_build(struct prowl_session *s, struct pprof_profile **ret,
 				    struct prowl_err *err)
 {
-	struct build b = {.s = s, .kernel_map = PPROF_NONE, .trim_at = prowl_trim_next(0)};
+	struct build b = {.s = s, .kernel_map = PPROF_NONE};
 	int r;
 
 	b.marks[0] = b.marks[1] = b.marks[2] = PPROF_NONE;

@@ -26,8 +26,14 @@ enum {
 	CLOCKS_NS = 500000,   /* to read the times of one process, at most */
 	CLOCKS_TRIES = 50,
 	FIRST_PROMPT_MS = 300,
-	PROMPT_MS = 1000, /* how long that is kept up after it was last of use */
+	AHEAD_WORDS = 32 * 1024, /* of the hash's arena, that get their pages at once */
+	MIN_AHEAD = 512,         /* samples, before which that is not worth it */
+	PROMPT_MS = 1000,        /* how long that is kept up after it was last of use */
 };
+
+#if !defined(MADV_POPULATE_WRITE)
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
+#endif
 
 static const struct prowl_stackhash_geometry geometry = {.log2_slots = 18, .words = 1u << 25};
 
@@ -180,6 +186,7 @@ enum prowl_code prowl_session_open(const struct prowl_options *o, struct prowl_s
 #endif
 	s->opened = clock_ns(CLOCK_MONOTONIC);
 	s->o = *o;
+	prowl_trim_init(&s->trim);
 	if (s->o.rate == 0)
 		s->o.rate = PROWL_DEFAULT_RATE;
 	s->procs.children = o->children;
@@ -206,6 +213,7 @@ void prowl_session_free(struct prowl_session *s)
 	prowl_perf_close(s->perf);
 	uw_walker_free(s->walker);
 	prowl_labels_free(s->labels);
+	prowl_trim_fini(&s->trim);
 	prowl_procs_fini(&s->procs);
 	if (s->hash_mem)
 		munmap(s->hash_mem, s->hash_len);
@@ -226,6 +234,33 @@ const struct prowl_result *prowl_session_result(const struct prowl_session *s)
 
 /* --- collecting ------------------------------------------------------------------ */
 
+static void add_waiting(struct prowl_session *s)
+{
+	struct prowl_waiting *w = &s->waiting;
+
+	for (size_t i = 0; i < w->n; i++)
+		prowl_stackhash_prefetch(&s->hash, w->key[i].hash);
+	for (size_t i = 0; i < w->n; i++)
+		prowl_stackhash_add_hashed(&s->hash, w->key[i].hash, w->words + w->key[i].at,
+					   w->key[i].n, 1, s->result.period_ns);
+	w->n = w->used = 0;
+}
+
+static void add(struct prowl_session *s, const struct prowl_stackkey *key, uint64_t base)
+{
+	struct prowl_waiting *w = &s->waiting;
+	uint64_t *words = w->words + w->used;
+	size_t n = prowl_stackkey_pack(key, base, words);
+
+	w->key[w->n].hash = prowl_stackhash_hash(words, n);
+	w->key[w->n].at = (uint32_t)w->used;
+	w->key[w->n].n = (uint32_t)n;
+	w->used += n;
+	w->n++;
+	if (w->n == PROWL_WAITING || w->used + PROWL_KEY_WORDS > PROWL_WAITING_WORDS)
+		add_waiting(s);
+}
+
 static void on_sample(struct prowl_session *s, const struct prowl_event *ev)
 {
 	struct prowl_proc *p = prowl_procs_find(&s->procs, ev->pid);
@@ -236,7 +271,6 @@ static void on_sample(struct prowl_session *s, const struct prowl_event *ev)
 			       .chain_full = ev->sample.nkernel + ev->sample.nuser + 1 >= limit,
 			       .stack = ev->sample.stack,
 			       .stack_len = ev->sample.stack_len};
-	uint64_t words[PROWL_KEY_WORDS];
 	struct prowl_stackkey key;
 	enum uw_end end;
 	uint32_t labels = 0;
@@ -273,8 +307,7 @@ static void on_sample(struct prowl_session *s, const struct prowl_event *ev)
 	if (ev->time <= p->clocked)
 		p->samples_at_clock++;
 	s->result.samples++;
-	n = prowl_stackkey_pack(&key, p->image->base, words);
-	prowl_stackhash_add(&s->hash, words, n, 1, s->result.period_ns);
+	add(s, &key, p->image->base);
 }
 
 static bool want_pid(void *ctx, pid_t pid)
@@ -301,6 +334,40 @@ static void on_event(void *ctx, const struct prowl_event *ev)
 		prowl_procs_event(&s->procs, ev, &forked);
 		break;
 	}
+}
+
+/*
+ * Makes the pages that the hash will need next, all at once: a fault for each is several times as
+ * dear. Linux before 5.14 can't, and then they come one by one.
+ */
+static void make_pages(struct prowl_session *s)
+{
+	struct prowl_stackhash_range r[2];
+	size_t n = prowl_stackhash_ahead(&s->hash, AHEAD_WORDS, r);
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+
+	for (size_t i = 0; i < n; i++) {
+		uintptr_t from = (uintptr_t)r[i].at & ~(page - 1);
+		uintptr_t to = ((uintptr_t)r[i].at + r[i].len) & ~(page - 1);
+
+		if (i == 0) {
+			if (s->result.samples < MIN_AHEAD ||
+			    s->made_to > (uintptr_t)r[i].at + r[i].len / 2)
+				continue;
+			if (from < s->made_to)
+				from = s->made_to;
+			s->made_to = to;
+		}
+		if (from < to)
+			madvise((void *)from, to - from, MADV_POPULATE_WRITE);
+	}
+}
+
+static void drain(struct prowl_session *s)
+{
+	prowl_perf_drain(s->perf, want_pid, on_event, s);
+	add_waiting(s);
+	make_pages(s);
 }
 
 static void stop(struct prowl_session *s)
@@ -352,7 +419,7 @@ enum prowl_code prowl_session_run(struct prowl_session *s, uint64_t duration_ns,
 {
 	uint64_t end = duration_ns ? s->from + duration_ns : UINT64_MAX;
 	struct pollfd wake = {.fd = s->wake_fd, .events = POLLIN};
-	uint64_t wanted = 0, trim_at = prowl_trim_next(0);
+	uint64_t wanted = 0;
 	uint64_t prompt_until = s->from + FIRST_PROMPT_MS * 1000000ull, clocked = 0;
 
 	for (;;) {
@@ -369,12 +436,8 @@ enum prowl_code prowl_session_run(struct prowl_session *s, uint64_t duration_ns,
 			clocked = now;
 		}
 		uw_walker_patience(s->walker, DRAIN_PAUSES);
-		prowl_perf_drain(s->perf, want_pid, on_event, s);
-		/* The tables of a large binary shall not become our memory. */
-		if (uw_walker_stats(s->walker)->lookups > trim_at) {
-			trim_at = prowl_trim_next(uw_walker_stats(s->walker)->lookups);
-			uw_binaries_trim(&s->procs.files);
-		}
+		drain(s);
+		prowl_trim(&s->trim, &s->procs.files, uw_walker_stats(s->walker)->lookups);
 		if (uw_walker_stats(s->walker)->live_wanted != wanted) {
 			wanted = uw_walker_stats(s->walker)->live_wanted;
 			prompt_until = now + PROMPT_MS * 1000000ull;
@@ -385,7 +448,7 @@ enum prowl_code prowl_session_run(struct prowl_session *s, uint64_t duration_ns,
 		}
 	}
 	stop(s);
-	prowl_perf_drain(s->perf, want_pid, on_event, s);
+	drain(s);
 	s->result.walks = *uw_walker_stats(s->walker);
 	uw_walker_free(s->walker); /* its caches make room for the profile */
 	s->walker = NULL;

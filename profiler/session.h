@@ -8,6 +8,22 @@
 #include "source_perf.h"
 #include "stackhash.h"
 #include "stackkey.h"
+#include "trim.h"
+
+/*
+ * Stacks on their way into the hash: a few of them wait while their memory is fetched. A large hash
+ * is further away than all caches.
+ */
+enum { PROWL_WAITING = 16, PROWL_WAITING_WORDS = 2 * PROWL_KEY_WORDS };
+
+struct prowl_waiting {
+	size_t n, used; /* keys, words */
+	struct {
+		uint64_t hash;
+		uint32_t at, n;
+	} key[PROWL_WAITING];
+	uint64_t words[PROWL_WAITING_WORDS];
+};
 
 struct prowl_session {
 	struct prowl_options o;
@@ -15,9 +31,12 @@ struct prowl_session {
 	struct prowl_perf *perf;
 	struct uw_walker *walker;
 	struct prowl_labels *labels; /* NULL: not asked for */
+	struct prowl_trim trim;
 	struct prowl_stackhash hash;
 	void *hash_mem;
 	size_t hash_len;
+	uintptr_t made_to; /* the hash's arena has its pages up to here */
+	struct prowl_waiting waiting;
 	struct prowl_result result;
 	uint64_t opened;    /* CLOCK_MONOTONIC */
 	uint64_t from, to;  /* the window: samples outside of it don't count */
@@ -25,12 +44,3 @@ struct prowl_session {
 	int wake_fd;
 	bool stopped;
 };
-
-/*
- * When to give the pages of mapped binaries back, by the number of look-ups in their tables so far:
- * so early that a short profile stays small, so rarely that a long one doesn't pay for it.
- */
-static inline uint64_t prowl_trim_next(uint64_t lookups)
-{
-	return lookups + (lookups < 2560 ? 96 + lookups / 4 : 736);
-}

@@ -378,6 +378,31 @@ int prowl_stackhash_add(const struct prowl_stackhash *h, const uint64_t *words, 
 	return prowl_stackhash_add_hashed(h, hash, words, n, count, weight);
 }
 
+void prowl_stackhash_prefetch(const struct prowl_stackhash *h, uint64_t hash)
+{
+	unsigned g = atomic_load_explicit(&h->region->state, memory_order_relaxed) >> 63;
+
+	for (uint32_t t = 0; t < h->ntables; t++) {
+		const struct prowl_stackhash_table *table = &h->table[t];
+		struct prowl_stackhash_bucket *b =
+			&h->part[g].buckets[table->first + ((uint32_t)hash & table->mask)];
+
+		for (unsigned i = 0; i < BUCKET_SLOTS; i++) {
+			uint64_t s = atomic_load_explicit(&b->slot[i], memory_order_relaxed);
+
+			if (s == 0)
+				return;
+			if ((s ^ hash) >> 32 != 0)
+				continue;
+			/* No fault comes of a bad place. */
+			__builtin_prefetch(h->part[g].arena + (uint32_t)s);
+			__builtin_prefetch(h->part[g].arena + (uint32_t)s + 8);
+			__builtin_prefetch(&b->value[i], 1);
+			return;
+		}
+	}
+}
+
 static unsigned generation_current(const struct prowl_stackhash *h)
 {
 	return atomic_load_explicit(&h->region->state, memory_order_relaxed) >> 63;
@@ -568,6 +593,37 @@ int prowl_stackhash_stats(const struct prowl_stackhash *h, struct prowl_stackhas
 void prowl_stackhash_live(const struct prowl_stackhash *h, struct prowl_stackhash_stats *ret)
 {
 	generation_stats(h, generation_current(h), ret);
+}
+
+size_t prowl_stackhash_ahead(const struct prowl_stackhash *h, uint32_t words,
+			     struct prowl_stackhash_range ranges[2])
+{
+	unsigned g = generation_current(h);
+	const struct counts *counts = &h->region->counts[g];
+	uint64_t top = atomic_load_explicit(&counts->top, memory_order_relaxed);
+	uint64_t used = atomic_load_explicit(&counts->used, memory_order_relaxed), slots = 0;
+	size_t n = 0;
+
+	if (top < h->geometry.words) {
+		uint64_t room = h->geometry.words - top;
+
+		ranges[n++] = (struct prowl_stackhash_range){h->part[g].arena + top + 1,
+							     (room < words ? room : words) *
+								     sizeof(uint64_t)};
+	}
+	/* Not the main table, of which small windows never see much. */
+	for (uint32_t t = 0; t + 2 < h->ntables; t++) {
+		const struct prowl_stackhash_table *next = &h->table[t + 1];
+
+		slots += ((uint64_t)h->table[t].mask + 1) * BUCKET_SLOTS;
+		if (used >= slots / 2 && used < slots)
+			ranges[n++] = (struct prowl_stackhash_range){
+				&h->part[g].buckets[next->first],
+				((size_t)next->mask + 1) * sizeof *h->part[g].buckets};
+		if (used < slots)
+			break;
+	}
+	return n;
 }
 
 int prowl_stackhash_clear(const struct prowl_stackhash *h)

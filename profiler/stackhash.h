@@ -144,6 +144,25 @@ int prowl_stackhash_add_hashed(const struct prowl_stackhash *h, uint64_t hash,
 			       const uint64_t *words, size_t n, uint64_t count, uint64_t weight);
 
 /*
+ * Asks the processor to have the memory ready that adding a key of this hash will need; worth it
+ * some adds ahead, and twice: the second call sees what the first one asked for. Changes nothing.
+ */
+void prowl_stackhash_prefetch(const struct prowl_stackhash *h, uint64_t hash);
+
+/*
+ * The memory that the next adds will write first, beyond what is written already: the arena up to
+ * `words` words from here, and, when the table that fills is half full, the next one. Returns the
+ * number of ranges, at most 2. For a caller that makes the pages of it all at once, which costs a
+ * fraction of a fault for each. Any thread; a hint.
+ */
+struct prowl_stackhash_range {
+	void *at;
+	size_t len;
+};
+size_t prowl_stackhash_ahead(const struct prowl_stackhash *h, uint32_t words,
+			     struct prowl_stackhash_range ranges[2]);
+
+/*
  * Ends the window: makes the other generation current (clearing it first if the reader did not) and
  * waits until the writers have left the old one, at most `spins` rounds of relax(arg) (NULL: a
  * pause of the processor). Then the window's content belongs to the reader until the next flip.
