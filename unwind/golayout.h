@@ -22,6 +22,11 @@ enum {
 	/* Of all versions: runtime/symtab.go and internal/abi/symtab.go. */
 	UW_GO_PCDATA_INLTREE = 2,
 	UW_GO_FUNCDATA_INLTREE = 3,
+
+	/* runtime.findfuncbucket: u32 index, then a u8 to add for each 256 of 4,096 bytes. */
+	UW_GO_FIND_SPAN = 4096,
+	UW_GO_FIND_STEP = 256,
+	UW_GO_FIND_BYTES = 20,
 };
 
 struct uw_golayout {

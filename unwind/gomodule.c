@@ -166,6 +166,18 @@ static struct uw_bytes table(struct candidate *c, const struct uw_gomodule *m, u
 	return uw_bytes(p, len);
 }
 
+/* A pointer alone, right behind the slice ftab in all versions; its length follows from the text.
+ */
+static struct uw_bytes find_table(struct candidate *c, const struct uw_golayout *l,
+				  const struct uw_gomodule *m)
+{
+	uint64_t addr = pointer(c, l->module.ftab + 24), size = m->maxpc - m->minpc;
+	size_t len = (size / UW_GO_FIND_SPAN + 1) * UW_GO_FIND_BYTES;
+	size_t room = m->minpc < m->maxpc ? uw_elf_room(c->s->elf, addr) : 0;
+
+	return uw_bytes(uw_elf_at(c->s->elf, addr, room), len < room ? len : room);
+}
+
 static uint64_t table_end(struct candidate *c, uint16_t slice, size_t width)
 {
 	uint64_t addr = pointer(c, slice), len = uw_bytes_u64_at(&c->raw, slice + 8);
@@ -250,6 +262,7 @@ static bool fill(struct candidate *c, const struct uw_golayout *l, struct uw_gom
 	m->files = table(c, m, l->module.filetab, 1);
 	m->pctab = table(c, m, l->module.pctab, 1);
 	m->funcs = table(c, m, l->module.pclntable, 1);
+	m->find = find_table(c, l, m);
 	return (m->nfuncs + 1) * 2 * l->pc_size <= uw_bytes_left(&m->funcs) && bounds_match(m);
 }
 

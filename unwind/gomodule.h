@@ -31,6 +31,10 @@ struct uw_gomodule {
 	struct uw_bytes funcs; /* functab, then the _func records; funcoff counts from its start */
 	uint64_t funcs_addr;   /* its link-time address */
 
+	/* runtime.findfunctab: for each 4 KiB of text from minpc on, about where in functab. A
+	 * hint; empty when it can't be had. */
+	struct uw_bytes find;
+
 	uint64_t minpc, maxpc, text, etext, gofunc;
 	size_t nsects; /* 0 unless there are several text sections */
 	struct uw_gosect *sects;

@@ -222,6 +222,32 @@ static bool func_at_index(const struct uw_go *go, size_t i, struct uw_go_func *r
 	return true;
 }
 
+/*
+ * Where to look in the table, by the runtime's own index of it: three places in memory where a
+ * binary search of a large program touches ten. What it says is checked like everything else.
+ */
+static void narrow(const struct uw_gomodule *m, uint64_t pc, uint64_t key, size_t *lo, size_t *hi)
+{
+	uint64_t at = (pc - m->minpc) / UW_GO_FIND_SPAN * UW_GO_FIND_BYTES;
+	struct uw_bytes b = m->find;
+	size_t first = (size_t)uw_bytes_u32_at(&b, at) +
+		       uw_bytes_u8_at(&b,
+				      at + 4 + (pc - m->minpc) % UW_GO_FIND_SPAN / UW_GO_FIND_STEP);
+	size_t last = first + UW_GO_FIND_STEP; /* no function is shorter than a byte */
+
+	if (b.bad || first >= m->nfuncs || key_at(m, first) > key)
+		return;
+	*lo = first;
+	/* Short steps first: most functions are longer than what is left of the 256 bytes. */
+	for (size_t step = 2; first + step < last && first + step < m->nfuncs; step *= 2) {
+		if (key_at(m, first + step) > key) {
+			*hi = first + step;
+			return;
+		}
+		*lo = first + step;
+	}
+}
+
 bool uw_go_func_at(const struct uw_go *go, uint64_t pc, struct uw_go_func *ret)
 {
 	const struct uw_gomodule *m = &go->mod;
@@ -230,6 +256,7 @@ bool uw_go_func_at(const struct uw_go *go, uint64_t pc, struct uw_go_func *ret)
 
 	if (pc < m->minpc || pc >= m->maxpc || !key_of(m, pc, &key))
 		return false;
+	narrow(m, pc, key, &lo, &hi);
 	while (hi - lo > 1) {
 		size_t mid = lo + (hi - lo) / 2;
 
