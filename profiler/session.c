@@ -336,31 +336,35 @@ static void on_event(void *ctx, const struct prowl_event *ev)
 	}
 }
 
+static void populate(uintptr_t from, uintptr_t to)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+
+	from &= ~(page - 1);
+	to &= ~(page - 1);
+	if (from < to)
+		madvise((void *)from, to - from, MADV_POPULATE_WRITE);
+}
+
 /*
  * Makes the pages that the hash will need next, all at once: a fault for each is several times as
  * dear. Linux before 5.14 can't, and then they come one by one.
  */
 static void make_pages(struct prowl_session *s)
 {
-	struct prowl_stackhash_range r[2];
-	size_t n = prowl_stackhash_ahead(&s->hash, AHEAD_WORDS, r);
-	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	struct prowl_stackhash_ahead ahead = prowl_stackhash_ahead(&s->hash, AHEAD_WORDS);
+	uintptr_t arena = (uintptr_t)ahead.arena.at, from, to;
 
-	for (size_t i = 0; i < n; i++) {
-		uintptr_t from = (uintptr_t)r[i].at & ~(page - 1);
-		uintptr_t to = ((uintptr_t)r[i].at + r[i].len) & ~(page - 1);
-
-		if (i == 0) {
-			if (s->result.samples < MIN_AHEAD ||
-			    s->made_to > (uintptr_t)r[i].at + r[i].len / 2)
-				continue;
-			if (from < s->made_to)
-				from = s->made_to;
-			s->made_to = to;
-		}
-		if (from < to)
-			madvise((void *)from, to - from, MADV_POPULATE_WRITE);
-	}
+	if (s->result.samples < MIN_AHEAD)
+		return;
+	if (ahead.table.len)
+		populate((uintptr_t)ahead.table.at, (uintptr_t)ahead.table.at + ahead.table.len);
+	if (s->made_to > arena + ahead.arena.len / 2)
+		return;
+	from = arena > s->made_to ? arena : s->made_to;
+	to = arena + ahead.arena.len;
+	populate(from, to);
+	s->made_to = to;
 }
 
 static void drain(struct prowl_session *s)

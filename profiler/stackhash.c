@@ -595,35 +595,31 @@ void prowl_stackhash_live(const struct prowl_stackhash *h, struct prowl_stackhas
 	generation_stats(h, generation_current(h), ret);
 }
 
-size_t prowl_stackhash_ahead(const struct prowl_stackhash *h, uint32_t words,
-			     struct prowl_stackhash_range ranges[2])
+struct prowl_stackhash_ahead prowl_stackhash_ahead(const struct prowl_stackhash *h, uint32_t words)
 {
 	unsigned g = generation_current(h);
 	const struct counts *counts = &h->region->counts[g];
 	uint64_t top = atomic_load_explicit(&counts->top, memory_order_relaxed);
 	uint64_t used = atomic_load_explicit(&counts->used, memory_order_relaxed), slots = 0;
-	size_t n = 0;
+	struct prowl_stackhash_ahead ahead = {0};
 
 	if (top < h->geometry.words) {
 		uint64_t room = h->geometry.words - top;
 
-		ranges[n++] = (struct prowl_stackhash_range){h->part[g].arena + top + 1,
-							     (room < words ? room : words) *
-								     sizeof(uint64_t)};
+		ahead.arena.at = h->part[g].arena + top + 1;
+		ahead.arena.len = (room < words ? room : words) * sizeof(uint64_t);
 	}
 	/* Not the main table, of which small windows never see much. */
-	for (uint32_t t = 0; t + 2 < h->ntables; t++) {
+	for (uint32_t t = 0; t + 2 < h->ntables && used >= slots; t++) {
 		const struct prowl_stackhash_table *next = &h->table[t + 1];
 
 		slots += ((uint64_t)h->table[t].mask + 1) * BUCKET_SLOTS;
-		if (used >= slots / 2 && used < slots)
-			ranges[n++] = (struct prowl_stackhash_range){
-				&h->part[g].buckets[next->first],
-				((size_t)next->mask + 1) * sizeof *h->part[g].buckets};
-		if (used < slots)
-			break;
+		if (used < slots / 2 || used >= slots)
+			continue;
+		ahead.table.at = &h->part[g].buckets[next->first];
+		ahead.table.len = ((size_t)next->mask + 1) * sizeof *h->part[g].buckets;
 	}
-	return n;
+	return ahead;
 }
 
 int prowl_stackhash_clear(const struct prowl_stackhash *h)

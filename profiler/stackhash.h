@@ -151,16 +151,17 @@ void prowl_stackhash_prefetch(const struct prowl_stackhash *h, uint64_t hash);
 
 /*
  * The memory that the next adds will write first, beyond what is written already: the arena up to
- * `words` words from here, and, when the table that fills is half full, the next one. Returns the
- * number of ranges, at most 2. For a caller that makes the pages of it all at once, which costs a
- * fraction of a fault for each. Any thread; a hint.
+ * `words` words from here, and, when the table that fills is half full, the next one; len 0 for
+ * none. For a caller that makes the pages of it all at once, which costs a fraction of a fault for
+ * each. Any thread; a hint.
  */
-struct prowl_stackhash_range {
-	void *at;
-	size_t len;
+struct prowl_stackhash_ahead {
+	struct prowl_stackhash_range {
+		void *at;
+		size_t len;
+	} arena, table;
 };
-size_t prowl_stackhash_ahead(const struct prowl_stackhash *h, uint32_t words,
-			     struct prowl_stackhash_range ranges[2]);
+struct prowl_stackhash_ahead prowl_stackhash_ahead(const struct prowl_stackhash *h, uint32_t words);
 
 /*
  * Ends the window: makes the other generation current (clearing it first if the reader did not) and
