@@ -7,10 +7,13 @@
 #include "json.h"
 #include "term.h"
 
-enum { ID_PID = 1, ID_JSON, ID_VERBOSE };
+enum { ID_PID = 1, ID_CORE, ID_EXE, ID_JSON, ID_VERBOSE };
 
 static const struct opt info_opts[] = {
 	{'p', "pid", "PID", "process to look at", ID_PID},
+	{0, "core", "FILE", "core file to look at", ID_CORE},
+	{0, "exe", "FILE", "program that wrote the core file, where the core names another place",
+	 ID_EXE},
 	{0, "json", NULL, "print JSON (everything, also without -v)", ID_JSON},
 	{'v', "verbose", NULL, "all dependencies, settings and mappings", ID_VERBOSE},
 	OPT_END,
@@ -126,11 +129,28 @@ static void put_mappings(const struct prowl_info *info)
 	}
 }
 
+static void put_core(const struct prowl_core_facts *c)
+{
+	printf("%-14s %zu threads, %.1f MB of memory", "core", c->threads, (double)c->memory / 1e6);
+	if (c->signal)
+		printf(", ended by signal %d (%s)", c->signal, strsignal(c->signal));
+	putchar('\n');
+	if (c->missing)
+		printf("%-14s cut short: %.1f MB of its memory are missing\n", "",
+		       (double)c->missing / 1e6);
+	if (!c->proved)
+		printf("%-14s has no page of the program to compare its file with\n", "");
+	if (c->libs_missing)
+		printf("%-14s %zu mapped files can't be opened here\n", "", c->libs_missing);
+	if (c->libs_changed)
+		printf("%-14s %zu mapped files are not what was mapped\n", "", c->libs_changed);
+}
+
 static void put_text(const struct prowl_info *info, bool all)
 {
 	line(info->pid ? "program" : "file", info->path);
 	if (info->pid)
-		printf("%-14s %d (", "process", (int)info->pid);
+		printf("%-14s %d (", info->is_core ? "was process" : "process", (int)info->pid);
 	if (info->pid) {
 		text_put(stdout, info->comm);
 		puts(")");
@@ -138,12 +158,16 @@ static void put_text(const struct prowl_info *info, bool all)
 	put_program(info);
 	put_build(&info->program.build, all);
 	put_tables(info);
-	if (!info->pid)
+	if (info->is_core)
+		put_core(&info->core);
+	if (!info->nmappings)
 		return;
 	if (all)
 		put_mappings(info);
 	else
 		printf("%-14s %zu executable (-v lists them)\n", "mappings", info->nmappings);
+	if (info->is_core)
+		return;
 	printf("%-14s %s (", "sampler", info->sampler);
 	text_put(stdout, info->sampler_why);
 	puts(")");
@@ -188,7 +212,20 @@ static void json_build(struct json *j, const struct prowl_buildinfo *b)
 	json_close(j, '}');
 }
 
-static void json_process(struct json *j, const struct prowl_info *info)
+static void json_core(struct json *j, const struct prowl_core_facts *c)
+{
+	json_open(j, "core", '{');
+	json_number(j, "threads", c->threads);
+	json_number(j, "signal", (uint64_t)c->signal);
+	json_number(j, "memory_bytes", c->memory);
+	json_number(j, "missing_bytes", c->missing);
+	json_bool(j, "program_compared", c->proved);
+	json_number(j, "files_missing", c->libs_missing);
+	json_number(j, "files_changed", c->libs_changed);
+	json_close(j, '}');
+}
+
+static void json_mappings(struct json *j, const struct prowl_info *info)
 {
 	json_open(j, "mappings", '[');
 	for (size_t i = 0; i < info->nmappings; i++) {
@@ -205,6 +242,10 @@ static void json_process(struct json *j, const struct prowl_info *info)
 		json_close(j, '}');
 	}
 	json_close(j, ']');
+}
+
+static void json_sampler(struct json *j, const struct prowl_info *info)
+{
 	json_open(j, "sampler", '{');
 	json_bool(j, "works", info->sampler_works);
 	json_string(j, "name", info->sampler);
@@ -240,21 +281,35 @@ static void put_json(const struct prowl_info *info)
 	json_address(&j, "text_end", info->text_hi);
 	json_address(&j, "moduledata", info->moduledata);
 	json_address(&j, "bias", info->bias);
-	if (info->pid)
-		json_process(&j, info);
+	if (info->nmappings)
+		json_mappings(&j, info);
+	if (info->is_core)
+		json_core(&j, &info->core);
+	else if (info->pid)
+		json_sampler(&j, info);
 	json_end(&j);
 }
 
 /* --- the command -------------------------------------------------------------------------------
  */
 
-static int look(pid_t pid, const char *file, bool json, bool all)
+struct subject { /* one of pid, core and file */
+	pid_t pid;
+	const char *core, *exe, *file;
+};
+
+static int look(const struct subject *s, bool json, bool all)
 {
 	struct prowl_err err = {0};
 	struct prowl_info *info;
-	int code = pid ? prowl_inspect_pid(pid, &info, &err)
-		       : prowl_inspect_file(file, &info, &err);
+	int code;
 
+	if (s->pid)
+		code = prowl_inspect_pid(s->pid, &info, &err);
+	else if (s->core)
+		code = prowl_inspect_core(s->core, s->exe, &info, &err);
+	else
+		code = prowl_inspect_file(s->file, &info, &err);
 	if (code != PROWL_OK)
 		return say_failure(&err);
 	if (json)
@@ -268,16 +323,22 @@ static int look(pid_t pid, const char *file, bool json, bool all)
 static int run(int argc, char **argv)
 {
 	bool json = false, all = false, ok = true;
+	struct subject s = {0};
 	const char *arg;
 	struct opts o;
-	pid_t pid = 0;
 	int id, first, code = 0;
 
 	opts_init(&o, &cmd_info, argc, argv);
 	while (ok && (id = opts_next(&o, &arg, &first, &code)) >= 0) {
 		switch (id) {
 		case ID_PID:
-			ok = opts_pid(arg, &pid);
+			ok = opts_pid(arg, &s.pid);
+			break;
+		case ID_CORE:
+			s.core = arg;
+			break;
+		case ID_EXE:
+			s.exe = arg;
 			break;
 		case ID_JSON:
 			json = true;
@@ -292,21 +353,27 @@ static int run(int argc, char **argv)
 		return PROWL_USAGE;
 	if (id == OPTS_EXIT)
 		return code;
-	if ((pid ? 1 : 0) + (argc - first) != 1) {
-		say_error("which one? prowl info --pid PID, or prowl info FILE");
+	if (!!s.pid + !!s.core + (argc - first) != 1) {
+		say_error("which one? prowl info --pid PID, --core FILE, or FILE");
 		return PROWL_USAGE;
 	}
-	return look(pid, pid ? NULL : argv[first], json, all);
+	if (s.exe && !s.core) {
+		say_error("--exe goes with --core FILE");
+		return PROWL_USAGE;
+	}
+	s.file = argc > first ? argv[first] : NULL;
+	return look(&s, json, all);
 }
 
 const struct cmd cmd_info = {
 	.name = "info",
-	.usage = "[options] --pid PID | FILE",
-	.summary = "what is known of a Go process or binary",
+	.usage = "[options] --pid PID | --core FILE | FILE",
+	.summary = "what is known of a Go process, core file or binary",
 	.text = "Version, build information and what the runtime's tables say; of a process also its\n"
-		"mappings and how it would be sampled.\n\n"
+		"mappings and how it would be sampled; of a core file its mappings and threads.\n\n"
 		"Examples:\n"
 		"  prowl info --pid 4242\n"
+		"  prowl info --core core.4242\n"
 		"  prowl info --json ./server | jq -r '.build.settings[\"vcs.revision\"]'\n",
 	.opts = info_opts,
 	.run = run,

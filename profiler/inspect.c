@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "corefile.h"
 #include "gobuild.h"
 #include "golayout.h"
 #include "source_perf.h"
@@ -607,12 +608,25 @@ static enum prowl_code no_go(struct prowl_info *info, struct uw_space *space, st
 	return PROWL_PERMISSION;
 }
 
+/* Of a space that has Go. */
+static enum prowl_code describe_space(struct prowl_info *info, struct uw_space *space,
+				      struct prowl_err *err)
+{
+	struct uw_go *go = uw_space_go(space);
+	struct uw_binary *bin = go_binary(space, go);
+	enum prowl_code code = set_path(info, bin->path ? bin->path : "", err);
+
+	if (code == PROWL_OK)
+		code = fill_from(info, uw_binary_elf(bin), go, space->go_bias, err);
+	if (code == PROWL_OK)
+		code = take_mappings(info, space, err);
+	return code;
+}
+
 static enum prowl_code inspect_space(struct prowl_info *info, struct uw_space *space,
 				     struct prowl_err *err)
 {
 	int r = uw_space_load(space);
-	enum prowl_code code;
-	struct uw_binary *bin;
 	struct uw_go *go;
 
 	if (r == -EACCES || r == -EPERM) {
@@ -629,15 +643,9 @@ static enum prowl_code inspect_space(struct prowl_info *info, struct uw_space *s
 		return prowl_fail(err, PROWL_FAILED, "/proc/%d/maps: %s", (int)info->pid,
 				  strerror(-r));
 	go = uw_space_go(space);
-	bin = go ? go_binary(space, go) : NULL;
-	if (!bin)
+	if (!go || !go_binary(space, go))
 		return no_go(info, space, err);
-	code = set_path(info, bin->path ? bin->path : "", err);
-	if (code == PROWL_OK)
-		code = fill_from(info, uw_binary_elf(bin), go, space->go_bias, err);
-	if (code == PROWL_OK)
-		code = take_mappings(info, space, err);
-	return code;
+	return describe_space(info, space, err);
 }
 
 static void read_comm(pid_t pid, char *buf, size_t len)
@@ -680,6 +688,51 @@ enum prowl_code prowl_inspect_pid(pid_t pid, struct prowl_info **ret, struct pro
 	}
 	info->memory_error = prowl_probe_memory(pid);
 	take_sampler(info);
+	*ret = info;
+	return PROWL_OK;
+}
+
+/* --- a core file -------------------------------------------------------------------------------
+ */
+
+static void take_core(struct prowl_info *info, const struct prowl_corefile *c)
+{
+	info->is_core = true;
+	info->pid = c->core->pid;
+	snprintf(info->comm, sizeof info->comm, "%s", c->core->comm);
+	info->core = (struct prowl_core_facts){.threads = c->core->nthreads,
+					       .signal = c->core->signal,
+					       .memory = c->core->memory,
+					       .missing = c->core->missing,
+					       .libs_missing = c->load.missing,
+					       .libs_changed = c->load.changed,
+					       .proved = c->load.proved};
+}
+
+enum prowl_code prowl_inspect_core(const char *core, const char *exe, struct prowl_info **ret,
+				   struct prowl_err *err)
+{
+	struct prowl_info *info = info_new("", 0);
+	struct prowl_corefile file = {0};
+	struct uw_binaries files = {0};
+	struct uw_space space;
+	enum prowl_code code;
+
+	if (!info)
+		return no_memory(err);
+	uw_space_init(&space, &files, 0);
+	code = prowl_corefile_open(core, exe, &space, &file, err);
+	if (code == PROWL_OK) {
+		take_core(info, &file);
+		code = describe_space(info, &space, err);
+	}
+	uw_space_fini(&space);
+	prowl_corefile_close(&file);
+	uw_binaries_fini(&files);
+	if (code != PROWL_OK) {
+		prowl_info_free(info);
+		return code;
+	}
 	*ret = info;
 	return PROWL_OK;
 }

@@ -144,6 +144,16 @@ struct prowl_info {
 	char sampler[64];      /* what `profile` would use, or "none" */
 	char sampler_why[512]; /* the reason for it */
 	int memory_error;      /* negative errno of reading the memory of the process, or 0 */
+	bool is_core;          /* a core file was looked at: pid and comm are what it says */
+	struct prowl_core_facts {
+		size_t threads;
+		int signal;          /* that ended the process; 0: none (gcore) */
+		uint64_t memory;     /* bytes that the core has */
+		uint64_t missing;    /* bytes that it should have, but it was cut short */
+		size_t libs_missing; /* mapped files that can't be opened here */
+		size_t libs_changed; /* or are not what was mapped */
+		bool proved; /* the program's file was compared with what the core has of it */
+	} core;
 };
 
 /*
@@ -152,5 +162,11 @@ struct prowl_info {
  */
 enum prowl_code prowl_inspect_pid(pid_t pid, struct prowl_info **ret, struct prowl_err *err);
 enum prowl_code prowl_inspect_file(const char *path, struct prowl_info **ret,
+				   struct prowl_err *err);
+/*
+ * Of a core file; exe: the program that wrote it, NULL for the one that it names. PROWL_FAILED: no
+ * core file, damaged, or the program can't be opened; PROWL_USAGE: exe is another program.
+ */
+enum prowl_code prowl_inspect_core(const char *core, const char *exe, struct prowl_info **ret,
 				   struct prowl_err *err);
 void prowl_info_free(struct prowl_info *info);

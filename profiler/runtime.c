@@ -91,6 +91,7 @@ void prowl_runtime_free(struct prowl_runtime *rt)
 	if (!rt)
 		return;
 	uw_space_fini(&rt->space);
+	prowl_corefile_close(&rt->corefile);
 	uw_binaries_fini(&rt->files);
 	free(rt);
 }

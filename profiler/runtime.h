@@ -13,6 +13,7 @@
 #include <sys/types.h>
 
 #include "binary.h"
+#include "corefile.h"
 #include "err.h"
 #include "goglobals.h"
 #include "golayout.h"
@@ -22,7 +23,8 @@
 struct prowl_runtime {
 	pid_t pid; /* of the process, also of one that a core file is of */
 	char comm[64];
-	bool core; /* a core file: nothing changes any more */
+	bool core;                      /* a core file: nothing changes any more */
+	struct prowl_corefile corefile; /* of one: its threads and what was left out */
 	struct uw_binaries files;
 	struct uw_space space; /* space.live reads the target */
 	struct uw_go *go;      /* of space */
