@@ -230,6 +230,25 @@ static bool bounds_match(const struct uw_gomodule *m)
 	       functab_pc(m, m->nfuncs) == m->maxpc;
 }
 
+/* Only the finder of variables asks for these: without sense they are empty, and no harm is done.
+ */
+static void read_vars(struct candidate *c, const struct uw_golayout *l, struct uw_gomodule *m)
+{
+	const uint16_t at[UW_GO_SEGMENTS] = {
+		[UW_GO_NOPTRDATA] = l->module.noptrdata,
+		[UW_GO_DATA] = l->module.data,
+		[UW_GO_BSS] = l->module.bss,
+		[UW_GO_NOPTRBSS] = l->module.noptrbss,
+	};
+
+	for (size_t i = 0; i < UW_GO_SEGMENTS; i++) {
+		uint64_t lo = pointer(c, at[i]), hi = pointer(c, at[i] + 8);
+
+		if (lo < hi && in_memory(c->s->elf, lo) && in_memory(c->s->elf, hi - 1))
+			m->vars[i] = (struct uw_go_range){lo, hi};
+	}
+}
+
 static bool fill(struct candidate *c, const struct uw_golayout *l, struct uw_gomodule *m)
 {
 	m->layout = l;
@@ -241,6 +260,7 @@ static bool fill(struct candidate *c, const struct uw_golayout *l, struct uw_gom
 	m->maxpc = pointer(c, l->module.maxpc);
 	m->text = pointer(c, l->module.text);
 	m->etext = pointer(c, l->module.etext);
+	read_vars(c, l, m);
 	m->funcs_addr = c->h->addr + c->h->pcln;
 	if (pointer(c, l->module.ftab) != m->funcs_addr ||
 	    uw_bytes_u64_at(&c->raw, l->module.ftab + 8) != m->nfuncs + 1)

@@ -13,6 +13,7 @@
 #include "diag.h"
 #include "elf.h"
 #include "golayout.h"
+#include "gosym.h"
 #include "mem.h"
 
 struct uw_gosect {         /* one text section, runtime.textsect */
@@ -36,6 +37,7 @@ struct uw_gomodule {
 	struct uw_bytes find;
 
 	uint64_t minpc, maxpc, text, etext, gofunc;
+	struct uw_go_range vars[UW_GO_SEGMENTS];
 	size_t nsects; /* 0 unless there are several text sections */
 	struct uw_gosect *sects;
 

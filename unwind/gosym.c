@@ -109,6 +109,11 @@ uint64_t uw_go_moduledata(const struct uw_go *go)
 	return go->mod.addr;
 }
 
+const struct uw_go_range *uw_go_vars(const struct uw_go *go)
+{
+	return go->mod.vars;
+}
+
 const struct uw_golayout *uw_go_layout(const struct uw_go *go)
 {
 	return go->mod.layout;

@@ -48,6 +48,18 @@ enum {
 	UW_GO_ASM = 4,
 };
 
+enum uw_go_segment { /* of a module's variables: with or without pointers, with or without values */
+		     UW_GO_NOPTRDATA,
+		     UW_GO_DATA,
+		     UW_GO_BSS,
+		     UW_GO_NOPTRBSS,
+		     UW_GO_SEGMENTS,
+};
+
+struct uw_go_range { /* half open */
+	uint64_t lo, hi;
+};
+
 struct uw_go_func {          /* a physical function; filled by uw_go_func_at */
 	uint64_t entry, end; /* half open */
 	uint64_t record;     /* where the _func record lies in the table; private */
@@ -82,6 +94,8 @@ void uw_go_text(const struct uw_go *go, uint64_t *lo, uint64_t *hi);
 size_t uw_go_nfuncs(const struct uw_go *go);
 /* Link-time address of firstmoduledata. */
 uint64_t uw_go_moduledata(const struct uw_go *go);
+/* Where its variables are, [UW_GO_SEGMENTS], link-time addresses; empty where that is not known. */
+const struct uw_go_range *uw_go_vars(const struct uw_go *go);
 /* Offsets of the runtime's structures in this version (golayout.h). */
 const struct uw_golayout *uw_go_layout(const struct uw_go *go);
 

@@ -7,7 +7,8 @@
 //
 //	GOTOOLCHAIN=local go run tests/golayout/golayout.go [-check] unwind/golayout_table.c GOROOT...
 //
-// The numbers of functions (funcID) come from the toolchain's sources, since they are constants.
+// The numbers of functions (funcID), the reasons of waiting and the like come from the toolchain's
+// sources, since they are constants.
 package main
 
 import (
@@ -85,12 +86,35 @@ var groups = []group{
 		f("sched"), f("syscallsp"), f("syscallpc"), f("syscallbp"), f("atomicstatus"), f("goid"),
 		f("schedlink"), f("waitsince"), f("waitreason"), f("lockedm"),
 		f("parent_goid", "parentGoid"), f("gopc"), f("ancestors"), f("startpc"), f("waiting"),
-		f("labels")}},
+		f("labels"), f("running_cleanups", "runningCleanups"),
+		f("bubble", "bubble", "syncGroup")}},
 	{"gobuf", "runtime.gobuf", false, []field{f("sp"), f("pc"), f("g"), f("lr"), f("bp")}},
 	{"m", "runtime.m", true, []field{f("g0"), f("procid"), f("gsignal"), f("tls"), f("curg"), f("p"),
 		f("id"), f("incgo"), f("ncgo"), f("alllink"), f("lockedg"), f("createstack"),
 		f("freelink"), f("vdso_sp", "vdsoSP"), f("vdso_pc", "vdsoPC")}},
+	{"p", "runtime.p", false, []field{f("status"), f("schedtick"), f("m"), f("runqhead"),
+		f("runqtail"), f("runq"), f("runnext")}},
+	{"sudog", "runtime.sudog", false, []field{f("g"), f("elem"), f("is_select", "isSelect"),
+		f("waitlink"), f("c")}},
+	{"sched", "runtime.schedt", false, []field{f("goidgen"), f("nmidle"), f("nmidlelocked"),
+		f("maxmcount"), f("nmsys"), f("ngsys"), f("npidle"), f("nmspinning"),
+		f("runqsize", "runqsize", "runq.size"), f("gcwaiting")}},
+	{"memstats", "runtime.mstats", false, []field{f("buckhash_sys"), f("numgc"), f("numforcedgc"),
+		f("gc_cpu_fraction"), f("last_gc_unix"), f("pause_total_ns"), f("pause_ns"),
+		f("pause_end"), f("heap_live")}},
+	{"gc", "runtime.gcControllerState", false, []field{f("gc_percent", "gcPercent"),
+		f("memory_limit", "memoryLimit"), f("heap_live", "heapLive"),
+		f("heap_marked", "heapMarked"), f("heap_goal", "heapGoal"),
+		f("gc_percent_heap_goal", "gcPercentHeapGoal"), f("heap_in_use", "heapInUse"),
+		f("heap_released", "heapReleased"), f("heap_free", "heapFree"),
+		f("total_alloc", "totalAlloc"), f("total_free", "totalFree"),
+		f("mapped_ready", "mappedReady")}},
+	{"ticks", "runtime.ticks", false, []field{f("val"), f("start_ticks", "startTicks"),
+		f("start_time", "startTime")}},
 }
+
+// Variables whose type, or whose mere presence, the table tells.
+var variables = []string{"runtime.ticks", "runtime.mProfCycle"}
 
 type layout struct {
 	structs map[string]*dwarf.StructType
@@ -140,6 +164,10 @@ func read(path string) *layout {
 			return l
 		}
 		name, _ := e.Val(dwarf.AttrName).(string)
+		if e.Tag == dwarf.TagVariable {
+			l.addVariable(data, e, name)
+			continue
+		}
 		if e.Tag != dwarf.TagStructType && !(e.Tag == dwarf.TagTypedef && name == "runtime/pprof.labelMap") {
 			continue
 		}
@@ -156,16 +184,63 @@ func read(path string) *layout {
 	}
 }
 
-func (l *layout) offset(typ string, names []string) (int64, *dwarf.StructField) {
+// addVariable keeps a variable's type under the variable's name: that of runtime.ticks has no name
+// of its own in old versions.
+func (l *layout) addVariable(data *dwarf.Data, e *dwarf.Entry, name string) {
+	for _, v := range variables {
+		if v != name {
+			continue
+		}
+		t, err := data.Type(e.Val(dwarf.AttrType).(dwarf.Offset))
+		if err != nil {
+			die("%s: %v", name, err)
+		}
+		if s := structOf(t); s != nil {
+			l.structs[name] = s
+		}
+	}
+}
+
+func structOf(t dwarf.Type) *dwarf.StructType {
+	if d, ok := t.(*dwarf.TypedefType); ok {
+		t = d.Type
+	}
+	s, _ := t.(*dwarf.StructType)
+	return s
+}
+
+func (l *layout) need(typ string) *dwarf.StructType {
 	s := l.structs[typ]
 	if s == nil {
 		die("no type %s in the DWARF", typ)
 	}
-	for _, name := range names {
-		for _, x := range s.Field {
-			if x.Name == name {
-				return x.ByteOffset, x
+	return s
+}
+
+// member finds a field, or by a name with a dot a field of a field.
+func member(s *dwarf.StructType, name string) (int64, dwarf.Type) {
+	name, rest, nested := strings.Cut(name, ".")
+	for _, x := range s.Field {
+		if x.Name != name {
+			continue
+		}
+		if !nested {
+			return x.ByteOffset, x.Type
+		}
+		if inner := structOf(x.Type); inner != nil {
+			if off, t := member(inner, rest); off >= 0 {
+				return x.ByteOffset + off, t
 			}
+		}
+	}
+	return -1, nil
+}
+
+func (l *layout) offset(typ string, names []string) (int64, dwarf.Type) {
+	s := l.need(typ)
+	for _, name := range names {
+		if off, t := member(s, name); off >= 0 {
+			return off, t
 		}
 	}
 	return -1, nil
@@ -199,7 +274,84 @@ func funcIDs(root string) map[string]int {
 	return nil
 }
 
-func row(l *layout, ids map[string]int, minor, patch int) string {
+func source(root, path string) string {
+	text, err := os.ReadFile(filepath.Join(root, "src", path))
+	if err != nil {
+		die("%v", err)
+	}
+	return string(text)
+}
+
+// waitReasons gives the texts of runtime.waitReasonStrings in the order of their numbers, those of
+// the block that counts waitReason with iota.
+func waitReasons(root string) []string {
+	path := filepath.Join(root, "src/runtime/runtime2.go")
+	tree, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+	if err != nil {
+		die("%v", err)
+	}
+	number, text := map[string]int{}, map[string]string{}
+	for _, d := range tree.Decls {
+		block, ok := d.(*ast.GenDecl)
+		if !ok {
+			continue
+		}
+		for i, spec := range block.Specs {
+			v, ok := spec.(*ast.ValueSpec)
+			if !ok {
+				continue
+			}
+			if block.Tok == token.CONST && strings.HasPrefix(v.Names[0].Name, "waitReason") {
+				number[v.Names[0].Name] = i
+			}
+			if v.Names[0].Name != "waitReasonStrings" {
+				continue
+			}
+			for _, e := range v.Values[0].(*ast.CompositeLit).Elts {
+				kv := e.(*ast.KeyValueExpr)
+				text[kv.Key.(*ast.Ident).Name], _ = strconv.Unquote(kv.Value.(*ast.BasicLit).Value)
+			}
+		}
+	}
+	if len(number) == 0 || len(number) != len(text) {
+		die("%s: %d reasons of waiting with %d texts", path, len(number), len(text))
+	}
+	list := make([]string, len(number))
+	for name, i := range number {
+		list[i] = text[name]
+	}
+	return list
+}
+
+var profDepth = regexp.MustCompile(`"profstackdepth".*def: (\d+)`)
+
+// facts gives what of the profiles is no offset.
+func facts(l *layout, root string) string {
+	var b strings.Builder
+	bytes, _ := l.offset("runtime.memRecordCycle", []string{"alloc_bytes"})
+	_, count := l.offset("runtime.blockRecord", []string{"count"})
+	_, float := count.(*dwarf.FloatType)
+	pprof := source(root, "runtime/pprof/pprof.go") + source(root, "runtime/pprof/protomem.go")
+	depth := "32"
+	if m := profDepth.FindStringSubmatch(source(root, "runtime/runtime1.go")); m != nil {
+		depth = m[1]
+	}
+	fmt.Fprintf(&b, "\t\t.mem_has_bytes = %v,\n", bytes >= 0)
+	fmt.Fprintf(&b, "\t\t.block_count_float = %v,\n", float)
+	fmt.Fprintf(&b, "\t\t.mutex_scaled_on_read = %v,\n", strings.Contains(pprof, "scaleMutexProfile"))
+	fmt.Fprintf(&b, "\t\t.prof_cycle_struct = %v,\n", l.structs["runtime.mProfCycle"] == nil)
+	fmt.Fprintf(&b, "\t\t.stack_depth = %s,\n", depth)
+	reasons := waitReasons(root)
+	fmt.Fprintf(&b, "\t\t.wait_reasons_count = %d,\n", len(reasons))
+	b.WriteString("\t\t.wait_reasons = (const char *const[]){")
+	for _, r := range reasons {
+		fmt.Fprintf(&b, "%q, ", r)
+	}
+	b.WriteString("NULL},\n")
+	return b.String()
+}
+
+func row(l *layout, root string, ids map[string]int, minor, patch int) string {
 	var b strings.Builder
 	entry, ftab := int64(8), l.structs["runtime.functab"]
 	if ftab == nil {
@@ -229,6 +381,7 @@ func row(l *layout, ids map[string]int, minor, patch int) string {
 		}
 		fmt.Fprintf(&b, "\t\t.%s = {%s},\n", g.c, strings.Join(parts, ", "))
 	}
+	b.WriteString(facts(l, root))
 	b.WriteString("\t},\n")
 	return b.String()
 }
@@ -293,8 +446,8 @@ func measure(root string, all rows) ([2]int, string) {
 	minor, patch := version(root)
 	key := [2]int{minor, firstOf(all, minor, patch)}
 	ids := funcIDs(root)
-	amd64 := row(read(build(root, "amd64", dir)), ids, key[0], key[1])
-	arm64 := row(read(build(root, "arm64", dir)), ids, key[0], key[1])
+	amd64 := row(read(build(root, "amd64", dir)), root, ids, key[0], key[1])
+	arm64 := row(read(build(root, "arm64", dir)), root, ids, key[0], key[1])
 	if amd64 != arm64 {
 		die("go1.%d: amd64 and arm64 differ:\n%s%s", minor, amd64, arm64)
 	}

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <cmocka.h>
 
 #include "golayout.h"
@@ -70,12 +71,49 @@ static void rows_make_sense(void **state)
 	}
 }
 
+static bool known(const struct uw_golayout *l, const char *reason)
+{
+	for (size_t i = 0; i < l->wait_reasons_count; i++) {
+		if (strcmp(l->wait_reasons[i], reason) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* What the profiles and figures need, and where each version changed it. */
+static void runtime_rows_make_sense(void **state)
+{
+	for (size_t i = 0; i < uw_golayouts_count; i++) {
+		const struct uw_golayout *l = &uw_golayouts[i];
+
+		assert_true(l->minor == 16 || l->p.runnext == l->p.runq + 256 * 8);
+		assert_true(l->p.m != UW_GO_NONE && l->sched.runqsize > l->sched.nmspinning);
+		assert_int_equal(l->sched.maxmcount % 4, 0);
+		assert_int_equal(l->memstats.pause_end, l->memstats.pause_ns + 256 * 8);
+		assert_int_equal(l->memstats.heap_live != UW_GO_NONE, l->minor == 16);
+		assert_int_equal(l->gc.heap_live == UW_GO_NONE, l->minor == 16);
+		assert_int_equal(l->gc.total_alloc != UW_GO_NONE, l->minor >= 19);
+		assert_int_equal(l->ticks.start_time != UW_GO_NONE, l->minor >= 22);
+		assert_int_equal(l->mem_has_bytes, l->minor <= 26);
+		assert_int_equal(l->block_count_float, l->minor >= 17);
+		assert_int_equal(l->mutex_scaled_on_read, l->minor <= 19);
+		assert_int_equal(l->prof_cycle_struct, l->minor <= 18);
+		assert_int_equal(l->stack_depth, l->minor >= 23 ? 128 : 32);
+		assert_null(l->wait_reasons[l->wait_reasons_count]);
+		assert_string_equal(l->wait_reasons[0], "");
+		assert_string_equal(l->wait_reasons[2], "IO wait");
+		assert_true(known(l, "chan receive") && known(l, "semacquire"));
+		assert_int_equal(known(l, "sync.Mutex.Lock"), l->minor >= 20);
+		assert_int_equal(known(l, "cleanup wait"), l->minor >= 25);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rows_ascend),      cmocka_unit_test(row_of_a_version),
 		cmocka_unit_test(newer_is_guessed), cmocka_unit_test(row_of_a_magic),
-		cmocka_unit_test(rows_make_sense),
+		cmocka_unit_test(rows_make_sense),  cmocka_unit_test(runtime_rows_make_sense),
 	};
 
 	return cmocka_run_group_tests_name("unwind/golayout", tests, NULL, NULL);
