@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "bytes.h"
+#include "goglobals_ways.h"
 #include "golayout.h"
 
 static const struct variable {
@@ -73,11 +74,14 @@ static bool in_module(enum uw_goglobal which, uint64_t addr, const struct uw_go 
 	return false;
 }
 
-static void put(struct uw_goglobals *ret, enum uw_goglobal which, uint64_t addr,
-		enum uw_goglobal_source source)
+bool uw_goglobals_put(const struct uw_go *go, enum uw_goglobal which, uint64_t addr,
+		      enum uw_goglobal_source source, struct uw_goglobals *ret)
 {
+	if (!in_module(which, addr, go))
+		return false;
 	ret->var[which].addr = addr;
 	ret->var[which].source = source;
+	return true;
 }
 
 /* --- by symbol --- */
@@ -108,7 +112,8 @@ static size_t variable_named(const char *name, const struct uw_golayout *l)
 	return i;
 }
 
-static void by_symbol(const struct uw_elf *elf, const struct uw_go *go, struct uw_goglobals *ret)
+void uw_goglobals_by_symbol(const struct uw_elf *elf, const struct uw_go *go,
+			    struct uw_goglobals *ret)
 {
 	struct uw_bytes syms = section_bytes(elf, ".symtab"),
 			strings = section_bytes(elf, ".strtab");
@@ -129,9 +134,8 @@ static void by_symbol(const struct uw_elf *elf, const struct uw_go *go, struct u
 		if (!text)
 			continue;
 		which = variable_named(text, l);
-		if (which < UW_GLOBAL_COUNT && sym.st_size >= variables[which].size &&
-		    in_module(which, sym.st_value, go))
-			put(ret, which, sym.st_value, UW_GLOBAL_BY_SYMBOL);
+		if (which < UW_GLOBAL_COUNT && sym.st_size >= variables[which].size)
+			uw_goglobals_put(go, which, sym.st_value, UW_GLOBAL_BY_SYMBOL, ret);
 	}
 }
 
@@ -154,7 +158,16 @@ static void relocate(struct uw_goglobals *ret, const struct uw_go_range *vars, u
 	}
 }
 
-int uw_goglobals_find(struct uw_space *space, bool by_value, struct uw_goglobals *ret)
+static bool lacks(const struct uw_goglobals *g, size_t from, size_t to)
+{
+	for (size_t i = from; i <= to; i++) {
+		if (g->var[i].source == UW_GLOBAL_MISSING)
+			return true;
+	}
+	return false;
+}
+
+int uw_goglobals_find_by(struct uw_space *space, unsigned int ways, struct uw_goglobals *ret)
 {
 	const struct uw_go *go = uw_space_go(space);
 	const struct uw_elf *elf = go ? uw_binary_elf(space->go_bin) : NULL;
@@ -162,7 +175,21 @@ int uw_goglobals_find(struct uw_space *space, bool by_value, struct uw_goglobals
 	*ret = (struct uw_goglobals){0};
 	if (!elf)
 		return -ENOENT;
-	by_symbol(elf, go, ret);
+	if (ways & UW_WAY_SYMBOL)
+		uw_goglobals_by_symbol(elf, go, ret);
+	if ((ways & UW_WAY_CODE) && lacks(ret, 0, UW_GLOBAL_COUNT - 1))
+		uw_goglobals_by_code(elf, go, ret);
 	relocate(ret, uw_go_vars(go), space->go_bias);
+	if (ways & UW_WAY_CODE)
+		uw_goglobals_verify(go, &space->live, space->go_bias, ret);
+	if ((ways & UW_WAY_VALUE) && (lacks(ret, UW_GLOBAL_ALLGS, UW_GLOBAL_ALLGS) ||
+				      lacks(ret, UW_GLOBAL_MBUCKETS, UW_GLOBAL_BBUCKETS)))
+		uw_goglobals_by_value(go, &space->live, space->go_bias, ret);
 	return 0;
+}
+
+int uw_goglobals_find(struct uw_space *space, bool by_value, struct uw_goglobals *ret)
+{
+	return uw_goglobals_find_by(
+		space, UW_WAY_SYMBOL | UW_WAY_CODE | (by_value ? UW_WAY_VALUE : 0), ret);
 }
