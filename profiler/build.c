@@ -12,6 +12,7 @@
 
 #include "idmap.h"
 #include "ksyms.h"
+#include "notes.h"
 #include "pprof.h"
 #include "session.h"
 #include "symbolize.h"
@@ -499,6 +500,15 @@ static int note(struct build *b, const char *fmt, ...)
 	return pprof_comment(b->p, text);
 }
 
+/* Of the Go program, or else of the program that was started. */
+static void note_build(struct build *b, struct uw_space *space)
+{
+	const struct uw_go *go = uw_space_go(space);
+	struct uw_binary *bin = go ? space->go_bin : space->exe;
+
+	prowl_notes_build(b->p, go, bin ? uw_binary_elf(bin) : NULL);
+}
+
 static void add_comments(struct build *b)
 {
 	const struct prowl_result *r = &b->s->result;
@@ -521,6 +531,7 @@ static void add_comments(struct build *b)
 			     t.go_version);
 		if (t.go_error)
 			note(b, "warning: the Go tables of %s could not be read", t.comm);
+		note_build(b, &b->s->procs.procs[i]->image->space);
 	}
 	note(b, "samples: %llu; lost: %llu; dropped: %llu; damaged: %llu; throttled: %llu",
 	     (unsigned long long)r->samples, (unsigned long long)r->lost,

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "notes.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "elf.h"
+#include "inspect.h"
+
+enum { MAX_NOTE = 512 };
+
+static bool has(const struct pprof_profile *p, const char *text)
+{
+	for (size_t i = 0; i < p->ncomments; i++) {
+		if (strcmp(p->strings[p->comments[i]], text) == 0)
+			return true;
+	}
+	return false;
+}
+
+static int add(struct pprof_profile *p, const char *key, const char *value)
+{
+	char text[MAX_NOTE];
+
+	if (!value || !value[0])
+		return 0;
+	snprintf(text, sizeof text, "build: %s=%s", key, value);
+	/* The value is a target's: nothing in it may look like another line. */
+	for (char *c = text; *c; c++) {
+		if ((unsigned char)*c < ' ' || (unsigned char)*c >= 0x7f)
+			*c = '?';
+	}
+	return has(p, text) ? 0 : pprof_comment(p, text);
+}
+
+static int add_modules(struct pprof_profile *p, const struct uw_go *go)
+{
+	static const char *const told[] = {"vcs", "vcs.revision", "vcs.time", "vcs.modified"};
+	struct prowl_buildinfo b = {0};
+	const char *text;
+	size_t len;
+	int r;
+
+	text = uw_go_modinfo(go, &len);
+	r = prowl_buildinfo_parse(text, len, &b);
+	if (r == 0 && b.store) {
+		r = add(p, "package", b.path);
+		if (r == 0)
+			r = add(p, "module", b.main.path);
+		if (r == 0)
+			r = add(p, "version", b.main.version);
+		for (size_t i = 0; r == 0 && i < sizeof told / sizeof told[0]; i++)
+			r = add(p, told[i], prowl_buildinfo_setting(&b, told[i]));
+	}
+	prowl_buildinfo_fini(&b);
+	return r;
+}
+
+int prowl_notes_build(struct pprof_profile *p, const struct uw_go *go, const struct uw_elf *elf)
+{
+	int r = go ? add(p, "go", uw_go_version(go)) : 0;
+
+	if (r == 0 && go)
+		r = add_modules(p, go);
+	return r == 0 && elf ? add(p, "id", elf->build_id) : r;
+}

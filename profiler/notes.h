@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * By which build a profile was taken of, in the comments of every profile that prowl writes. So a
+ * profile tells which version it belongs to, for whom compares two.
+ */
+#pragma once
+
+#include "gosym.h"
+#include "pprof.h"
+
+struct uw_elf;
+
+/*
+ * Adds a comment "build: KEY=VALUE" for each of these that the program has: go (its version),
+ * package, module, version, vcs, vcs.revision, vcs.time, vcs.modified, id (GNU build id, in hex).
+ * One that the profile has already is not added again. go and elf may be NULL. Returns 0 or
+ * -ENOMEM.
+ */
+int prowl_notes_build(struct pprof_profile *p, const struct uw_go *go, const struct uw_elf *elf);

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "notes.h"
+#include "sample_go.h"
+
+struct fixture {
+	struct built_go built;
+	struct uw_elf *elf;
+	struct uw_go *go;
+	struct pprof_profile *p;
+};
+
+static void open_sample(struct fixture *f, const char *version, const char *mod)
+{
+	struct sample_go s;
+
+	sample_go_init(&s, uw_golayout_for(24, 4), version);
+	s.go.mod = mod;
+	f->built = build_go(&s.go);
+	f->elf = built_go_elf(&f->built);
+	assert_int_equal(uw_go_open(f->elf, NULL, 0, &f->go, NULL), 0);
+	assert_int_equal(pprof_profile_new(&f->p), 0);
+}
+
+static void close_sample(struct fixture *f)
+{
+	pprof_profile_free(f->p);
+	uw_go_free(f->go);
+	uw_elf_free(f->elf);
+	built_go_fini(&f->built);
+}
+
+static void assert_comment(const struct fixture *f, size_t i, const char *text)
+{
+	assert_true(i < f->p->ncomments);
+	assert_string_equal(f->p->strings[f->p->comments[i]], text);
+}
+
+static void says_which_build(void **state)
+{
+	struct fixture f;
+
+	open_sample(&f, "go1.24.4",
+		    "path\texample.com/app/cmd\nmod\texample.com/app\tv1.2.3\th1:x\n"
+		    "build\t-tags=x\nbuild\tvcs=git\nbuild\tvcs.revision=0123abc\n"
+		    "build\tvcs.time=2026-01-02T03:04:05Z\nbuild\tvcs.modified=false\n");
+	assert_int_equal(prowl_notes_build(f.p, f.go, f.elf), 0);
+	assert_comment(&f, 0, "build: go=go1.24.4");
+	assert_comment(&f, 1, "build: package=example.com/app/cmd");
+	assert_comment(&f, 2, "build: module=example.com/app");
+	assert_comment(&f, 3, "build: version=v1.2.3");
+	assert_comment(&f, 4, "build: vcs=git");
+	assert_comment(&f, 5, "build: vcs.revision=0123abc");
+	assert_comment(&f, 6, "build: vcs.time=2026-01-02T03:04:05Z");
+	assert_comment(&f, 7, "build: vcs.modified=false");
+	assert_int_equal(f.p->ncomments, 8);
+	/* Several processes of one program. */
+	assert_int_equal(prowl_notes_build(f.p, f.go, f.elf), 0);
+	assert_int_equal(f.p->ncomments, 8);
+	close_sample(&f);
+}
+
+static void leaves_out_what_is_not_known(void **state)
+{
+	struct fixture f;
+
+	open_sample(&f, "go1.24.4", "path\tcmd\x01/\xff\n");
+	assert_int_equal(prowl_notes_build(f.p, NULL, NULL), 0);
+	assert_int_equal(f.p->ncomments, 0);
+	assert_int_equal(prowl_notes_build(f.p, f.go, NULL), 0);
+	assert_comment(&f, 0, "build: go=go1.24.4");
+	assert_comment(&f, 1, "build: package=cmd?/?");
+	assert_int_equal(f.p->ncomments, 2);
+	close_sample(&f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(says_which_build),
+		cmocka_unit_test(leaves_out_what_is_not_known),
+	};
+
+	return cmocka_run_group_tests_name("profiler/notes", tests, NULL, NULL);
+}
