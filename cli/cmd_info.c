@@ -5,6 +5,7 @@
 #include "cmd.h"
 #include "inspect.h"
 #include "json.h"
+#include "show_figures.h"
 #include "term.h"
 
 enum { ID_PID = 1, ID_CORE, ID_EXE, ID_JSON, ID_VERBOSE };
@@ -146,8 +147,26 @@ static void put_core(const struct prowl_core_facts *c)
 		printf("%-14s %zu mapped files are not what was mapped\n", "", c->libs_changed);
 }
 
-static void put_text(const struct prowl_info *info, bool all)
+/* What was looked at, and the figures of its runtime, or why there are none. */
+struct findings {
+	struct prowl_info *info;
+	bool has_figures;
+	struct prowl_figures figures;
+	struct prowl_err why;
+};
+
+static void put_figures(const struct findings *fs, bool all)
 {
+	if (fs->has_figures)
+		show_figures(&fs->figures, all);
+	else if (fs->info->pid)
+		line("runtime", fs->why.text);
+}
+
+static void put_text(const struct findings *fs, bool all)
+{
+	const struct prowl_info *info = fs->info;
+
 	line(info->pid ? "program" : "file", info->path);
 	if (info->pid)
 		printf("%-14s %d (", info->is_core ? "was process" : "process", (int)info->pid);
@@ -160,6 +179,7 @@ static void put_text(const struct prowl_info *info, bool all)
 	put_tables(info);
 	if (info->is_core)
 		put_core(&info->core);
+	put_figures(fs, all);
 	if (!info->nmappings)
 		return;
 	if (all)
@@ -254,8 +274,19 @@ static void json_sampler(struct json *j, const struct prowl_info *info)
 	json_bool(j, "can_read_memory", !info->memory_error);
 }
 
-static void put_json(const struct prowl_info *info)
+static void json_runtime(struct json *j, const struct findings *fs)
 {
+	if (fs->has_figures) {
+		json_figures(j, &fs->figures);
+		return;
+	}
+	json_string(j, "runtime", NULL);
+	json_string(j, "runtime_unknown_because", fs->why.text);
+}
+
+static void put_json(const struct findings *fs)
+{
+	const struct prowl_info *info = fs->info;
 	const struct prowl_program *p = &info->program;
 	struct json j;
 
@@ -287,6 +318,8 @@ static void put_json(const struct prowl_info *info)
 		json_core(&j, &info->core);
 	else if (info->pid)
 		json_sampler(&j, info);
+	if (info->pid)
+		json_runtime(&j, fs);
 	json_end(&j);
 }
 
@@ -298,25 +331,39 @@ struct subject { /* one of pid, core and file */
 	const char *core, *exe, *file;
 };
 
-static int look(const struct subject *s, bool json, bool all)
+static int find(const struct subject *s, struct findings *fs, struct prowl_err *err)
 {
-	struct prowl_err err = {0};
-	struct prowl_info *info;
 	int code;
 
 	if (s->pid)
-		code = prowl_inspect_pid(s->pid, &info, &err);
+		code = prowl_inspect_pid(s->pid, &fs->info, err);
 	else if (s->core)
-		code = prowl_inspect_core(s->core, s->exe, &info, &err);
+		code = prowl_inspect_core(s->core, s->exe, &fs->info, err);
 	else
-		code = prowl_inspect_file(s->file, &info, &err);
-	if (code != PROWL_OK)
+		code = prowl_inspect_file(s->file, &fs->info, err);
+	if (code != PROWL_OK || s->file)
+		return code;
+	/* That the runtime can't be read is no failure: the rest is known. */
+	if (s->pid)
+		code = prowl_figures_of_pid(s->pid, &fs->figures, &fs->why);
+	else
+		code = prowl_figures_of_core(s->core, s->exe, &fs->figures, &fs->why);
+	fs->has_figures = code == PROWL_OK;
+	return PROWL_OK;
+}
+
+static int look(const struct subject *s, bool json, bool all)
+{
+	struct findings fs = {0};
+	struct prowl_err err = {0};
+
+	if (find(s, &fs, &err) != PROWL_OK)
 		return say_failure(&err);
 	if (json)
-		put_json(info);
+		put_json(&fs);
 	else
-		put_text(info, all);
-	prowl_info_free(info);
+		put_text(&fs, all);
+	prowl_info_free(fs.info);
 	return PROWL_OK;
 }
 

@@ -106,6 +106,18 @@ void json_number(struct json *j, const char *key, uint64_t v)
 	fprintf(j->f, "%llu", (unsigned long long)v);
 }
 
+void json_signed(struct json *j, const char *key, int64_t v)
+{
+	start(j, key);
+	fprintf(j->f, "%lld", (long long)v);
+}
+
+void json_real(struct json *j, const char *key, double v)
+{
+	start(j, key);
+	fprintf(j->f, "%.9g", v);
+}
+
 void json_bool(struct json *j, const char *key, bool v)
 {
 	start(j, key);

@@ -27,6 +27,8 @@ void json_close(struct json *j, char bracket);                 /* '}' or ']' */
 /* Bytes that are not UTF-8 become U+FFFD; NULL becomes null. */
 void json_string(struct json *j, const char *key, const char *s);
 void json_number(struct json *j, const char *key, uint64_t v);
+void json_signed(struct json *j, const char *key, int64_t v);
+void json_real(struct json *j, const char *key, double v); /* finite */
 void json_bool(struct json *j, const char *key, bool v);
 /* Addresses: strings such as "0x401000", since readers take numbers for doubles. */
 void json_address(struct json *j, const char *key, uint64_t v);

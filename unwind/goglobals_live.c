@@ -23,6 +23,7 @@ enum {
 	BUCKET_HEADER = 48,
 	MAX_NSTK = 1100, /* what runtime.maxProfStackDepth and its margins allow */
 	BUCKETS_LOOKED_AT = 4,
+	MAX_ALLGS = 4,
 };
 
 enum bucket_type { MEM_BUCKET = 1, BLOCK_BUCKET, MUTEX_BUCKET };
@@ -219,10 +220,36 @@ struct scan {
 	const struct uw_go *go;
 	uint64_t bias;
 	size_t probes;
+	bool for_copies; /* the second time: of what was seen */
 	/* Where each was seen; which is seen in two places is found in none. */
 	uint64_t seen[UW_GLOBAL_COUNT];
 	bool twice[UW_GLOBAL_COUNT];
+	size_t ngs;
+	struct {
+		uint64_t addr, array;
+		size_t copies;
+	} gs[MAX_ALLGS]; /* slices of goroutines */
 };
+
+/*
+ * The garbage collector has slices of goroutines, too. The array of the right one has a second
+ * pointer to it, runtime.allgptr.
+ */
+static void see_goroutines(struct scan *s, uint64_t addr, uint64_t array)
+{
+	if (s->ngs == MAX_ALLGS) {
+		s->twice[UW_GLOBAL_ALLGS] = true;
+		return;
+	}
+	s->gs[s->ngs].addr = addr;
+	s->gs[s->ngs++].array = array;
+}
+
+static void see_copy(struct scan *s, uint64_t addr, uint64_t v)
+{
+	for (size_t i = 0; i < s->ngs; i++)
+		s->gs[i].copies += v == s->gs[i].array && addr != s->gs[i].addr;
+}
 
 static void see(struct scan *s, enum uw_goglobal which, uint64_t addr)
 {
@@ -235,6 +262,10 @@ static void probe(struct scan *s, uint64_t addr, const uint8_t *word, size_t lef
 {
 	uint64_t v = u64_at(word, 0), type;
 
+	if (s->for_copies) {
+		see_copy(s, addr, v);
+		return;
+	}
 	if (!pointer(v) || s->probes == MAX_PROBES)
 		return;
 	s->probes++;
@@ -244,7 +275,7 @@ static void probe(struct scan *s, uint64_t addr, const uint8_t *word, size_t lef
 			see(s, i, addr);
 	}
 	if (!type && left >= 24 && is_allgs(&s->t, word))
-		see(s, UW_GLOBAL_ALLGS, addr);
+		see_goroutines(s, addr, v);
 }
 
 static void scan_range(struct scan *s, const struct uw_go_range *r, uint8_t *buf)
@@ -276,7 +307,14 @@ void uw_goglobals_by_value(const struct uw_go *go, const struct uw_mem *live, ui
 		return;
 	scan_range(&s, &vars[UW_GO_BSS], buf);
 	scan_range(&s, &vars[UW_GO_NOPTRBSS], buf);
+	s.for_copies = true;
+	if (s.ngs)
+		scan_range(&s, &vars[UW_GO_BSS], buf);
 	free(buf);
+	for (size_t i = 0; i < s.ngs; i++) {
+		if (s.gs[i].copies)
+			see(&s, UW_GLOBAL_ALLGS, s.gs[i].addr);
+	}
 	for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
 		enum uw_goglobal w = lists[i];
 
