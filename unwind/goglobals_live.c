@@ -59,24 +59,22 @@ static struct target target_of(const struct uw_go *go, const struct uw_mem *live
 
 /* --- what lists are made of --- */
 
-/* A g names itself in its scheduling record. */
-static bool is_g(const struct target *t, uint64_t g)
+/* A goroutine names itself in its scheduling record and, other than a thread's g0, has a number. */
+static bool is_goroutine(const struct target *t, uint64_t g)
 {
-	uint64_t self;
+	uint64_t self = 0, goid = 0;
 
 	return pointer(g) && uw_read_u64(t->live, g + t->l->g.sched + t->l->gobuf.g, &self) == 0 &&
-	       self == g;
+	       self == g && uw_read_u64(t->live, g + t->l->g.goid, &goid) == 0 && goid != 0;
 }
 
-/* A slice of goroutines that are some. */
+/* A slice that begins with a goroutine; the last one may be only just being made. */
 static bool is_allgs(const struct target *t, const uint8_t *slice)
 {
-	uint64_t ptr = u64_at(slice, 0), len = u64_at(slice, 8), cap = u64_at(slice, 16);
-	uint64_t first, last;
+	uint64_t ptr = u64_at(slice, 0), len = u64_at(slice, 8), cap = u64_at(slice, 16), first = 0;
 
 	return pointer(ptr) && len > 0 && len <= cap && cap <= MAX_SLICE &&
-	       uw_read_u64(t->live, ptr, &first) == 0 && is_g(t, first) &&
-	       uw_read_u64(t->live, ptr + (len - 1) * 8, &last) == 0 && is_g(t, last);
+	       uw_read_u64(t->live, ptr, &first) == 0 && is_goroutine(t, first);
 }
 
 static bool stack_is_code(const struct target *t, uint64_t bucket, uint64_t n)
@@ -103,7 +101,7 @@ static uint64_t bucket_type(const struct target *t, uint64_t addr, uint64_t *nex
 	type = u64_at(b, BUCKET_TYPE);
 	n = u64_at(b, BUCKET_NSTK);
 	*next = u64_at(b, BUCKET_ALLNEXT);
-	if (type < MEM_BUCKET || type > MUTEX_BUCKET || n > MAX_NSTK ||
+	if (type < MEM_BUCKET || type > MUTEX_BUCKET || n == 0 || n > MAX_NSTK ||
 	    (*next && !pointer(*next)) || !stack_is_code(t, addr, n))
 		return 0;
 	return type;
@@ -112,7 +110,7 @@ static uint64_t bucket_type(const struct target *t, uint64_t addr, uint64_t *nex
 /* The same of a list's head: some more must be of the same kind. */
 static uint64_t list_type(const struct target *t, uint64_t head)
 {
-	uint64_t next, type = bucket_type(t, head, &next);
+	uint64_t next = 0, type = bucket_type(t, head, &next);
 
 	for (int i = 1; type && next && i < BUCKETS_LOOKED_AT; i++) {
 		if (bucket_type(t, next, &next) != type)
