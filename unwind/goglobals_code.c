@@ -39,6 +39,9 @@ struct finder {
 	const struct uw_go *go;
 	const struct uw_golayout *l;
 	struct uw_goglobals *ret;
+	/* The runtime was compiled as usual. Without inlining (-gcflags=-l) some recipes would name
+	 * a neighbour of what they look for. */
+	bool usual;
 	struct code code, witness;
 };
 
@@ -318,6 +321,8 @@ static void find_goroutines(struct finder *f)
 	if (ptr && len) {
 		found(f, UW_GLOBAL_ALLGPTR, ptr);
 		found(f, UW_GLOBAL_ALLGLEN, len);
+		f->usual = f->ret->var[UW_GLOBAL_ALLGPTR].addr == ptr &&
+			   f->ret->var[UW_GLOBAL_ALLGLEN].addr == len;
 	}
 }
 
@@ -447,8 +452,9 @@ static void find_buckets(struct finder *f)
 	    (!heads_by_address(f, heads) && !heads_by_use(f, heads)))
 		return;
 	found(f, UW_GLOBAL_MBUCKETS, heads[0]);
-	/* The heads stand and fall together. */
-	if (f->ret->var[UW_GLOBAL_MBUCKETS].addr == heads[0]) {
+	/* The heads stand and fall together. Only the first has a second function that tells; the
+	 * order of the others is the compiler's. */
+	if (f->usual && f->ret->var[UW_GLOBAL_MBUCKETS].addr == heads[0]) {
 		found(f, UW_GLOBAL_XBUCKETS, heads[1]);
 		found(f, UW_GLOBAL_BBUCKETS, heads[2]);
 	}
@@ -457,6 +463,7 @@ static void find_buckets(struct finder *f)
 
 /* --- ticks --- */
 
+/* Its lock comes first, and is taken in the same function. */
 static void find_ticks(struct finder *f)
 {
 	const struct kind kind = {UW_REF_LOAD, 8, SEG_NOPTRBSS};
@@ -467,8 +474,15 @@ static void find_ticks(struct finder *f)
 	    !read_code(f, "runtime.ticksPerSecond", &f->code))
 		return;
 	addr = nth(f, &kind, 0);
-	if (addr)
-		found(f, UW_GLOBAL_TICKS, addr - f->l->ticks.val);
+	if (!addr)
+		return;
+	addr -= f->l->ticks.val;
+	for (size_t i = 0; i < f->code.n; i++) {
+		if (f->code.refs[i].kind == UW_REF_LEA && f->code.refs[i].target == addr) {
+			found(f, UW_GLOBAL_TICKS, addr);
+			return;
+		}
+	}
 }
 
 void uw_goglobals_by_code(const struct uw_elf *elf, const struct uw_go *go,

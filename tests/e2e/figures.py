@@ -3,6 +3,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import time
 
@@ -14,9 +15,9 @@ NOT_IN_ALL = {'runtime.ticks'}  # found by code only where the program reads blo
 STRIPPED = {'stripped', 'piestripped', 'cgostripped'}
 
 
-def runtime_of(pid):
-    p = subprocess.run([PROWL, 'info', '--json', '--pid', str(pid)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                       text=True)
+def runtime_of(pid, *core):
+    subject = ['--core', *core] if core else ['--pid', str(pid)]
+    p = subprocess.run([PROWL, 'info', '--json'] + subject, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     check(p.returncode == 0, 'prowl info: %s', p.stderr)
     info = json.loads(p.stdout)
     check(info['runtime'], 'no runtime: %s', info.get('runtime_unknown_because'))
@@ -95,6 +96,28 @@ for _v in VERSIONS:
         test('matrix', 'figures of go%s %s' % (_v, _k), _v, _k)(figures)
 
 
+def figures_of_core(version, variant):
+    gcore = shutil.which('gcore')
+    if not gcore:
+        raise Skip('no gcore (package gdb)')
+    with Target(build(version, 'figures', variant), '-goroutines', 20) as t:
+        for _ in range(3):
+            t.ask('gc')
+        before = quiet(t)
+        p = subprocess.run([gcore, '-o', tmp('figures-core'), str(t.pid)], stdout=subprocess.PIPE,
+                           stderr=subprocess.STDOUT, text=True)
+        check(p.returncode == 0, 'gcore: %s', p.stdout[-500:])
+        after = t.ask('stats')
+        core = tmp('figures-core.%d' % t.pid)
+    compare(runtime_of(0, core), before, after, 20)
+    os.unlink(core)
+
+
+test('e2e', 'figures of a core file of go1.27', '1.27', 'static')(figures_of_core)
+for _v in VERSIONS:
+    test('matrix', 'figures of a core file of go%s' % _v, _v, 'piestripped')(figures_of_core)
+
+
 # --- linked out, many, none -----------------------------------------------------------------------------------------
 
 @test('e2e', 'figures of a program without heap profiling')
@@ -134,6 +157,16 @@ def by_code(version, name, variant):
     note('%d variables', found)
 
 
+def never_wrong(version, variant):
+    """Code that the recipes were not made for: what is found is right all the same."""
+    found = 0
+    for var, (symbol, code) in dump(build(version, 'figures', variant)).items():
+        check(code in (0, symbol), '%s is at %x, by code %x', var, symbol, code)
+        found += code != 0
+    check(found >= 8, 'only %d variables', found)
+    note('%d variables', found)
+
+
 def by_value(version, variant):
     """What lies in a live program's variables: each list that is not empty, and no other."""
     with Target(build(version, 'figures', variant)) as t:
@@ -149,7 +182,9 @@ def by_value(version, variant):
 
 for _v in ('1.19', '1.23', '1.26', '1.27'):
     test('e2e', "the runtime's variables by value, go%s" % _v, _v, 'static')(by_value)
+test('e2e', "the runtime's variables in a program without optimisation", '1.27', 'noinline')(never_wrong)
 for _v in VERSIONS:
+    test('matrix', "the runtime's variables by code, go%s noinline" % _v, _v, 'noinline')(never_wrong)
     for _k in ('static', 'pie', 'external', 'cgo', 'arm64'):
         for _n in ('figures', 'known_shares'):
             test('matrix', "the runtime's variables by code, go%s %s %s" % (_v, _n, _k), _v, _n, _k)(by_code)

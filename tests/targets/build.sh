@@ -5,7 +5,7 @@
 #   static     CGO_ENABLED=0                   stripped   static, without symbol table and DWARF
 #   pie        position independent            piestripped  both
 #   external   linked by the system's linker   cgo        with C code
-#   arm64      static, for that machine
+#   arm64      static, for that machine   noinline  static, not optimised
 #
 # With arguments (say -pgo=FILE) the binary is always built anew; otherwise only when a source is newer.
 set -euo pipefail
@@ -27,6 +27,7 @@ piestripped) flags+=(-buildmode=pie '-ldflags=-s -w') ;;
 external) cgo=1 flags+=('-ldflags=-linkmode=external') ;;
 cgo) cgo=1 ;;
 arm64) arch=arm64 ;;
+noinline) flags+=('-gcflags=all=-N -l') ;;
 cgostripped) cgo=1 flags+=('-ldflags=-s -w') ;;
 *) echo "build.sh: no variant '$variant'" >&2 && exit 2 ;;
 esac

@@ -283,6 +283,7 @@ static void heads_of_old_versions(void **state)
 	struct program p;
 
 	init(&p, uw_golayout_for(18, 9), EM_X86_64);
+	write_goroutines(&p);
 	load(&p, STKBUCKET, bss(&p, 0));
 	for (size_t i = 0; i < 3; i++) {
 		load(&p, STKBUCKET, bss(&p, heads[i]));
@@ -294,6 +295,21 @@ static void heads_of_old_versions(void **state)
 	assert_at(&p, UW_GLOBAL_MBUCKETS, bss(&p, heads[0]));
 	assert_at(&p, UW_GLOBAL_XBUCKETS, bss(&p, heads[1]));
 	assert_at(&p, UW_GLOBAL_BBUCKETS, bss(&p, heads[2]));
+	fini(&p);
+}
+
+/* Where the code isn't what the compiler usually makes, the order of the heads tells nothing. */
+static void heads_in_unusual_code(void **state)
+{
+	struct program p;
+
+	init(&p, uw_golayout_for(24, 4), EM_X86_64);
+	write_heads(&p);
+	load(&p, FLUSH, bss(&p, BSS_HEADS));
+	find(&p);
+	assert_at(&p, UW_GLOBAL_MBUCKETS, bss(&p, BSS_HEADS));
+	assert_missing(&p, UW_GLOBAL_XBUCKETS);
+	assert_missing(&p, UW_GLOBAL_BBUCKETS);
 	fini(&p);
 }
 
@@ -599,6 +615,7 @@ int main(void)
 		cmocka_unit_test(found_by_code),
 		cmocka_unit_test(found_by_code_arm64),
 		cmocka_unit_test(heads_of_old_versions),
+		cmocka_unit_test(heads_in_unusual_code),
 		cmocka_unit_test(not_found_where_two_disagree),
 		cmocka_unit_test(not_found_where_two_fit),
 		cmocka_unit_test(not_found_where_it_cannot_be),
