@@ -43,6 +43,7 @@ struct counter {
 	int64_t by_status[STATUSES];
 	int64_t system, unread;
 	uint64_t reasons[PROWL_WAIT_REASONS];
+	uint8_t bytes[BATCH][PART];
 };
 
 enum kind { USER = 1, SYSTEM };
@@ -109,17 +110,16 @@ static void count(struct counter *c, const uint8_t *g)
 /* The goroutines at gs[0..n), n at most BATCH; where not all can be read, one by one. */
 static void count_batch(struct counter *c, const uint64_t *gs, size_t n)
 {
-	uint8_t bytes[BATCH][PART];
 	struct uw_mem_part parts[BATCH];
 	const struct uw_mem *live = &c->rt->space.live;
 	bool all;
 
 	for (size_t i = 0; i < n; i++)
-		parts[i] = (struct uw_mem_part){gs[i] + c->lo, bytes[i], c->len};
+		parts[i] = (struct uw_mem_part){gs[i] + c->lo, c->bytes[i], c->len};
 	all = uw_read_parts(live, parts, n) == 0;
 	for (size_t i = 0; i < n; i++) {
-		if (all || uw_read(live, parts[i].addr, bytes[i], c->len) == 0)
-			count(c, bytes[i]);
+		if (all || uw_read(live, parts[i].addr, c->bytes[i], c->len) == 0)
+			count(c, c->bytes[i]);
 		else
 			c->unread++;
 	}
