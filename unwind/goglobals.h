@@ -51,6 +51,10 @@ struct uw_goglobals {
 };
 
 /*
+ * Without symbols TICKS is found only in programs that read their block or mutex profile, and in
+ * programs that were not compiled as usual (-gcflags=-l) ALLGLEN, ALLGPTR, XBUCKETS, BBUCKETS,
+ * MPROF_CYCLE and MEM_PROFILE_RATE may be missing.
+ *
  * Looks for all of them in the image's Go module. -ENOENT: the image has no Go. That single
  * variables are missing is no error. Values are looked for in memory only where lists are still
  * missing after the code was asked (`by_value`), since that reads all of the data.

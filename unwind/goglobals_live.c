@@ -32,6 +32,7 @@ struct target {
 	const struct uw_golayout *l;
 	const struct uw_mem *live;
 	uint64_t text_lo, text_hi;
+	bool searching; /* not verifying what another way found */
 };
 
 static uint64_t u64_at(const void *bytes, size_t off)
@@ -77,17 +78,22 @@ static bool is_allgs(const struct target *t, const uint8_t *slice)
 	       uw_read_u64(t->live, ptr, &first) == 0 && is_goroutine(t, first);
 }
 
+/*
+ * Whether a bucket's stack is one. Where something is looked for, every pc must be the module's;
+ * what was found otherwise may also have callers in plugins.
+ */
 static bool stack_is_code(const struct target *t, uint64_t bucket, uint64_t n)
 {
 	uint64_t pcs[MAX_NSTK];
+	uint64_t ours = 0, marks = 0;
 
 	if (uw_read(t->live, bucket + BUCKET_HEADER, pcs, n * sizeof pcs[0]) < 0)
 		return false;
 	for (uint64_t i = 0; i < n; i++) {
-		if (pcs[i] != UINT64_MAX && (pcs[i] < t->text_lo || pcs[i] > t->text_hi))
-			return false;
+		marks += pcs[i] == UINT64_MAX;
+		ours += pcs[i] >= t->text_lo && pcs[i] <= t->text_hi;
 	}
-	return true;
+	return ours > 0 && (!t->searching || ours + marks == n);
 }
 
 /* The type of the bucket at addr, 0 for what is none; *next is the one behind it. */
@@ -303,6 +309,7 @@ void uw_goglobals_by_value(const struct uw_go *go, const struct uw_mem *live, ui
 
 	if (!buf)
 		return;
+	s.t.searching = true;
 	scan_range(&s, &vars[UW_GO_BSS], buf);
 	scan_range(&s, &vars[UW_GO_NOPTRBSS], buf);
 	s.for_copies = true;

@@ -522,7 +522,7 @@ static void lists_seen_twice_are_not_found(void **state)
 	fill(&p, &m);
 	set64(&p, bss(&p, 0x300), HEAP + BUCKET_AT);
 	slice(&p, bss(&p, 0x310), HEAP + ARRAY_AT, 1, 1);
-	/* And what is none: a stack outside of the code, a circle of another kind behind it. */
+	/* And what is none: a stack outside of the code. */
 	poke(&m, BUCKET_AT + 0x200 + 56, 0x1234);
 	open_program(&p);
 	uw_goglobals_by_value(p.go, &m.mem, 0, &p.found);
@@ -559,6 +559,11 @@ static void thrown_out_where_it_holds_something_else(void **state)
 	assert_at(&p, UW_GLOBAL_BBUCKETS, bss(&p, BSS_HEADS + 8));
 	/* No thread: its first word is no goroutine of its own. */
 	assert_missing(&p, UW_GLOBAL_ALLM);
+
+	/* A caller in another module is no reason. */
+	poke(&m, BUCKET_AT + 0x200 + 56, 0x1234);
+	uw_goglobals_verify(p.go, &m.mem, 0, &p.found);
+	assert_at(&p, UW_GLOBAL_XBUCKETS, bss(&p, BSS_HEADS + 16));
 
 	/* A list of the wrong kind; a slice of no goroutines; a rate that is none. */
 	bucket(&m, &p, BUCKET_AT, 2, 0);
