@@ -10,8 +10,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "gostored.h"
 #include "idmap.h"
 #include "ksyms.h"
+#include "naming.h"
 #include "notes.h"
 #include "pprof.h"
 #include "session.h"
@@ -57,24 +59,12 @@ static int64_t rounded(double v)
 
 /* --- functions and locations ----------------------------------------------------- */
 
-static int function_of(struct build *b, const char *name, const char *system_name, const char *file,
-		       int32_t start_line, uint32_t *ret)
-{
-	struct pprof_function f = {.start_line = start_line};
-	int r = pprof_string(b->p, name, &f.name);
-
-	if (r == 0)
-		r = pprof_string(b->p, system_name, &f.system_name);
-	if (r == 0)
-		r = pprof_string(b->p, file, &f.filename);
-	return r < 0 ? r : pprof_function(b->p, &f, ret);
-}
-
 static int named_location(struct build *b, uint32_t mapping, uint64_t address, const char *name,
 			  const char *file, uint32_t *ret)
 {
 	struct pprof_line line = {0};
-	int r = function_of(b, name, name, file, 0, &line.function);
+	const struct uw_frame f = {.name = name, .readable = name, .file = file};
+	int r = prowl_name_function(b->p, &f, &line.function);
 
 	return r < 0 ? r : pprof_location(b->p, mapping, address, &line, 1, ret);
 }
@@ -90,31 +80,6 @@ static uint32_t mark(struct build *b, int which)
 			b->error = r;
 	}
 	return b->marks[which];
-}
-
-static int mapping_of(struct build *b, struct image_cache *ic, const struct uw_mapping *m,
-		      uint32_t *ret)
-{
-	struct pprof_mapping pm = {.start = m->start, .limit = m->end, .offset = m->offset};
-	const struct uw_elf *elf = m->bin ? uw_binary_elf(m->bin) : NULL;
-	int r;
-
-	if (prowl_idmap_get(&ic->map, m->start, ret))
-		return 0;
-	pm.has_functions = pm.has_filenames = pm.has_line_numbers = pm.has_inline_frames = true;
-	r = pprof_string(b->p, m->bin ? m->bin->path : "[anon]", &pm.filename);
-	if (r == 0)
-		r = pprof_string(b->p, elf ? elf->build_id : "", &pm.build_id);
-	if (r == 0)
-		r = pprof_mapping(b->p, &pm, ret);
-	return r < 0 ? r : prowl_idmap_put(&ic->map, m->start, *ret);
-}
-
-/* Go's own rule: a wrapper shows only when it called one of these. */
-static bool keeps_wrapper(const char *callee)
-{
-	return !strcmp(callee, "runtime.gopanic") || !strcmp(callee, "runtime.sigpanic") ||
-	       !strcmp(callee, "runtime.panicwrap");
 }
 
 static int user_location(struct build *b, struct prowl_image *im, uint64_t pc, bool keep,
@@ -134,15 +99,14 @@ static int user_location(struct build *b, struct prowl_image *im, uint64_t pc, b
 	prowl_trim(&b->s->trim, &b->s->procs.files, b->s->result.walks.lookups + ++b->named);
 	n = uw_symbolize(&im->space, pc, syms, UW_MAX_INLINE, &kind, &m);
 	if (m)
-		r = mapping_of(b, ic, m, &map);
+		r = prowl_name_mapping(b->p, &ic->map, m, &map);
 	for (size_t i = 0; i < n && r == 0; i++) {
 		const struct uw_frame *f = &syms[i].frame;
 
 		if (syms[i].wrapper && !keep)
 			continue;
 		lines[k] = (struct pprof_line){.line = f->line};
-		r = function_of(b, f->readable ? f->readable : f->name, f->name, f->file,
-				f->start_line, &lines[k].function);
+		r = prowl_name_function(b->p, f, &lines[k].function);
 		if (map != PPROF_NONE && !f->line)
 			b->p->mappings[map].has_line_numbers = b->p->mappings[map].has_filenames =
 				false;
@@ -329,7 +293,8 @@ static int facts_of(struct build *b, uint32_t loc)
 		return b->facts[loc];
 	if (l->nlines == 0 || !strcmp(p->strings[p->functions[line->function].name], "[unknown]"))
 		facts |= FACT_UNKNOWN;
-	if (l->nlines && keeps_wrapper(p->strings[p->functions[line[l->nlines - 1].function].name]))
+	if (l->nlines &&
+	    uw_go_keeps_wrapper(p->strings[p->functions[line[l->nlines - 1].function].name]))
 		facts |= FACT_KEEPS_WRAPPER;
 	b->facts[loc] = (uint8_t)facts;
 	return facts;
@@ -579,7 +544,8 @@ static int first_mapping(struct build *b)
 		uint32_t unused;
 
 		if (im->space.maps[i].bin && im->space.maps[i].bin == im->space.exe)
-			return mapping_of(b, &b->images[im->id], &im->space.maps[i], &unused);
+			return prowl_name_mapping(b->p, &b->images[im->id].map, &im->space.maps[i],
+						  &unused);
 	}
 	return 0;
 }

@@ -469,7 +469,7 @@ static size_t expand_by_pc(const struct uw_go *go, const struct uw_go_func *f, u
 
 		if (e.bad)
 			break;
-		frames[n] = (struct uw_go_frame){.frame.func = f->entry};
+		frames[n] = (struct uw_go_frame){.frame.func = f->entry, .pc = *pc};
 		name_inlined(go, &e, &frames[n]);
 		locate(go, f, *pc, &frames[n].frame);
 		*pc = f->entry + uw_bytes_u32_at(&e, go->mod.layout->inl.parent_pc);
@@ -481,12 +481,12 @@ static size_t expand_by_pc(const struct uw_go *go, const struct uw_go_func *f, u
  * Up to Go 1.19: each entry names its parent and where it was called. *last is the place in the
  * frame that comes next.
  */
-static size_t expand_by_parent(const struct uw_go *go, const struct uw_go_func *f, uint64_t pc,
+static size_t expand_by_parent(const struct uw_go *go, const struct uw_go_func *f, uint64_t *pc,
 			       struct uw_frame *last, struct uw_go_frame *frames, size_t max)
 {
 	const struct uw_golayout *l = go->mod.layout;
 	uint64_t tree = inline_tree(go, f);
-	int32_t ix = tree ? pcvalue(go, inline_table(go, f), f, pc) : -1;
+	int32_t ix = tree ? pcvalue(go, inline_table(go, f), f, *pc) : -1;
 	size_t n = 0;
 
 	for (; ix >= 0 && n < max; n++) {
@@ -494,11 +494,12 @@ static size_t expand_by_parent(const struct uw_go *go, const struct uw_go_func *
 
 		if (e.bad)
 			break;
-		frames[n] = (struct uw_go_frame){.frame = *last};
+		frames[n] = (struct uw_go_frame){.frame = *last, .pc = *pc};
 		name_inlined(go, &e, &frames[n]);
 		last->file = file_name(go, f, (int32_t)uw_bytes_u32_at(&e, l->inl.file));
 		last->line = (int32_t)uw_bytes_u32_at(&e, l->inl.line);
 		ix = (int16_t)uw_bytes_u16_at(&e, l->inl.parent);
+		*pc = f->entry + uw_bytes_u32_at(&e, l->inl.parent_pc);
 	}
 	return n;
 }
@@ -529,11 +530,11 @@ size_t uw_go_frames(const struct uw_go *go, const struct uw_go_func *f, uint64_t
 		locate(go, f, pc, &last);
 	} else {
 		locate(go, f, pc, &last);
-		n = expand_by_parent(go, f, pc, &last, frames, max - 1);
+		n = expand_by_parent(go, f, &pc, &last, frames, max - 1);
 	}
 	last.name = last.readable = uw_go_func_name(go, f);
 	last.start_line = start_line(go, f);
-	frames[n] = (struct uw_go_frame){.frame = last, .wrapper = f->wrapper};
+	frames[n] = (struct uw_go_frame){.frame = last, .pc = pc, .wrapper = f->wrapper};
 	return n + 1;
 }
 

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "goticks.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <time.h>
+
+enum {
+	/* Of clocks that there are: what isn't between is no rate. */
+	MIN_HZ = 1000000,
+	MEASURE_NS = 50000000,
+	MIN_RUN_NS = 100000000, /* shorter than this since the start is too short to divide by */
+};
+
+#define MAX_HZ 1e11
+
+#if defined(__x86_64__)
+static uint64_t ticks_now(void)
+{
+	return __builtin_ia32_rdtsc();
+}
+#else
+static uint64_t ticks_now(void)
+{
+	return 0;
+}
+#endif
+
+static int64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static bool sane(double hz)
+{
+	return hz >= MIN_HZ && hz <= MAX_HZ;
+}
+
+static int read_i64(const struct uw_mem *mem, uint64_t base, uint16_t off, int64_t *ret)
+{
+	uint64_t v;
+	int r = off == UW_GO_NONE || !base ? -ENOENT : uw_read_u64(mem, base + off, &v);
+
+	if (r == 0)
+		*ret = (int64_t)v;
+	return r;
+}
+
+static bool from_start(const struct uw_golayout *l, const struct uw_mem *mem, uint64_t base,
+		       double *ret)
+{
+	int64_t ticks, time, ns = now_ns();
+	uint64_t now = ticks_now();
+
+	if (read_i64(mem, base, l->ticks.start_ticks, &ticks) < 0 ||
+	    read_i64(mem, base, l->ticks.start_time, &time) < 0 || time <= 0 ||
+	    ns - time < MIN_RUN_NS || now <= (uint64_t)ticks)
+		return false;
+	*ret = (double)(now - (uint64_t)ticks) * 1e9 / (double)(ns - time);
+	return sane(*ret);
+}
+
+static double measure(void)
+{
+	struct timespec pause = {.tv_nsec = MEASURE_NS};
+	int64_t t0 = now_ns();
+	uint64_t c0 = ticks_now();
+
+	nanosleep(&pause, NULL);
+	return (double)(ticks_now() - c0) * 1e9 / (double)(now_ns() - t0);
+}
+
+int uw_goticks_per_second(const struct uw_golayout *layout, const struct uw_goglobals *globals,
+			  const struct uw_mem *mem, uint16_t machine, bool same_boot, double *ret,
+			  enum uw_goticks_source *ret_source)
+{
+	uint64_t base = uw_goglobal(globals, UW_GLOBAL_TICKS);
+	int64_t val;
+
+	*ret = 1e9;
+	*ret_source = UW_TICKS_NANOSECONDS;
+	if (machine == EM_AARCH64)
+		return 0;
+	*ret_source = UW_TICKS_RUNTIME;
+	if (read_i64(mem, base, layout->ticks.val, &val) == 0 && sane((double)val)) {
+		*ret = (double)val;
+		return 0;
+	}
+	if (machine != EM_X86_64 || ticks_now() == 0)
+		return -ENOTSUP;
+	*ret_source = UW_TICKS_START;
+	if (same_boot && from_start(layout, mem, base, ret))
+		return 0;
+	*ret_source = UW_TICKS_MEASURED;
+	*ret = measure();
+	return sane(*ret) ? 0 : -ENOTSUP;
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A reader that turns many small reads into few large ones: for lists whose elements lie close
+ * together, read once. What was read is kept, so all of it is as old as its first read; forget it
+ * to see memory anew.
+ *
+ * Bounded memory (2 MiB), whatever is read. One thread.
+ */
+#pragma once
+
+#include "mem.h"
+
+struct uw_memcache;
+
+/* `below` is copied; its context must outlive the cache. -ENOMEM. */
+int uw_memcache_new(const struct uw_mem *below, struct uw_memcache **ret);
+void uw_memcache_free(struct uw_memcache *c);
+void uw_memcache_forget(struct uw_memcache *c);
+/* The reader; fails exactly where `below` does. Borrows the cache. */
+struct uw_mem uw_memcache_mem(struct uw_memcache *c);
