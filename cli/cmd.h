@@ -20,6 +20,11 @@ extern const struct cmd *const commands[]; /* ends with NULL */
 const struct cmd *cmd_find(const char *name);
 
 extern const struct cmd cmd_profile;
+extern const struct cmd cmd_heap;
+extern const struct cmd cmd_allocs;
+extern const struct cmd cmd_block;
+extern const struct cmd cmd_mutex;
+extern const struct cmd cmd_threadcreate;
 extern const struct cmd cmd_report;
 extern const struct cmd cmd_ps;
 extern const struct cmd cmd_info;

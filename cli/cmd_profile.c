@@ -286,24 +286,6 @@ static void catch_signals(int fd)
 	sigaction(SIGHUP, &sa, NULL);
 }
 
-static void default_name(struct prowl_session *s, const struct output_format *f, char *buf,
-			 size_t len)
-{
-	struct prowl_target t;
-	char comm[sizeof t.comm], when[32];
-	time_t now = time(NULL);
-	struct tm tm;
-
-	prowl_session_target(s, 0, &t);
-	snprintf(comm, sizeof comm, "%s", t.comm[0] ? t.comm : "process");
-	for (char *c = comm; *c; c++) {
-		if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_", *c))
-			*c = '_';
-	}
-	strftime(when, sizeof when, "%Y%m%dT%H%M%SZ", gmtime_r(&now, &tm));
-	snprintf(buf, len, "prowl.%s.%d.cpu.%s%s", comm, (int)t.pid, when, f->suffix);
-}
-
 static int finish(struct profile *p, struct prowl_session *s, struct prowl_err *err)
 {
 	struct pprof_profile *profile;
@@ -318,7 +300,10 @@ static int finish(struct profile *p, struct prowl_session *s, struct prowl_err *
 		say_detail("the kernel's symbols could not be kept for the next run: %s",
 			   strerror(-prowl_session_result(s)->ksyms_cache_error));
 	if (!path) {
-		default_name(s, p->out, name, sizeof name);
+		struct prowl_target t;
+
+		prowl_session_target(s, 0, &t);
+		output_default_name(t.comm, t.pid, "cpu", p->out, name, sizeof name);
 		path = name;
 	}
 	code = output_write(profile, p->out, path, &size);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "pprof.h"
@@ -126,6 +127,22 @@ bool output_may_write(const struct output_format *f, const char *path)
 		return false;
 	}
 	return true;
+}
+
+void output_default_name(const char *comm, pid_t pid, const char *kind,
+			 const struct output_format *f, char *buf, size_t len)
+{
+	char name[64], when[32];
+	time_t now = time(NULL);
+	struct tm tm;
+
+	snprintf(name, sizeof name, "%s", comm[0] ? comm : "process");
+	for (char *c = name; *c; c++) {
+		if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_", *c))
+			*c = '_';
+	}
+	strftime(when, sizeof when, "%Y%m%dT%H%M%SZ", gmtime_r(&now, &tm));
+	snprintf(buf, len, "prowl.%s.%d.%s.%s%s", name, (int)pid, kind, when, f->suffix);
 }
 
 static int write_to(const struct pprof_profile *p, const struct output_format *f, int fd)

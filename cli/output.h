@@ -3,7 +3,9 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct pprof_profile;
 
@@ -17,6 +19,9 @@ struct output_format {
 const struct output_format *output_choose(const char *format, const char *path);
 /* False after saying why: binary data is not written to a terminal, a folder must exist. */
 bool output_may_write(const struct output_format *f, const char *path);
+/* prowl.COMM.PID.KIND.TIME with the format's suffix, into the working folder. */
+void output_default_name(const char *comm, pid_t pid, const char *kind,
+			 const struct output_format *f, char *buf, size_t len);
 /*
  * Writes the profile; "-" is stdout. A regular file appears whole or not at all (temporary name,
  * rename). Returns an exit code, having said what failed; *size is the number of bytes.

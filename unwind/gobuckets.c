@@ -297,7 +297,7 @@ static void count_futures(struct reader *rd)
 static int try_mem(struct reader *rd, uint64_t head_at, bool *folding)
 {
 	uint32_t after = 0;
-	uint64_t head;
+	uint64_t head = 0;
 	int r = read_cycle(rd, &rd->cycle);
 
 	if (r == 0)
@@ -344,7 +344,7 @@ static int read_mem(struct reader *rd, uint64_t head_at)
 
 static int read_list(struct reader *rd, uint64_t head_at)
 {
-	uint64_t head;
+	uint64_t head = 0;
 	int r;
 
 	if (rd->kind == UW_BUCKET_MEM)

@@ -119,7 +119,8 @@ int32_t uw_go_sp_delta(const struct uw_go *go, const struct uw_go_func *f, uint6
  */
 struct uw_go_frame {
 	struct uw_frame frame;
-	uint64_t pc; /* where in the physical function it is: pc itself, then that of each inlined call */
+	uint64_t pc; /* where in the physical function it is: pc itself, then that of each inlined
+			call */
 	bool wrapper;
 };
 size_t uw_go_frames(const struct uw_go *go, const struct uw_go_func *f, uint64_t pc,

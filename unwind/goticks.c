@@ -52,7 +52,7 @@ static int read_i64(const struct uw_mem *mem, uint64_t base, uint16_t off, int64
 static bool from_start(const struct uw_golayout *l, const struct uw_mem *mem, uint64_t base,
 		       double *ret)
 {
-	int64_t ticks, time, ns = now_ns();
+	int64_t ticks = 0, time = 0, ns = now_ns();
 	uint64_t now = ticks_now();
 
 	if (read_i64(mem, base, l->ticks.start_ticks, &ticks) < 0 ||

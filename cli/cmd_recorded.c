@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* heap, allocs, block, mutex, threadcreate: one command in five tables. */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "cmd.h"
+#include "output.h"
+#include "pprof.h"
+#include "recorded.h"
+#include "term.h"
+
+enum {
+	ID_PID = 1,
+	ID_CORE,
+	ID_EXE,
+	ID_SECONDS,
+	ID_OUTPUT,
+	ID_FORMAT,
+	ID_QUIET,
+	ID_VERBOSE,
+	ID_COLOR,
+};
+
+static const struct opt recorded_opts[] = {
+	{'p', "pid", "PID", "process to read", ID_PID},
+	{0, "core", "FILE", "core file to read", ID_CORE},
+	{0, "exe", "FILE", "program that wrote the core file, where the core names another place",
+	 ID_EXE},
+	{'d', "seconds", "TIME", "only what is recorded within that time: 5, 30s, 2m", ID_SECONDS},
+	{'o', "output", "FILE", "- is stdout (default prowl.NAME.PID.KIND.TIME.pb.gz)", ID_OUTPUT},
+	{'f', "format", "FORMAT", "pprof, text, tree or folded (default by the file's name)",
+	 ID_FORMAT},
+	{'q', "quiet", NULL, "only errors", ID_QUIET},
+	{'v', "verbose", NULL, "say more", ID_VERBOSE},
+	{0, "color", "WHEN", "auto, always or never", ID_COLOR},
+	OPT_END,
+};
+
+struct recorded {
+	enum prowl_recorded_kind kind;
+	pid_t pid;
+	const char *core, *exe, *output, *format;
+	uint64_t duration; /* 0: all there is */
+	const struct output_format *out;
+};
+
+/* --- the window ------------------------------------------------------------------ */
+
+static volatile sig_atomic_t stopped;
+
+static void on_stop(int sig)
+{
+	stopped = 1;
+}
+
+/* Until the time is over or a first signal; the second one ends prowl. */
+static void wait_for(uint64_t ns)
+{
+	struct sigaction sa = {.sa_handler = on_stop, .sa_flags = (int)SA_RESETHAND};
+	struct timespec end;
+
+	sigaction(SIGINT, &sa, NULL);
+	sigaction(SIGTERM, &sa, NULL);
+	sigaction(SIGHUP, &sa, NULL);
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	ns += (uint64_t)end.tv_nsec;
+	end.tv_sec += (time_t)(ns / 1000000000);
+	end.tv_nsec = (long)(ns % 1000000000);
+	while (!stopped && clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &end, NULL) == EINTR)
+		;
+}
+
+/* --- words ----------------------------------------------------------------------- */
+
+static void say_first_line(const struct recorded *c, const struct prowl_recorded_result *r)
+{
+	char window[80] = "";
+
+	if (c->duration)
+		snprintf(window, sizeof window, " for %g s; Ctrl-C stops early and still writes",
+			 (double)c->duration / 1e9);
+	say_info("reading the %s profile of %s (%s %d, %s)%s", prowl_recorded_name(c->kind),
+		 r->comm, c->core ? "core of pid" : "pid", (int)r->pid, r->go_version, window);
+	if (r->go_guessed)
+		say_warning("%s is newer than every Go version that prowl knows: the newest known "
+			    "layout is used, its checks passed",
+			    r->go_version);
+}
+
+static void say_result(const struct recorded *c, const struct prowl_recorded_result *r)
+{
+	struct rusage u;
+
+	say_info("%zu samples of %zu records; read again %u times, records not whole %u, stack "
+		 "words without a name %llu",
+		 r->samples, r->records, r->retries, r->torn,
+		 (unsigned long long)(r->outside + r->unknown));
+	if (r->unsettled)
+		say_warning("garbage collections ended faster than the records could be read: they "
+			    "are of up to three of them");
+	if (c->kind != PROWL_THREADCREATE && r->rate == 0)
+		say_warning("its %s profile rate is 0 now: the records are from before",
+			    prowl_recorded_name(c->kind));
+	if (r->ticks_measured)
+		say_detail("the length of a tick is that of this machine's clock, measured");
+	if (getrusage(RUSAGE_SELF, &u) == 0)
+		say_info("prowl itself: %.3f s of CPU, %.1f MB",
+			 (double)u.ru_utime.tv_sec + (double)u.ru_stime.tv_sec +
+				 (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6,
+			 (double)u.ru_maxrss / 1024.0);
+}
+
+/* --- the run --------------------------------------------------------------------- */
+
+static int write_profile(const struct recorded *c, const struct prowl_recorded_result *r,
+			 const struct pprof_profile *profile)
+{
+	char name[256];
+	const char *path = c->output;
+	uint64_t size;
+	int code;
+
+	if (!path) {
+		output_default_name(r->comm, r->pid, prowl_recorded_name(c->kind), c->out, name,
+				    sizeof name);
+		path = name;
+	}
+	code = output_write(profile, c->out, path, &size);
+	if (code != PROWL_OK)
+		return code;
+	say_result(c, r);
+	if (strcmp(path, "-") != 0) {
+		say_info("wrote %s (%.1f kB)", path, (double)size / 1000.0);
+		if (c->out->is_pprof)
+			say_info("open it: go tool pprof -http=: %s   or: prowl report %s", path,
+				 path);
+	}
+	return PROWL_OK;
+}
+
+static int collect(const struct recorded *c, struct prowl_recorded *r)
+{
+	struct pprof_profile *profile;
+	struct prowl_err err = {0};
+	int code = PROWL_OK;
+
+	say_first_line(c, prowl_recorded_result(r));
+	if (c->duration)
+		code = prowl_recorded_start(r, &err);
+	if (code == PROWL_OK && c->duration)
+		wait_for(c->duration);
+	if (code == PROWL_OK)
+		code = prowl_recorded_build(r, &profile, &err);
+	if (code != PROWL_OK)
+		return say_failure(&err);
+	code = write_profile(c, prowl_recorded_result(r), profile);
+	pprof_profile_free(profile);
+	return code;
+}
+
+static int check(struct recorded *c)
+{
+	if (!c->pid == !c->core) {
+		say_error(c->pid ? "give either --pid or --core, not both"
+				 : "whom? give --pid PID or --core FILE");
+		return PROWL_USAGE;
+	}
+	if (c->exe && !c->core) {
+		say_error("--exe goes with --core");
+		return PROWL_USAGE;
+	}
+	if (c->core && c->duration) {
+		say_error("nothing changes in a core file: --seconds goes with --pid");
+		return PROWL_USAGE;
+	}
+	c->out = output_choose(c->format, c->output);
+	if (!c->out || !output_may_write(c->out, c->output))
+		return PROWL_USAGE;
+	return 0;
+}
+
+static int parse(struct recorded *c, const struct cmd *cmd, int argc, char **argv)
+{
+	struct opts o;
+	const char *arg;
+	int id, first, code = 0;
+	bool ok = true;
+
+	opts_init(&o, cmd, argc, argv);
+	while (ok && (id = opts_next(&o, &arg, &first, &code)) >= 0) {
+		switch (id) {
+		case ID_PID:
+			ok = opts_pid(arg, &c->pid);
+			break;
+		case ID_CORE:
+			c->core = arg;
+			break;
+		case ID_EXE:
+			c->exe = arg;
+			break;
+		case ID_SECONDS:
+			ok = opts_duration("seconds", arg, &c->duration);
+			break;
+		case ID_OUTPUT:
+			c->output = arg;
+			break;
+		case ID_FORMAT:
+			c->format = arg;
+			break;
+		case ID_QUIET:
+			say_level(SAY_QUIET);
+			break;
+		case ID_VERBOSE:
+			say_level(SAY_VERBOSE);
+			break;
+		case ID_COLOR:
+			ok = say_color(arg);
+			if (!ok)
+				say_error("--color wants auto, always or never, not '%s'", arg);
+			break;
+		}
+	}
+	opts_fini(&o);
+	if (!ok)
+		return PROWL_USAGE;
+	if (id == OPTS_EXIT)
+		return code ? code : -1;
+	if (first < argc) {
+		say_error("what is '%s'? prowl %s takes options only", argv[first], cmd->name);
+		return PROWL_USAGE;
+	}
+	return check(c);
+}
+
+static int run(enum prowl_recorded_kind kind, int argc, char **argv)
+{
+	struct recorded c = {.kind = kind};
+	struct prowl_err err = {0};
+	struct prowl_recorded *r;
+	int code;
+
+	signal(SIGPIPE, SIG_IGN); /* a reader that goes away is an error to report */
+	code = parse(&c, cmd_find(prowl_recorded_name(kind)), argc, argv);
+	if (code != 0)
+		return code < 0 ? 0 : code;
+	code = prowl_recorded_open(kind, c.pid, c.core, c.exe, &r, &err);
+	if (code != PROWL_OK)
+		return say_failure(&err);
+	code = collect(&c, r);
+	prowl_recorded_free(r);
+	return code;
+}
+
+#define USAGE "[options] --pid PID | --core FILE"
+#define RECORDED(ident, kind, title, details)                  \
+	static int run_##ident(int argc, char **argv)          \
+	{                                                      \
+		return run(kind, argc, argv);                  \
+	}                                                      \
+	const struct cmd cmd_##ident = {.name = #ident,        \
+					.usage = USAGE,        \
+					.summary = title,      \
+					.text = details,       \
+					.opts = recorded_opts, \
+					.run = run_##ident}
+
+RECORDED(heap, PROWL_HEAP, "memory in use, and what was allocated, as a Go program records it",
+	 "Examples:\n"
+	 "  prowl heap --pid 4242\n"
+	 "  prowl heap --pid 4242 --seconds 60 -o growth.pb.gz\n"
+	 "  prowl heap --core core.4242 -f text -o -\n"
+	 "\n"
+	 "The same records as at /debug/pprof/heap, without an endpoint in the program.\n");
+RECORDED(allocs, PROWL_ALLOCS, "all allocations since the start of a Go program",
+	 "Examples:\n"
+	 "  prowl allocs --pid 4242\n"
+	 "  prowl allocs --pid 4242 --seconds 30 -f text -o -\n"
+	 "\n"
+	 "The same records as prowl heap, shown by what was allocated.\n");
+RECORDED(block, PROWL_BLOCK, "where goroutines of a Go program waited",
+	 "Examples:\n"
+	 "  prowl block --pid 4242 --seconds 30\n"
+	 "\n"
+	 "The program has to record it: runtime.SetBlockProfileRate.\n");
+RECORDED(mutex, PROWL_MUTEX, "which locks of a Go program were contended",
+	 "Examples:\n"
+	 "  prowl mutex --pid 4242 --seconds 30\n"
+	 "\n"
+	 "The program has to record it: runtime.SetMutexProfileFraction.\n");
+RECORDED(threadcreate, PROWL_THREADCREATE, "what made the threads of a Go program",
+	 "Examples:\n"
+	 "  prowl threadcreate --pid 4242 -f text -o -\n");

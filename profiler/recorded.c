@@ -1,0 +1,529 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "recorded.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "gobuckets.h"
+#include "goticks.h"
+#include "notes.h"
+#include "pprof.h"
+#include "runtime.h"
+#include "stored.h"
+
+enum {
+	CREATE_STACK = 32, /* words of m.createstack */
+	MAX_THREADS = 100000,
+	MAX_VALUES = 4,
+};
+
+struct snapshot {
+	struct uw_gobuckets b; /* of threadcreate: stacks only */
+	uint64_t rate;
+	int64_t when;             /* ns since 1970 */
+	struct prowl_idmap index; /* bucket → index + 1 */
+};
+
+struct prowl_recorded {
+	enum prowl_recorded_kind kind;
+	struct prowl_runtime *rt;
+	struct snapshot first, last;
+	bool delta;
+	double ticks; /* a second */
+	struct prowl_recorded_result result;
+};
+
+/* What tells the kinds apart. */
+static const struct kind {
+	const char *name;
+	enum uw_bucket_kind bucket; /* 0: threads */
+	enum uw_goglobal rate;      /* UW_GLOBAL_COUNT: none */
+	size_t nvalues;
+	const char *types[MAX_VALUES][2];
+	const char *period_type[2];
+	const char *preferred; /* sample type; NULL: the last */
+} kinds[] = {
+	[PROWL_HEAP] = {"heap",
+			UW_BUCKET_MEM,
+			UW_GLOBAL_MEM_PROFILE_RATE,
+			4,
+			{{"alloc_objects", "count"},
+			 {"alloc_space", "bytes"},
+			 {"inuse_objects", "count"},
+			 {"inuse_space", "bytes"}},
+			{"space", "bytes"},
+			NULL},
+	[PROWL_ALLOCS] = {"allocs",
+			  UW_BUCKET_MEM,
+			  UW_GLOBAL_MEM_PROFILE_RATE,
+			  4,
+			  {{"alloc_objects", "count"},
+			   {"alloc_space", "bytes"},
+			   {"inuse_objects", "count"},
+			   {"inuse_space", "bytes"}},
+			  {"space", "bytes"},
+			  "alloc_space"},
+	[PROWL_BLOCK] = {"block",
+			 UW_BUCKET_BLOCK,
+			 UW_GLOBAL_BLOCK_PROFILE_RATE,
+			 2,
+			 {{"contentions", "count"}, {"delay", "nanoseconds"}},
+			 {"contentions", "count"},
+			 NULL},
+	[PROWL_MUTEX] = {"mutex",
+			 UW_BUCKET_MUTEX,
+			 UW_GLOBAL_MUTEX_PROFILE_RATE,
+			 2,
+			 {{"contentions", "count"}, {"delay", "nanoseconds"}},
+			 {"contentions", "count"},
+			 NULL},
+	[PROWL_THREADCREATE] = {"threadcreate",
+				0,
+				UW_GLOBAL_COUNT,
+				1,
+				{{"threadcreate", "count"}},
+				{"threadcreate", "count"},
+				NULL},
+};
+
+const char *prowl_recorded_name(enum prowl_recorded_kind kind)
+{
+	return kinds[kind].name;
+}
+
+const struct prowl_recorded_result *prowl_recorded_result(const struct prowl_recorded *r)
+{
+	return &r->result;
+}
+
+/* --- reading --------------------------------------------------------------------- */
+
+static enum prowl_code cant_read(const struct prowl_recorded *r, int error, struct prowl_err *err)
+{
+	const char *what = kinds[r->kind].name;
+
+	if (error == -ENOMEM)
+		return prowl_fail(err, PROWL_FAILED, "out of memory");
+	if (error == -ENOENT)
+		return prowl_fail(err, PROWL_UNSUPPORTED,
+				  "process %d (%s, %s): where its runtime keeps the %s profile was "
+				  "not found",
+				  (int)r->rt->pid, r->rt->comm, r->result.go_version, what);
+	if (error == -ESRCH)
+		return prowl_fail(err, PROWL_NOTHING, "process %d is gone", (int)r->rt->pid);
+	if (error == -EBADMSG)
+		return prowl_fail(err, PROWL_UNSUPPORTED,
+				  "process %d (%s, %s): its %s profile is not of the form that is "
+				  "known of this version",
+				  (int)r->rt->pid, r->rt->comm, r->result.go_version, what);
+	return prowl_fail(err, PROWL_FAILED, "process %d (%s): reading its %s profile: %s",
+			  (int)r->rt->pid, r->rt->comm, what, strerror(-error));
+}
+
+/* Creation stacks of all threads, as buckets. */
+static int read_threads(struct prowl_recorded *r, struct uw_gobuckets *to)
+{
+	const struct uw_golayout *l = r->rt->layout;
+	const struct uw_mem *mem = &r->rt->space.live;
+	uint64_t at = uw_goglobal(&r->rt->globals, UW_GLOBAL_ALLM), m = 0;
+	int e = at ? uw_read_u64(mem, at, &m) : -ENOENT;
+
+	for (; e == 0 && m; to->n++) {
+		struct uw_bucket b = {.at = m, .count = 1, .first = to->npcs};
+
+		if (m % 8 || to->n == MAX_THREADS)
+			return -EBADMSG;
+		if (to->n == to->cap) {
+			size_t cap = to->cap ? to->cap * 2 : 64;
+			void *buckets = realloc(to->buckets, cap * sizeof *to->buckets), *pcs;
+
+			if (!buckets)
+				return -ENOMEM;
+			to->buckets = buckets;
+			pcs = realloc(to->pcs, cap * CREATE_STACK * sizeof *to->pcs);
+			if (!pcs)
+				return -ENOMEM;
+			to->pcs = pcs;
+			to->cap = cap;
+		}
+		e = uw_read(mem, m + l->m.createstack, to->pcs + to->npcs, CREATE_STACK * 8);
+		if (e == 0)
+			e = uw_read_u64(mem, m + l->m.alllink, &m);
+		while (e == 0 && b.nstack < CREATE_STACK && to->pcs[b.first + b.nstack])
+			b.nstack++;
+		to->npcs += b.nstack;
+		to->buckets[to->n] = b;
+	}
+	return e;
+}
+
+static int64_t wall_clock(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static int take(struct prowl_recorded *r, struct snapshot *s)
+{
+	const struct kind *k = &kinds[r->kind];
+	uint64_t at = k->rate < UW_GLOBAL_COUNT ? uw_goglobal(&r->rt->globals, k->rate) : 0;
+	int e = 0;
+
+	s->when = r->rt->core ? 0 : wall_clock();
+	if (k->bucket)
+		e = at ? uw_read_u64(&r->rt->space.live, at, &s->rate) : -ENOENT;
+	if (e == 0 && k->bucket)
+		e = uw_gobuckets_read(r->rt->layout, &r->rt->globals, &r->rt->space.live, k->bucket,
+				      &s->b);
+	else if (e == 0)
+		e = read_threads(r, &s->b);
+	r->result.retries += s->b.retries;
+	r->result.reread += s->b.reread;
+	r->result.torn += s->b.torn;
+	r->result.unsettled |= s->b.unsettled;
+	r->result.no_gc = s->b.no_gc;
+	r->result.rate = s->rate;
+	r->result.records = s->b.n;
+	return e;
+}
+
+/* --- why there may be nothing ---------------------------------------------------- */
+
+static bool linked_out(const struct prowl_recorded *r)
+{
+	struct uw_go_func f;
+
+	return !uw_go_func_named(r->rt->go, "runtime.MemProfile", &f) &&
+	       !uw_go_func_named(r->rt->go, "runtime.memProfileInternal", &f) &&
+	       !uw_go_func_named(r->rt->go, "runtime.pprof_memProfileInternal", &f);
+}
+
+static enum prowl_code no_heap(const struct prowl_recorded *r, struct prowl_err *err)
+{
+	if (!linked_out(r))
+		prowl_fail(err, PROWL_NOTHING,
+			   "process %d (%s) records no allocations: its MemProfileRate is 0",
+			   (int)r->rt->pid, r->rt->comm);
+	else
+		prowl_fail(err, PROWL_NOTHING,
+			   "process %d (%s) records no allocations: the linker switched heap "
+			   "profiling off, since the program never asks for its heap profile",
+			   (int)r->rt->pid, r->rt->comm);
+	prowl_hint(err, "import runtime/pprof or net/http/pprof in the program%s",
+		   linked_out(r) ? "" : ", and leave runtime.MemProfileRate as it is");
+	return PROWL_NOTHING;
+}
+
+static enum prowl_code no_record(const struct prowl_recorded *r, struct prowl_err *err)
+{
+	const char *how = r->kind == PROWL_BLOCK ? "runtime.SetBlockProfileRate(1000000)"
+						 : "runtime.SetMutexProfileFraction(100)";
+
+	if (kinds[r->kind].bucket == UW_BUCKET_MEM)
+		return no_heap(r, err);
+	prowl_fail(err, PROWL_NOTHING,
+		   "process %d (%s) records no %s events: its %s profile rate is 0, as it is "
+		   "until the program sets it",
+		   (int)r->rt->pid, r->rt->comm, kinds[r->kind].name, kinds[r->kind].name);
+	prowl_hint(err, "call %s in the program", how);
+	return PROWL_NOTHING;
+}
+
+static bool nothing(const struct prowl_recorded *r)
+{
+	const struct kind *k = &kinds[r->kind];
+
+	if (!k->bucket || r->last.rate != 0)
+		return false;
+	if (r->last.b.n == 0)
+		return true;
+	/* What was allocated before the runtime came to switch it off is not a profile. */
+	return k->bucket == UW_BUCKET_MEM && linked_out(r);
+}
+
+/* --- values ---------------------------------------------------------------------- */
+
+static int64_t to_i64(double v)
+{
+	return v > -9.2e18 && v < 9.2e18 ? (int64_t)v : 0;
+}
+
+static void scale_heap(int64_t count, uint64_t size, uint64_t rate, int64_t *values)
+{
+	double scale, bytes = (double)((uint64_t)count * size);
+
+	values[0] = values[1] = 0;
+	if (count == 0 || size == 0)
+		return;
+	if ((int64_t)rate <= 1) {
+		values[0] = count;
+		values[1] = (int64_t)((uint64_t)count * size);
+		return;
+	}
+	scale = 1 / (1 - exp(-(double)size / (double)rate));
+	values[0] = to_i64((double)count * scale);
+	values[1] = to_i64(bytes * scale);
+}
+
+static void values_of(const struct prowl_recorded *r, const struct snapshot *s,
+		      const struct uw_bucket *b, int64_t *values)
+{
+	double ghz = r->ticks / 1e9, ns;
+
+	if (kinds[r->kind].bucket == UW_BUCKET_MEM) {
+		scale_heap(b->allocs, b->size, s->rate, values);
+		scale_heap(b->allocs - b->frees, b->size, s->rate, values + 2);
+		return;
+	}
+	values[0] = b->count;
+	if (r->kind == PROWL_THREADCREATE)
+		return;
+	ns = (double)b->ticks / ghz;
+	if (r->kind == PROWL_BLOCK && b->count == 0)
+		values[0] = 1; /* as Go: nobody shall divide by it */
+	if (r->kind == PROWL_MUTEX && r->rt->layout->mutex_scaled_on_read) {
+		values[0] = (int64_t)((uint64_t)b->count * s->rate);
+		ns *= (double)s->rate;
+	}
+	values[1] = to_i64(ns);
+}
+
+static int index_first(struct prowl_recorded *r)
+{
+	for (size_t i = 0; i < r->first.b.n; i++) {
+		int e = prowl_idmap_put(&r->first.index, r->first.b.buckets[i].at, (uint32_t)i);
+
+		if (e < 0)
+			return e;
+	}
+	return 0;
+}
+
+/* Less what there was at the start; false when nothing is left. */
+static bool subtract(const struct prowl_recorded *r, const struct uw_bucket *b, int64_t *values)
+{
+	int64_t before[MAX_VALUES] = {0};
+	bool any = false;
+	uint32_t at;
+
+	if (prowl_idmap_get(&r->first.index, b->at, &at))
+		values_of(r, &r->first, &r->first.b.buckets[at], before);
+	for (size_t i = 0; i < kinds[r->kind].nvalues; i++) {
+		values[i] = (int64_t)((uint64_t)values[i] - (uint64_t)before[i]);
+		any |= values[i] != 0;
+	}
+	return any;
+}
+
+/* --- the profile ----------------------------------------------------------------- */
+
+static int size_label(struct pprof_profile *p, const struct prowl_recorded *r,
+		      const struct uw_bucket *b, struct pprof_label *ret)
+{
+	if (kinds[r->kind].bucket != UW_BUCKET_MEM ||
+	    (r->rt->layout->mem_has_bytes && b->allocs == 0))
+		return 0;
+	*ret = (struct pprof_label){.num = (int64_t)b->size};
+	return pprof_string(p, "bytes", &ret->key) < 0 ? -ENOMEM : 1;
+}
+
+static int add_bucket(struct prowl_recorded *r, struct prowl_stored *stored,
+		      const struct uw_bucket *b)
+{
+	bool heap = kinds[r->kind].bucket == UW_BUCKET_MEM;
+	uint32_t locs[UW_BUCKET_MAX_STACK];
+	int64_t values[MAX_VALUES];
+	struct pprof_label label;
+	int n, nl;
+
+	values_of(r, &r->last, b, values);
+	if (r->delta && !subtract(r, b, values))
+		return 0;
+	n = prowl_stored_stack(stored, r->last.b.pcs + b->first, b->nstack, heap, locs);
+	nl = n < 0 ? n : size_label(stored->p, r, b, &label);
+	if (nl < 0)
+		return nl;
+	/* Go joins stacks in the profile of threads and in differences. */
+	if (r->delta || r->kind == PROWL_THREADCREATE)
+		return pprof_sample_add(stored->p, locs, (size_t)n, values, &label, (size_t)nl);
+	return pprof_sample_append(stored->p, locs, (size_t)n, values, &label, (size_t)nl);
+}
+
+static int note(struct pprof_profile *p, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+static int note(struct pprof_profile *p, const char *fmt, ...)
+{
+	char text[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	return pprof_comment(p, text);
+}
+
+static void add_comments(struct prowl_recorded *r, struct pprof_profile *p,
+			 enum uw_goticks_source ticks)
+{
+	static const char *const ticks_from[] = {"nanoseconds", "the runtime's own figure",
+						 "the runtime's clocks at its start",
+						 "this machine's clock, measured"};
+	static const enum uw_goglobal used[] = {UW_GLOBAL_MBUCKETS,           UW_GLOBAL_MPROF_CYCLE,
+						UW_GLOBAL_MEM_PROFILE_RATE,   UW_GLOBAL_BBUCKETS,
+						UW_GLOBAL_BLOCK_PROFILE_RATE, UW_GLOBAL_XBUCKETS,
+						UW_GLOBAL_MUTEX_PROFILE_RATE, UW_GLOBAL_ALLM};
+	static const uint8_t first[] = {0, 0, 3, 5, 7}, end[] = {3, 3, 5, 7, 8};
+	const struct uw_elf *elf = r->rt->space.exe ? uw_binary_elf(r->rt->space.exe) : NULL;
+	const struct kind *k = &kinds[r->kind];
+
+	note(p, "prowl " PROWL_VERSION ": %s profile as the Go runtime records it, read from %s",
+	     k->name, r->rt->core ? "a core file" : "outside");
+	note(p, "target: %s, pid %d, %s", r->rt->comm, (int)r->rt->pid, r->result.go_version);
+	prowl_notes_build(p, r->rt->go, elf);
+	if (r->result.go_guessed)
+		note(p,
+		     "warning: %s is newer than every version known; the newest known layout was "
+		     "used and its checks passed",
+		     r->result.go_version);
+	for (size_t i = first[r->kind]; i < end[r->kind]; i++)
+		note(p, "%s found by %s", uw_goglobal_name(used[i]),
+		     uw_goglobal_source_name(r->rt->globals.var[used[i]].source));
+	note(p, "records: %zu; read again: %u times; being written: %u; not whole: %u",
+	     r->result.records, r->result.retries, r->result.reread, r->result.torn);
+	note(p, "stack words outside of all mappings: %llu; without a name: %llu",
+	     (unsigned long long)r->result.outside, (unsigned long long)r->result.unknown);
+	if (r->result.unsettled)
+		note(p, "warning: garbage collections ended faster than the records could be read; "
+			"they are of up to three of them");
+	if (k->bucket == UW_BUCKET_MEM)
+		note(p, "garbage collections: %s",
+		     r->last.b.no_gc ? "none yet; objects count as soon as they are allocated"
+				     : "values are as of the last one");
+	if (k->bucket == UW_BUCKET_BLOCK || k->bucket == UW_BUCKET_MUTEX)
+		note(p, "ticks a second: %.0f, from %s", r->ticks, ticks_from[ticks]);
+	if (k->bucket && r->last.rate == 0)
+		note(p, "warning: the rate is 0 now; the records are from before");
+}
+
+static int begin(struct prowl_recorded *r, struct pprof_profile *p)
+{
+	const struct kind *k = &kinds[r->kind];
+	int64_t period = k->bucket == UW_BUCKET_MEM ? (int64_t)r->last.rate : 1;
+	int e = pprof_period(p, k->period_type[0], k->period_type[1], period);
+
+	for (size_t i = 0; e == 0 && i < k->nvalues; i++)
+		e = pprof_sample_type(p, k->types[i][0], k->types[i][1]);
+	if (e == 0 && k->preferred)
+		e = pprof_string(p, k->preferred, &p->default_sample_type);
+	p->time_nanos = r->delta ? r->first.when : r->last.when;
+	p->duration_nanos = r->delta ? r->last.when - r->first.when : 0;
+	return e;
+}
+
+static int fill(struct prowl_recorded *r, struct pprof_profile *p)
+{
+	enum uw_goticks_source source = UW_TICKS_NANOSECONDS;
+	enum uw_bucket_kind bucket = kinds[r->kind].bucket;
+	const struct uw_elf *elf = uw_binary_elf(r->rt->space.go_bin);
+	struct prowl_stored stored;
+	int e = begin(r, p);
+
+	prowl_stored_init(&stored, p, &r->rt->space, r->rt->go);
+	if (e == 0 && (bucket == UW_BUCKET_BLOCK || bucket == UW_BUCKET_MUTEX) && r->last.b.n)
+		e = uw_goticks_per_second(r->rt->layout, &r->rt->globals, &r->rt->space.live,
+					  elf ? elf->machine : 0, !r->rt->core, &r->ticks, &source);
+	r->result.ticks_measured = source == UW_TICKS_MEASURED;
+	if (e == 0)
+		e = prowl_stored_first_mapping(&stored);
+	for (size_t i = 0; e == 0 && i < r->last.b.n; i++)
+		e = add_bucket(r, &stored, &r->last.b.buckets[i]);
+	r->result.outside = stored.outside;
+	r->result.unknown = stored.unknown;
+	r->result.samples = p->nsamples;
+	if (e == 0)
+		add_comments(r, p, source);
+	prowl_stored_fini(&stored);
+	return e;
+}
+
+/* --- what is called -------------------------------------------------------------- */
+
+enum prowl_code prowl_recorded_open(enum prowl_recorded_kind kind, pid_t pid, const char *core,
+				    const char *exe, struct prowl_recorded **ret,
+				    struct prowl_err *err)
+{
+	struct prowl_recorded *r = calloc(1, sizeof *r);
+	enum prowl_code code;
+
+	if (!r)
+		return prowl_fail(err, PROWL_FAILED, "out of memory");
+	r->kind = kind;
+	r->ticks = 1e9;
+	code = core ? prowl_runtime_open_core(core, exe, &r->rt, err)
+		    : prowl_runtime_open(pid, &r->rt, err);
+	if (code != PROWL_OK) {
+		free(r);
+		return code;
+	}
+	r->result.pid = r->rt->pid;
+	memcpy(r->result.comm, r->rt->comm, sizeof r->result.comm);
+	snprintf(r->result.go_version, sizeof r->result.go_version, "%s", uw_go_version(r->rt->go));
+	r->result.go_guessed = uw_go_guessed(r->rt->go);
+	*ret = r;
+	return PROWL_OK;
+}
+
+static void snapshot_fini(struct snapshot *s)
+{
+	uw_gobuckets_fini(&s->b);
+	prowl_idmap_fini(&s->index);
+}
+
+void prowl_recorded_free(struct prowl_recorded *r)
+{
+	if (!r)
+		return;
+	snapshot_fini(&r->first);
+	snapshot_fini(&r->last);
+	prowl_runtime_free(r->rt);
+	free(r);
+}
+
+enum prowl_code prowl_recorded_start(struct prowl_recorded *r, struct prowl_err *err)
+{
+	int e = take(r, &r->first);
+
+	if (e == 0)
+		e = index_first(r);
+	r->delta = true;
+	return e < 0 ? cant_read(r, e, err) : PROWL_OK;
+}
+
+enum prowl_code prowl_recorded_build(struct prowl_recorded *r, struct pprof_profile **ret,
+				     struct prowl_err *err)
+{
+	struct pprof_profile *p;
+	int e = take(r, &r->last);
+
+	if (e < 0)
+		return cant_read(r, e, err);
+	if (nothing(r))
+		return no_record(r, err);
+	e = pprof_profile_new(&p);
+	if (e < 0)
+		return cant_read(r, e, err);
+	e = fill(r, p);
+	if (e < 0) {
+		pprof_profile_free(p);
+		return cant_read(r, e, err);
+	}
+	*ret = p;
+	return PROWL_OK;
+}

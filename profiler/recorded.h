@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The profiles that a Go runtime records by itself, read from outside: heap, allocs, block, mutex,
+ * threadcreate. The result has what the process' own /debug/pprof endpoint would have given at the
+ * same instant: sample types, values and their scaling, stacks.
+ *
+ *	prowl_recorded_open    a process, or a core file
+ *	prowl_recorded_start   only for the difference over a window: what there is at its start
+ *	prowl_recorded_build   what there is now, or what came since the start: a profile
+ *
+ * Only reads; nothing is stopped. Belongs to one thread.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "err.h"
+
+struct pprof_profile;
+struct prowl_recorded;
+
+enum prowl_recorded_kind {
+	PROWL_HEAP,
+	PROWL_ALLOCS,
+	PROWL_BLOCK,
+	PROWL_MUTEX,
+	PROWL_THREADCREATE,
+};
+
+struct prowl_recorded_result {
+	pid_t pid;
+	char comm[64];
+	char go_version[64];
+	bool go_guessed;
+	size_t records; /* buckets, or threads */
+	size_t samples; /* in the profile */
+	uint64_t rate;  /* bytes; ticks of the CPU; fraction; 0: off */
+	uint32_t retries, reread, torn;
+	bool unsettled;            /* collections came faster than the list could be read */
+	bool no_gc;                /* heap: there was none yet */
+	uint64_t outside, unknown; /* stack words that no mapping holds; without a name */
+	bool ticks_measured;       /* the unit of time is this machine's, measured */
+};
+
+/* "heap". */
+const char *prowl_recorded_name(enum prowl_recorded_kind kind);
+
+/* Codes as of prowl_runtime_open. core: a core file; exe: of it, or NULL; else pid. */
+enum prowl_code prowl_recorded_open(enum prowl_recorded_kind kind, pid_t pid, const char *core,
+				    const char *exe, struct prowl_recorded **ret,
+				    struct prowl_err *err);
+void prowl_recorded_free(struct prowl_recorded *r);
+
+enum prowl_code prowl_recorded_start(struct prowl_recorded *r, struct prowl_err *err);
+/*
+ * PROWL_NOTHING: the runtime keeps no such record, with the reason and the ways out;
+ * PROWL_UNSUPPORTED: its variables were not found. The caller frees with pprof_profile_free.
+ */
+enum prowl_code prowl_recorded_build(struct prowl_recorded *r, struct pprof_profile **ret,
+				     struct prowl_err *err);
+/* What is known; complete after build. */
+const struct prowl_recorded_result *prowl_recorded_result(const struct prowl_recorded *r);

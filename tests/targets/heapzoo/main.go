@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// heapzoo records heap, block, mutex and thread profiles of stacks that are known: inlined functions, generic ones,
+// method values, wrappers, recursion deeper than any limit, threads that were made for locked goroutines. It is quiet
+// once it is ready, and gives its own profiles of it: "profile" is asked for over HTTP on a loopback port. Flags:
+//
+//	-nogc     no garbage collection ever
+//	-busy     allocates and collects all the time
+//	-buckets  makes that many more records of different stacks
+package main
+
+import (
+	"flag"
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+	_ "net/http/pprof"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"prowltest/ctl"
+)
+
+var keep [][]byte
+var things []interface{}
+
+func inlinedLeaf(n int) []byte      { return make([]byte, n) }
+func inlinedMiddle(n int) []byte    { return inlinedLeaf(n + 1) }
+func inlinedOuter(n int) []byte     { return inlinedMiddle(n + 1) }
+func grow[T any](n int) []T        { return make([]T, n) }
+func growTwice[T any](n int) [][]T { return [][]T{grow[T](n), grow[T](n + 8)} }
+
+type zoo struct{ size int }
+
+func (z zoo) Feed() { keep = append(keep, make([]byte, z.size)) }
+
+type feeder interface{ Feed() }
+
+//go:noinline
+func call(f func()) { f() }
+
+//go:noinline
+func feed(f feeder) { f.Feed() }
+
+//go:noinline
+func deep(n int) {
+	if n == 0 {
+		keep = append(keep, inlinedOuter(3000))
+		return
+	}
+	deep(n - 1)
+}
+
+//go:noinline
+func contend(mu *sync.Mutex, rounds int) {
+	var wg sync.WaitGroup
+	for i := 0; i < 4; i++ {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for k := 0; k < rounds; k++ {
+				locked(mu)
+			}
+		}()
+	}
+	wg.Wait()
+}
+
+func locked(mu *sync.Mutex) {
+	mu.Lock()
+	time.Sleep(200 * time.Microsecond)
+	mu.Unlock()
+}
+
+//go:noinline
+func wait(c chan int) {
+	for i := 0; i < 5; i++ {
+		go func() { time.Sleep(time.Millisecond); c <- 1 }()
+		<-c
+	}
+}
+
+func allocate() {
+	for i := 0; i < 50; i++ {
+		keep = append(keep, inlinedOuter(5000))
+		things = append(things, growTwice[int64](100), growTwice[string](50))
+		call(zoo{700}.Feed)
+		feed(&zoo{800})
+		deep(10)
+	}
+	deep(300)
+	m := map[int]string{}
+	for i := 0; i < 2000; i++ {
+		m[i] = fmt.Sprint(i)
+	}
+	things = append(things, m)
+}
+
+// Each bit of n takes another way: as many stacks as there are numbers.
+//
+//go:noinline
+func zero(n uint, depth int) { ways(n>>1, depth-1) }
+
+//go:noinline
+func one(n uint, depth int) { ways(n>>1, depth-1) }
+
+func ways(n uint, depth int) {
+	if depth == 0 {
+		keep = append(keep, make([]byte, 64))
+	} else if n&1 == 0 {
+		zero(n, depth)
+	} else {
+		one(n, depth)
+	}
+}
+
+func busy() {
+	for {
+		for i := 0; i < 100; i++ {
+			allocateSome()
+		}
+		runtime.GC()
+	}
+}
+
+//go:noinline
+func allocateSome() { sink = inlinedOuter(2000) }
+
+var sink []byte
+
+func main() {
+	nogc := flag.Bool("nogc", false, "")
+	isBusy := flag.Bool("busy", false, "")
+	buckets := flag.Int("buckets", 0, "")
+	rate := flag.Int("rate", 1024, "")
+	flag.Parse()
+	runtime.MemProfileRate = *rate
+	runtime.SetBlockProfileRate(1)
+	runtime.SetMutexProfileFraction(1)
+	if *nogc {
+		debug.SetGCPercent(-1)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	go http.Serve(l, nil)
+	allocate()
+	var mu sync.Mutex
+	contend(&mu, 10)
+	wait(make(chan int))
+	for i := 0; i < 3; i++ {
+		go func() { runtime.LockOSThread(); select {} }()
+	}
+	for i := 0; i < *buckets; i++ {
+		ways(uint(i), 14)
+	}
+	if *isBusy {
+		go busy()
+	} else if !*nogc {
+		runtime.GC()
+		runtime.GC()
+	}
+	time.Sleep(50 * time.Millisecond)
+	ctl.Ready(fmt.Sprintf("%q:%q", "http", l.Addr().String()))
+	ctl.Serve(0)
+}
