@@ -163,6 +163,7 @@ func main() {
 	} else if !*nogc {
 		runtime.GC()
 		runtime.GC()
+		debug.SetGCPercent(-1)
 	}
 	time.Sleep(50 * time.Millisecond)
 	ctl.Ready(fmt.Sprintf("%q:%q", "http", l.Addr().String()))

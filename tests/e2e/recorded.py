@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""heap, allocs, block, mutex, threadcreate beside the process' own: ours lies between two of Go's own profiles."""
+
+import collections
+import os
+import time
+import urllib.request
+
+import pprof
+from harness import *
+
+VERSIONS_SHORT = ['1.19', '1.23', '1.26', '1.27']
+
+
+def own(target, kind, query=''):
+    """Go's own profile of the target."""
+    with urllib.request.urlopen('http://%s/debug/pprof/%s%s' % (target.hello['http'], kind, query), timeout=60) as f:
+        return pprof.Profile(f.read())
+
+
+def ours(pid, kind, *args):
+    path = out_file()
+    p = Prowl(kind, '--pid', pid, '-o', path, *args).must(0)
+    result = pprof.load(path)
+    result.said = p.err
+    return result
+
+
+def records(profile, starts=True):
+    """Values by (stack line by line, size of object); go1.19 doesn't write where functions start."""
+    result = collections.defaultdict(lambda: [0] * len(profile.sample_types))
+    for frames, values, labels in profile.stacks():
+        # the words 0 behind a thread's creation stack, which some versions write as a frame without a name
+        stack = tuple((f.name, f.file, f.line, f.start_line if starts else 0) for f in frames if f.name)
+        sums = result[stack, labels.get('bytes', 0)]
+        for i, v in enumerate(values):
+            sums[i] += v
+    return result
+
+
+def has_starts(profile):
+    return any(f['start_line'] for f in profile.functions.values())
+
+
+def of_server(stack):
+    """Records of the HTTP server that serves the profiles change with each that it serves."""
+    return any(name.startswith(('net/http.', 'runtime/pprof.', 'net/http/pprof.', 'compress/', 'net.', 'bufio.',
+                                'runtime.mcall', 'runtime.newm'))
+               for name, *_ in stack)
+
+
+def sandwich(before, mine, after, quiet, what, tolerance=0.0):
+    check(mine.sample_types == before.sample_types, '%s: sample types %r, Go has %r', what, mine.sample_types,
+          before.sample_types)
+    check(mine.period_type == before.period_type and mine.period == before.period, '%s: period %r %r, Go has %r %r',
+          what, mine.period_type, mine.period, before.period_type, before.period)
+    starts = has_starts(before)
+    a, m, b = records(before, starts), records(mine, starts), records(after, starts)
+    compared = 0
+    for key in set(a) | set(m):
+        if of_server(key[0]):
+            continue
+        lo, hi = a.get(key), b.get(key)
+        got = m.get(key)
+        lines = '\n'.join('  %s %s:%d (from %d)' % f for f in key[0])
+        check(got is not None, '%s: we lack a record of %r bytes, %r\n%s', what, key[1], lo, lines)
+        if hi is None:
+            raise Failed('%s: Go has no such record of %r bytes: %r\n%s' % (what, key[1], got, lines))
+        lo = lo or [0] * len(got)
+        for x, y, z in zip(lo, got, hi):
+            slack = tolerance * max(abs(x), abs(z)) + 1 if tolerance else 0
+            inside = min(x, z) - slack <= y <= max(x, z) + slack
+            check(inside, '%s: %r is not between %r and %r\n%s', what, got, lo, hi, lines)
+        compared += 1
+        if quiet:
+            check(tolerance or got == lo == hi, '%s: %r, Go has %r\n%s', what, got, lo, lines)
+    note('%s: %d records alike', what, compared)
+    return compared
+
+
+def compare(version, variant):
+    with Target(build(version, 'heapzoo', variant)) as t:
+        for kind in ('heap', 'allocs', 'block', 'mutex', 'threadcreate'):
+            own(t, kind)  # what serving it allocates for the first time is there
+            # time in ns: the length of a tick is rounded by each reader
+            tolerance = 0.001 if kind in ('block', 'mutex') else 0.0
+            n = sandwich(own(t, kind), ours(t.pid, kind), own(t, kind), kind in ('heap', 'allocs'), kind, tolerance)
+            check(n > (5 if kind in ('heap', 'allocs') else 0) or kind == 'threadcreate', '%s: only %d records', kind,
+                  n)
+
+
+def before_gc(version):
+    with Target(build(version, 'heapzoo', 'static'), '-nogc') as t:
+        mine = ours(t.pid, 'heap')  # first: Go's own changes what is active
+        check(any('no' in c or 'none yet' in c for c in mine.comments if c.startswith('garbage')), 'comments: %r',
+              mine.comments)
+        after = own(t, 'heap')
+        starts = has_starts(after)
+        m, b = records(mine, starts), records(after, starts)
+        # the program is quiet; what serves its profile is not
+        same = [k for k in m if any(f[0].startswith('main.') for f in k[0])]
+        for k in same:
+            check(b.get(k) == m[k], '%r: we have %r, Go %r', k, m[k], b.get(k))
+        check(len(same) > 5, 'only %d records', len(same))
+        sandwich(own(t, 'heap'), ours(t.pid, 'heap'), own(t, 'heap'), False, 'heap')
+
+
+def while_busy(version):
+    with Target(build(version, 'heapzoo', 'static'), '-busy') as t:
+        own(t, 'heap')
+        for _ in range(5):
+            sandwich_growing(own(t, 'heap'), ours(t.pid, 'heap'), own(t, 'heap'))
+
+
+def sandwich_growing(before, mine, after):
+    """What only grows lies between: all that was allocated."""
+    starts = has_starts(before)
+    a, m, b = records(before, starts), records(mine, starts), records(after, starts)
+    seen = 0
+    for key in a:
+        if key not in b:
+            continue
+        check(key in m, 'we lack %r', key)
+        check(a[key][0] <= m[key][0] <= b[key][0], '%r: %r not between %r and %r', key, m[key], a[key], b[key])
+        seen += 1
+    check(seen > 5, 'only %d records', seen)
+
+
+def window(version):
+    with Target(build(version, 'heapzoo', 'static'), '-busy') as t:
+        mine = ours(t.pid, 'allocs', '--seconds', '0.5')
+        check(mine.duration_nanos >= 400_000_000, 'duration %d', mine.duration_nanos)
+        names = {f.name for frames, values, labels in mine.stacks() for f in frames if values[0] > 0}
+        check('main.allocateSome' in names, 'no allocateSome: %r', sorted(names)[:20])
+        check('main.growTwice' not in ' '.join(names) and 'main.deep' not in names, 'what was before is in it')
+        check(all(any(values) for _, values, _ in mine.stacks()), 'samples of zeros')
+
+
+def speed(version):
+    """At least 8,192 records: a third of the time of the process' own endpoint, best of several."""
+    with Target(build(version, 'heapzoo', 'static'), '-buckets', 9000, '-rate', 1) as t:
+        best = [1e9, 1e9]
+        for _ in range(5):
+            start = time.monotonic()
+            own(t, 'heap')
+            mid = time.monotonic()
+            mine = ours(t.pid, 'heap', '-q')
+            end = time.monotonic()
+            best = [min(best[0], mid - start), min(best[1], end - mid)]
+        note('%d records: own endpoint %.1f ms, prowl heap with the reader of this test %.1f ms',
+             len(mine.samples), best[0] * 1e3, best[1] * 1e3)
+        check(len(mine.samples) >= 8192, 'only %d records', len(mine.samples))
+
+
+def refuses():
+    version = any_goroot(['1.27', '1.26', '1.25', '1.24', '1.23', '1.19'])
+    with Target(build(version, 'labels', 'static')) as t:
+        p = Prowl('mutex', '--pid', t.pid, '-o', out_file())
+        check(p.status == 5 and 'SetMutexProfileFraction' in p.err, 'exit %d: %s', p.status, p.err)
+    Prowl('heap', '--pid', os.getpid(), '-o', out_file()).must(6)
+
+
+for v in VERSIONS_SHORT:
+    test('e2e', 'recorded profiles, go%s' % v, v, 'static')(compare)
+for v in ('1.19', '1.27'):
+    test('e2e', 'heap before the first collection, go%s' % v, v)(before_gc)
+    test('e2e', 'heap while allocating, go%s' % v, v)(while_busy)
+test('e2e', 'allocs over a window', '1.27')(window)
+test('e2e', 'recorded profiles that there are not')(refuses)
+for v in VERSIONS:
+    for variant in ('static', 'pie', 'stripped', 'cgo'):
+        test('matrix', 'recorded profiles, go%s %s' % (v, variant), v, variant)(compare)
+    test('matrix', 'heap before the first collection, go%s' % v, v)(before_gc)
+    test('matrix', 'heap while allocating, go%s' % v, v)(while_busy)
+test('matrix', 'heap of many records, speed', '1.27')(speed)
