@@ -140,7 +140,7 @@ def test_completion_fish():
 
 
 def test_man():
-    for command in ('profile', 'report', 'ps', 'info', 'doctor'):
+    for command in ('profile', 'heap', 'report', 'ps', 'info', 'doctor'):
         with open(os.path.join(MAN, 'prowl-%s.scd' % command)) as f:
             page = f.read()
         # "  -p, --pid PID    text" stands in the page as "*-p*, *--pid* _PID_".

@@ -131,6 +131,22 @@ func allocateSome() { sink = inlinedOuter(2000) }
 
 var sink []byte
 
+// The bytes to the next sample were drawn with the rate from before, on each processor.
+func settle() {
+	var wg sync.WaitGroup
+	for i := 0; i < 4*runtime.GOMAXPROCS(0); i++ {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for k := 0; k < 8; k++ {
+				runtime.KeepAlive(make([]byte, 2<<20))
+				runtime.Gosched()
+			}
+		}()
+	}
+	wg.Wait()
+}
+
 func main() {
 	nogc := flag.Bool("nogc", false, "")
 	isBusy := flag.Bool("busy", false, "")
@@ -138,6 +154,7 @@ func main() {
 	rate := flag.Int("rate", 1024, "")
 	flag.Parse()
 	runtime.MemProfileRate = *rate
+	settle()
 	runtime.SetBlockProfileRate(1)
 	runtime.SetMutexProfileFraction(1)
 	if *nogc {
