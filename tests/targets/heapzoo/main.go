@@ -138,7 +138,7 @@ func settle() {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
-			for k := 0; k < 8; k++ {
+			for k := 0; k < 3; k++ {
 				runtime.KeepAlive(make([]byte, 2<<20))
 				runtime.Gosched()
 			}
@@ -154,12 +154,12 @@ func main() {
 	rate := flag.Int("rate", 1024, "")
 	flag.Parse()
 	runtime.MemProfileRate = *rate
-	settle()
 	runtime.SetBlockProfileRate(1)
 	runtime.SetMutexProfileFraction(1)
 	if *nogc {
 		debug.SetGCPercent(-1)
 	}
+	settle()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		log.Fatal(err)
