@@ -7,7 +7,7 @@
 enum {
 	BLOCK_BITS = 15,
 	BLOCK = 1 << BLOCK_BITS,
-	BLOCKS = 64, /* direct-mapped */
+	BLOCKS = 8, /* direct-mapped */
 };
 
 enum state { EMPTY, HELD, REFUSED };

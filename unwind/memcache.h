@@ -4,7 +4,7 @@
  * together, read once. What was read is kept, so all of it is as old as its first read; forget it
  * to see memory anew.
  *
- * Bounded memory (2 MiB), whatever is read. One thread.
+ * Bounded memory (256 KiB), whatever is read. One thread.
  */
 #pragma once
 
