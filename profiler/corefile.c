@@ -91,8 +91,8 @@ static enum prowl_code no_program(const char *path, const char *exe, const struc
 	return err ? err->code : PROWL_FAILED;
 }
 
-static enum prowl_code no_go(const struct prowl_corefile *c, const struct uw_space *space, int r,
-			     struct prowl_err *err)
+static enum prowl_code no_go(const char *path, const struct prowl_corefile *c,
+			     const struct uw_space *space, int r, struct prowl_err *err)
 {
 	struct uw_gobuild b = {.version = ""};
 	const struct uw_binary *exe = space->exe;
@@ -102,14 +102,14 @@ static enum prowl_code no_go(const struct prowl_corefile *c, const struct uw_spa
 		uw_gobuild_read(exe->elf, NULL, 0, &b);
 	if (r == -ENODATA)
 		return prowl_fail(err, PROWL_FAILED,
-				  "the core does not have the data of the program (%s)",
+				  "%s does not have the data of the program (%s)", path,
 				  c->core->missing ? "it was cut short"
 						   : "/proc/PID/coredump_filter left it out");
 	if (r == -ESTALE)
-		return prowl_fail(err, PROWL_FAILED,
-				  "%s is not the program that ran: its tables differ from those in "
-				  "the core",
-				  c->load.exe);
+		return prowl_fail(
+			err, PROWL_FAILED,
+			"%s is not the program that ran: its tables differ from those in %s",
+			c->load.exe, path);
 	if (why == -ENOTSUP)
 		return prowl_fail(err, PROWL_UNSUPPORTED,
 				  "%s was built with %s: Go versions before 1.16 are not supported",
@@ -131,7 +131,7 @@ static enum prowl_code open_program(const char *path, const char *exe, struct uw
 		return no_program(path, exe, c, r, err);
 	r = uw_core_check_go(space);
 	if (r < 0)
-		return no_go(c, space, r, err);
+		return no_go(path, c, space, r, err);
 	return PROWL_OK;
 }
 
