@@ -55,6 +55,8 @@ def test_usage():
     refused('info', saying='--pid PID')
     refused('info', 'a', 'b', saying='--pid PID')
     refused('info', '--pid', '1', 'file', saying='--pid PID')
+    refused('info', '--pid', '1', '--core', 'file', saying='--core FILE')
+    refused('info', '--exe', 'file', 'file', saying='--core FILE')
     refused('ps', 'operand', saying="'operand'")
     refused('ps', '-q', '--json', saying='either')
     refused('doctor', 'operand', saying="'operand'")
