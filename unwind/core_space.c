@@ -10,8 +10,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "golayout.h"
-
 enum {
 	COMPARED = 64 << 10, /* of one mapping, at most */
 	MAX_FILES = 4096,    /* different ones */
@@ -328,27 +326,4 @@ int uw_space_load_core(struct uw_space *s, struct uw_core *core, const char *exe
 		r = add_anonymous_all(&l);
 	free(l.files);
 	return r;
-}
-
-/* --- are they the tables that ran? -------------------------------------------------------------
- */
-
-int uw_core_check_go(struct uw_space *s)
-{
-	struct uw_go *go = uw_space_go(s);
-	const struct uw_golayout *l;
-	uint64_t lo, hi, at, minpc = 0, maxpc = 0, entries = 0;
-
-	if (!go)
-		return -ENOENT;
-	l = uw_go_layout(go);
-	at = uw_go_moduledata(go) + s->go_bias;
-	uw_go_text(go, &lo, &hi);
-	if (uw_read_u64(&s->live, at + l->module.minpc, &minpc) < 0 ||
-	    uw_read_u64(&s->live, at + l->module.maxpc, &maxpc) < 0 ||
-	    uw_read_u64(&s->live, at + l->module.ftab + 8, &entries) < 0)
-		return -ENODATA;
-	if (minpc != lo + s->go_bias || maxpc != hi + s->go_bias || entries != uw_go_nfuncs(go) + 1)
-		return -ESTALE;
-	return 0;
 }

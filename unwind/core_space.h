@@ -31,10 +31,3 @@ struct uw_core_load {                       /* what was found */
  */
 int uw_space_load_core(struct uw_space *s, struct uw_core *core, const char *exe,
 		       struct uw_core_load *ret);
-
-/*
- * Whether the tables in the program's file (uw_space_go) are those that ran: moduledata in memory
- * must say the same. -ENODATA: the core doesn't have it; -ESTALE: it says something else; -ENOENT:
- * the image has no Go.
- */
-int uw_core_check_go(struct uw_space *s);

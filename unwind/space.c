@@ -11,6 +11,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "golayout.h"
 #include "maps.h"
 
 #define VDSO "[vdso]"
@@ -370,4 +371,24 @@ struct uw_go *uw_space_go(struct uw_space *s)
 			return s->go;
 	}
 	return NULL;
+}
+
+int uw_space_check_go(struct uw_space *s, const struct uw_mem *mem)
+{
+	struct uw_go *go = uw_space_go(s);
+	uint64_t lo, hi, at, minpc = 0, maxpc = 0, entries = 0;
+	const struct uw_golayout *l;
+
+	if (!go)
+		return -ENOENT;
+	l = uw_go_layout(go);
+	at = uw_go_moduledata(go) + s->go_bias;
+	uw_go_text(go, &lo, &hi);
+	if (uw_read_u64(mem, at + l->module.minpc, &minpc) < 0 ||
+	    uw_read_u64(mem, at + l->module.maxpc, &maxpc) < 0 ||
+	    uw_read_u64(mem, at + l->module.ftab + 8, &entries) < 0)
+		return -ENODATA;
+	if (minpc != lo + s->go_bias || maxpc != hi + s->go_bias || entries != uw_go_nfuncs(go) + 1)
+		return -ESTALE;
+	return 0;
 }

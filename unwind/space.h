@@ -70,3 +70,8 @@ bool uw_space_elf(struct uw_space *s, struct uw_mapping *m, const struct uw_elf 
 		  uint64_t *bias);
 /* The Go tables of this image or NULL; on success go_bias, go_lo, go_hi are set. */
 struct uw_go *uw_space_go(struct uw_space *s);
+/*
+ * Whether the tables of uw_space_go are those in memory, as `mem` has it: moduledata there must say
+ * the same. -ENODATA: it can't be read; -ESTALE: it says something else; -ENOENT: there is no Go.
+ */
+int uw_space_check_go(struct uw_space *s, const struct uw_mem *mem);

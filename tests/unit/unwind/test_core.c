@@ -448,7 +448,7 @@ static void check_program(uint64_t bias, enum how how)
 	assert_string_equal(p.load.exe, p.path);
 	assert_int_equal(p.load.missing + p.load.changed, 0);
 	assert_non_null(p.space.exe);
-	assert_int_equal(uw_core_check_go(&p.space), 0);
+	assert_int_equal(uw_space_check_go(&p.space, &p.space.live), 0);
 	assert_int_equal(p.space.go_bias, bias);
 	assert_int_equal(p.space.n, 1); /* executable ones */
 	/* The pclntab lies in pages that a kernel's core leaves out. */
@@ -481,7 +481,7 @@ static void test_no_segment(void **state)
 	p.what.segments[0] = p.what.segments[2];
 	p.what.segments[1] = (struct build_core_segment){0};
 	assert_int_equal(load_program(&p, NULL), 0);
-	assert_int_equal(uw_core_check_go(&p.space), 0);
+	assert_int_equal(uw_space_check_go(&p.space, &p.space.live), 0);
 	assert_int_equal(p.space.n, 1);
 	assert_int_equal(uw_read_u64(&p.space.live, p.go.header, &word), 0);
 	unload_program(&p);
@@ -498,7 +498,7 @@ static void test_writable_is_unknown(void **state)
 	p.what.segments[2].bytes = NULL;
 	assert_int_equal(load_program(&p, NULL), 0);
 	assert_int_equal(uw_read_u64(&p.space.live, p.go.moduledata, &word), -EFAULT);
-	assert_int_equal(uw_core_check_go(&p.space), -ENODATA);
+	assert_int_equal(uw_space_check_go(&p.space, &p.space.live), -ENODATA);
 	unload_program(&p);
 	/* Not even when it was made read-only later: the loader may have filled it in. */
 	p.what.segments[2].flags = PF_R;
@@ -522,7 +522,7 @@ static void test_exe(void **state)
 	assert_int_equal(load_program(&p, real), 0);
 	assert_string_equal(p.load.exe, real);
 	assert_string_equal(p.space.exe->path, "/nowhere/at/all");
-	assert_int_equal(uw_core_check_go(&p.space), 0);
+	assert_int_equal(uw_space_check_go(&p.space, &p.space.live), 0);
 	unload_program(&p);
 	free_program(&p);
 }
@@ -545,7 +545,7 @@ static void test_other_program(void **state)
 	make_program(&p, 0, LEFT_OUT); /* nothing to compare but moduledata */
 	p.memory[p.go.moduledata_at % PAGE + newest()->module.maxpc] ^= 1;
 	assert_int_equal(load_program(&p, NULL), 0);
-	assert_int_equal(uw_core_check_go(&p.space), -ESTALE);
+	assert_int_equal(uw_space_check_go(&p.space, &p.space.live), -ESTALE);
 	unload_program(&p);
 	free_program(&p);
 

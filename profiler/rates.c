@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "rates.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "guardian.h"
+#include "maps.h"
+#include "runtime.h"
+
+enum { MEASURE_NS = 20000000 };
+
+static const struct kind {
+	const char *name;     /* of the option */
+	const char *variable; /* of the runtime */
+	enum uw_goglobal global;
+	uint64_t max;       /* of a wish */
+	uint64_t plausible; /* of what is there: more can't be a rate */
+} kinds[PROWL_RATES] = {
+	{"heap-rate", "runtime.MemProfileRate", UW_GLOBAL_MEM_PROFILE_RATE, 1ull << 40, 1ull << 48},
+	{"block-rate", "runtime.blockprofilerate", UW_GLOBAL_BLOCK_PROFILE_RATE, 3600000000000,
+	 1ull << 52},
+	{"mutex-rate", "runtime.mutexprofilerate", UW_GLOBAL_MUTEX_PROFILE_RATE, 1ull << 30,
+	 1ull << 40},
+};
+
+struct prowl_rates {
+	int mem; /* /proc/PID/mem, for writing */
+	struct prowl_rate_change change[PROWL_RATES];
+	struct guardian guardian;
+	enum prowl_rate guarded[PROWL_RATES]; /* which one is the guardian's i-th word */
+	size_t nguarded;
+};
+
+const char *prowl_rate_name(enum prowl_rate which)
+{
+	return kinds[which].name;
+}
+
+const struct prowl_rate_change *prowl_rates_change(const struct prowl_rates *r,
+						   enum prowl_rate which)
+{
+	return &r->change[which];
+}
+
+int prowl_rates_guardian(const struct prowl_rates *r)
+{
+	return r->guardian.pid;
+}
+
+/* --- ticks -------------------------------------------------------------------------------------
+ */
+
+#ifdef __x86_64__
+static uint64_t clock_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+/* The rate of the processor's counter, to some 1e-4: enough for a rate of sampling. */
+static double measure_ticks(void)
+{
+	struct timespec pause = {.tv_nsec = MEASURE_NS};
+	uint64_t t0 = clock_ns(), c0 = __builtin_ia32_rdtsc();
+	uint64_t t1, c1;
+
+	nanosleep(&pause, NULL);
+	t1 = clock_ns();
+	c1 = __builtin_ia32_rdtsc();
+	return (double)(c1 - c0) * 1e9 / (double)(t1 - t0);
+}
+#else
+static double measure_ticks(void)
+{
+	return 1e9; /* runtime.cputicks is the time in ns */
+}
+#endif
+
+/* As SetBlockProfileRate does: 1 is every event, else ns become ticks. */
+static uint64_t stored(enum prowl_rate which, uint64_t value)
+{
+	double ticks;
+
+	if (which != PROWL_RATE_BLOCK || value == 1)
+		return value;
+	ticks = (double)value * measure_ticks() / 1e9;
+	return ticks < 1 ? 1 : (uint64_t)ticks;
+}
+
+/* --- may it be written? ------------------------------------------------------------------------
+ */
+
+static int read_mem(void *ctx, uint64_t addr, void *buf, size_t len)
+{
+	ssize_t n = pread((int)(intptr_t)ctx, buf, len, (off_t)addr);
+
+	if (n < 0)
+		return -errno;
+	return (size_t)n == len ? 0 : -EFAULT;
+}
+
+struct find_map {
+	uint64_t addr;
+	bool writable;
+};
+
+static int find_map(void *ctx, const struct uw_map *map)
+{
+	struct find_map *f = ctx;
+
+	if (f->addr < map->start || f->addr >= map->end)
+		return 0;
+	f->writable = (map->prot & (PROT_READ | PROT_WRITE)) == (PROT_READ | PROT_WRITE) &&
+		      !map->shared;
+	return 1;
+}
+
+/* Of private memory that the program itself may write: /proc/PID/mem would take any. */
+static bool is_writable(pid_t pid, uint64_t addr)
+{
+	struct find_map f = {.addr = addr};
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/%d/maps", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	uw_maps_read(fd, find_map, &f);
+	close(fd);
+	return f.writable;
+}
+
+static enum prowl_code check_place(const struct prowl_runtime *rt, enum prowl_rate which,
+				   struct prowl_err *err)
+{
+	const struct kind *k = &kinds[which];
+	enum uw_goglobal_source source = rt->globals.var[k->global].source;
+	uint64_t addr = rt->globals.var[k->global].addr;
+
+	if (source == UW_GLOBAL_MISSING || source == UW_GLOBAL_BY_VALUE || !addr) {
+		prowl_fail(err, PROWL_UNSUPPORTED,
+			   "%s can't be set in process %d (%s): where %s is kept is not known for "
+			   "certain",
+			   k->name, (int)rt->pid, rt->comm, k->variable);
+		prowl_hint(err, "nothing was written; a program that is not stripped tells it");
+		return PROWL_UNSUPPORTED;
+	}
+	if (addr % sizeof(uint64_t) || addr < rt->globals.data_lo ||
+	    addr > rt->globals.data_hi - sizeof(uint64_t) || !is_writable(rt->pid, addr))
+		return prowl_fail(err, PROWL_UNSUPPORTED,
+				  "%s can't be set in process %d (%s): 0x%llx is no place for %s; "
+				  "nothing was written",
+				  k->name, (int)rt->pid, rt->comm, (unsigned long long)addr,
+				  k->variable);
+	return PROWL_OK;
+}
+
+static enum prowl_code check_wish(const struct prowl_rates_wish *w, struct prowl_err *err)
+{
+	for (size_t i = 0; i < PROWL_RATES; i++) {
+		if (w->set[i] && (w->value[i] == 0 || w->value[i] > kinds[i].max))
+			return prowl_fail(err, PROWL_USAGE, "%s must be from 1 to %llu",
+					  kinds[i].name, (unsigned long long)kinds[i].max);
+	}
+	return PROWL_OK;
+}
+
+/* --- setting -----------------------------------------------------------------------------------
+ */
+
+static enum prowl_code gone(const struct prowl_runtime *rt, struct prowl_err *err)
+{
+	return prowl_fail(err, PROWL_NOTHING,
+			  "process %d (%s) has ended or executes another program", (int)rt->pid,
+			  rt->comm);
+}
+
+/*
+ * What is behind the descriptor is the image that rt was opened for: the process could have
+ * executed another program since, but from now on the descriptor keeps to this one.
+ */
+static enum prowl_code open_memory(struct prowl_rates *r, const struct prowl_runtime *rt,
+				   struct prowl_err *err)
+{
+	struct uw_space space = rt->space;
+	struct uw_mem mem;
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/%d/mem", (int)rt->pid);
+	r->mem = open(path, O_RDWR | O_CLOEXEC);
+	if (r->mem < 0 && (errno == ENOENT || errno == ESRCH))
+		return gone(rt, err);
+	if (r->mem < 0) {
+		prowl_fail(err, PROWL_PERMISSION, "not allowed to write to process %d (%s): %s: %s",
+			   (int)rt->pid, rt->comm, path, strerror(errno));
+		prowl_hint(err, "run prowl as root, or grant:\n"
+				"  sudo setcap cap_sys_ptrace=ep \"$(command -v prowl)\"");
+		return PROWL_PERMISSION;
+	}
+	mem = (struct uw_mem){.read = read_mem, .ctx = (void *)(intptr_t)r->mem};
+	return uw_space_check_go(&space, &mem) < 0 ? gone(rt, err) : PROWL_OK;
+}
+
+static enum prowl_code plan(struct prowl_rates *r, const struct prowl_runtime *rt,
+			    const struct prowl_rates_wish *w, enum prowl_rate which,
+			    struct prowl_err *err)
+{
+	struct prowl_rate_change *c = &r->change[which];
+	enum prowl_code code = check_place(rt, which, err);
+
+	if (code != PROWL_OK)
+		return code;
+	c->addr = rt->globals.var[kinds[which].global].addr;
+	if (read_mem((void *)(intptr_t)r->mem, c->addr, &c->before, sizeof c->before) < 0)
+		return gone(rt, err);
+	if (c->before > kinds[which].plausible)
+		return prowl_fail(err, PROWL_UNSUPPORTED,
+				  "%s can't be set in process %d (%s): %s seems to be 0x%llx, "
+				  "which is no rate; nothing was written",
+				  kinds[which].name, (int)rt->pid, rt->comm, kinds[which].variable,
+				  (unsigned long long)c->before);
+	c->set = stored(which, w->value[which]);
+	if (c->set != c->before)
+		r->guarded[r->nguarded++] = which;
+	return PROWL_OK;
+}
+
+static enum prowl_code start_guardian(struct prowl_rates *r, uint64_t max_ns, struct prowl_err *err)
+{
+	struct guarded words[PROWL_RATES];
+	int e;
+
+	for (size_t i = 0; i < r->nguarded; i++) {
+		const struct prowl_rate_change *c = &r->change[r->guarded[i]];
+
+		words[i] = (struct guarded){c->addr, c->before, c->set};
+	}
+	e = guardian_start(&r->guardian, r->mem, words, r->nguarded, max_ns);
+	if (e < 0)
+		return prowl_fail(err, PROWL_FAILED,
+				  "the process that would put the rates back can't be started: %s; "
+				  "nothing was written",
+				  strerror(-e));
+	return PROWL_OK;
+}
+
+/*
+ * One aligned word, which the kernel stores as a whole; and if it did not, any mix of the bytes of
+ * two rates is a rate.
+ */
+static enum prowl_code write_all(struct prowl_rates *r, const struct prowl_runtime *rt,
+				 struct prowl_err *err)
+{
+	for (size_t i = 0; i < r->nguarded; i++) {
+		struct prowl_rate_change *c = &r->change[r->guarded[i]];
+		ssize_t n = pwrite(r->mem, &c->set, sizeof c->set, (off_t)c->addr);
+
+		if (n == 0)
+			return gone(rt, err);
+		if (n != sizeof c->set)
+			return prowl_fail(err, PROWL_FAILED,
+					  "%s of process %d (%s) can't be written: %s",
+					  kinds[r->guarded[i]].variable, (int)rt->pid, rt->comm,
+					  strerror(n < 0 ? errno : EIO));
+		c->state = PROWL_RATE_SET;
+	}
+	return PROWL_OK;
+}
+
+static enum prowl_code set_all(struct prowl_rates *r, const struct prowl_runtime *rt,
+			       const struct prowl_rates_wish *w, uint64_t max_ns,
+			       struct prowl_err *err)
+{
+	enum prowl_code code = open_memory(r, rt, err);
+
+	for (int i = 0; code == PROWL_OK && i < PROWL_RATES; i++) {
+		if (w->set[i])
+			code = plan(r, rt, w, (enum prowl_rate)i, err);
+	}
+	if (code == PROWL_OK && r->nguarded)
+		code = start_guardian(r, max_ns, err);
+	if (code == PROWL_OK)
+		code = write_all(r, rt, err);
+	return code;
+}
+
+enum prowl_code prowl_rates_set(const struct prowl_runtime *rt, const struct prowl_rates_wish *wish,
+				uint64_t max_ns, struct prowl_rates **ret, struct prowl_err *err)
+{
+	enum prowl_code code = check_wish(wish, err);
+	struct prowl_rates *r;
+
+	if (code != PROWL_OK)
+		return code;
+	if (rt->core)
+		return prowl_fail(err, PROWL_USAGE, "nothing can be set in a core file");
+	r = calloc(1, sizeof *r);
+	if (!r)
+		return prowl_fail(err, PROWL_FAILED, "out of memory");
+	r->mem = -1;
+	code = set_all(r, rt, wish, max_ns, err);
+	if (code != PROWL_OK) {
+		prowl_rates_free(r);
+		return code;
+	}
+	*ret = r;
+	return PROWL_OK;
+}
+
+/* --- putting back ------------------------------------------------------------------------------
+ */
+
+static enum prowl_rate_state state_of(enum guarded_state s)
+{
+	switch (s) {
+	case GUARDED_RESTORED:
+		return PROWL_RATE_RESTORED;
+	case GUARDED_FOREIGN:
+		return PROWL_RATE_FOREIGN;
+	case GUARDED_GONE:
+		return PROWL_RATE_GONE;
+	default:
+		return PROWL_RATE_STUCK;
+	}
+}
+
+bool prowl_rates_restore(struct prowl_rates *r)
+{
+	enum guarded_state states[GUARDIAN_MAX];
+	bool good = true;
+
+	guardian_end(&r->guardian, states, r->nguarded);
+	for (size_t i = 0; i < r->nguarded; i++) {
+		struct prowl_rate_change *c = &r->change[r->guarded[i]];
+		struct guarded w = {c->addr, c->before, c->set};
+
+		if (c->state == PROWL_RATE_SET || c->state == PROWL_RATE_STUCK) {
+			/* The guardian itself may have been killed. */
+			if (states[i] == GUARDED_UNKNOWN)
+				states[i] = guarded_restore(r->mem, &w);
+			c->state = state_of(states[i]);
+		}
+		good = good && c->state != PROWL_RATE_STUCK;
+	}
+	return good;
+}
+
+void prowl_rates_free(struct prowl_rates *r)
+{
+	if (!r)
+		return;
+	prowl_rates_restore(r);
+	if (r->mem >= 0)
+		close(r->mem);
+	free(r);
+}
