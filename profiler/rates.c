@@ -32,7 +32,7 @@ static const struct kind {
 
 struct prowl_rates {
 	int mem; /* /proc/PID/mem, for writing */
-	struct prowl_rate_change change[PROWL_RATES];
+	struct prowl_rates_report report;
 	struct guardian guardian;
 	enum prowl_rate guarded[PROWL_RATES]; /* which one is the guardian's i-th word */
 	size_t nguarded;
@@ -43,10 +43,19 @@ const char *prowl_rate_name(enum prowl_rate which)
 	return kinds[which].name;
 }
 
-const struct prowl_rate_change *prowl_rates_change(const struct prowl_rates *r,
-						   enum prowl_rate which)
+const char *prowl_rate_variable(enum prowl_rate which)
 {
-	return &r->change[which];
+	return kinds[which].variable;
+}
+
+uint64_t prowl_rate_max(enum prowl_rate which)
+{
+	return kinds[which].max;
+}
+
+const struct prowl_rates_report *prowl_rates_report(const struct prowl_rates *r)
+{
+	return &r->report;
 }
 
 int prowl_rates_guardian(const struct prowl_rates *r)
@@ -215,7 +224,7 @@ static enum prowl_code plan(struct prowl_rates *r, const struct prowl_runtime *r
 			    const struct prowl_rates_wish *w, enum prowl_rate which,
 			    struct prowl_err *err)
 {
-	struct prowl_rate_change *c = &r->change[which];
+	struct prowl_rate_change *c = &r->report.change[which];
 	enum prowl_code code = check_place(rt, which, err);
 
 	if (code != PROWL_OK)
@@ -241,7 +250,7 @@ static enum prowl_code start_guardian(struct prowl_rates *r, uint64_t max_ns, st
 	int e;
 
 	for (size_t i = 0; i < r->nguarded; i++) {
-		const struct prowl_rate_change *c = &r->change[r->guarded[i]];
+		const struct prowl_rate_change *c = &r->report.change[r->guarded[i]];
 
 		words[i] = (struct guarded){c->addr, c->before, c->set};
 	}
@@ -262,7 +271,7 @@ static enum prowl_code write_all(struct prowl_rates *r, const struct prowl_runti
 				 struct prowl_err *err)
 {
 	for (size_t i = 0; i < r->nguarded; i++) {
-		struct prowl_rate_change *c = &r->change[r->guarded[i]];
+		struct prowl_rate_change *c = &r->report.change[r->guarded[i]];
 		ssize_t n = pwrite(r->mem, &c->set, sizeof c->set, (off_t)c->addr);
 
 		if (n == 0)
@@ -341,7 +350,7 @@ bool prowl_rates_restore(struct prowl_rates *r)
 
 	guardian_end(&r->guardian, states, r->nguarded);
 	for (size_t i = 0; i < r->nguarded; i++) {
-		struct prowl_rate_change *c = &r->change[r->guarded[i]];
+		struct prowl_rate_change *c = &r->report.change[r->guarded[i]];
 		struct guarded w = {c->addr, c->before, c->set};
 
 		if (c->state == PROWL_RATE_SET || c->state == PROWL_RATE_STUCK) {

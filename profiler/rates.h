@@ -52,10 +52,18 @@ struct prowl_rate_change {
 	enum prowl_rate_state state;
 };
 
+struct prowl_rates_report { /* of all; zero-initialised: nothing was done */
+	struct prowl_rate_change change[PROWL_RATES];
+};
+
 struct prowl_rates;
 
 /* "heap-rate", "block-rate", "mutex-rate" */
 const char *prowl_rate_name(enum prowl_rate which);
+/* "runtime.MemProfileRate", ... */
+const char *prowl_rate_variable(enum prowl_rate which);
+/* The largest value of a wish. */
+uint64_t prowl_rate_max(enum prowl_rate which);
 
 /*
  * Sets all that is wished for, or nothing. After max_ns (0: no limit) the guardian puts them back
@@ -67,8 +75,7 @@ enum prowl_code prowl_rates_set(const struct prowl_runtime *rt, const struct pro
 				uint64_t max_ns, struct prowl_rates **ret, struct prowl_err *err);
 
 /* What was done to each; valid until the object is freed. */
-const struct prowl_rate_change *prowl_rates_change(const struct prowl_rates *r,
-						   enum prowl_rate which);
+const struct prowl_rates_report *prowl_rates_report(const struct prowl_rates *r);
 /* Of the guardian, 0 once it has ended. */
 int prowl_rates_guardian(const struct prowl_rates *r);
 

@@ -222,7 +222,7 @@ static void check_before(struct target *t)
 
 static enum prowl_rate_state state(const struct prowl_rates *r, enum prowl_rate which)
 {
-	return prowl_rates_change(r, which)->state;
+	return prowl_rates_report(r)->change[which].state;
 }
 
 static size_t descriptors(const char *path)
@@ -257,8 +257,8 @@ static void test_set_and_restore(void **unused)
 	assert_int_equal(rates[PROWL_RATE_MUTEX], 10);
 	for (int i = 0; i < PROWL_RATES; i++) {
 		assert_int_equal(state(r, i), PROWL_RATE_SET);
-		assert_int_equal(prowl_rates_change(r, i)->before, before[i]);
-		assert_int_equal(prowl_rates_change(r, i)->set, rates[i]);
+		assert_int_equal(prowl_rates_report(r)->change[i].before, before[i]);
+		assert_int_equal(prowl_rates_report(r)->change[i].set, rates[i]);
 	}
 	assert_true(prowl_rates_restore(r));
 	check_before(&t);
