@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: Apache-2.0
+"""--allow-write: rates are set, take effect, and are put back whatever happens. Without it nothing is ever written.
+
+What a process has in its memory is read here, at addresses that the linker's symbols tell, and not asked of prowl.
+"""
+
+import os
+import random
+import re
+import shutil
+import signal
+import struct
+import subprocess
+import time
+
+from harness import BUILD, PROWL, Prowl, Skip, Target, VERSIONS, build, check, need_perf, need_prowl, note, out_file, test
+
+RATES = {'heap': 'runtime.MemProfileRate', 'block': 'runtime.blockprofilerate', 'mutex': 'runtime.mutexprofilerate'}
+LISTS = {'heap': 'runtime.mbuckets', 'block': 'runtime.bbuckets', 'mutex': 'runtime.xbuckets'}
+HOLD = os.path.join(BUILD, 'tests', 'unit', 'profiler', 'rates_hold')
+ROUNDS = 20000
+
+
+class Memory:
+    """Variables of the Go runtime in a process that is not stripped."""
+
+    symbols = {}
+
+    def __init__(self, path, pid):
+        if path not in self.symbols:
+            if not shutil.which('nm'):
+                raise Skip('no nm: binutils is not installed')
+            listed = subprocess.run(['nm', path], stdout=subprocess.PIPE, text=True, check=True).stdout
+            self.symbols[path] = {m[2]: int(m[1], 16) for m in re.finditer(r'^(\w+) \w (runtime\.\w+)$', listed, re.M)}
+        self.names = self.symbols[path]
+        with open('/proc/%d/maps' % pid) as f:
+            first = next(l for l in f if l.rstrip().endswith(os.path.realpath(path)))
+        with open(path, 'rb') as f:
+            head = f.read(4096)
+        at, = struct.unpack_from('<Q', head, 32)
+        while struct.unpack_from('<I', head, at)[0] != 1:  # the first PT_LOAD
+            at += 56
+        self.bias = int(first.partition('-')[0], 16) - struct.unpack_from('<Q', head, at + 16)[0] // 4096 * 4096
+        self.file = open('/proc/%d/mem' % pid, 'rb', 0)
+
+    def word(self, address):
+        return struct.unpack('<Q', os.pread(self.file.fileno(), 8, address))[0]
+
+    def variable(self, name):
+        return self.word(self.names[name] + self.bias)
+
+    def rates(self):
+        return {k: self.variable(name) for k, name in RATES.items()}
+
+    def buckets(self, kind):
+        """How many stacks a profile has."""
+        at, n = self.variable(LISTS[kind]), 0
+        while at and n < 100_000:
+            at, n = self.word(at + 8), n + 1
+        return n
+
+
+def hold(pid, heap=0, block=0, mutex=0, seconds=60.0):
+    if not os.access(HOLD, os.X_OK):
+        raise Skip('the unit tests are not built')
+    return subprocess.Popen([HOLD, str(pid), str(heap), str(block), str(mutex), str(seconds)], stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, text=True)
+
+
+def is_set(p):
+    line = p.stdout.readline()
+    check(line.startswith('set '), 'the rates were not set: %r %s', line, '' if line else p.stderr.read())
+    return line
+
+
+def becomes(memory, wanted, seconds=20):
+    """Whether the rates are those within that time."""
+    end = time.monotonic() + seconds
+    while memory.rates() != wanted:
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.005)
+    return True
+
+
+def finish(p):
+    out, err = p.communicate(timeout=60)
+    check(p.returncode == 0, 'exit %d\n%s%s', p.returncode, out, err)
+    return out
+
+
+def ask(target):
+    return target.ask('work %d' % ROUNDS)['checksum']
+
+
+def effect(version, variant):
+    with Target(build(version, 'unprofiled', variant)) as t:
+        memory = Memory(t.path, t.pid)
+        before = memory.rates()
+        check(before == {'heap': 0, 'block': 0, 'mutex': 0}, 'the program is not what the test needs: %r', before)
+        undisturbed = ask(t)
+        stacks = {k: memory.buckets(k) for k in LISTS}
+        p = hold(t.pid, 4096, 10_000, 1)
+        is_set(p)
+        rates = memory.rates()
+        check(rates['heap'] == 4096 and rates['mutex'] == 1, 'the rates are %r', rates)
+        check(1000 <= rates['block'] <= 1_000_000, '10 us are %d ticks', rates['block'])
+        check(ask(t) == undisturbed, 'the program computes something else')
+        grown = {k: memory.buckets(k) - stacks[k] for k in LISTS}
+        p.send_signal(signal.SIGINT)
+        finish(p)
+        check(memory.rates() == before, 'left behind: %r', memory.rates())
+        check(ask(t) == undisturbed, 'the program computes something else')
+        note('new stacks: %r', grown)
+        check(grown['heap'] >= 1 and grown['block'] >= 1, 'the rates had no effect: %r', grown)
+
+
+for _version, _variant in (('1.19', 'static'), ('1.23', 'pie'), ('1.26', 'cgo'), ('1.27', 'static')):
+    test('rates', 'set, work, and are put back, Go %s %s' % (_version, _variant), _version, _variant)(effect)
+for _version in VERSIONS:
+    for _variant in ('static', 'pie', 'external', 'cgo'):
+        test('matrix', 'rates set and put back, Go %s %s' % (_version, _variant), _version, _variant)(effect)
+
+
+def killed(version, times):
+    rnd = random.Random()
+    seen = 0
+    with Target(build(version, 'unprofiled', 'static')) as t:
+        memory = Memory(t.path, t.pid)
+        before = memory.rates()
+        undisturbed = ask(t)
+        for _ in range(times):
+            p = hold(t.pid, 65536, 1_000_000, 100, 0.03)
+            time.sleep(rnd.uniform(0, 0.08))
+            p.send_signal(signal.SIGSTOP)
+            seen += memory.rates() != before
+            p.kill()
+            p.communicate()
+            check(becomes(memory, before), 'left behind: %r, not %r', memory.rates(), before)
+        check(ask(t) == undisturbed, 'the program computes something else')
+    note('%d times put back, %d of %d times set when killed', times, seen, times)
+
+
+test('rates', 'put back after kill -9', '1.24', 15)(killed)
+test('matrix', 'rates put back after kill -9, 100 times', '1.27', 100)(killed)
+
+
+@test('rates', 'the guardian is small and deaf, and prowl can do without')
+def guardian():
+    with Target(build('1.24', 'unprofiled', 'static')) as t:
+        memory = Memory(t.path, t.pid)
+        before = memory.rates()
+        p = hold(t.pid, heap=65536)
+        pid = int(re.search(r'guardian (\d+)', is_set(p))[1])
+        fds = os.listdir('/proc/%d/fd' % pid)
+        with open('/proc/%d/smaps_rollup' % pid) as f:
+            private = sum(int(m[1]) for m in re.finditer(r'^Private_\w+: +(\d+) kB$', f.read(), re.M))
+        note('the guardian has %d descriptors and %d kB of its own', len(fds), private)
+        check(len(fds) == 2, 'the guardian holds %r', fds)
+        check(private < 4096, 'the guardian takes %d kB', private)
+        for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            os.kill(pid, sig)
+        time.sleep(0.05)
+        check(memory.rates()['heap'] == 65536, 'a signal ended the guardian')
+        os.kill(pid, signal.SIGKILL)
+        p.send_signal(signal.SIGINT)
+        finish(p)
+        check(memory.rates() == before, 'left behind: %r', memory.rates())
+
+
+@test('rates', 'the target executes another program, or ends')
+def execs():
+    with Target(build('1.24', 'exec_self', 'static'), '-after', '1s') as t:
+        memory = Memory(t.path, t.pid)
+        before = memory.rates()
+        p = hold(t.pid, heap=65536, mutex=10)
+        is_set(p)
+        check(memory.rates() != before, 'nothing was set')
+        time.sleep(1.5)
+        memory = Memory(t.path, t.pid)  # of what runs now
+        fresh = memory.rates()
+        p.send_signal(signal.SIGINT)
+        out = finish(p)
+        check(memory.rates() == fresh, 'the new program was written to: %r, not %r', memory.rates(), fresh)
+        check('heap-rate 4 ' in out, 'not told that it is gone: %r', out)
+    with Target(build('1.24', 'unprofiled', 'static')) as t:
+        p = hold(t.pid, heap=65536)
+        is_set(p)
+        t.process.kill()
+        t.process.wait()
+        p.send_signal(signal.SIGINT)
+        check('heap-rate 4 ' in finish(p), 'not told that it is gone')
+
+
+# --- without --allow-write -----------------------------------------------------------------------------------------
+
+# what could harm a process; of kill only signals other than 0 count
+TRACED = 'open,openat,openat2,creat,process_vm_writev,ptrace,kill,tkill,tgkill,pidfd_send_signal,process_madvise,migrate_pages'
+
+
+def trace(pid, *args):
+    log = out_file()
+    p = subprocess.run(['strace', '-f', '-qq', '-o', log, '-e', 'trace=' + TRACED, PROWL] + [str(a) for a in args],
+                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=120)
+    with open(log) as f:
+        lines = f.read().splitlines()
+    if not lines:
+        raise Skip('strace does not work here: %s' % p.stderr.strip()[-200:])
+    check(p.returncode in (0, 5), 'prowl %s exited with %d\n%s', ' '.join(map(str, args)), p.returncode, p.stderr)
+    reads = 0
+    for line in lines:
+        call = line.split(None, 1)[-1]
+        where = re.search(r'"(/proc/[^"]*)"', call)
+        if 'open' in call and where:
+            reads += ('/%d/' % pid) in where[1]
+            own = where[1].startswith('/proc/self/')
+            check(own or not re.search(r'O_WRONLY|O_RDWR', call), 'prowl %s: %s', args[0], line)
+        check(not re.match(r'(process_vm_writev|ptrace|process_madvise|migrate_pages|creat)\(', call), 'prowl %s: %s',
+              args[0], line)
+        if re.match(r'(kill|tkill|tgkill|pidfd_send_signal)\(', call):
+            check(re.search(r', 0\b', call), 'prowl %s: %s', args[0], line)
+    return reads
+
+
+@test('rates', 'without --allow-write no command can write to a process')
+def only_reads():
+    need_prowl()
+    if not shutil.which('strace'):
+        raise Skip('no strace')
+    known = Prowl('help').must(0).out
+    with Target(build('1.24', 'unprofiled', 'static')) as t:
+        commands = [['ps'], ['info', '--pid', t.pid], ['doctor', '--pid', t.pid]]
+        for kind in ('heap', 'allocs', 'block', 'mutex', 'threadcreate', 'goroutine'):
+            if re.search(r'^  %s ' % kind, known, re.M):
+                commands.append([kind, '--pid', t.pid, '-o', out_file()])
+                commands.append([kind, '--pid', t.pid, '--seconds', 1, '-o', out_file()])
+        for args in commands:
+            reads = trace(t.pid, *args)
+            check(reads > 0, 'the trace shows nothing of prowl %s', args[0])
+        need_perf()
+        check(trace(t.pid, 'profile', '--pid', t.pid, '--seconds', 1, '-o', out_file()) > 0, 'the trace shows nothing')
+        note('%d commands', len(commands) + 1)
