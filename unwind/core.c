@@ -426,6 +426,15 @@ size_t uw_core_room(const struct uw_core *c, uint64_t addr, size_t len)
 	return len < s->filesz - at ? len : (size_t)(s->filesz - at);
 }
 
+const struct uw_core_thread *uw_core_thread(const struct uw_core *c, pid_t tid)
+{
+	for (size_t i = 0; i < c->nthreads; i++) {
+		if (c->threads[i].tid == tid)
+			return &c->threads[i];
+	}
+	return NULL;
+}
+
 const struct uw_core_file *uw_core_file_at(const struct uw_core *c, uint64_t addr)
 {
 	for (size_t i = 0; i < c->nfiles; i++) {

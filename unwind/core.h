@@ -75,6 +75,8 @@ size_t uw_core_room(const struct uw_core *c, uint64_t addr, size_t len);
 uint32_t uw_core_flags(const struct uw_core *c, uint64_t addr);
 /* The i-th of the mappings, ascending by address; false: there are no more. */
 bool uw_core_mapping(const struct uw_core *c, size_t i, uint64_t *start, uint64_t *end);
+/* The thread with that id, or NULL. */
+const struct uw_core_thread *uw_core_thread(const struct uw_core *c, pid_t tid);
 /* The file that was mapped at addr, or NULL. */
 const struct uw_core_file *uw_core_file_at(const struct uw_core *c, uint64_t addr);
 

@@ -20,6 +20,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "build_core.h"
+#include "core_space.h"
 #include "idmap.h"
 #include "kallsyms.h"
 #include "perf_ring.h"
@@ -330,6 +332,62 @@ static void test_load(void **state)
 	sweep(run_load, NULL, false);
 }
 
+/* A core file of a Go program that is mapped from its first byte to its last. */
+struct core_run {
+	struct built_core core;
+	char exe[64];
+};
+
+static int run_core(void *ctx)
+{
+	struct core_run *c = ctx;
+	struct uw_binaries reg = {0};
+	struct uw_core *core = NULL;
+	struct uw_core_load load;
+	struct uw_space s;
+	int fd, r;
+
+	WITH_MEMORY(fd = built_core_fd(&c->core, c->core.size));
+	r = uw_core_open(fd, &core, NULL);
+	if (r < 0)
+		return r;
+	uw_space_init(&s, &reg, 0);
+	r = uw_space_load_core(&s, core, c->exe, &load);
+	check_space(&s);
+	if (r == 0)
+		assert_int_equal(s.n, 1);
+	uw_space_fini(&s);
+	uw_core_free(core);
+	uw_binaries_fini(&reg);
+	/* A file that there is no memory for counts as one that can't be used. */
+	return r == -ENOEXEC ? -ENOMEM : r;
+}
+
+static void test_core(void **state)
+{
+	struct sample_go sample;
+	struct built_go built;
+	struct core_run c;
+	int fd;
+
+	sample_go_init(&sample, uw_golayout_for(27, 0), "go1.27.0");
+	built = build_go(&sample.go);
+	fd = built_go_fd(&built);
+	snprintf(c.exe, sizeof c.exe, "/proc/self/fd/%d", fd);
+	c.core = build_core(&(struct build_core){
+		.comm = "sample",
+		.pid = 1,
+		.entry = 0x401000,
+		.threads = {{.tid = 1}, {.tid = 2}, {.tid = 3}},
+		.files = {{0x400000, 0x402000, 0, "/bin/sample"}},
+		.segments = {{0x400000, 2 * PAGE, 5, built.bytes, PAGE}},
+	});
+	sweep(run_core, &c, false);
+	built_core_fini(&c.core);
+	close(fd);
+	built_go_fini(&built);
+}
+
 /* --- processes --- */
 
 static void check_procs(struct prowl_procs *t)
@@ -413,7 +471,7 @@ int main(void)
 		cmocka_unit_test(test_small),    cmocka_unit_test(test_idmap),
 		cmocka_unit_test(test_kallsyms), cmocka_unit_test(test_go),
 		cmocka_unit_test(test_space),    cmocka_unit_test(test_load),
-		cmocka_unit_test(test_procs),
+		cmocka_unit_test(test_procs),    cmocka_unit_test(test_core),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

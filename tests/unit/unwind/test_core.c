@@ -95,6 +95,8 @@ static void check_facts(bool gcore)
 	assert_int_equal(c->threads[0].fs_base, 9);
 	assert_int_equal(c->threads[1].tid, TID + 1);
 	assert_memory_equal(&c->threads[1].regs, &what.threads[1].regs, sizeof(struct uw_regs));
+	assert_ptr_equal(uw_core_thread(c, TID + 1), &c->threads[1]);
+	assert_null(uw_core_thread(c, TID + 2));
 	assert_int_equal(c->nfiles, 2);
 	f = uw_core_file_at(c, 0x402fff);
 	assert_non_null(f);
