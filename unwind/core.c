@@ -23,7 +23,7 @@ enum {
 	PRSTATUS_REGS = 112,
 	PRPSINFO_PID = 24,
 	PRPSINFO_FNAME = 40,
-	FNAME = 16,
+	FNAME = 15, /* without the last byte, which is 0 from the kernel */
 
 	/* struct user_regs_struct of amd64, words */
 	REG_R15 = 0,

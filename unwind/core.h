@@ -39,7 +39,7 @@ struct uw_core_file { /* one file-backed mapping, from NT_FILE; sorted by start 
 struct uw_core {
 	uint16_t machine; /* EM_X86_64, EM_AARCH64 */
 	pid_t pid;        /* 0: the core doesn't say */
-	char comm[17];    /* "" likewise */
+	char comm[16];    /* "" likewise; gcore gives one character more than the kernel: cut */
 	int signal;       /* that ended the process; 0 for gcore's */
 	size_t nthreads;
 	struct uw_core_thread *threads; /* the one that the signal hit comes first */

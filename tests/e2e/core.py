@@ -9,9 +9,13 @@ import struct
 import subprocess
 import time
 
-from harness import Prowl, Skip, Target, VERSIONS, build, check, note, test, tmp
+from harness import BUILD, Prowl, Skip, Target, VERSIONS, build, check, note, test, tmp
 
 TRUNCATED = 0.6
+DUMP = os.path.join(BUILD, 'tests', 'unit', 'profiler', 'runtime_dump')
+# what does not change in a process that is left alone
+CONSTANT = {'runtime.MemProfileRate', 'runtime.blockprofilerate', 'runtime.mutexprofilerate', 'runtime.allp',
+            'runtime.gomaxprocs'}
 
 
 def directory():
@@ -81,21 +85,43 @@ def same(core, alive, whole=True):
     check((facts['missing_bytes'] == 0) == whole, '%d bytes are missing', facts['missing_bytes'])
 
 
+def runtime(subject):
+    """Where the variables of the runtime are, how they were found, and what they hold."""
+    if not os.access(DUMP, os.X_OK):
+        raise Skip('the unit tests are not built')
+    p = subprocess.run([DUMP, str(subject)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    check(p.returncode == 0, 'runtime_dump %s: %s', subject, p.stderr)
+    return {line.split()[0]: line.split()[1:] for line in p.stdout.splitlines()}
+
+
+def same_runtime(core, alive):
+    for name, found in alive.items():
+        known = core.get(name)
+        check(known[:2] == found[:2], '%s: %r in the core, %r in the process', name, known, found)
+        if name in CONSTANT:
+            check(known == found and len(found) == 3, '%s: %r in the core, %r in the process', name, known, found)
+    missing = [name for name, found in core.items() if found[0] == 'missing']
+    note('%d variables, missing: %s', len(core) - 1, ' '.join(missing) or 'none')
+    check('runtime.allgs' not in missing and 'runtime.mbuckets' not in missing, 'missing: %r', missing)
+
+
 def kernel(version, variant):
     with Crashing(build(version, 'known_shares', variant)) as t:
-        alive = info('--pid', t.pid)
+        alive, variables = info('--pid', t.pid), runtime(t.pid)
         path = t.crash()
     core = info('--core', path)
     same(core, alive)
+    same_runtime(runtime(path), variables)
     check(core['core']['signal'] == signal.SIGABRT, 'signal %d', core['core']['signal'])
     os.unlink(path)
 
 
 def dumped(version, variant):
     with Target(build(version, 'exit_soon', variant), '-after', '1h') as t:
-        alive = info('--pid', t.pid)
+        alive, variables = info('--pid', t.pid), runtime(t.pid)
         path = gcore(t.pid)
     same(info('--core', path), alive)
+    same_runtime(runtime(path), variables)
     os.unlink(path)
 
 

@@ -126,8 +126,8 @@ static void test_files_are_sorted(void **state)
 	uw_core_free(c);
 }
 
-/* Without the note of the process its first thread tells the pid. */
-static void test_no_process(void **state)
+/* Without the note of the process its first thread tells the pid; a name may be too long. */
+static void test_process(void **state)
 {
 	struct build_core what = plain();
 	struct uw_core *c;
@@ -136,6 +136,10 @@ static void test_no_process(void **state)
 	assert_int_equal(open_built(&what, 0, &c), 0);
 	assert_int_equal(c->pid, TID);
 	assert_string_equal(c->comm, "");
+	uw_core_free(c);
+	what.comm = "sixteen-letters."; /* as gcore has it */
+	assert_int_equal(open_built(&what, 0, &c), 0);
+	assert_string_equal(c->comm, "sixteen-letters");
 	uw_core_free(c);
 }
 
@@ -617,7 +621,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_facts),
 		cmocka_unit_test(test_files_are_sorted),
-		cmocka_unit_test(test_no_process),
+		cmocka_unit_test(test_process),
 		cmocka_unit_test(test_arm64),
 		cmocka_unit_test(test_memory),
 		cmocka_unit_test(test_left_out),
