@@ -437,11 +437,17 @@ const struct uw_core_thread *uw_core_thread(const struct uw_core *c, pid_t tid)
 
 const struct uw_core_file *uw_core_file_at(const struct uw_core *c, uint64_t addr)
 {
-	for (size_t i = 0; i < c->nfiles; i++) {
-		if (addr >= c->files[i].start && addr < c->files[i].end)
-			return &c->files[i];
+	size_t lo = 0, hi = c->nfiles;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (c->files[mid].start <= addr)
+			lo = mid + 1;
+		else
+			hi = mid;
 	}
-	return NULL;
+	return lo > 0 && addr < c->files[lo - 1].end ? &c->files[lo - 1] : NULL;
 }
 
 int uw_core_back(struct uw_core *c, uint64_t start, uint64_t end, const struct uw_elf *elf,

@@ -226,7 +226,7 @@ static int file_for(struct load *l, const struct uw_core_file *f, struct file **
 	if (*ret || f->path[0] != '/' || (flags && !(flags & PF_X) && !program))
 		return 0;
 	if (l->n == MAX_FILES)
-		return -E2BIG;
+		return flags || program ? -E2BIG : 0;
 	*ret = &l->files[l->n++];
 	**ret = (struct file){.path = f->path, .maybe_data = !flags && !program};
 	return open_file(l, *ret);

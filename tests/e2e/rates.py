@@ -22,17 +22,18 @@ ROUNDS = 20000
 
 
 class Memory:
-    """Variables of the Go runtime in a process that is not stripped."""
+    """Variables of the Go runtime in a process; of a stripped one, where they are in its twin that isn't."""
 
     symbols = {}
 
-    def __init__(self, path, pid):
-        if path not in self.symbols:
+    def __init__(self, path, pid, twin=None):
+        twin = twin or path
+        if twin not in self.symbols:
             if not shutil.which('nm'):
                 raise Skip('no nm: binutils is not installed')
-            listed = subprocess.run(['nm', path], stdout=subprocess.PIPE, text=True, check=True).stdout
-            self.symbols[path] = {m[2]: int(m[1], 16) for m in re.finditer(r'^(\w+) \w (runtime\.\w+)$', listed, re.M)}
-        self.names = self.symbols[path]
+            listed = subprocess.run(['nm', twin], stdout=subprocess.PIPE, text=True, check=True).stdout
+            self.symbols[twin] = {m[2]: int(m[1], 16) for m in re.finditer(r'^(\w+) \w (runtime\.\w+)$', listed, re.M)}
+        self.names = self.symbols[twin]
         with open('/proc/%d/maps' % pid) as f:
             first = next(l for l in f if l.rstrip().endswith(os.path.realpath(path)))
         with open(path, 'rb') as f:
@@ -93,9 +94,19 @@ def ask(target):
     return target.ask('work %d' % ROUNDS)['checksum']
 
 
+def stripped(path):
+    """A copy without symbols. The linker's own -s moves variables, so that its output has no twin."""
+    if not shutil.which('strip'):
+        raise Skip('no strip: binutils is not installed')
+    copy = out_file()
+    subprocess.run(['strip', '-s', '-o', copy, path], check=True)
+    return copy
+
+
 def effect(version, variant):
-    with Target(build(version, 'unprofiled', variant)) as t:
-        memory = Memory(t.path, t.pid)
+    whole = build(version, 'unprofiled', variant.partition(' ')[0])
+    with Target(stripped(whole) if variant.endswith('stripped') else whole) as t:
+        memory = Memory(t.path, t.pid, whole)
         before = memory.rates()
         check(before == {'heap': 0, 'block': 0, 'mutex': 0}, 'the program is not what the test needs: %r', before)
         undisturbed = ask(t)
@@ -115,11 +126,13 @@ def effect(version, variant):
         check(grown['heap'] >= 1 and grown['block'] >= 1, 'the rates had no effect: %r', grown)
 
 
-for _version, _variant in (('1.19', 'static'), ('1.23', 'pie'), ('1.26', 'cgo'), ('1.27', 'static')):
+for _version, _variant in (('1.19', 'static stripped'), ('1.23', 'pie'), ('1.26', 'cgo'), ('1.27', 'pie stripped')):
     test('rates', 'set, work, and are put back, Go %s %s' % (_version, _variant), _version, _variant)(effect)
 for _version in VERSIONS:
     for _variant in ('static', 'pie', 'external', 'cgo'):
-        test('matrix', 'rates set and put back, Go %s %s' % (_version, _variant), _version, _variant)(effect)
+        for _kind in ('', ' stripped'):
+            test('matrix', 'rates set and put back, Go %s %s%s' % (_version, _variant, _kind), _version, _variant + _kind)(
+                effect)
 
 
 def killed(version, times):
