@@ -13,7 +13,10 @@ import struct
 import subprocess
 import time
 
-from harness import BUILD, PROWL, Prowl, Skip, Target, VERSIONS, build, check, need_perf, need_prowl, note, out_file, test
+import debian
+import pprof
+from harness import BUILD, PROWL, Prowl, Skip, Target, VERSIONS, build, check, debian_program, need_perf, need_prowl, note, out_file, \
+    test, tmp
 
 RATES = {'heap': 'runtime.MemProfileRate', 'block': 'runtime.blockprofilerate', 'mutex': 'runtime.mutexprofilerate'}
 LISTS = {'heap': 'runtime.mbuckets', 'block': 'runtime.bbuckets', 'mutex': 'runtime.xbuckets'}
@@ -203,6 +206,39 @@ def execs():
         t.process.wait()
         p.send_signal(signal.SIGINT)
         check('heap-rate 4 ' in finish(p), 'not told that it is gone')
+
+
+@test('rates', "Debian's stripped prometheus says itself what is set")
+def says_itself():
+    port = debian.free_port()
+    with open(tmp('empty.yml'), 'w') as f:
+        f.write('global: {}\n')
+    command = [debian_program('prometheus'), '--config.file', tmp('empty.yml'), '--storage.tsdb.path', tmp('rates-data'),
+               '--web.listen-address', '127.0.0.1:%d' % port, '--log.level', 'error']
+
+    def said():
+        heap = debian.get(port, '/debug/pprof/heap?debug=1').decode()
+        mutex = debian.get(port, '/debug/pprof/mutex?debug=1').decode()
+        return int(re.search(r'@ heap/(\d+)', heap)[1]) // 2, int(re.search(r'sampling period=(\d+)', mutex)[1])
+
+    with debian.running(command, port, '/-/ready') as target:
+        before = said()
+        p = hold(target.pid, 65536, 10_000, 7)
+        is_set(p)
+        during = said()
+        # connections wait for each other, and goroutines for channels
+        for _ in range(20):
+            debian.get(port, '/metrics')
+        block = pprof.Profile(debian.get(port, '/debug/pprof/block'))
+        p.kill()
+        p.communicate()
+        end = time.monotonic() + 20
+        while said() != before and time.monotonic() < end:
+            time.sleep(0.01)
+        check(said() == before, 'it says %r, before it said %r', said(), before)
+        note('heap and mutex rate: %r, then %r; %d stacks wait', before, during, len(list(block.stacks())))
+        check(during == (65536, 7), 'it says %r', during)
+        check(list(block.stacks()), 'its block profile is empty')
 
 
 # --- without --allow-write -----------------------------------------------------------------------------------------
