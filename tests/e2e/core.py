@@ -120,8 +120,12 @@ def dumped(version, variant):
     with Target(build(version, 'exit_soon', variant), '-after', '1h') as t:
         alive, variables = info('--pid', t.pid), runtime(t.pid)
         path = gcore(t.pid)
-    same(info('--core', path), alive)
+    core = info('--core', path)
+    same(core, alive)
     same_runtime(runtime(path), variables)
+    # of a process that sleeps: one goroutine, no collection, not a byte more
+    check(core['runtime'] and core['runtime'] == alive['runtime'], 'figures: %r in the core, %r in the process',
+          core['runtime'], alive['runtime'])
     os.unlink(path)
 
 
