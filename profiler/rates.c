@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
@@ -195,6 +196,23 @@ static enum prowl_code gone(const struct prowl_runtime *rt, struct prowl_err *er
 }
 
 /*
+ * Of two at once, the second would take the first one's rate for the program's own, and leave it
+ * behind. The lock goes with the descriptor, which the guardian has, too; one that is just putting
+ * back is waited for.
+ */
+static bool lock(int mem)
+{
+	struct timespec pause = {.tv_nsec = 10000000};
+
+	for (int tries = 0; tries < 100; tries++) {
+		if (flock(mem, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+			return true;
+		nanosleep(&pause, NULL);
+	}
+	return false;
+}
+
+/*
  * What is behind the descriptor is the image that rt was opened for: the process could have
  * executed another program since, but from now on the descriptor keeps to this one.
  */
@@ -216,6 +234,10 @@ static enum prowl_code open_memory(struct prowl_rates *r, const struct prowl_run
 				"  sudo setcap cap_sys_ptrace=ep \"$(command -v prowl)\"");
 		return PROWL_PERMISSION;
 	}
+	if (!lock(r->mem))
+		return prowl_fail(err, PROWL_FAILED,
+				  "another prowl has set rates in process %d (%s) and is not done",
+				  (int)rt->pid, rt->comm);
 	mem = (struct uw_mem){.read = read_mem, .ctx = (void *)(intptr_t)r->mem};
 	return uw_space_check_go(&space, &mem) < 0 ? gone(rt, err) : PROWL_OK;
 }

@@ -69,7 +69,8 @@ uint64_t prowl_rate_max(enum prowl_rate which);
  * Sets all that is wished for, or nothing. After max_ns (0: no limit) the guardian puts them back
  * even if we are still there, stopped or stuck. Errors: PROWL_UNSUPPORTED when it isn't known for
  * certain where a rate is, or what is there can't be one; PROWL_PERMISSION; PROWL_NOTHING: the
- * process is gone; PROWL_USAGE: of a core file, or a value out of range.
+ * process is gone; PROWL_USAGE: of a core file, or a value out of range; PROWL_FAILED: another
+ * prowl is at it.
  */
 enum prowl_code prowl_rates_set(const struct prowl_runtime *rt, const struct prowl_rates_wish *wish,
 				uint64_t max_ns, struct prowl_rates **ret, struct prowl_err *err);

@@ -325,6 +325,26 @@ static uint64_t block_rate(struct target *t, uint64_t ns)
 	return rates[PROWL_RATE_BLOCK];
 }
 
+/* Two at once: the second one must not take the first one's rates for those of the program. */
+static void test_one_at_a_time(void **unused)
+{
+	struct prowl_rates_wish w = all();
+	struct prowl_rates *first, *second;
+	struct prowl_err err = {0};
+	struct target t;
+
+	start(&t);
+	first = set(&t, &w, 0);
+	w.value[PROWL_RATE_HEAP] = 8192;
+	assert_int_equal(prowl_rates_set(&t.rt, &w, 0, &second, &err), PROWL_FAILED);
+	assert_non_null(strstr(err.text, "another prowl"));
+	prowl_rates_free(first);
+	check_before(&t);
+	prowl_rates_free(set(&t, &w, 0));
+	check_before(&t);
+	end(&t);
+}
+
 /* The block rate is given in ns and kept in ticks, some 10^8 to 10^10 a second; 1 stays 1. */
 static void test_block_rate_in_ticks(void **unused)
 {
@@ -624,6 +644,7 @@ int main(void)
 		cmocka_unit_test(test_set_and_restore),
 		cmocka_unit_test(test_free_restores),
 		cmocka_unit_test(test_some),
+		cmocka_unit_test(test_one_at_a_time),
 		cmocka_unit_test(test_block_rate_in_ticks),
 		cmocka_unit_test(test_guardian_is_apart),
 		cmocka_unit_test(test_guardian_killed),
