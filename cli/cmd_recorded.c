@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
+#include "allow_write.h"
 #include "cmd.h"
 #include "output.h"
 #include "pprof.h"
@@ -18,6 +19,7 @@ enum {
 	ID_CORE,
 	ID_EXE,
 	ID_SECONDS,
+	ID_ALLOW_WRITE,
 	ID_OUTPUT,
 	ID_FORMAT,
 	ID_QUIET,
@@ -25,12 +27,16 @@ enum {
 	ID_COLOR,
 };
 
+/* After the window, until what was set is put back even if prowl hangs. */
+#define GRACE_NS 60000000000u
+
 static const struct opt recorded_opts[] = {
 	{'p', "pid", "PID", "process to read", ID_PID},
 	{0, "core", "FILE", "core file to read", ID_CORE},
 	{0, "exe", "FILE", "program that wrote the core file, where the core names another place",
 	 ID_EXE},
 	{'d', "seconds", "TIME", "only what is recorded within that time: 5, 30s, 2m", ID_SECONDS},
+	OPT_ALLOW_WRITE(ID_ALLOW_WRITE),
 	{'o', "output", "FILE", "- is stdout (default prowl.NAME.PID.KIND.TIME.pb.gz)", ID_OUTPUT},
 	{'f', "format", "FORMAT", "pprof, text, tree or folded (default by the file's name)",
 	 ID_FORMAT},
@@ -45,6 +51,7 @@ struct recorded {
 	pid_t pid;
 	const char *core, *exe, *output, *format;
 	uint64_t duration; /* 0: all there is */
+	struct prowl_rates_wish rates;
 	const struct output_format *out;
 };
 
@@ -149,17 +156,47 @@ static int collect(const struct recorded *c, struct prowl_recorded *r)
 	int code = PROWL_OK;
 
 	say_first_line(c, prowl_recorded_result(r));
-	if (c->duration)
+	if (allow_write_wanted(&c->rates))
+		code = prowl_recorded_set_rates(r, &c->rates, c->duration + GRACE_NS, &err);
+	if (code == PROWL_OK && prowl_recorded_rates(r))
+		allow_write_say_set(prowl_recorded_rates(r));
+	if (code == PROWL_OK && c->duration)
 		code = prowl_recorded_start(r, &err);
 	if (code == PROWL_OK && c->duration)
 		wait_for(c->duration);
 	if (code == PROWL_OK)
 		code = prowl_recorded_build(r, &profile, &err);
+	if (prowl_recorded_rates(r))
+		allow_write_say_end(prowl_recorded_rates(r));
 	if (code != PROWL_OK)
 		return say_failure(&err);
 	code = write_profile(c, prowl_recorded_result(r), profile);
 	pprof_profile_free(profile);
 	return code;
+}
+
+/* Only the rate that the command's own profile hangs on, and only for a window. */
+static bool check_rates(const struct recorded *c)
+{
+	static const enum prowl_rate of[] = {[PROWL_HEAP] = PROWL_RATE_HEAP,
+					     [PROWL_ALLOCS] = PROWL_RATE_HEAP,
+					     [PROWL_BLOCK] = PROWL_RATE_BLOCK,
+					     [PROWL_MUTEX] = PROWL_RATE_MUTEX,
+					     [PROWL_THREADCREATE] = PROWL_RATES};
+
+	for (int i = 0; i < PROWL_RATES; i++) {
+		if (c->rates.set[i] && of[c->kind] != (enum prowl_rate)i) {
+			say_error("--allow-write: %s has no part in the %s profile",
+				  prowl_rate_name((enum prowl_rate)i),
+				  prowl_recorded_name(c->kind));
+			return false;
+		}
+	}
+	if (allow_write_wanted(&c->rates) && !c->duration) {
+		say_error("--allow-write is for a window: give --seconds, too");
+		return false;
+	}
+	return true;
 }
 
 static int check(struct recorded *c)
@@ -177,6 +214,8 @@ static int check(struct recorded *c)
 		say_error("nothing changes in a core file: --seconds goes with --pid");
 		return PROWL_USAGE;
 	}
+	if (!check_rates(c))
+		return PROWL_USAGE;
 	c->out = output_choose(c->format, c->output);
 	if (!c->out || !output_may_write(c->out, c->output))
 		return PROWL_USAGE;
@@ -204,6 +243,9 @@ static int parse(struct recorded *c, const struct cmd *cmd, int argc, char **arg
 			break;
 		case ID_SECONDS:
 			ok = opts_duration("seconds", arg, &c->duration);
+			break;
+		case ID_ALLOW_WRITE:
+			ok = allow_write_parse(arg, &c->rates);
 			break;
 		case ID_OUTPUT:
 			c->output = arg;

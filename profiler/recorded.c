@@ -34,7 +34,8 @@ struct prowl_recorded {
 	struct prowl_runtime *rt;
 	struct snapshot first, last;
 	bool delta;
-	double ticks; /* a second */
+	double ticks;              /* a second */
+	struct prowl_rates *rates; /* NULL: none were set */
 	struct prowl_recorded_result result;
 };
 
@@ -216,7 +217,9 @@ static enum prowl_code no_heap(const struct prowl_recorded *r, struct prowl_err 
 			   "process %d (%s) records no allocations: the linker switched heap "
 			   "profiling off, since the program never asks for its heap profile",
 			   (int)r->rt->pid, r->rt->comm);
-	prowl_hint(err, "import runtime/pprof or net/http/pprof in the program%s",
+	prowl_hint(err,
+		   "import runtime/pprof or net/http/pprof in the program%s; or let prowl set the "
+		   "rate in the process for a window: --allow-write=heap-rate --seconds 30",
 		   linked_out(r) ? "" : ", and leave runtime.MemProfileRate as it is");
 	return PROWL_NOTHING;
 }
@@ -232,7 +235,10 @@ static enum prowl_code no_record(const struct prowl_recorded *r, struct prowl_er
 		   "process %d (%s) records no %s events: its %s profile rate is 0, as it is "
 		   "until the program sets it",
 		   (int)r->rt->pid, r->rt->comm, kinds[r->kind].name, kinds[r->kind].name);
-	prowl_hint(err, "call %s in the program", how);
+	prowl_hint(err,
+		   "call %s in the program; or let prowl set the rate in the process for a window: "
+		   "--allow-write=%s-rate --seconds 30",
+		   how, kinds[r->kind].name);
 	return PROWL_NOTHING;
 }
 
@@ -490,10 +496,23 @@ void prowl_recorded_free(struct prowl_recorded *r)
 {
 	if (!r)
 		return;
+	prowl_rates_free(r->rates);
 	snapshot_fini(&r->first);
 	snapshot_fini(&r->last);
 	prowl_runtime_free(r->rt);
 	free(r);
+}
+
+enum prowl_code prowl_recorded_set_rates(struct prowl_recorded *r,
+					 const struct prowl_rates_wish *wish, uint64_t max_ns,
+					 struct prowl_err *err)
+{
+	return prowl_rates_set(r->rt, wish, max_ns, &r->rates, err);
+}
+
+const struct prowl_rates_report *prowl_recorded_rates(const struct prowl_recorded *r)
+{
+	return r->rates ? prowl_rates_report(r->rates) : NULL;
 }
 
 enum prowl_code prowl_recorded_start(struct prowl_recorded *r, struct prowl_err *err)
@@ -512,6 +531,8 @@ enum prowl_code prowl_recorded_build(struct prowl_recorded *r, struct pprof_prof
 	struct pprof_profile *p;
 	int e = take(r, &r->last);
 
+	if (r->rates)
+		prowl_rates_restore(r->rates);
 	if (e < 0)
 		return cant_read(r, e, err);
 	if (nothing(r))

@@ -8,7 +8,7 @@
  *	prowl_recorded_start   only for the difference over a window: what there is at its start
  *	prowl_recorded_build   what there is now, or what came since the start: a profile
  *
- * Only reads; nothing is stopped. Belongs to one thread.
+ * Only reads, but for prowl_recorded_set_rates; nothing is stopped. Belongs to one thread.
  */
 #pragma once
 
@@ -18,6 +18,7 @@
 #include <sys/types.h>
 
 #include "err.h"
+#include "rates.h"
 
 struct pprof_profile;
 struct prowl_recorded;
@@ -53,6 +54,16 @@ enum prowl_code prowl_recorded_open(enum prowl_recorded_kind kind, pid_t pid, co
 				    const char *exe, struct prowl_recorded **ret,
 				    struct prowl_err *err);
 void prowl_recorded_free(struct prowl_recorded *r);
+
+/*
+ * Before start: sets rates in the process (rates.h), which build puts back as soon as it has read
+ * the records; so does free.
+ */
+enum prowl_code prowl_recorded_set_rates(struct prowl_recorded *r,
+					 const struct prowl_rates_wish *wish, uint64_t max_ns,
+					 struct prowl_err *err);
+/* What was done to them; NULL: nothing was set. */
+const struct prowl_rates_report *prowl_recorded_rates(const struct prowl_recorded *r);
 
 enum prowl_code prowl_recorded_start(struct prowl_recorded *r, struct prowl_err *err);
 /*
