@@ -375,6 +375,19 @@ static int note(struct pprof_profile *p, const char *fmt, ...)
 	return pprof_comment(p, text);
 }
 
+/* A profile of a rate that is not the program's own says so. */
+static void add_rates(const struct prowl_recorded *r, struct pprof_profile *p)
+{
+	for (int i = 0; r->rates && i < PROWL_RATES; i++) {
+		const struct prowl_rate_change *c = &prowl_rates_report(r->rates)->change[i];
+
+		if (c->state != PROWL_RATE_UNTOUCHED)
+			note(p, "%s was %llu; prowl set it to %llu for this window",
+			     prowl_rate_variable((enum prowl_rate)i), (unsigned long long)c->before,
+			     (unsigned long long)c->set);
+	}
+}
+
 static void add_comments(struct prowl_recorded *r, struct pprof_profile *p,
 			 enum uw_goticks_source ticks)
 {
@@ -401,6 +414,7 @@ static void add_comments(struct prowl_recorded *r, struct pprof_profile *p,
 	for (size_t i = first[r->kind]; i < end[r->kind]; i++)
 		note(p, "%s found by %s", uw_goglobal_name(used[i]),
 		     uw_goglobal_source_name(r->rt->globals.var[used[i]].source));
+	add_rates(r, p);
 	note(p, "records: %zu; read again: %u times; being written: %u; not whole: %u",
 	     r->result.records, r->result.retries, r->result.reread, r->result.torn);
 	note(p, "stack words outside of all mappings: %llu; without a name: %llu",

@@ -251,6 +251,49 @@ def says_itself():
         check(list(block.stacks()), 'its block profile is empty')
 
 
+@test('rates', 'prowl heap, block, mutex --allow-write: Ctrl-C, kill -9, the end, a file that cannot be written')
+def commands():
+    with Target(build('1.26', 'unprofiled', 'static')) as t:
+        memory = Memory(t.path, t.pid)
+        before = memory.rates()
+        undisturbed = ask(t)
+        for kind, wish, ending in (('heap', 'heap-rate=4096', None), ('allocs', 'heap-rate', signal.SIGINT),
+                                   ('block', 'block-rate=10us', signal.SIGKILL), ('block', 'block-rate', signal.SIGTERM),
+                                   ('mutex', 'mutex-rate=1', None)):
+            Prowl(kind, '--pid', t.pid, '-o', out_file()).must(5 if memory.buckets(kind.replace('allocs', 'heap')) < 2 or
+                                                               kind in ('heap', 'allocs') else 0)
+            path = out_file()
+            p = Prowl(kind, '--pid', t.pid, '--seconds', 100 if ending else 2, '--allow-write', wish, '-o', path, wait=False)
+            end = time.monotonic() + 30
+            while memory.rates() == before and time.monotonic() < end:
+                time.sleep(0.002)
+            check(memory.rates() != before, '%s: nothing was set', wish)
+            if ending == signal.SIGKILL:
+                p.process.kill()
+                p.process.communicate()
+                check(becomes(memory, before), '%s: left behind: %r', wish, memory.rates())
+                continue
+            if ending:
+                time.sleep(1)
+                p.process.send_signal(ending)
+            p.wait().must(0)
+            check(memory.rates() == before, '%s: left behind: %r', wish, memory.rates())
+            prof = pprof.load(path)
+            check(any('prowl set it to' in c for c in prof.comments), 'the profile does not say it: %r', prof.comments)
+            check(list(prof.stacks()), 'prowl %s: an empty profile', kind)
+        p = Prowl('heap', '--pid', t.pid, '--seconds', 1, '--allow-write', 'heap-rate', '-o', '/dev/full').must(1)
+        check(memory.rates() == before, 'left behind after an error: %r', memory.rates())
+        check(ask(t) == undisturbed, 'the program computes something else')
+        for args in (['heap', '--allow-write', 'heap-rate'], ['heap', '--seconds', 1, '--allow-write', 'mutex-rate'],
+                     ['heap', '--seconds', 1, '--allow-write', 'heap-rate=0'],
+                     ['heap', '--seconds', 1, '--allow-write', 'heap-rate=x'],
+                     ['heap', '--seconds', 1, '--allow-write', 'speed'],
+                     ['block', '--seconds', 1, '--allow-write', 'block-rate=1h'],
+                     ['threadcreate', '--seconds', 1, '--allow-write', 'heap-rate']):
+            p = Prowl(*args, '--pid', t.pid, '-o', out_file()).must(2)
+            check('--allow-write' in p.err, 'the message is %r', p.err)
+
+
 # --- without --allow-write -----------------------------------------------------------------------------------------
 
 # what could harm a process; of kill only signals other than 0 count
