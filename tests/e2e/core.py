@@ -9,7 +9,9 @@ import struct
 import subprocess
 import time
 
-from harness import BUILD, Prowl, Skip, Target, VERSIONS, build, check, note, test, tmp
+import pprof
+from harness import BUILD, Prowl, Skip, Target, VERSIONS, build, check, note, out_file, test, tmp
+from recorded import ours, records
 
 TRUNCATED = 0.6
 DUMP = os.path.join(BUILD, 'tests', 'unit', 'profiler', 'runtime_dump')
@@ -137,6 +139,33 @@ for _version in VERSIONS:
 for _version, _variant in (('1.19', 'cgo'), ('1.24', 'piestripped'), ('1.27', 'static')):
     test('matrix', "gcore's core, Go %s %s" % (_version, _variant), _version, _variant)(dumped)
 test('core', "gcore's, Go 1.24 cgo", '1.24', 'cgo')(dumped)
+
+
+def profiles(version, variant):
+    """The profiles of a quiet process are those of its core file, record by record."""
+    with Target(build(version, 'heapzoo', variant)) as t:
+        alive = {k: ours(t.pid, k) for k in ('heap', 'block', 'mutex', 'threadcreate')}
+        path = gcore(t.pid)
+    for kind, profile in alive.items():
+        out = out_file()
+        Prowl(kind, '--core', path, '-o', out).must(0)
+        core = pprof.load(out)
+        note('%s: %d records', kind, len(records(core)))
+        mine, theirs = records(core), records(profile)
+        check(mine and set(mine) == set(theirs), '%s: other stacks in the core', kind)
+        for key, values in mine.items():
+            if kind in ('block', 'mutex'):  # ticks become ns by clocks that are read at another time
+                check(values[0] == theirs[key][0] and abs(values[1] - theirs[key][1]) <= 0.01 * theirs[key][1] + 1,
+                      '%s: %r in the core, %r in the process', kind, values, theirs[key])
+            else:
+                check(values == theirs[key], '%s: %r in the core, %r in the process', kind, values, theirs[key])
+        check(core.period == profile.period and core.sample_types == profile.sample_types, '%s: another form', kind)
+    os.unlink(path)
+
+
+test('core', 'heap, block, mutex, threadcreate, Go 1.27 static', '1.27', 'static')(profiles)
+for _version in VERSIONS:
+    test('matrix', "profiles of a core, Go %s cgo" % _version, _version, 'cgo')(profiles)
 
 
 @test('core', 'the program has moved, was replaced, is another one')
