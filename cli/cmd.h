@@ -25,6 +25,7 @@ extern const struct cmd cmd_allocs;
 extern const struct cmd cmd_block;
 extern const struct cmd cmd_mutex;
 extern const struct cmd cmd_threadcreate;
+extern const struct cmd cmd_goroutine;
 extern const struct cmd cmd_report;
 extern const struct cmd cmd_ps;
 extern const struct cmd cmd_info;

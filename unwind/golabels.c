@@ -507,3 +507,17 @@ int uw_golabels_read(const struct uw_golayout *layout, const struct uw_mem *live
 	}
 	return err < 0 ? err : (int)ret->n;
 }
+
+int uw_golabels_of(const struct uw_golayout *layout, const struct uw_mem *live, uint64_t g,
+		   uint64_t labels, struct uw_golabels *ret)
+{
+	struct goroutine of = {g, labels};
+	struct reader rd;
+	int err;
+
+	rd.l = layout;
+	rd.live = live;
+	ret->n = 0;
+	err = labels_of(&rd, &of, ret);
+	return err < 0 ? err : (int)ret->n;
+}

@@ -58,3 +58,10 @@ struct uw_golabels { /* zero-initialised; one that is kept makes later calls che
  */
 int uw_golabels_read(const struct uw_golayout *layout, const struct uw_mem *live,
 		     const struct uw_regs *r, uint64_t *m, struct uw_golabels *ret);
+
+/*
+ * The same of a goroutine that is known: g is its address, labels what its g.labels was. -EAGAIN
+ * when it has others by now.
+ */
+int uw_golabels_of(const struct uw_golayout *layout, const struct uw_mem *live, uint64_t g,
+		   uint64_t labels, struct uw_golabels *ret);

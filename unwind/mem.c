@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <sys/uio.h>
 
-enum { MAX_PARTS = 72 }; /* of one system call */
+enum { MAX_PARTS = 512 }; /* of one system call */
 
 static int read_process(void *ctx, uint64_t addr, void *buf, size_t len)
 {

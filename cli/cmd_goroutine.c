@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cmd.h"
+#include "goroutines.h"
+#include "output.h"
+#include "pprof.h"
+#include "show_goroutines.h"
+#include "target.h"
+#include "term.h"
+
+enum {
+	ID_PID = 1,
+	ID_NAME,
+	ID_CORE,
+	ID_EXE,
+	ID_TEXT,
+	ID_GROUP,
+	ID_JSON,
+	ID_STATE,
+	ID_MATCH,
+	ID_SYSTEM,
+	ID_LEAKS,
+	ID_SECONDS,
+	ID_OUTPUT,
+	ID_FORMAT,
+	ID_QUIET,
+	ID_VERBOSE,
+	ID_COLOR,
+	RUNNING_MS = 100, /* to sample those that run */
+};
+
+static const struct opt goroutine_opts[] = {
+	{'p', "pid", "PID", "process to read", ID_PID},
+	{'n', "name", "NAME", "the process with this name (comm or file name)", ID_NAME},
+	{0, "core", "FILE", "core file to read", ID_CORE},
+	{0, "exe", "FILE", "program that wrote the core file, where the core names another place",
+	 ID_EXE},
+	{0, "text", NULL, "print each goroutine as a panic does", ID_TEXT},
+	{0, "group", NULL, "print each stack once, with how many goroutines have it", ID_GROUP},
+	{0, "json", NULL, "print JSON", ID_JSON},
+	{0, "state", "STATES",
+	 "only these: running, waiting, select, 'chan receive', ...; by commas", ID_STATE},
+	{0, "match", "REGEX", "only with a function in the stack that matches", ID_MATCH},
+	{0, "system", NULL, "the runtime's own goroutines and functions too", ID_SYSTEM},
+	{0, "leaks", NULL, "those that were made within --seconds and stayed blocked", ID_LEAKS},
+	{'d', "seconds", "TIME", "the window of --leaks: 5, 30s, 2m (default 10)", ID_SECONDS},
+	{'o', "output", "FILE", "- is stdout (default prowl.NAME.PID.goroutine.TIME.pb.gz)",
+	 ID_OUTPUT},
+	{'f', "format", "FORMAT", "pprof, text, tree or folded (default by the file's name)",
+	 ID_FORMAT},
+	{'q', "quiet", NULL, "only errors", ID_QUIET},
+	{'v', "verbose", NULL, "say more", ID_VERBOSE},
+	{0, "color", "WHEN", "auto, always or never", ID_COLOR},
+	OPT_END,
+};
+
+struct goroutine {
+	struct target_pids pids;
+	const char *name, *core, *exe, *output, *format;
+	bool text, group, json, leaks;
+	uint64_t duration;
+	struct prowl_goroutines_options o;
+	const struct output_format *out;
+};
+
+/* --- words ----------------------------------------------------------------------- */
+
+static void say_first_line(const struct goroutine *c, const struct prowl_goroutines *h)
+{
+	struct prowl_goroutines_target t;
+	char window[80] = "";
+
+	prowl_goroutines_target(h, &t);
+	if (c->leaks)
+		snprintf(window, sizeof window, " three times within %g s",
+			 (double)c->duration / 1e9);
+	say_info("reading the goroutines of %s (%s %d, %s)%s", t.comm,
+		 t.core ? "core of pid" : "pid", (int)t.pid, t.go_version, window);
+	if (t.go_guessed)
+		say_warning("%s is newer than every Go version that prowl knows: the newest known "
+			    "layout is used, its checks passed",
+			    t.go_version);
+}
+
+static void say_result(const struct prowl_dump *d)
+{
+	const struct prowl_goroutines_counts *c = &d->counts;
+	struct rusage u;
+
+	say_info("%llu goroutines, %zu different stacks; running %llu, of which %llu without a "
+		 "stack; stacks not read: unstable %llu, unreadable %llu; cut %llu",
+		 (unsigned long long)c->goroutines, d->nstacks, (unsigned long long)c->running,
+		 (unsigned long long)(c->running - c->running_sampled),
+		 (unsigned long long)c->unstable, (unsigned long long)c->bad,
+		 (unsigned long long)c->cut);
+	say_detail("left out: %llu of the runtime, %llu filtered, %llu dead; read again %llu times",
+		   (unsigned long long)c->system, (unsigned long long)c->filtered,
+		   (unsigned long long)c->dead, (unsigned long long)c->retries);
+	if (c->labels_unknown)
+		say_warning("the labels of %llu goroutines could not be read",
+			    (unsigned long long)c->labels_unknown);
+	if (getrusage(RUSAGE_SELF, &u) == 0)
+		say_info("prowl itself: %.3f s of CPU, %.1f MB",
+			 (double)u.ru_utime.tv_sec + (double)u.ru_stime.tv_sec +
+				 (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6,
+			 (double)u.ru_maxrss / 1024.0);
+}
+
+/* --- the run --------------------------------------------------------------------- */
+
+static volatile sig_atomic_t stopped;
+
+static void on_stop(int sig)
+{
+	stopped = 1;
+}
+
+static void wait_for(uint64_t ns)
+{
+	struct timespec t = {.tv_sec = (time_t)(ns / 1000000000),
+			     .tv_nsec = (long)(ns % 1000000000)};
+
+	while (!stopped && clock_nanosleep(CLOCK_MONOTONIC, 0, &t, &t) == EINTR)
+		;
+}
+
+static int find_leaks(const struct goroutine *c, struct prowl_goroutines *h)
+{
+	struct sigaction sa = {.sa_handler = on_stop, .sa_flags = (int)SA_RESETHAND};
+	struct prowl_dump dumps[3] = {{0}};
+	struct prowl_err err = {0};
+	enum prowl_code code = PROWL_OK;
+	size_t n;
+
+	sigaction(SIGINT, &sa, NULL);
+	sigaction(SIGTERM, &sa, NULL);
+	for (int i = 0; i < 3 && code == PROWL_OK; i++) {
+		if (i)
+			wait_for(c->duration / 2);
+		code = prowl_goroutines_take(h, &c->o, &dumps[i], &err);
+	}
+	if (code == PROWL_OK && stopped) {
+		say_error("stopped before the window was over: what stays blocked is not known");
+		code = PROWL_NOTHING;
+	} else if (code != PROWL_OK) {
+		code = (enum prowl_code)say_failure(&err);
+	} else {
+		n = show_goroutines_leaks(stdout, h, dumps, c->json, c->o.system);
+		say_info("%zu goroutines were made within %g s and stayed blocked at one place for "
+			 "the second half of it; all in all %llu, then %llu",
+			 n, (double)c->duration / 1e9,
+			 (unsigned long long)dumps[0].counts.goroutines,
+			 (unsigned long long)dumps[2].counts.goroutines);
+	}
+	for (int i = 0; i < 3; i++)
+		prowl_dump_fini(&dumps[i]);
+	return code;
+}
+
+static int write_profile(const struct goroutine *c, const struct prowl_goroutines *h,
+			 const struct prowl_dump *d)
+{
+	struct prowl_goroutines_target t;
+	const char *path = c->output;
+	char name[256];
+	uint64_t size;
+	int code;
+
+	prowl_goroutines_target(h, &t);
+	if (!path) {
+		output_default_name(t.comm, t.pid, "goroutine", c->out, name, sizeof name);
+		path = name;
+	}
+	code = output_write(d->profile, c->out, path, &size);
+	if (code != PROWL_OK)
+		return code;
+	say_result(d);
+	if (strcmp(path, "-") != 0) {
+		say_info("wrote %s (%.1f kB)", path, (double)size / 1000.0);
+		if (c->out->is_pprof)
+			say_info("open it: go tool pprof -http=: %s   or: prowl report %s", path,
+				 path);
+	}
+	return PROWL_OK;
+}
+
+static int print(const struct goroutine *c, const struct prowl_goroutines *h,
+		 const struct prowl_dump *d)
+{
+	bool file = c->output && strcmp(c->output, "-") != 0;
+	FILE *f = file ? fopen(c->output, "w") : stdout;
+	bool bad;
+
+	if (!f) {
+		say_error("%s: %s", c->output, strerror(errno));
+		return PROWL_FAILED;
+	}
+	if (c->json)
+		show_goroutines_json(f, h, d);
+	else if (c->group)
+		show_goroutines_groups(f, h, d, c->o.system);
+	else
+		show_goroutines_text(f, h, d, c->o.system);
+	bad = fflush(f) != 0 || ferror(f);
+	if (file)
+		bad |= fclose(f) != 0;
+	if (bad) {
+		say_error("%s could not be written", file ? c->output : "standard output");
+		return PROWL_FAILED;
+	}
+	say_result(d);
+	return PROWL_OK;
+}
+
+static int dump(const struct goroutine *c, struct prowl_goroutines *h)
+{
+	struct prowl_err err = {0};
+	struct prowl_dump d;
+	int code = (int)prowl_goroutines_take(h, &c->o, &d, &err);
+
+	if (code != PROWL_OK)
+		return say_failure(&err);
+	if (c->text || c->group || c->json)
+		code = print(c, h, &d);
+	else
+		code = write_profile(c, h, &d);
+	prowl_dump_fini(&d);
+	return code;
+}
+
+/* --- options --------------------------------------------------------------------- */
+
+static int check_target(struct goroutine *c)
+{
+	int code = c->name ? target_add_name(&c->pids, c->name) : 0;
+
+	if (code != 0)
+		return code;
+	if (c->pids.n > 1) {
+		say_error("there are %zu such processes: give the --pid of one", c->pids.n);
+		return PROWL_USAGE;
+	}
+	if (!c->pids.n == !c->core) {
+		say_error(c->core ? "give either --pid or --core, not both"
+				  : "whom? give --pid PID, --name NAME or --core FILE");
+		return PROWL_USAGE;
+	}
+	if (c->exe && !c->core) {
+		say_error("--exe goes with --core");
+		return PROWL_USAGE;
+	}
+	return 0;
+}
+
+static int check(struct goroutine *c)
+{
+	int code = check_target(c);
+
+	if (code != 0)
+		return code;
+	if (c->text + c->group + c->json > 1) {
+		say_error("--text, --group and --json exclude each other");
+		return PROWL_USAGE;
+	}
+	if (c->duration && !c->leaks) {
+		say_error("--seconds is the window of --leaks");
+		return PROWL_USAGE;
+	}
+	if (c->leaks && (c->core || c->text || c->group || c->output || c->format)) {
+		say_error("--leaks prints groups, or with --json JSON, of a process");
+		return PROWL_USAGE;
+	}
+	if (c->leaks && !c->duration)
+		c->duration = 10 * 1000000000ull;
+	if (c->text || c->group || c->json || c->leaks) {
+		if (!c->format)
+			return 0;
+		say_error("--format is for profiles");
+		return PROWL_USAGE;
+	}
+	c->out = output_choose(c->format, c->output);
+	if (!c->out || !output_may_write(c->out, c->output))
+		return PROWL_USAGE;
+	return 0;
+}
+
+static bool take_option(struct goroutine *c, int id, const char *arg)
+{
+	pid_t pid;
+
+	switch (id) {
+	case ID_PID:
+		return opts_pid(arg, &pid) && target_add_pid(&c->pids, pid);
+	case ID_NAME:
+		c->name = arg;
+		break;
+	case ID_CORE:
+		c->core = arg;
+		break;
+	case ID_EXE:
+		c->exe = arg;
+		break;
+	case ID_TEXT:
+		c->text = true;
+		break;
+	case ID_GROUP:
+		c->group = true;
+		break;
+	case ID_JSON:
+		c->json = true;
+		break;
+	case ID_STATE:
+		c->o.state = arg;
+		break;
+	case ID_MATCH:
+		c->o.match = arg;
+		break;
+	case ID_SYSTEM:
+		c->o.system = true;
+		break;
+	case ID_LEAKS:
+		c->leaks = true;
+		break;
+	case ID_SECONDS:
+		return opts_duration("seconds", arg, &c->duration);
+	case ID_OUTPUT:
+		c->output = arg;
+		break;
+	case ID_FORMAT:
+		c->format = arg;
+		break;
+	case ID_QUIET:
+		say_level(SAY_QUIET);
+		break;
+	case ID_VERBOSE:
+		say_level(SAY_VERBOSE);
+		break;
+	case ID_COLOR:
+		if (say_color(arg))
+			break;
+		say_error("--color wants auto, always or never, not '%s'", arg);
+		return false;
+	}
+	return true;
+}
+
+static int parse(struct goroutine *c, int argc, char **argv)
+{
+	struct opts o;
+	const char *arg;
+	int id, first, code = 0;
+	bool ok = true;
+
+	opts_init(&o, &cmd_goroutine, argc, argv);
+	while (ok && (id = opts_next(&o, &arg, &first, &code)) >= 0)
+		ok = take_option(c, id, arg);
+	opts_fini(&o);
+	if (!ok)
+		return PROWL_USAGE;
+	if (id == OPTS_EXIT)
+		return code ? code : -1;
+	if (first < argc) {
+		say_error("what is '%s'? prowl goroutine takes options only", argv[first]);
+		return PROWL_USAGE;
+	}
+	return check(c);
+}
+
+static int run(int argc, char **argv)
+{
+	struct goroutine c = {.o = {.running_ns = RUNNING_MS * 1000000ull}};
+	struct prowl_err err = {0};
+	struct prowl_goroutines *h;
+	int code;
+
+	signal(SIGPIPE, SIG_IGN); /* a reader that goes away is an error to report */
+	code = parse(&c, argc, argv);
+	if (code != 0)
+		return code < 0 ? 0 : code;
+	code = (int)prowl_goroutines_open(c.core ? 0 : c.pids.pid[0], c.core, c.exe, &h, &err);
+	if (code != PROWL_OK)
+		return say_failure(&err);
+	say_first_line(&c, h);
+	code = c.leaks ? find_leaks(&c, h) : dump(&c, h);
+	prowl_goroutines_free(h);
+	return code;
+}
+
+const struct cmd cmd_goroutine = {
+	.name = "goroutine",
+	.usage = "[options] --pid PID | --name NAME | --core FILE",
+	.summary = "all goroutines with their stacks, states and labels",
+	.text = "Examples:\n"
+		"  prowl goroutine --pid 4242\n"
+		"  prowl goroutine --pid 4242 --text | less\n"
+		"  prowl goroutine --pid 4242 --group --state 'chan receive,select'\n"
+		"  prowl goroutine --pid 4242 --leaks --seconds 60\n"
+		"  prowl goroutine --core core.4242 --text\n"
+		"\n"
+		"Nothing is stopped: each goroutine is right by itself, but they are not all of one\n"
+		"instant. What could not be read as a whole is counted and has no stack.\n",
+	.opts = goroutine_opts,
+	.run = run,
+};

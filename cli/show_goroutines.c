@@ -1,0 +1,514 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "show_goroutines.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "json.h"
+#include "pprof.h"
+#include "term.h"
+
+enum { MAX_LABELS = 32 };
+#define MINUTE_NS 60000000000u
+
+/* --- stacks ---------------------------------------------------------------------- */
+
+/* The texts of all stacks of a dump, each made when it is first asked for. */
+struct texts {
+	const struct prowl_goroutines *h;
+	const struct prowl_dump *d;
+	char **text; /* by stack */
+	bool all;
+};
+
+static void texts_init(struct texts *t, const struct prowl_goroutines *h,
+		       const struct prowl_dump *d, bool all)
+{
+	*t = (struct texts){.h = h, .d = d, .all = all};
+	t->text = calloc(d->nstacks + 1, sizeof *t->text);
+}
+
+static void texts_fini(struct texts *t)
+{
+	for (size_t i = 0; t->text && i < t->d->nstacks; i++)
+		free(t->text[i]);
+	free(t->text);
+}
+
+/*
+ * What a panic shows: the program's functions, and of the runtime's those that a program may call
+ * (runtime/traceback.go, showfuncinfo).
+ */
+static bool is_shown(const char *name)
+{
+	if (!strncmp(name, "runtime.", 8))
+		return isupper((unsigned char)name[8]) || !strcmp(name, "runtime.gopanic") ||
+		       !strcmp(name, "runtime.panicmem");
+	return strchr(name, '.') != NULL || name[0] == '[';
+}
+
+static const char *name_of(const struct pprof_profile *p, const struct pprof_line *line)
+{
+	return p->strings[p->functions[line->function].name];
+}
+
+static bool shows_any(const struct texts *t, const struct prowl_goroutine_stack *s)
+{
+	const struct pprof_profile *p = t->d->profile;
+
+	for (size_t i = 0; i < s->n; i++) {
+		uint32_t loc = t->d->locations[s->first + i];
+
+		for (size_t k = 0; k < p->locations[loc].nlines; k++) {
+			if (is_shown(name_of(p, &pprof_location_lines(p, loc)[k])))
+				return true;
+		}
+	}
+	return false;
+}
+
+static void put_place(FILE *f, const struct pprof_profile *p, const struct pprof_line *line,
+		      uint64_t offset)
+{
+	fputs("\n\t", f);
+	text_put(f, p->strings[p->functions[line->function].filename]);
+	fprintf(f, ":%lld", (long long)line->line);
+	if (offset)
+		fprintf(f, " +0x%llx", (unsigned long long)offset);
+	putc('\n', f);
+}
+
+static void put_location(FILE *f, const struct texts *t, uint32_t loc, bool all)
+{
+	const struct pprof_profile *p = t->d->profile;
+	const struct pprof_location *l = &p->locations[loc];
+	const struct pprof_line *line = pprof_location_lines(p, loc);
+
+	for (size_t k = 0; k < l->nlines; k++) {
+		bool physical = k + 1 == l->nlines;
+
+		if (!all && !is_shown(name_of(p, &line[k])))
+			continue;
+		text_put(f, name_of(p, &line[k]));
+		fputs("(...)", f);
+		put_place(f, p, &line[k],
+			  physical ? prowl_goroutines_offset(t->h, l->address) + 1 : 0);
+	}
+}
+
+static void put_stack(FILE *f, const struct texts *t, const struct prowl_goroutine_stack *s)
+{
+	bool all = t->all || !shows_any(t, s);
+
+	for (size_t i = 0; i < s->n; i++)
+		put_location(f, t, t->d->locations[s->first + i], all);
+}
+
+static const char *stack_text(struct texts *t, uint32_t stack)
+{
+	size_t len;
+	FILE *f;
+
+	if (!t->text)
+		return "";
+	if (!t->text[stack]) {
+		f = open_memstream(&t->text[stack], &len);
+		if (f) {
+			put_stack(f, t, &t->d->stacks[stack]);
+			fclose(f);
+		}
+	}
+	return t->text[stack] ? t->text[stack] : "";
+}
+
+/* The function that the go statement is in, as Go names it there: the one that is no inlined one.
+ */
+static void put_created(FILE *f, const struct texts *t, const struct prowl_goroutine *g)
+{
+	const struct pprof_profile *p = t->d->profile;
+	const struct pprof_location *l;
+	const struct pprof_line *line;
+
+	if (g->created == PROWL_NO_STACK || g->goid == 1)
+		return;
+	l = &p->locations[g->created];
+	if (l->nlines == 0)
+		return;
+	line = pprof_location_lines(p, g->created);
+	fputs("created by ", f);
+	text_put(f, name_of(p, &line[l->nlines - 1]));
+	if (g->parent)
+		fprintf(f, " in goroutine %llu", (unsigned long long)g->parent);
+	put_place(f, p, &line[0], prowl_goroutines_offset(t->h, l->address) + 1);
+}
+
+/* --- one by one ------------------------------------------------------------------ */
+
+static void put_labels(FILE *f, const struct prowl_goroutines *h, uint32_t set)
+{
+	struct prowl_label labels[MAX_LABELS];
+	size_t n = prowl_goroutines_labels(h, set, labels, MAX_LABELS);
+
+	for (size_t i = 0; i < n; i++) {
+		fputs(i ? ", " : "{", f);
+		text_put(f, labels[i].key);
+		fputs(": ", f);
+		text_put(f, labels[i].value);
+	}
+	if (n)
+		putc('}', f);
+}
+
+static void put_header(FILE *f, const struct prowl_goroutines *h, const struct prowl_goroutine *g)
+{
+	fprintf(f, "goroutine %llu [%s", (unsigned long long)g->goid, prowl_goroutine_state(h, g));
+	if (g->scan)
+		fputs(" (scan)", f);
+	if (g->wait_ns >= MINUTE_NS)
+		fprintf(f, ", %llu minutes", (unsigned long long)(g->wait_ns / MINUTE_NS));
+	if (g->locked)
+		fputs(", locked to thread", f);
+	putc(']', f);
+	if (g->labels) {
+		putc(' ', f);
+		put_labels(f, h, g->labels);
+	}
+	fputs(":\n", f);
+}
+
+static const char *no_stack(const struct prowl_goroutine *g)
+{
+	return g->status == 2 /* running */
+		       ? "\tgoroutine running on other thread; stack unavailable\n"
+		       : "\tstack unknown: it could not be read as a whole\n";
+}
+
+void show_goroutines_text(FILE *f, const struct prowl_goroutines *h, const struct prowl_dump *d,
+			  bool all)
+{
+	struct texts t;
+
+	texts_init(&t, h, d, all);
+	for (size_t i = 0; i < d->n; i++) {
+		const struct prowl_goroutine *g = &d->g[i];
+
+		if (i)
+			putc('\n', f);
+		put_header(f, h, g);
+		fputs(g->stack == PROWL_NO_STACK ? no_stack(g) : stack_text(&t, g->stack), f);
+		if (g->cut)
+			fputs("...outer frames left out...\n", f);
+		put_created(f, &t, g);
+	}
+	texts_fini(&t);
+}
+
+/* --- by stack -------------------------------------------------------------------- */
+
+static int cmp_group(const void *a, const void *b)
+{
+	const struct prowl_goroutine *x = *(const struct prowl_goroutine *const *)a;
+	const struct prowl_goroutine *y = *(const struct prowl_goroutine *const *)b;
+
+	if (x->stack != y->stack)
+		return x->stack < y->stack ? -1 : 1;
+	if (x->labels != y->labels)
+		return x->labels < y->labels ? -1 : 1;
+	if (x->created != y->created)
+		return x->created < y->created ? -1 : 1;
+	return (x->goid > y->goid) - (x->goid < y->goid);
+}
+
+struct group {
+	const struct prowl_goroutine **g;
+	size_t n;
+};
+
+static int cmp_size(const void *a, const void *b)
+{
+	const struct group *x = a, *y = b;
+
+	if (x->n != y->n)
+		return x->n > y->n ? -1 : 1;
+	return (x->g[0]->goid > y->g[0]->goid) - (x->g[0]->goid < y->g[0]->goid);
+}
+
+static bool same_group(const struct prowl_goroutine *a, const struct prowl_goroutine *b)
+{
+	return a->stack == b->stack && a->labels == b->labels && a->created == b->created;
+}
+
+/* Sorts members, which groups then point into. The number of groups. */
+static size_t make_groups(const struct prowl_goroutine **members, size_t n, struct group *groups)
+{
+	size_t k = 0;
+
+	if (n)
+		qsort(members, n, sizeof *members, cmp_group);
+	for (size_t i = 0; i < n; i++) {
+		if (i && same_group(members[i - 1], members[i]))
+			groups[k - 1].n++;
+		else
+			groups[k++] = (struct group){&members[i], 1};
+	}
+	if (k)
+		qsort(groups, k, sizeof *groups, cmp_size);
+	return k;
+}
+
+/* The states of a group's members with their numbers, and the longest wait. */
+static void put_states(FILE *f, const struct prowl_goroutines *h, const struct group *group)
+{
+	const char *seen[16];
+	size_t counts[16] = {0}, n = 0, other = 0;
+	uint64_t wait = 0;
+
+	for (size_t i = 0; i < group->n; i++) {
+		const char *state = prowl_goroutine_state(h, group->g[i]);
+		size_t k = 0;
+
+		wait = group->g[i]->wait_ns > wait ? group->g[i]->wait_ns : wait;
+		while (k < n && strcmp(seen[k], state) != 0)
+			k++;
+		if (k < n) {
+			counts[k]++;
+		} else if (n < sizeof seen / sizeof seen[0]) {
+			seen[n] = state;
+			counts[n++] = 1;
+		} else {
+			other++;
+		}
+	}
+	for (size_t k = 0; k < n; k++)
+		fprintf(f, "%s%s%s%.0zu", k ? ", " : "", seen[k], n > 1 ? " " : "",
+			n > 1 ? counts[k] : 0);
+	if (other)
+		fprintf(f, ", others %zu", other);
+	if (wait >= MINUTE_NS)
+		fprintf(f, ", up to %llu minutes", (unsigned long long)(wait / MINUTE_NS));
+}
+
+static void put_ids(FILE *f, const struct group *group)
+{
+	enum { SHOWN = 8 };
+
+	for (size_t i = 0; i < group->n && i < SHOWN; i++)
+		fprintf(f, "%s%llu", i ? " " : "", (unsigned long long)group->g[i]->goid);
+	if (group->n > SHOWN)
+		fputs(" ...", f);
+}
+
+static void put_group(FILE *f, struct texts *t, const struct group *group)
+{
+	const struct prowl_goroutine *g = group->g[0];
+
+	fprintf(f, "%zu goroutine%s [", group->n, group->n == 1 ? "" : "s");
+	put_states(f, t->h, group);
+	putc(']', f);
+	if (g->labels) {
+		putc(' ', f);
+		put_labels(f, t->h, g->labels);
+	}
+	fputs(": ", f);
+	put_ids(f, group);
+	putc('\n', f);
+	fputs(g->stack == PROWL_NO_STACK ? no_stack(g) : stack_text(t, g->stack), f);
+	put_created(f, t, g);
+}
+
+static size_t show_groups(FILE *f, const struct prowl_goroutines *h, const struct prowl_dump *d,
+			  bool all, bool (*wanted)(const void *ctx, const struct prowl_goroutine *),
+			  const void *ctx)
+{
+	const struct prowl_goroutine **members = calloc(d->n + 1, sizeof *members);
+	struct group *groups = calloc(d->n + 1, sizeof *groups);
+	struct texts t;
+	size_t n = 0, k = 0;
+
+	texts_init(&t, h, d, all);
+	for (size_t i = 0; members && groups && i < d->n; i++) {
+		if (!wanted || wanted(ctx, &d->g[i]))
+			members[n++] = &d->g[i];
+	}
+	if (members && groups)
+		k = make_groups(members, n, groups);
+	for (size_t i = 0; i < k; i++) {
+		if (i)
+			putc('\n', f);
+		put_group(f, &t, &groups[i]);
+	}
+	texts_fini(&t);
+	free(members);
+	free(groups);
+	return n;
+}
+
+void show_goroutines_groups(FILE *f, const struct prowl_goroutines *h, const struct prowl_dump *d,
+			    bool all)
+{
+	show_groups(f, h, d, all, NULL, NULL);
+}
+
+/* --- JSON ------------------------------------------------------------------------ */
+
+static void json_line(struct json *j, const char *key, const struct pprof_profile *p,
+		      const char *name, const struct pprof_line *line)
+{
+	json_open(j, key, '{');
+	json_string(j, "function", name);
+	json_string(j, "file", p->strings[p->functions[line->function].filename]);
+	json_signed(j, "line", line->line);
+	json_close(j, '}');
+}
+
+static void json_stack(struct json *j, const struct prowl_dump *d, uint32_t stack)
+{
+	const struct prowl_goroutine_stack *s = &d->stacks[stack];
+	const struct pprof_profile *p = d->profile;
+
+	json_open(j, "frames", '[');
+	for (size_t i = 0; i < s->n; i++) {
+		uint32_t loc = d->locations[s->first + i];
+		const struct pprof_line *line = pprof_location_lines(p, loc);
+
+		for (size_t k = 0; k < p->locations[loc].nlines; k++)
+			json_line(j, NULL, p, name_of(p, &line[k]), &line[k]);
+	}
+	json_close(j, ']');
+}
+
+static void json_goroutine(struct json *j, const struct prowl_goroutines *h,
+			   const struct prowl_dump *d, const struct prowl_goroutine *g)
+{
+	struct prowl_label labels[MAX_LABELS];
+	size_t n = prowl_goroutines_labels(h, g->labels, labels, MAX_LABELS);
+
+	json_open(j, NULL, '{');
+	json_number(j, "id", g->goid);
+	json_string(j, "state", prowl_goroutine_state(h, g));
+	if (g->wait_ns)
+		json_number(j, "wait_ns", g->wait_ns);
+	if (g->locked)
+		json_bool(j, "locked", true);
+	if (g->system)
+		json_bool(j, "system", true);
+	if (g->parent)
+		json_number(j, "parent", g->parent);
+	if (n) {
+		json_open(j, "labels", '{');
+		for (size_t i = 0; i < n; i++)
+			json_string(j, labels[i].key, labels[i].value);
+		json_close(j, '}');
+	}
+	if (g->stack != PROWL_NO_STACK)
+		json_stack(j, d, g->stack);
+	if (g->cut)
+		json_bool(j, "cut", true);
+	if (g->sampled)
+		json_bool(j, "sampled", true);
+	if (g->created != PROWL_NO_STACK && d->profile->locations[g->created].nlines) {
+		const struct pprof_line *line = pprof_location_lines(d->profile, g->created);
+		size_t last = d->profile->locations[g->created].nlines - 1;
+
+		json_line(j, "created_by", d->profile, name_of(d->profile, &line[last]), &line[0]);
+	}
+	json_close(j, '}');
+}
+
+static void json_counts(struct json *j, const struct prowl_goroutines_counts *c)
+{
+	json_open(j, "counts", '{');
+	json_number(j, "goroutines", c->goroutines);
+	json_number(j, "filtered", c->filtered);
+	json_number(j, "system", c->system);
+	json_number(j, "dead", c->dead);
+	json_number(j, "running", c->running);
+	json_number(j, "running_with_stack", c->running_sampled);
+	json_number(j, "unstable", c->unstable);
+	json_number(j, "unreadable", c->bad);
+	json_number(j, "cut", c->cut);
+	json_number(j, "retries", c->retries);
+	json_close(j, '}');
+}
+
+static void json_target(struct json *j, const struct prowl_goroutines *h)
+{
+	struct prowl_goroutines_target t;
+
+	prowl_goroutines_target(h, &t);
+	json_number(j, "pid", (uint64_t)t.pid);
+	json_string(j, "name", t.comm);
+	json_string(j, "go_version", t.go_version);
+}
+
+void show_goroutines_json(FILE *f, const struct prowl_goroutines *h, const struct prowl_dump *d)
+{
+	struct json j;
+
+	json_begin(&j, f);
+	json_target(&j, h);
+	json_counts(&j, &d->counts);
+	json_open(&j, "goroutines", '[');
+	for (size_t i = 0; i < d->n; i++)
+		json_goroutine(&j, h, d, &d->g[i]);
+	json_close(&j, ']');
+	json_end(&j);
+}
+
+/* --- leaks ----------------------------------------------------------------------- */
+
+static const struct prowl_goroutine *find(const struct prowl_dump *d, uint64_t goid)
+{
+	size_t lo = 0, hi = d->n;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (d->g[mid].goid < goid)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < d->n && d->g[lo].goid == goid ? &d->g[lo] : NULL;
+}
+
+/*
+ * Made after the first dump, there in the second, and in the last one still blocked at the same
+ * place: it has waited for at least the second half of the window, and nobody came.
+ */
+static bool is_suspect(const void *ctx, const struct prowl_goroutine *g)
+{
+	const struct prowl_dump *dumps = ctx;
+	const struct prowl_goroutine *was = find(&dumps[1], g->goid);
+
+	return was && !find(&dumps[0], g->goid) && g->stack != PROWL_NO_STACK &&
+	       was->stack != PROWL_NO_STACK &&
+	       dumps[1].stacks[was->stack].hash == dumps[2].stacks[g->stack].hash &&
+	       was->status == g->status && g->status != 2 /* running */ && g->status != 1;
+}
+
+size_t show_goroutines_leaks(FILE *f, const struct prowl_goroutines *h,
+			     const struct prowl_dump dumps[3], bool as_json, bool all)
+{
+	const struct prowl_dump *last = &dumps[2];
+	struct json j;
+	size_t n = 0;
+
+	if (!as_json)
+		return show_groups(f, h, last, all, is_suspect, dumps);
+	json_begin(&j, f);
+	json_target(&j, h);
+	json_number(&j, "goroutines_at_start", dumps[0].counts.goroutines);
+	json_number(&j, "goroutines_at_end", last->counts.goroutines);
+	json_open(&j, "suspects", '[');
+	for (size_t i = 0; i < last->n; i++) {
+		if (is_suspect(dumps, &last->g[i])) {
+			json_goroutine(&j, h, last, &last->g[i]);
+			n++;
+		}
+	}
+	json_close(&j, ']');
+	json_end(&j);
+	return n;
+}

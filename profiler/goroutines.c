@@ -1,0 +1,712 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "goroutines.h"
+
+#include <errno.h>
+#include <regex.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+#include "gogoroutines.h"
+#include "notes.h"
+#include "pprof.h"
+#include "running.h"
+#include "runtime.h"
+#include "stackhash.h"
+#include "stored.h"
+
+enum { MAX_RUNNING = 4096 };
+
+struct prowl_goroutines {
+	struct prowl_runtime *rt;
+	struct uw_goroutines *reader;
+	struct prowl_labels *labels;
+	struct uw_golabels read;
+};
+
+/* A dump under way. */
+struct take {
+	struct prowl_goroutines *h;
+	const struct prowl_goroutines_options *o;
+	struct prowl_dump *d;
+	struct prowl_stored stored;
+	struct prowl_idmap by_hash; /* of the words → index + 1 of a stack */
+	struct prowl_idmap created; /* gopc → location + 1 */
+	struct prowl_idmap sets;    /* pointer to labels → set + 1 */
+	struct {
+		size_t first, n; /* in words */
+		bool matches;
+	} * keys; /* by stack */
+	uint64_t *words;
+	size_t nwords, cap_words, cap_stacks, nlocations, cap_locations, cap_g;
+	struct prowl_running *running; /* those that ran, and where they are in the dump */
+	uint32_t *running_at;
+	size_t nrunning;
+	regex_t match;
+	uint64_t now;
+};
+
+/* --- states ---------------------------------------------------------------------- */
+
+static const char *state_name(const struct uw_golayout *l, unsigned int status, unsigned int reason)
+{
+	static const char *const names[] = {"idle",      "runnable", "running",
+					    "syscall",   "waiting",  "unused",
+					    "dead",      "unused",   "copystack",
+					    "preempted", "leaked",   "waiting for cgo callback"};
+	const char *why = reason < l->wait_reasons_count ? l->wait_reasons[reason] : NULL;
+
+	if ((status == UW_G_WAITING || status == UW_G_LEAKED) && reason && why)
+		return why;
+	return status < sizeof names / sizeof names[0] ? names[status] : "unknown";
+}
+
+const char *prowl_goroutine_state(const struct prowl_goroutines *h, const struct prowl_goroutine *g)
+{
+	return state_name(h->rt->layout, g->status, g->reason);
+}
+
+/* A word of a filter means a status or the beginning of a reason, up to the end of a word. */
+static bool means(const char *word, size_t len, const char *name)
+{
+	return strncasecmp(word, name, len) == 0 && (name[len] == '\0' || name[len] == ' ');
+}
+
+static bool wanted_state(const struct take *t, const struct uw_goroutine *g)
+{
+	const struct uw_golayout *l = t->h->rt->layout;
+	const char *word = t->o->state;
+
+	while (word) {
+		size_t len = strcspn(word, ",");
+
+		if (len && (means(word, len, state_name(l, g->status, g->reason)) ||
+			    means(word, len, state_name(l, g->status, 0))))
+			return true;
+		word = word[len] ? word + len + 1 : NULL;
+	}
+	return t->o->state == NULL;
+}
+
+/* --- stacks ---------------------------------------------------------------------- */
+
+static int reserve(void *array, size_t *cap, size_t n, size_t size)
+{
+	size_t want = *cap ? *cap : 64;
+	void *p;
+
+	if (n <= *cap)
+		return 0;
+	while (want < n)
+		want += want / 2;
+	memcpy(&p, array, sizeof p);
+	p = realloc(p, want * size);
+	if (!p)
+		return -ENOMEM;
+	memcpy(array, &p, sizeof p);
+	*cap = want;
+	return 0;
+}
+
+static bool stack_matches(const struct take *t, const struct prowl_goroutine_stack *s)
+{
+	const struct pprof_profile *p = t->d->profile;
+
+	if (!t->o->match)
+		return true;
+	for (size_t i = 0; i < s->n; i++) {
+		uint32_t loc = t->d->locations[s->first + i];
+		const struct pprof_line *line = pprof_location_lines(p, loc);
+
+		for (size_t k = 0; k < p->locations[loc].nlines; k++) {
+			const char *name = p->strings[p->functions[line[k].function].name];
+
+			if (regexec(&t->match, name, 0, NULL, 0) == 0)
+				return true;
+		}
+	}
+	return false;
+}
+
+static int new_stack(struct take *t, const uint64_t *words, size_t n, uint64_t hash)
+{
+	struct prowl_dump *d = t->d;
+	size_t cap = t->cap_stacks;
+	struct prowl_goroutine_stack *s;
+	int r = reserve(&d->stacks, &t->cap_stacks, d->nstacks + 1, sizeof *d->stacks), k;
+
+	if (r == 0)
+		r = reserve(&t->keys, &cap, d->nstacks + 1, sizeof *t->keys);
+	if (r == 0)
+		r = reserve(&t->words, &t->cap_words, t->nwords + n, sizeof *t->words);
+	if (r == 0)
+		r = reserve(&d->locations, &t->cap_locations, t->nlocations + n,
+			    sizeof *d->locations);
+	if (r < 0)
+		return r;
+	k = prowl_stored_stack(&t->stored, words, n, false, d->locations + t->nlocations);
+	if (k < 0)
+		return k;
+	s = &d->stacks[d->nstacks];
+	*s = (struct prowl_goroutine_stack){(uint32_t)t->nlocations, (uint32_t)k, hash};
+	t->nlocations += (size_t)k;
+	t->keys[d->nstacks].first = t->nwords;
+	t->keys[d->nstacks].n = n;
+	memcpy(t->words + t->nwords, words, n * sizeof *words);
+	t->nwords += n;
+	t->keys[d->nstacks].matches = stack_matches(t, s);
+	d->nstacks++;
+	return 0;
+}
+
+static int stack_of(struct take *t, const uint64_t *words, size_t n, uint32_t *ret)
+{
+	uint64_t hash = prowl_stackhash_hash(words, n), key = hash ? hash : 1;
+	uint32_t at;
+	int r;
+
+	for (; prowl_idmap_get(&t->by_hash, key, &at); key = key + 1 ? key + 1 : 1) {
+		if (t->keys[at].n == n &&
+		    !memcmp(t->words + t->keys[at].first, words, n * sizeof *words)) {
+			*ret = at;
+			return 0;
+		}
+	}
+	r = new_stack(t, words, n, hash);
+	if (r < 0)
+		return r;
+	*ret = (uint32_t)t->d->nstacks - 1;
+	return prowl_idmap_put(&t->by_hash, key, *ret);
+}
+
+/* --- goroutines ------------------------------------------------------------------ */
+
+static int created_at(struct take *t, uint64_t gopc, uint32_t *ret)
+{
+	uint32_t at = 0;
+	int r;
+
+	*ret = PROWL_NO_STACK;
+	if (gopc == 0)
+		return 0;
+	if (prowl_idmap_get(&t->created, gopc, &at)) {
+		*ret = at - 1;
+		return 0;
+	}
+	r = prowl_stored_stack(&t->stored, &gopc, 1, false, &at);
+	if (r < 0)
+		return r;
+	if (r > 0)
+		*ret = at;
+	return prowl_idmap_put(&t->created, gopc, *ret + 1);
+}
+
+static int labels_of(struct take *t, const struct uw_goroutine *g, uint32_t *ret)
+{
+	struct prowl_goroutines *h = t->h;
+	int n;
+
+	*ret = 0;
+	if (g->labels == 0 || prowl_idmap_get(&t->sets, g->labels, ret))
+		return 0;
+	n = uw_golabels_of(h->rt->layout, &h->rt->space.live, g->addr, g->labels, &h->read);
+	if (n > 0)
+		*ret = prowl_labels_intern(h->labels, &h->read);
+	if (n < 0 || (n > 0 && *ret == 0)) {
+		t->d->counts.labels_unknown++;
+		return 0;
+	}
+	return prowl_idmap_put(&t->sets, g->labels, *ret);
+}
+
+static uint64_t waited(const struct take *t, const struct uw_goroutine *g)
+{
+	bool waits = g->status == UW_G_WAITING || g->status == UW_G_SYSCALL ||
+		     g->status == UW_G_LEAKED;
+
+	return waits && g->waitsince && t->now > g->waitsince ? t->now - g->waitsince : 0;
+}
+
+static void count_stack(struct prowl_goroutines_counts *c, const struct uw_goroutine *g)
+{
+	switch (g->stack) {
+	case UW_GOROUTINE_RUNNING:
+		c->running++;
+		break;
+	case UW_GOROUTINE_UNSTABLE:
+		c->unstable++;
+		break;
+	case UW_GOROUTINE_BAD:
+		c->bad++;
+		break;
+	case UW_GOROUTINE_CUT:
+		c->cut++;
+		break;
+	case UW_GOROUTINE_WHOLE:
+		break;
+	}
+}
+
+static int remember_running(struct take *t, const struct uw_goroutine *g)
+{
+	struct prowl_running *bigger;
+	uint32_t *at;
+
+	if (t->nrunning == MAX_RUNNING)
+		return 0;
+	bigger = realloc(t->running, (t->nrunning + 1) * sizeof *bigger);
+	if (!bigger)
+		return -ENOMEM;
+	t->running = bigger;
+	at = realloc(t->running_at, (t->nrunning + 1) * sizeof *at);
+	if (!at)
+		return -ENOMEM;
+	t->running_at = at;
+	memset(&bigger[t->nrunning], 0, offsetof(struct prowl_running, words));
+	bigger[t->nrunning].g = g->addr;
+	bigger[t->nrunning].m = g->m;
+	at[t->nrunning++] = (uint32_t)t->d->n;
+	return 0;
+}
+
+static int on_goroutine(void *ctx, const struct uw_goroutine *g)
+{
+	struct take *t = ctx;
+	struct prowl_dump *d = t->d;
+	struct prowl_goroutine *to;
+	int r;
+
+	if (g->system && !t->o->system) {
+		d->counts.system++;
+		return 0;
+	}
+	if (!wanted_state(t, g)) {
+		d->counts.filtered++;
+		return 0;
+	}
+	r = reserve(&d->g, &t->cap_g, d->n + 1, sizeof *d->g);
+	if (r < 0)
+		return r;
+	to = &d->g[d->n];
+	*to = (struct prowl_goroutine){
+		.goid = g->goid,
+		.parent = g->parent,
+		.wait_ns = waited(t, g),
+		.stack = PROWL_NO_STACK,
+		.status = (uint8_t)g->status,
+		.reason = g->reason,
+		.locked = g->locked,
+		.system = g->system,
+		.scan = g->scan,
+		.cut = g->stack == UW_GOROUTINE_CUT,
+	};
+	if (g->nwords)
+		r = stack_of(t, g->words, g->nwords, &to->stack);
+	if (r == 0 && to->stack != PROWL_NO_STACK && !t->keys[to->stack].matches) {
+		d->counts.filtered++;
+		return 0;
+	}
+	if (r == 0)
+		r = created_at(t, g->gopc, &to->created);
+	if (r == 0)
+		r = labels_of(t, g, &to->labels);
+	if (r == 0 && g->stack == UW_GOROUTINE_RUNNING)
+		r = remember_running(t, g);
+	if (r < 0)
+		return r;
+	count_stack(&d->counts, g);
+	d->n++;
+	return 0;
+}
+
+/* --- those that ran -------------------------------------------------------------- */
+
+struct settle {
+	struct take *t;
+	struct prowl_goroutine *to;
+	bool settled;
+	int error;
+};
+
+static int on_settled(void *ctx, const struct uw_goroutine *g)
+{
+	struct settle *s = ctx;
+
+	if (g->goid != s->to->goid) {
+		s->settled = true; /* it has ended: what it did is not known any more */
+		return 0;
+	}
+	if (g->stack != UW_GOROUTINE_WHOLE && g->stack != UW_GOROUTINE_CUT)
+		return 0;
+	s->error = stack_of(s->t, g->words, g->nwords, &s->to->stack);
+	s->to->status = (uint8_t)g->status;
+	s->to->reason = g->reason;
+	s->to->cut = g->stack == UW_GOROUTINE_CUT;
+	s->settled = true;
+	return 0;
+}
+
+/* Has it come to rest meanwhile? */
+static bool settle(void *ctx, size_t i)
+{
+	struct take *t = ctx;
+	struct settle s = {.t = t, .to = &t->d->g[t->running_at[i]]};
+
+	if (uw_goroutines_read(t->h->reader, &t->running[i].g, 1, true, on_settled, &s) < 0)
+		return false;
+	return s.settled;
+}
+
+static int take_running(struct take *t)
+{
+	struct prowl_runtime *rt = t->h->rt;
+	int r = 0;
+
+	if (t->nrunning == 0)
+		return 0;
+	if (rt->core)
+		prowl_running_core(rt, t->running, t->nrunning);
+	else if (t->o->running_ns)
+		prowl_running_sample(rt, t->running, t->nrunning, t->o->running_ns, settle, t);
+	for (size_t i = 0; i < t->nrunning && r == 0; i++) {
+		struct prowl_goroutine *g = &t->d->g[t->running_at[i]];
+
+		if (t->running[i].found) {
+			r = stack_of(t, t->running[i].words, t->running[i].n, &g->stack);
+			g->sampled = !rt->core;
+		}
+		if (g->stack != PROWL_NO_STACK)
+			t->d->counts.running_sampled++;
+	}
+	return r;
+}
+
+/* Those whose stack came late are asked for as well as the others. */
+static void drop_unmatched(struct take *t)
+{
+	struct prowl_dump *d = t->d;
+	size_t n = 0;
+
+	for (size_t i = 0; i < d->n; i++) {
+		uint32_t s = d->g[i].stack;
+
+		if (t->o->match && (s == PROWL_NO_STACK || !t->keys[s].matches))
+			d->counts.filtered++;
+		else
+			d->g[n++] = d->g[i];
+	}
+	d->n = n;
+	d->counts.goroutines = n;
+}
+
+/* --- the profile ----------------------------------------------------------------- */
+
+static int cmp_goid(const void *a, const void *b)
+{
+	const struct prowl_goroutine *x = a, *y = b;
+
+	return (x->goid > y->goid) - (x->goid < y->goid);
+}
+
+static int mark(struct take *t, const char *name, uint32_t *ret)
+{
+	struct pprof_profile *p = t->d->profile;
+	struct pprof_line line = {0};
+	struct pprof_function f = {0};
+	int r = pprof_string(p, name, &f.name);
+
+	f.system_name = f.name;
+	if (r == 0)
+		r = pprof_function(p, &f, &line.function);
+	return r < 0 ? r : pprof_location(p, PPROF_NONE, 0, &line, 1, ret);
+}
+
+static int add_sample(struct take *t, uint32_t stack, bool ran, uint32_t set, int64_t count)
+{
+	const struct prowl_dump *d = t->d;
+	struct pprof_profile *p = d->profile;
+	struct prowl_label labels[UW_LABELS_MAX];
+	struct pprof_label to[UW_LABELS_MAX];
+	size_t n = prowl_labels_get(t->h->labels, set, labels, UW_LABELS_MAX), k = 0;
+	uint32_t unknown;
+	int r = 0;
+
+	for (size_t i = 0; i < n && r == 0; i++) {
+		to[k] = (struct pprof_label){0};
+		r = pprof_string(p, labels[i].key, &to[k].key);
+		if (r == 0)
+			r = pprof_string(p, labels[i].value, &to[k].str);
+		k++;
+	}
+	if (r < 0)
+		return r;
+	if (stack != PROWL_NO_STACK)
+		return pprof_sample_add(p, d->locations + d->stacks[stack].first,
+					d->stacks[stack].n, &count, to, k);
+	r = mark(t, ran ? "[running, stack unknown]" : "[stack unknown]", &unknown);
+	return r < 0 ? r : pprof_sample_add(p, &unknown, 1, &count, to, k);
+}
+
+/* Equal stacks with equal labels are one sample. */
+static int add_samples(struct take *t)
+{
+	struct prowl_dump *d = t->d;
+	struct prowl_idmap seen = {0};
+	int64_t *counts = calloc(d->n + 1, sizeof *counts);
+	uint32_t *of = calloc(d->n + 1, sizeof *of), at;
+	size_t n = 0;
+	int r = counts && of ? 0 : -ENOMEM;
+
+	for (size_t i = 0; i < d->n && r == 0; i++) {
+		const struct prowl_goroutine *g = &d->g[i];
+		bool ran = g->status == UW_G_RUNNING;
+		uint64_t key = (uint64_t)g->stack << 32 | (uint64_t)g->labels << 1 |
+			       (g->stack == PROWL_NO_STACK && ran);
+
+		if (!prowl_idmap_get(&seen, key + 1, &at)) {
+			at = (uint32_t)n++;
+			of[at] = (uint32_t)i;
+			r = prowl_idmap_put(&seen, key + 1, at);
+		}
+		counts[at]++;
+	}
+	for (size_t i = 0; i < n && r == 0; i++) {
+		const struct prowl_goroutine *g = &d->g[of[i]];
+
+		r = add_sample(t, g->stack, g->status == UW_G_RUNNING, g->labels, counts[i]);
+	}
+	prowl_idmap_fini(&seen);
+	free(counts);
+	free(of);
+	return r;
+}
+
+static int note(struct pprof_profile *p, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+static int note(struct pprof_profile *p, const char *fmt, ...)
+{
+	char text[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	return pprof_comment(p, text);
+}
+
+static void add_comments(struct take *t)
+{
+	struct pprof_profile *p = t->d->profile;
+	const struct prowl_goroutines_counts *c = &t->d->counts;
+	const struct prowl_runtime *rt = t->h->rt;
+	const struct uw_elf *elf = rt->space.exe ? uw_binary_elf(rt->space.exe) : NULL;
+	enum uw_goglobal_source source = rt->globals.var[UW_GLOBAL_ALLGS].source;
+
+	note(p, "prowl " PROWL_VERSION ": goroutine profile, read from %s",
+	     rt->core ? "a core file" : "outside");
+	note(p, "target: %s, pid %d, %s", rt->comm, (int)rt->pid, uw_go_version(rt->go));
+	prowl_notes_build(p, rt->go, elf);
+	if (uw_go_guessed(rt->go))
+		note(p,
+		     "warning: %s is newer than every version known; the newest known layout was "
+		     "used and its checks passed",
+		     uw_go_version(rt->go));
+	note(p, "runtime.allgs found by %s", uw_goglobal_source_name(source));
+	note(p, "goroutines: %llu; of the runtime, left out: %llu; filtered out: %llu; dead: %llu",
+	     (unsigned long long)c->goroutines, (unsigned long long)c->system,
+	     (unsigned long long)c->filtered, (unsigned long long)c->dead);
+	note(p, "running: %llu, %llu of them with a stack", (unsigned long long)c->running,
+	     (unsigned long long)c->running_sampled);
+	note(p,
+	     "stacks that never stood still: %llu; that made no sense: %llu; cut: %llu; read "
+	     "again: %llu times",
+	     (unsigned long long)c->unstable, (unsigned long long)c->bad,
+	     (unsigned long long)c->cut, (unsigned long long)c->retries);
+	if (c->labels_unknown)
+		note(p, "warning: labels of %llu goroutines could not be read",
+		     (unsigned long long)c->labels_unknown);
+}
+
+static int begin(struct take *t)
+{
+	struct pprof_profile *p;
+	int r = pprof_profile_new(&p);
+
+	if (r < 0)
+		return r;
+	t->d->profile = p;
+	p->time_nanos = t->d->when;
+	prowl_stored_init(&t->stored, p, &t->h->rt->space, t->h->rt->go);
+	r = pprof_period(p, "goroutine", "count", 1);
+	if (r == 0)
+		r = pprof_sample_type(p, "goroutine", "count");
+	return r < 0 ? r : prowl_stored_first_mapping(&t->stored);
+}
+
+/* --- what is called -------------------------------------------------------------- */
+
+static uint64_t clock_ns(clockid_t id)
+{
+	struct timespec t;
+
+	clock_gettime(id, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static enum prowl_code cant_read(const struct prowl_goroutines *h, int error, struct prowl_err *err)
+{
+	const struct prowl_runtime *rt = h->rt;
+
+	if (error == -ENOMEM)
+		return prowl_fail(err, PROWL_FAILED, "out of memory");
+	if (error == -ENOENT)
+		return prowl_fail(err, PROWL_UNSUPPORTED,
+				  "process %d (%s, %s): where its runtime keeps its goroutines was "
+				  "not found",
+				  (int)rt->pid, rt->comm, uw_go_version(rt->go));
+	if (error == -ESRCH)
+		return prowl_fail(err, PROWL_NOTHING, "process %d is gone", (int)rt->pid);
+	return prowl_fail(err, PROWL_FAILED, "process %d (%s): reading its goroutines: %s",
+			  (int)rt->pid, rt->comm, strerror(-error));
+}
+
+static int read_all(struct take *t)
+{
+	struct prowl_goroutines *h = t->h;
+	struct prowl_goroutines_counts *c = &t->d->counts;
+	struct uw_goroutines_stats before = *uw_goroutines_stats(h->reader), after;
+	uint64_t *gs;
+	size_t n;
+	int r = uw_goroutines_list(&h->rt->space.live, &h->rt->globals, &gs, &n);
+
+	if (r < 0)
+		return r;
+	r = uw_goroutines_read(h->reader, gs, n, true, on_goroutine, t);
+	free(gs);
+	if (r == 0)
+		r = take_running(t);
+	after = *uw_goroutines_stats(h->reader);
+	c->dead = after.dead - before.dead;
+	c->retries = after.retries - before.retries;
+	return r;
+}
+
+static int take(struct take *t)
+{
+	int r = begin(t);
+
+	if (r == 0)
+		r = read_all(t);
+	if (r < 0)
+		return r;
+	drop_unmatched(t);
+	if (t->d->n)
+		qsort(t->d->g, t->d->n, sizeof *t->d->g, cmp_goid);
+	r = add_samples(t);
+	if (r == 0)
+		add_comments(t);
+	return r;
+}
+
+enum prowl_code prowl_goroutines_take(struct prowl_goroutines *h,
+				      const struct prowl_goroutines_options *o,
+				      struct prowl_dump *ret, struct prowl_err *err)
+{
+	struct take t = {.h = h, .o = o, .d = ret};
+	int r;
+
+	*ret = (struct prowl_dump){0};
+	if (o->match && regcomp(&t.match, o->match, REG_EXTENDED | REG_NOSUB) != 0)
+		return prowl_fail(err, PROWL_USAGE, "'%s' is no regular expression", o->match);
+	t.now = h->rt->core ? 0 : clock_ns(CLOCK_MONOTONIC);
+	ret->when = h->rt->core ? 0 : (int64_t)clock_ns(CLOCK_REALTIME);
+	r = take(&t);
+	if (!h->rt->core)
+		ret->duration_ns = clock_ns(CLOCK_MONOTONIC) - t.now;
+	prowl_stored_fini(&t.stored);
+	prowl_idmap_fini(&t.by_hash);
+	prowl_idmap_fini(&t.created);
+	prowl_idmap_fini(&t.sets);
+	free(t.keys);
+	free(t.words);
+	free(t.running);
+	free(t.running_at);
+	if (o->match)
+		regfree(&t.match);
+	if (r < 0) {
+		prowl_dump_fini(ret);
+		return cant_read(h, r, err);
+	}
+	return PROWL_OK;
+}
+
+void prowl_dump_fini(struct prowl_dump *d)
+{
+	free(d->g);
+	free(d->stacks);
+	free(d->locations);
+	pprof_profile_free(d->profile);
+	*d = (struct prowl_dump){0};
+}
+
+enum prowl_code prowl_goroutines_open(pid_t pid, const char *core, const char *exe,
+				      struct prowl_goroutines **ret, struct prowl_err *err)
+{
+	struct prowl_goroutines *h = calloc(1, sizeof *h);
+	enum prowl_code code;
+	int r;
+
+	if (!h)
+		return prowl_fail(err, PROWL_FAILED, "out of memory");
+	code = core ? prowl_runtime_open_core(core, exe, &h->rt, err)
+		    : prowl_runtime_open(pid, &h->rt, err);
+	if (code != PROWL_OK) {
+		free(h);
+		return code;
+	}
+	r = prowl_labels_new(&h->labels);
+	if (r == 0)
+		r = uw_goroutines_new(&h->rt->space, &h->reader);
+	if (r < 0) {
+		code = cant_read(h, r, err);
+		prowl_goroutines_free(h);
+		return code;
+	}
+	*ret = h;
+	return PROWL_OK;
+}
+
+void prowl_goroutines_free(struct prowl_goroutines *h)
+{
+	if (!h)
+		return;
+	uw_goroutines_free(h->reader);
+	prowl_labels_free(h->labels);
+	prowl_runtime_free(h->rt);
+	free(h);
+}
+
+void prowl_goroutines_target(const struct prowl_goroutines *h, struct prowl_goroutines_target *ret)
+{
+	*ret = (struct prowl_goroutines_target){
+		.pid = h->rt->pid, .go_guessed = uw_go_guessed(h->rt->go), .core = h->rt->core};
+	memcpy(ret->comm, h->rt->comm, sizeof ret->comm);
+	snprintf(ret->go_version, sizeof ret->go_version, "%s", uw_go_version(h->rt->go));
+}
+
+size_t prowl_goroutines_labels(const struct prowl_goroutines *h, uint32_t set,
+			       struct prowl_label *ret, size_t max)
+{
+	return prowl_labels_get(h->labels, set, ret, max);
+}
+
+uint64_t prowl_goroutines_offset(const struct prowl_goroutines *h, uint64_t address)
+{
+	struct uw_go_func f;
+
+	if (!uw_go_func_at(h->rt->go, address - h->rt->space.go_bias, &f))
+		return 0;
+	return address - h->rt->space.go_bias - f.entry;
+}

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * All goroutines of a Go program, with their stacks, states and labels, while it runs or from a
+ * core file.
+ *
+ *	prowl_goroutines_open      a process, or a core file
+ *	prowl_goroutines_take      what there is now: a dump
+ *
+ * Each goroutine is right by itself; they are not all of one instant, since nothing is stopped.
+ *What could not be read as a whole is counted and has no stack, never a wrong one. Those that run
+ *get their stack by sampling the process for a moment; from a core file by its registers.
+ *
+ * Only reads. Belongs to one thread.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "err.h"
+#include "labels.h"
+
+struct pprof_profile;
+struct prowl_goroutines;
+
+enum { PROWL_NO_STACK = UINT32_MAX };
+
+struct prowl_goroutine {
+	uint64_t goid;
+	uint64_t parent;  /* goid of its creator; 0: not known (before go1.21), or none */
+	uint64_t wait_ns; /* how long it waits, at least; 0: not known */
+	uint32_t stack;   /* in the dump; PROWL_NO_STACK */
+	uint32_t created; /* where: location of the profile; PROWL_NO_STACK: not known */
+	uint32_t labels;  /* set, for prowl_goroutines_labels; 0: none */
+	uint8_t status;   /* enum uw_gostatus */
+	uint8_t reason;
+	bool locked, system, scan;
+	bool cut;     /* of its stack the inner frames only */
+	bool sampled; /* it ran: its stack was sampled some ms later */
+};
+
+struct prowl_goroutine_stack {
+	uint32_t first, n; /* in locations, leaf first */
+	uint64_t hash;     /* of its addresses: the same in all dumps of one program */
+};
+
+struct prowl_goroutines_counts {
+	uint64_t goroutines;      /* in the dump */
+	uint64_t filtered;        /* not asked for */
+	uint64_t system;          /* of the runtime itself, left out unless asked for */
+	uint64_t dead;            /* ended, kept by the runtime for new ones */
+	uint64_t running;         /* that ran */
+	uint64_t running_sampled; /* of which have a stack */
+	uint64_t unstable, bad;   /* without a stack: never stood still; made no sense */
+	uint64_t cut;
+	uint64_t retries;
+	uint64_t labels_unknown; /* with labels that could not be read */
+};
+
+struct prowl_dump {
+	struct prowl_goroutine *g; /* ascending by goid */
+	size_t n;
+	struct prowl_goroutine_stack *stacks; /* that differ */
+	size_t nstacks;
+	uint32_t *locations; /* of the profile */
+	/* goroutine/count, as Go's own: a sample for each stack with its labels. Its locations name
+	 * what stacks and created refer to. */
+	struct pprof_profile *profile;
+	struct prowl_goroutines_counts counts;
+	int64_t when;         /* ns since 1970 */
+	uint64_t duration_ns; /* that reading took */
+};
+
+struct prowl_goroutines_options {
+	bool system;       /* those of the runtime itself too */
+	const char *state; /* only these: states and wait reasons, separated by commas; NULL: all */
+	const char *match; /* only with a function in the stack that matches (POSIX extended) */
+	uint64_t running_ns; /* sample running ones for so long at most; 0: don't */
+};
+
+struct prowl_goroutines_target {
+	pid_t pid;
+	char comm[64];
+	char go_version[64];
+	bool go_guessed, core;
+};
+
+/* Codes as of prowl_runtime_open. core: a core file; exe: of it, or NULL; else pid. */
+enum prowl_code prowl_goroutines_open(pid_t pid, const char *core, const char *exe,
+				      struct prowl_goroutines **ret, struct prowl_err *err);
+void prowl_goroutines_free(struct prowl_goroutines *h);
+void prowl_goroutines_target(const struct prowl_goroutines *h, struct prowl_goroutines_target *ret);
+
+/* The dump is freed by prowl_dump_fini. PROWL_USAGE: match is no regular expression. */
+enum prowl_code prowl_goroutines_take(struct prowl_goroutines *h,
+				      const struct prowl_goroutines_options *o,
+				      struct prowl_dump *ret, struct prowl_err *err);
+void prowl_dump_fini(struct prowl_dump *d);
+
+/* "chan receive", "running": as Go prints it. Static, or of the layout. */
+const char *prowl_goroutine_state(const struct prowl_goroutines *h,
+				  const struct prowl_goroutine *g);
+/* The labels of a set, sorted by key. Their number. */
+size_t prowl_goroutines_labels(const struct prowl_goroutines *h, uint32_t set,
+			       struct prowl_label *ret, size_t max);
+/* Of a location of the profile: how far into its physical function it is; 0: not known. */
+uint64_t prowl_goroutines_offset(const struct prowl_goroutines *h, uint64_t address);

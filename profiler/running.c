@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "running.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "gostack.h"
+#include "source_perf.h"
+#include "walk.h"
+
+enum {
+	RATE = 997,
+	STACK = 4096,
+	TURN_MS = 5, /* between two looks at what came */
+	MAX_OWN_STACK = 1 << 20,
+};
+
+struct sampling {
+	struct prowl_runtime *rt;
+	struct prowl_running *wanted;
+	size_t n, left;
+	struct uw_walker *walker;
+	unsigned int max_stack;
+};
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static bool want(void *ctx, pid_t pid)
+{
+	const struct sampling *s = ctx;
+
+	return pid == s->rt->pid;
+}
+
+/* The goroutine that the thread runs now, by its m: right if it is still the one that is wanted. */
+static bool still_runs(const struct sampling *s, const struct prowl_running *w)
+{
+	uint64_t curg;
+
+	return uw_read_u64(&s->rt->space.live, w->m + s->rt->layout->m.curg, &curg) == 0 &&
+	       curg == w->g;
+}
+
+/* By the register that holds g in Go code, else by the thread. */
+static struct prowl_running *whose(struct sampling *s, const struct prowl_event *ev)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		struct prowl_running *w = &s->wanted[i];
+
+		if (w->found || w->g == 0)
+			continue;
+		if (ev->sample.regs.r14 == w->g || (w->tid == ev->tid && still_runs(s, w)))
+			return w;
+	}
+	return NULL;
+}
+
+static void on_event(void *ctx, const struct prowl_event *ev)
+{
+	struct sampling *s = ctx;
+	struct prowl_running *w;
+	struct uw_sample us;
+	enum uw_end end;
+
+	if (ev->type != PROWL_EVENT_SAMPLE || ev->pid != s->rt->pid || !ev->sample.has_regs)
+		return;
+	w = whose(s, ev);
+	if (!w)
+		return;
+	us = (struct uw_sample){.regs = &ev->sample.regs,
+				.chain = ev->sample.user,
+				.nchain = ev->sample.nuser,
+				.chain_full = ev->sample.nkernel + ev->sample.nuser + 1 >=
+					      s->max_stack,
+				.stack = ev->sample.stack,
+				.stack_len = ev->sample.stack_len};
+	w->n = uw_walk(s->walker, &s->rt->space, &us, w->words, PROWL_RUNNING_WORDS, &end);
+	if (w->n == 0 || end != UW_END_ROOT) {
+		w->n = 0; /* the next sample may be whole */
+		return;
+	}
+	for (size_t i = 0; i < w->n; i++) {
+		if (w->words[i] == 0) { /* C frames that nobody could tell */
+			w->n = 0;
+			return;
+		}
+		w->words[i]++; /* from what is to be looked up to a return address */
+	}
+	w->found = true;
+	s->left--;
+}
+
+static void find_threads(struct sampling *s)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		struct prowl_running *w = &s->wanted[i];
+		uint64_t tid = 0;
+
+		if (w->m &&
+		    uw_read_u64(&s->rt->space.live, w->m + s->rt->layout->m.procid, &tid) == 0)
+			w->tid = (pid_t)tid;
+	}
+}
+
+int prowl_running_sample(struct prowl_runtime *rt, struct prowl_running *wanted, size_t n,
+			 uint64_t ns, bool (*retry)(void *ctx, size_t i), void *ctx)
+{
+	struct sampling s = {.rt = rt, .wanted = wanted, .n = n, .left = n};
+	struct prowl_perf_options po = {.pids = &rt->pid,
+					.npids = 1,
+					.period_ns = 1000000000u / RATE,
+					.stack_bytes = STACK,
+					.user_only = true};
+	uint64_t end = now_ns() + ns;
+	struct prowl_perf *perf;
+
+	find_threads(&s);
+	if (uw_walker_new(&s.walker) < 0)
+		return -ENOMEM;
+	if (prowl_perf_open(&po, &perf, NULL) != PROWL_OK) {
+		uw_walker_free(s.walker);
+		return -EPERM;
+	}
+	s.max_stack = prowl_perf_facts(perf)->max_stack;
+	while (s.left > 0 && now_ns() < end) {
+		prowl_perf_wait(perf, TURN_MS, -1, false);
+		prowl_perf_drain(perf, want, on_event, &s);
+		for (size_t i = 0; i < n; i++) {
+			if (wanted[i].found || !wanted[i].g || !retry(ctx, i))
+				continue;
+			wanted[i].g = 0;
+			s.left--;
+		}
+	}
+	prowl_perf_close(perf);
+	uw_walker_free(s.walker);
+	return 0;
+}
+
+/* --- a core file ----------------------------------------------------------------- */
+
+static void from_registers(struct prowl_runtime *rt, struct uw_gostack *unwinder,
+			   struct prowl_running *w, const struct uw_regs *regs, uint8_t *bytes)
+{
+	struct uw_gostack_start start = {.pc = regs->ip, .sp = regs->sp, .exact = true};
+	struct uw_gostack_bytes stack = {.base = regs->sp, .bytes = bytes};
+	enum uw_gostack_end end;
+	uint64_t bounds[2];
+
+	if (uw_read(&rt->space.live, w->g + rt->layout->g.stack, bounds, sizeof bounds) < 0 ||
+	    regs->sp < bounds[0] || regs->sp >= bounds[1])
+		return; /* it was on another stack: the thread's own, or that of signals */
+	stack.hi = bounds[1];
+	stack.len = bounds[1] - regs->sp < MAX_OWN_STACK ? bounds[1] - regs->sp : MAX_OWN_STACK;
+	if (uw_read(&rt->space.live, regs->sp, bytes, stack.len) < 0)
+		return;
+	end = uw_gostack_walk(unwinder, &start, &stack, w->words, PROWL_RUNNING_WORDS, &w->n);
+	w->found = end == UW_GOSTACK_ROOT || end == UW_GOSTACK_SWITCH;
+}
+
+void prowl_running_core(struct prowl_runtime *rt, struct prowl_running *wanted, size_t n)
+{
+	struct sampling s = {.rt = rt, .wanted = wanted, .n = n};
+	uint8_t *bytes = malloc(MAX_OWN_STACK);
+	struct uw_gostack *unwinder;
+
+	if (!bytes || uw_gostack_new(&rt->space, &unwinder) < 0) {
+		free(bytes);
+		return;
+	}
+	find_threads(&s);
+	for (size_t i = 0; i < n; i++) {
+		const struct uw_core_thread *t = uw_core_thread(rt->corefile.core, wanted[i].tid);
+
+		if (t && t->has_regs)
+			from_registers(rt, unwinder, &wanted[i], &t->regs, bytes);
+	}
+	uw_gostack_free(unwinder);
+	free(bytes);
+}
