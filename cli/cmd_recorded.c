@@ -305,8 +305,8 @@ static int run(enum prowl_recorded_kind kind, int argc, char **argv)
 	}                                                      \
 	const struct cmd cmd_##ident = {.name = #ident,        \
 					.usage = USAGE,        \
-					.summary = title,      \
-					.text = details,       \
+					.summary = (title),    \
+					.text = (details),     \
 					.opts = recorded_opts, \
 					.run = run_##ident}
 
