@@ -43,8 +43,7 @@ static void texts_fini(struct texts *t)
 static bool is_shown(const char *name)
 {
 	if (!strncmp(name, "runtime.", 8))
-		return isupper((unsigned char)name[8]) || !strcmp(name, "runtime.gopanic") ||
-		       !strcmp(name, "runtime.panicmem");
+		return isupper((unsigned char)name[8]) || !strcmp(name, "runtime.gopanic");
 	return strchr(name, '.') != NULL || name[0] == '[';
 }
 
@@ -79,30 +78,44 @@ static void put_place(FILE *f, const struct pprof_profile *p, const struct pprof
 	putc('\n', f);
 }
 
-static void put_location(FILE *f, const struct texts *t, uint32_t loc, bool all)
+/* Was the frame below one of these interrupted where it stands, instead of calling? */
+static bool interrupts(const char *name)
+{
+	return !strcmp(name, "runtime.sigpanic") || !strcmp(name, "runtime.asyncPreempt") ||
+	       !strncmp(name, "runtime.debugCall", 17);
+}
+
+static void put_location(FILE *f, const struct texts *t, uint32_t loc, bool all, bool exact)
 {
 	const struct pprof_profile *p = t->d->profile;
 	const struct pprof_location *l = &p->locations[loc];
 	const struct pprof_line *line = pprof_location_lines(p, loc);
 
 	for (size_t k = 0; k < l->nlines; k++) {
-		bool physical = k + 1 == l->nlines;
+		const char *name = name_of(p, &line[k]);
+		uint64_t offset = 0;
 
-		if (!all && !is_shown(name_of(p, &line[k])))
+		if (!all && !is_shown(name))
 			continue;
-		text_put(f, name_of(p, &line[k]));
+		if (k + 1 == l->nlines)
+			offset = prowl_goroutines_offset(t->h, l->address, name);
+		text_put(f, strcmp(name, "runtime.gopanic") ? name : "panic");
 		fputs("(...)", f);
-		put_place(f, p, &line[k],
-			  physical ? prowl_goroutines_offset(t->h, l->address) + 1 : 0);
+		put_place(f, p, &line[k], offset - (offset && exact));
 	}
 }
 
 static void put_stack(FILE *f, const struct texts *t, const struct prowl_goroutine_stack *s)
 {
-	bool all = t->all || !shows_any(t, s);
+	const struct pprof_profile *p = t->d->profile;
+	bool all = t->all || !shows_any(t, s), exact = false;
 
-	for (size_t i = 0; i < s->n; i++)
-		put_location(f, t, t->d->locations[s->first + i], all);
+	for (size_t i = 0; i < s->n; i++) {
+		uint32_t loc = t->d->locations[s->first + i], n = p->locations[loc].nlines;
+
+		put_location(f, t, loc, all, exact);
+		exact = n && interrupts(name_of(p, &pprof_location_lines(p, loc)[n - 1]));
+	}
 }
 
 static const char *stack_text(struct texts *t, uint32_t stack)
@@ -140,7 +153,8 @@ static void put_created(FILE *f, const struct texts *t, const struct prowl_gorou
 	text_put(f, name_of(p, &line[l->nlines - 1]));
 	if (g->parent)
 		fprintf(f, " in goroutine %llu", (unsigned long long)g->parent);
-	put_place(f, p, &line[0], prowl_goroutines_offset(t->h, l->address) + 1);
+	put_place(f, p, &line[0],
+		  prowl_goroutines_offset(t->h, l->address, name_of(p, &line[l->nlines - 1])));
 }
 
 /* --- one by one ------------------------------------------------------------------ */

@@ -702,11 +702,13 @@ size_t prowl_goroutines_labels(const struct prowl_goroutines *h, uint32_t set,
 	return prowl_labels_get(h->labels, set, ret, max);
 }
 
-uint64_t prowl_goroutines_offset(const struct prowl_goroutines *h, uint64_t address)
+uint64_t prowl_goroutines_offset(const struct prowl_goroutines *h, uint64_t address,
+				 const char *function)
 {
+	uint64_t pc = address - h->rt->space.go_bias;
 	struct uw_go_func f;
 
-	if (!uw_go_func_at(h->rt->go, address - h->rt->space.go_bias, &f))
+	if (!uw_go_func_at(h->rt->go, pc, &f) || strcmp(uw_go_func_name(h->rt->go, &f), function))
 		return 0;
-	return address - h->rt->space.go_bias - f.entry;
+	return pc - f.entry + 1;
 }

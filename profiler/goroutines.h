@@ -105,5 +105,9 @@ const char *prowl_goroutine_state(const struct prowl_goroutines *h,
 /* The labels of a set, sorted by key. Their number. */
 size_t prowl_goroutines_labels(const struct prowl_goroutines *h, uint32_t set,
 			       struct prowl_label *ret, size_t max);
-/* Of a location of the profile: how far into its physical function it is; 0: not known. */
-uint64_t prowl_goroutines_offset(const struct prowl_goroutines *h, uint64_t address);
+/*
+ * How far into its physical function an address of the profile is, plus one as a return address is;
+ * 0 where the function of that name is inlined there, or none is known.
+ */
+uint64_t prowl_goroutines_offset(const struct prowl_goroutines *h, uint64_t address,
+				 const char *function);
