@@ -12,8 +12,9 @@ import subprocess
 import threading
 import time
 
+import goroutines
 import pprof
-from harness import check, debian_program, need_perf, note, profile, test, tmp
+from harness import Prowl, check, debian_program, need_perf, note, out_file, profile, test, tmp
 
 # where threads begin, in Go and in the C library
 THREAD_ROOTS = {'runtime.mstart', 'runtime.mcall', 'runtime.morestack', 'runtime.rt0_go', 'runtime.main', '_start',
@@ -129,6 +130,27 @@ def judge(pid, port, work):
     check(rooted >= 0.99 * everything, 'only %.2f %% end at a true root', 100 * rooted / everything)
 
 
+def judge_runtime(pid, port):
+    """Every profile of the runtime, of a program that was not written for these tests."""
+    for kind in ('heap', 'allocs', 'threadcreate'):
+        path = out_file()
+        Prowl(kind, '--pid', pid, '-o', path).must(0)
+        mine = pprof.load(path)
+        check(sum(1 for _ in mine.stacks()) > (10 if kind != 'threadcreate' else 0), 'nearly nothing in %s', kind)
+    for kind in ('block', 'mutex'):  # they record none
+        p = Prowl(kind, '--pid', pid, '-o', out_file())
+        check(p.status == 5 and 'rate is 0' in p.err or p.status == 0, '%s: %d %s', kind, p.status, p.err)
+    theirs = goroutines.parse(get(port, '/debug/pprof/goroutine?debug=2').decode())
+    dump = Prowl('goroutine', '--pid', pid, '--text').must(0)
+    mine = goroutines.parse(dump.out)
+    at_rest = [i for i, g in theirs.items() if i in mine and g.state == mine[i].state and g.state != 'running']
+    same = [i for i in at_rest if goroutines.same_frames(mine[i], theirs[i]) and mine[i].created == theirs[i].created]
+    note('%d goroutines, %d at rest in the same state, %d of them equal', len(mine), len(at_rest), len(same))
+    check(len(at_rest) >= 20, 'only %d goroutines of %d at rest', len(at_rest), len(theirs))
+    check(len(same) >= 0.97 * len(at_rest), 'only %d of %d goroutines are equal', len(same), len(at_rest))
+    check('unreadable 0' in dump.err, '%s', dump.err)
+
+
 @test('e2e', 'etcd under load')
 def etcd():
     program = debian_program('etcd')
@@ -159,6 +181,7 @@ def etcd():
 
     with running(command, client, '/health') as p:
         judge(p.pid, client, work)
+        judge_runtime(p.pid, client)
 
 
 @test('e2e', 'prometheus under load')
@@ -181,3 +204,4 @@ def prometheus():
 
     with running(command, port, '/-/ready') as p:
         judge(p.pid, port, work)
+        judge_runtime(p.pid, port)
