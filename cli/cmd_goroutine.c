@@ -227,7 +227,7 @@ static int dump(const struct goroutine *c, struct prowl_goroutines *h)
 
 	if (code != PROWL_OK)
 		return say_failure(&err);
-	if (c->text || c->group || c->json)
+	if (c->o.list)
 		code = print(c, h, &d);
 	else
 		code = write_profile(c, h, &d);
@@ -277,9 +277,10 @@ static int check(struct goroutine *c)
 		say_error("--leaks prints groups, or with --json JSON, of a process");
 		return PROWL_USAGE;
 	}
+	c->o.list = c->text || c->group || c->json || c->leaks;
 	if (c->leaks && !c->duration)
 		c->duration = 10 * 1000000000ull;
-	if (c->text || c->group || c->json || c->leaks) {
+	if (c->o.list) {
 		if (!c->format)
 			return 0;
 		say_error("--format is for profiles");

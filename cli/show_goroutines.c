@@ -18,7 +18,8 @@ enum { MAX_LABELS = 32 };
 struct texts {
 	const struct prowl_goroutines *h;
 	const struct prowl_dump *d;
-	char **text; /* by stack */
+	char **text;    /* by stack */
+	char **created; /* by location */
 	bool all;
 };
 
@@ -27,13 +28,17 @@ static void texts_init(struct texts *t, const struct prowl_goroutines *h,
 {
 	*t = (struct texts){.h = h, .d = d, .all = all};
 	t->text = calloc(d->nstacks + 1, sizeof *t->text);
+	t->created = calloc(d->profile->nlocations + 1, sizeof *t->created);
 }
 
 static void texts_fini(struct texts *t)
 {
 	for (size_t i = 0; t->text && i < t->d->nstacks; i++)
 		free(t->text[i]);
+	for (size_t i = 0; t->created && i < t->d->profile->nlocations; i++)
+		free(t->created[i]);
 	free(t->text);
+	free(t->created);
 }
 
 /*
@@ -137,24 +142,59 @@ static const char *stack_text(struct texts *t, uint32_t stack)
 
 /* The function that the go statement is in, as Go names it there: the one that is no inlined one.
  */
-static void put_created(FILE *f, const struct texts *t, const struct prowl_goroutine *g)
+static void make_created(FILE *name, FILE *place, const struct texts *t, uint32_t location)
 {
 	const struct pprof_profile *p = t->d->profile;
-	const struct pprof_location *l;
-	const struct pprof_line *line;
+	const struct pprof_location *l = &p->locations[location];
+	const struct pprof_line *line = pprof_location_lines(p, location);
+	const char *function = name_of(p, &line[l->nlines - 1]);
 
-	if (g->created == PROWL_NO_STACK || g->goid == 1)
+	fputs("created by ", name);
+	text_put(name, function);
+	put_place(place, p, &line[0], prowl_goroutines_offset(t->h, l->address, function));
+}
+
+/* Two strings, one behind the other: what stands before the creator's number, and after it. */
+static const char *created_text(struct texts *t, uint32_t location)
+{
+	char *name = NULL, *place = NULL, *both = NULL;
+	size_t nname = 0, nplace = 0;
+	FILE *f, *g;
+
+	if (!t->created || t->created[location])
+		return t->created ? t->created[location] : NULL;
+	f = open_memstream(&name, &nname);
+	g = open_memstream(&place, &nplace);
+	if (f && g)
+		make_created(f, g, t, location);
+	if (f)
+		fclose(f);
+	if (g)
+		fclose(g);
+	if (name && place && (both = malloc(nname + nplace + 2))) {
+		memcpy(both, name, nname + 1);
+		memcpy(both + nname + 1, place, nplace + 1);
+	}
+	t->created[location] = both;
+	free(name);
+	free(place);
+	return both;
+}
+
+static void put_created(FILE *f, struct texts *t, const struct prowl_goroutine *g)
+{
+	const char *text;
+
+	if (g->created == PROWL_NO_STACK || g->goid == 1 ||
+	    t->d->profile->locations[g->created].nlines == 0)
 		return;
-	l = &p->locations[g->created];
-	if (l->nlines == 0)
+	text = created_text(t, g->created);
+	if (!text)
 		return;
-	line = pprof_location_lines(p, g->created);
-	fputs("created by ", f);
-	text_put(f, name_of(p, &line[l->nlines - 1]));
+	fputs(text, f);
 	if (g->parent)
 		fprintf(f, " in goroutine %llu", (unsigned long long)g->parent);
-	put_place(f, p, &line[0],
-		  prowl_goroutines_offset(t->h, l->address, name_of(p, &line[l->nlines - 1])));
+	fputs(text + strlen(text) + 1, f);
 }
 
 /* --- one by one ------------------------------------------------------------------ */

@@ -24,10 +24,16 @@ size_t text_control(const char *s)
 static void put(FILE *f, const char *s, bool lines)
 {
 	while (*s) {
-		size_t n = text_control(s);
+		size_t n, run = 0;
 
-		putc(n && !(lines && *s == '\n') ? '?' : *s, f);
-		s += n ? n : 1;
+		while (s[run] && ((n = text_control(s + run)) == 0 || (lines && s[run] == '\n')))
+			run++;
+		fwrite(s, 1, run, f);
+		s += run;
+		if (*s) {
+			putc('?', f);
+			s += n;
+		}
 	}
 }
 

@@ -46,6 +46,14 @@ struct take {
 	size_t nrunning;
 	regex_t match;
 	uint64_t now;
+	/* Goroutines by stack and labels. */
+	struct prowl_idmap samples; /* see sample_key → index in tally */
+	struct {
+		uint32_t stack, labels;
+		bool ran;
+		int64_t count;
+	} * tally;
+	size_t ntally, cap_tally;
 };
 
 /* --- states ---------------------------------------------------------------------- */
@@ -271,12 +279,38 @@ static int remember_running(struct take *t, const struct uw_goroutine *g)
 	return 0;
 }
 
+/* Equal stacks with equal labels are one sample. */
+static int tally(struct take *t, const struct prowl_goroutine *g)
+{
+	bool ran = g->status == UW_G_RUNNING;
+	uint64_t key = ((uint64_t)g->stack << 32 | (uint64_t)g->labels << 1 |
+			(g->stack == PROWL_NO_STACK && ran)) +
+		       1;
+	uint32_t at;
+	int r = 0;
+
+	t->d->counts.goroutines++;
+	if (!prowl_idmap_get(&t->samples, key, &at)) {
+		r = reserve(&t->tally, &t->cap_tally, t->ntally + 1, sizeof *t->tally);
+		if (r < 0)
+			return r;
+		at = (uint32_t)t->ntally++;
+		t->tally[at].stack = g->stack;
+		t->tally[at].labels = g->labels;
+		t->tally[at].ran = ran;
+		t->tally[at].count = 0;
+		r = prowl_idmap_put(&t->samples, key, at);
+	}
+	t->tally[at].count++;
+	return r;
+}
+
 static int on_goroutine(void *ctx, const struct uw_goroutine *g)
 {
 	struct take *t = ctx;
 	struct prowl_dump *d = t->d;
-	struct prowl_goroutine *to;
-	int r;
+	struct prowl_goroutine to;
+	int r = 0;
 
 	if (g->system && !t->o->system) {
 		d->counts.system++;
@@ -286,15 +320,12 @@ static int on_goroutine(void *ctx, const struct uw_goroutine *g)
 		d->counts.filtered++;
 		return 0;
 	}
-	r = reserve(&d->g, &t->cap_g, d->n + 1, sizeof *d->g);
-	if (r < 0)
-		return r;
-	to = &d->g[d->n];
-	*to = (struct prowl_goroutine){
+	to = (struct prowl_goroutine){
 		.goid = g->goid,
 		.parent = g->parent,
 		.wait_ns = waited(t, g),
 		.stack = PROWL_NO_STACK,
+		.created = PROWL_NO_STACK,
 		.status = (uint8_t)g->status,
 		.reason = g->reason,
 		.locked = g->locked,
@@ -303,22 +334,26 @@ static int on_goroutine(void *ctx, const struct uw_goroutine *g)
 		.cut = g->stack == UW_GOROUTINE_CUT,
 	};
 	if (g->nwords)
-		r = stack_of(t, g->words, g->nwords, &to->stack);
-	if (r == 0 && to->stack != PROWL_NO_STACK && !t->keys[to->stack].matches) {
+		r = stack_of(t, g->words, g->nwords, &to.stack);
+	if (r == 0 && to.stack != PROWL_NO_STACK && !t->keys[to.stack].matches) {
 		d->counts.filtered++;
 		return 0;
 	}
+	if (r == 0 && t->o->list)
+		r = created_at(t, g->gopc, &to.created);
 	if (r == 0)
-		r = created_at(t, g->gopc, &to->created);
-	if (r == 0)
-		r = labels_of(t, g, &to->labels);
+		r = labels_of(t, g, &to.labels);
 	if (r == 0 && g->stack == UW_GOROUTINE_RUNNING)
 		r = remember_running(t, g);
 	if (r < 0)
 		return r;
 	count_stack(&d->counts, g);
-	d->n++;
-	return 0;
+	if (!t->o->list && g->stack != UW_GOROUTINE_RUNNING)
+		return tally(t, &to);
+	r = reserve(&d->g, &t->cap_g, d->n + 1, sizeof *d->g);
+	if (r == 0)
+		d->g[d->n++] = to;
+	return r;
 }
 
 /* --- those that ran -------------------------------------------------------------- */
@@ -383,25 +418,26 @@ static int take_running(struct take *t)
 	return r;
 }
 
-/* Those whose stack came late are asked for as well as the others. */
-static void drop_unmatched(struct take *t)
+/* The rest of the tally. Those whose stack came late are asked for as well as the others. */
+static int finish_list(struct take *t)
 {
 	struct prowl_dump *d = t->d;
 	size_t n = 0;
+	int r = 0;
 
-	for (size_t i = 0; i < d->n; i++) {
+	for (size_t i = 0; i < d->n && r == 0; i++) {
 		uint32_t s = d->g[i].stack;
 
-		if (t->o->match && (s == PROWL_NO_STACK || !t->keys[s].matches))
+		if (t->o->match && (s == PROWL_NO_STACK || !t->keys[s].matches)) {
 			d->counts.filtered++;
-		else
-			d->g[n++] = d->g[i];
+			continue;
+		}
+		d->g[n++] = d->g[i];
+		r = tally(t, &d->g[i]);
 	}
-	d->n = n;
-	d->counts.goroutines = n;
+	d->n = t->o->list ? n : 0;
+	return r;
 }
-
-/* --- the profile ----------------------------------------------------------------- */
 
 static int cmp_goid(const void *a, const void *b)
 {
@@ -409,6 +445,19 @@ static int cmp_goid(const void *a, const void *b)
 
 	return (x->goid > y->goid) - (x->goid < y->goid);
 }
+
+/* Mostly they are in order: the runtime's list is that of their making. */
+static void sort_list(struct prowl_dump *d)
+{
+	for (size_t i = 1; i < d->n; i++) {
+		if (d->g[i - 1].goid > d->g[i].goid) {
+			qsort(d->g, d->n, sizeof *d->g, cmp_goid);
+			return;
+		}
+	}
+}
+
+/* --- the profile ----------------------------------------------------------------- */
 
 static int mark(struct take *t, const char *name, uint32_t *ret)
 {
@@ -449,37 +498,13 @@ static int add_sample(struct take *t, uint32_t stack, bool ran, uint32_t set, in
 	return r < 0 ? r : pprof_sample_add(p, &unknown, 1, &count, to, k);
 }
 
-/* Equal stacks with equal labels are one sample. */
 static int add_samples(struct take *t)
 {
-	struct prowl_dump *d = t->d;
-	struct prowl_idmap seen = {0};
-	int64_t *counts = calloc(d->n + 1, sizeof *counts);
-	uint32_t *of = calloc(d->n + 1, sizeof *of), at;
-	size_t n = 0;
-	int r = counts && of ? 0 : -ENOMEM;
+	int r = 0;
 
-	for (size_t i = 0; i < d->n && r == 0; i++) {
-		const struct prowl_goroutine *g = &d->g[i];
-		bool ran = g->status == UW_G_RUNNING;
-		uint64_t key = (uint64_t)g->stack << 32 | (uint64_t)g->labels << 1 |
-			       (g->stack == PROWL_NO_STACK && ran);
-
-		if (!prowl_idmap_get(&seen, key + 1, &at)) {
-			at = (uint32_t)n++;
-			of[at] = (uint32_t)i;
-			r = prowl_idmap_put(&seen, key + 1, at);
-		}
-		counts[at]++;
-	}
-	for (size_t i = 0; i < n && r == 0; i++) {
-		const struct prowl_goroutine *g = &d->g[of[i]];
-
-		r = add_sample(t, g->stack, g->status == UW_G_RUNNING, g->labels, counts[i]);
-	}
-	prowl_idmap_fini(&seen);
-	free(counts);
-	free(of);
+	for (size_t i = 0; i < t->ntally && r == 0; i++)
+		r = add_sample(t, t->tally[i].stack, t->tally[i].ran, t->tally[i].labels,
+			       t->tally[i].count);
 	return r;
 }
 
@@ -601,10 +626,10 @@ static int take(struct take *t)
 		r = read_all(t);
 	if (r < 0)
 		return r;
-	drop_unmatched(t);
-	if (t->d->n)
-		qsort(t->d->g, t->d->n, sizeof *t->d->g, cmp_goid);
-	r = add_samples(t);
+	r = finish_list(t);
+	sort_list(t->d);
+	if (r == 0)
+		r = add_samples(t);
 	if (r == 0)
 		add_comments(t);
 	return r;
@@ -629,6 +654,8 @@ enum prowl_code prowl_goroutines_take(struct prowl_goroutines *h,
 	prowl_idmap_fini(&t.by_hash);
 	prowl_idmap_fini(&t.created);
 	prowl_idmap_fini(&t.sets);
+	prowl_idmap_fini(&t.samples);
+	free(t.tally);
 	free(t.keys);
 	free(t.words);
 	free(t.running);

@@ -60,7 +60,7 @@ struct prowl_goroutines_counts {
 };
 
 struct prowl_dump {
-	struct prowl_goroutine *g; /* ascending by goid */
+	struct prowl_goroutine *g; /* ascending by goid; none unless asked for */
 	size_t n;
 	struct prowl_goroutine_stack *stacks; /* that differ */
 	size_t nstacks;
@@ -74,6 +74,7 @@ struct prowl_dump {
 };
 
 struct prowl_goroutines_options {
+	bool list;         /* each goroutine, not only the profile */
 	bool system;       /* those of the runtime itself too */
 	const char *state; /* only these: states and wait reasons, separated by commas; NULL: all */
 	const char *match; /* only with a function in the stack that matches (POSIX extended) */

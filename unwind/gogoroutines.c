@@ -15,7 +15,8 @@ enum {
 	TRIES = 6,
 	LIST_TRIES = 8,
 	SCAN_BIT = 0x1000,
-	KINDS = 1024, /* a cache of entry functions */
+	MAX_GAP = 768, /* bytes between two neighbours */
+	KINDS = 1024,  /* a cache of entry functions */
 };
 
 struct kind {
@@ -30,9 +31,12 @@ struct uw_goroutines {
 	struct uw_gostack *unwinder;
 	struct uw_goroutines_stats stats;
 	size_t g_len;
+	size_t again_len; /* what tells whether it changed: the first bytes of a g */
 	struct kind kinds[KINDS];
 	uint64_t words[UW_GOROUTINE_MAX_WORDS];
-	uint8_t before[BATCH][G_BYTES], after[BATCH][G_BYTES];
+	uint8_t room[BATCH * G_BYTES]; /* g's as they were at first */
+	uint8_t *before[BATCH];        /* there */
+	uint8_t after[BATCH][G_BYTES]; /* and as they were after their stacks; the first bytes */
 	uint8_t piece[BATCH][PIECE];
 	struct uw_mem_part parts[2 * BATCH];
 	uint8_t *large; /* a stack that is longer than a piece */
@@ -72,6 +76,24 @@ int uw_goroutines_list(const struct uw_mem *mem, const struct uw_goglobals *glob
 
 /* --- a reader -------------------------------------------------------------------- */
 
+/* Up to all that `same` looks at. */
+static size_t again_len(const struct uw_golayout *l)
+{
+	const uint16_t ends[] = {l->g.stack + 16,
+				 l->g.sched + l->gobuf.pc + 8,
+				 l->g.sched + l->gobuf.sp + 8,
+				 l->g.sched + l->gobuf.lr + 8,
+				 l->g.syscallsp + 8,
+				 l->g.syscallpc + 8,
+				 l->g.atomicstatus + 4,
+				 l->g.goid + 8};
+	size_t max = 0;
+
+	for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
+		max = ends[i] > max ? ends[i] : max;
+	return max;
+}
+
 int uw_goroutines_new(struct uw_space *space, struct uw_goroutines **ret)
 {
 	struct uw_go *go = uw_space_go(space);
@@ -87,7 +109,8 @@ int uw_goroutines_new(struct uw_space *space, struct uw_goroutines **ret)
 	r->go = go;
 	r->l = uw_go_layout(go);
 	r->g_len = r->l->g.size;
-	err = r->g_len > G_BYTES || r->l->g.labels + 8u > r->g_len
+	r->again_len = again_len(r->l);
+	err = r->g_len > G_BYTES || r->l->g.labels + 8u > r->g_len || r->again_len > r->g_len
 		      ? -ENOENT
 		      : uw_gostack_new(space, &r->unwinder);
 	if (err < 0) {
@@ -305,8 +328,8 @@ static int read_alone(struct uw_goroutines *r, uint64_t addr, struct uw_goroutin
 		return -ENOMEM;
 	*alive = true;
 	for (int i = 0; i < TRIES;) {
-		uint8_t *g = r->before[0], *again = r->after[0];
-		struct uw_mem_part parts[2] = {{0}, {addr, again, r->g_len}};
+		uint8_t *g = r->room, *again = r->after[0];
+		struct uw_mem_part parts[2] = {{0}, {addr, again, r->again_len}};
 		struct uw_gostack_start start;
 		enum uw_gostack_end end;
 		size_t len;
@@ -329,8 +352,7 @@ static int read_alone(struct uw_goroutines *r, uint64_t addr, struct uw_goroutin
 			bad = false;
 			continue;
 		}
-		take_facts(r, addr, again, to);
-		end = len ? walk(r, again, &start, r->large, len, &to->nwords) : UW_GOSTACK_BAD;
+		end = len ? walk(r, g, &start, r->large, len, &to->nwords) : UW_GOSTACK_BAD;
 		if (end == UW_GOSTACK_MORE && len == max && max < MAX_STACK) {
 			max = max * 16 < MAX_STACK ? max * 16 : MAX_STACK;
 			i--;
@@ -436,15 +458,39 @@ static bool read_stacks(struct uw_goroutines *r, const uint64_t *gs, const struc
 static bool walk_item(struct uw_goroutines *r, const uint64_t *gs, const struct item *it,
 		      struct uw_goroutine *to)
 {
-	const uint8_t *g = r->after[it->at];
+	const uint8_t *g = r->before[it->at];
 	enum uw_gostack_end end;
 
-	if (it->len == 0 || !same(r, r->before[it->at], g))
+	if (it->len == 0 || !same(r, g, r->after[it->at]))
 		return false;
 	take_facts(r, gs[it->at], g, to);
 	end = walk(r, g, &it->start, r->piece[it->at], it->len, &to->nwords);
 	conclude(to, end);
 	return end == UW_GOSTACK_ROOT || end == UW_GOSTACK_SWITCH;
+}
+
+/* The g's, neighbours with what lies between them as one part: parts cost more than bytes. */
+static bool read_gs(struct uw_goroutines *r, const uint64_t *gs, size_t n)
+{
+	size_t used = 0, nparts = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		struct uw_mem_part *last = &r->parts[nparts ? nparts - 1 : 0];
+		uint64_t gap = i ? gs[i] - gs[i - 1] : UINT64_MAX;
+		size_t rest = (n - i) * r->g_len;
+
+		if (nparts && gap >= r->g_len && gap <= MAX_GAP &&
+		    used + (size_t)gap + rest <= sizeof r->room) {
+			used += (size_t)gap;
+			last->len += (size_t)gap;
+			r->before[i] = r->before[i - 1] + gap;
+			continue;
+		}
+		r->before[i] = r->room + (nparts ? used + r->g_len : 0);
+		used = (size_t)(r->before[i] - r->room);
+		r->parts[nparts++] = (struct uw_mem_part){gs[i], r->before[i], r->g_len};
+	}
+	return uw_read_parts(&r->space->live, r->parts, nparts) == 0;
 }
 
 static int batch(struct uw_goroutines *r, const uint64_t *gs, size_t n, bool stacks,
@@ -455,9 +501,7 @@ static int batch(struct uw_goroutines *r, const uint64_t *gs, size_t n, bool sta
 	size_t nitems = 0, nalone = 0;
 	int e;
 
-	for (size_t i = 0; i < n; i++)
-		r->parts[i] = (struct uw_mem_part){gs[i], r->before[i], r->g_len};
-	if (uw_read_parts(&r->space->live, r->parts, n) < 0) {
+	if (!read_gs(r, gs, n)) {
 		for (size_t i = 0; i < n; i++) {
 			e = one(r, gs[i], cb, ctx);
 			if (e)
