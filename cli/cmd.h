@@ -26,6 +26,7 @@ extern const struct cmd cmd_block;
 extern const struct cmd cmd_mutex;
 extern const struct cmd cmd_threadcreate;
 extern const struct cmd cmd_goroutine;
+extern const struct cmd cmd_wall;
 extern const struct cmd cmd_report;
 extern const struct cmd cmd_ps;
 extern const struct cmd cmd_info;

@@ -735,7 +735,8 @@ uint64_t prowl_goroutines_offset(const struct prowl_goroutines *h, uint64_t addr
 	uint64_t pc = address - h->rt->space.go_bias;
 	struct uw_go_func f;
 
-	if (!uw_go_func_at(h->rt->go, pc, &f) || strcmp(uw_go_func_name(h->rt->go, &f), function))
+	if (!uw_go_func_at(h->rt->go, pc, &f) ||
+	    strcmp(uw_go_func_name(h->rt->go, &f), function) != 0)
 		return 0;
 	return pc - f.entry + 1;
 }

@@ -40,6 +40,7 @@ struct prowl_options {
 	bool children;        /* follow forks */
 	bool threads;         /* label samples with thread id and name */
 	bool labels;          /* label samples with Go's pprof labels */
+	unsigned int tick_ms; /* call progress at least that often; 0: as it comes */
 };
 
 /* What is being done, known after open. */

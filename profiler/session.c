@@ -423,9 +423,11 @@ enum prowl_code prowl_session_run(struct prowl_session *s, uint64_t duration_ns,
 {
 	uint64_t end = duration_ns ? s->from + duration_ns : UINT64_MAX;
 	struct pollfd wake = {.fd = s->wake_fd, .events = POLLIN};
-	uint64_t wanted = 0;
+	uint64_t wanted = 0, turn = DRAIN_MS;
 	uint64_t prompt_until = s->from + FIRST_PROMPT_MS * 1000000ull, clocked = 0;
 
+	if (s->o.tick_ms && s->o.tick_ms < turn)
+		turn = s->o.tick_ms;
 	for (;;) {
 		uint64_t now = clock_ns(CLOCK_MONOTONIC);
 		uint64_t left = end > now ? (end - now) / 1000000u + ((end - now) % 1000000u != 0)
@@ -433,7 +435,7 @@ enum prowl_code prowl_session_run(struct prowl_session *s, uint64_t duration_ns,
 
 		if (now >= end || prowl_procs_all_exited(&s->procs) || poll(&wake, 1, 0) > 0)
 			break;
-		prowl_perf_wait(s->perf, left < DRAIN_MS ? (int)left : DRAIN_MS, s->wake_fd,
+		prowl_perf_wait(s->perf, left < turn ? (int)left : (int)turn, s->wake_fd,
 				s->labels || now < prompt_until);
 		if (now - clocked > DRAIN_MS * 900000ull) {
 			prowl_procs_clock(&s->procs, false);

@@ -69,6 +69,11 @@ func (p *Phase) Add(start int64) {
 	atomic.AddInt64(&p.ns, ThreadCPU()-start)
 }
 
+// AddNs counts a time that the caller has measured.
+func (p *Phase) AddNs(ns int64) {
+	atomic.AddInt64(&p.ns, ns)
+}
+
 func truth() string {
 	var b strings.Builder
 	mu.Lock()

@@ -1,0 +1,651 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "wall.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "gogoroutines.h"
+#include "notes.h"
+#include "pprof.h"
+#include "prowl.h"
+#include "runtime.h"
+#include "stackhash.h"
+#include "stored.h"
+
+enum {
+	RATE = 10,
+	CPU_RATE = 99,
+	FIRST_PART = 256, /* goroutines of the first look, before their cost is known */
+	LEAST = 16,
+	REST_MS = 20, /* between two looks at the clock */
+};
+
+enum class { WALL, RUNNING, RUNNABLE, SYSCALL, IO, CHAN, SELECT, LOCK, SLEEP, GC, OTHER, CLASSES };
+
+static const char *const classes[CLASSES] = {"wall",  "running", "runnable", "syscall",
+					     "io",    "chan",    "select",   "lock",
+					     "sleep", "gc",      "other"};
+
+struct stack {
+	size_t first, n; /* in words */
+	uint64_t ns[CLASSES];
+};
+
+struct prowl_wall {
+	struct prowl_wall_options o;
+	struct prowl_runtime *rt;
+	struct uw_goroutines *reader;
+	struct prowl_session *cpu; /* NULL: not allowed */
+	int wake_fd;
+	struct prowl_wall_result result;
+	uint64_t began, last, next; /* CLOCK_MONOTONIC */
+	uint64_t cpu_began;         /* own CPU time */
+	double cost;                /* of one goroutine, ns */
+	uint64_t random;
+	uint64_t *gs;
+	size_t ngs;
+	uint64_t list[2]; /* pointer and length of allgs, as gs was read */
+	struct prowl_idmap by_hash;
+	struct stack *stacks;
+	uint64_t *words;
+	size_t nstacks, cap_stacks, nwords, cap_words;
+	uint64_t *chosen;
+	double weight;        /* ns of each goroutine of the look under way */
+	double left[CLASSES]; /* parts of nanoseconds that are not counted yet */
+	uint64_t running_ns, unread_ns[CLASSES];
+	int error;
+};
+
+/* --- states ---------------------------------------------------------------------- */
+
+static enum class class_of_reason(const char *why) {
+	static const struct {const char * begins; enum class class;}
+known[] = {
+	{"IO wait", IO},      {"chan ", CHAN},
+	{"select", SELECT},   {"sync.", LOCK},
+	{"semacquire", LOCK}, {"sleep", SLEEP},
+	{"GC ", GC},          {"garbage collection", GC},
+	{"wait for GC", GC},  {"stopping the world", GC},
+	{"synctest", OTHER},
+};
+
+for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+	if (!strncmp(why, known[i].begins, strlen(known[i].begins)))
+		return known[i].class;
+}
+return OTHER;
+}
+
+static enum class class_of(const struct uw_golayout *l, const struct uw_goroutine *g) {
+	switch (g->status){
+		case UW_G_RUNNING : return RUNNING;
+		case UW_G_RUNNABLE : case UW_G_PREEMPTED : return RUNNABLE;
+		case UW_G_SYSCALL : return SYSCALL;
+		case UW_G_WAITING : case UW_G_LEAKED :
+			if (g->reason < l->wait_reasons_count &&
+			    l->wait_reasons[g->reason]) return class_of_reason(l->wait_reasons
+										       [g->reason]);
+		return OTHER;
+		default : return OTHER;
+	}
+}
+
+/* --- one look -------------------------------------------------------------------- */
+
+static int grow(void *array, size_t *cap, size_t n, size_t size)
+{
+	size_t want = *cap ? *cap : 256;
+	void *p;
+
+	if (n <= *cap)
+		return 0;
+	while (want < n)
+		want += want / 2;
+	memcpy(&p, array, sizeof p);
+	p = realloc(p, want * size);
+	if (!p)
+		return -ENOMEM;
+	memcpy(array, &p, sizeof p);
+	*cap = want;
+	return 0;
+}
+
+static struct stack *stack_of(struct prowl_wall *w, const uint64_t *words, size_t n)
+{
+	uint64_t key = prowl_stackhash_hash(words, n);
+	struct stack *s;
+	uint32_t at;
+
+	for (key = key ? key : 1; prowl_idmap_get(&w->by_hash, key, &at);
+	     key = key + 1 ? key + 1 : 1) {
+		s = &w->stacks[at];
+		if (s->n == n && !memcmp(w->words + s->first, words, n * sizeof *words))
+			return s;
+	}
+	if (grow(&w->stacks, &w->cap_stacks, w->nstacks + 1, sizeof *w->stacks) < 0 ||
+	    grow(&w->words, &w->cap_words, w->nwords + n, sizeof *w->words) < 0 ||
+	    prowl_idmap_put(&w->by_hash, key, (uint32_t)w->nstacks) < 0)
+		return NULL;
+	s = &w->stacks[w->nstacks++];
+	*s = (struct stack){.first = w->nwords, .n = n};
+	memcpy(w->words + w->nwords, words, n * sizeof *words);
+	w->nwords += n;
+	return s;
+}
+
+static int on_goroutine(void *ctx, const struct uw_goroutine *g)
+{
+	struct prowl_wall *w = ctx;
+	enum class class = class_of(w->rt->layout, g);
+	struct stack *s;
+	uint64_t ns;
+
+	w->result.seen++;
+	if (g->system)
+		return 0;
+	w->left[class] += w->weight;
+	ns = (uint64_t)w->left[class];
+	w->left[class] -= (double)ns;
+	if (class == RUNNING) {
+		w->running_ns += ns; /* its stack is told by the CPU samples */
+		return 0;
+	}
+	if (g->nwords == 0) {
+		w->result.unread++;
+		w->unread_ns[class] += ns;
+		w->unread_ns[WALL] += ns;
+		return 0;
+	}
+	s = stack_of(w, g->words, g->nwords);
+	if (!s)
+		return -ENOMEM;
+	s->ns[class] += ns;
+	s->ns[WALL] += ns;
+	return 0;
+}
+
+static uint64_t clock_ns(clockid_t id)
+{
+	struct timespec t;
+
+	clock_gettime(id, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* xorshift64*, Vigna 2016: which goroutines are looked at must not follow any order of theirs. */
+static double draw(struct prowl_wall *w)
+{
+	w->random ^= w->random >> 12;
+	w->random ^= w->random << 25;
+	w->random ^= w->random >> 27;
+	return (double)(w->random * 0x2545f4914f6cdd1d >> 11) / (double)(1ull << 53);
+}
+
+/* The list is read again only when it has grown. */
+static int refresh_list(struct prowl_wall *w)
+{
+	uint64_t at = uw_goglobal(&w->rt->globals, UW_GLOBAL_ALLGS), now[2];
+	uint64_t *gs;
+	size_t n;
+	int r = at ? uw_read(&w->rt->space.live, at, now, sizeof now) : -ENOENT;
+
+	if (r < 0 || (w->gs && now[0] == w->list[0] && now[1] == w->list[1]))
+		return r;
+	r = uw_goroutines_list(&w->rt->space.live, &w->rt->globals, &gs, &n);
+	if (r < 0)
+		return r;
+	free(w->gs);
+	w->gs = gs;
+	w->ngs = n;
+	memcpy(w->list, now, sizeof now);
+	return 0;
+}
+
+/* How many goroutines this look may cost; 0: none. */
+static size_t affordable(const struct prowl_wall *w, uint64_t now)
+{
+	double used = (double)(clock_ns(CLOCK_PROCESS_CPUTIME_ID) - w->cpu_began);
+	double period = 1e9 / w->o.rate;
+	double room = w->o.max_overhead * ((double)(now - w->began) + period) - used;
+	double n = w->cost > 0 ? room / w->cost : FIRST_PART;
+
+	if (room <= 0)
+		return 0;
+	/* No more than what one period earns, twice: no spikes after an idle time. */
+	if (w->cost > 0 && n > 2 * w->o.max_overhead * period / w->cost)
+		n = 2 * w->o.max_overhead * period / w->cost;
+	return n < LEAST ? 0 : (size_t)n;
+}
+
+static int look_at(struct prowl_wall *w, size_t n)
+{
+	double step = (double)w->ngs / (double)n, at = draw(w) * step;
+	uint64_t *chosen = realloc(w->chosen, (n + 1) * sizeof *chosen);
+
+	if (!chosen)
+		return -ENOMEM;
+	w->chosen = chosen;
+	for (size_t i = 0; i < n; i++, at += step)
+		chosen[i] = w->gs[at < (double)w->ngs ? (size_t)at : w->ngs - 1];
+	return uw_goroutines_read(w->reader, chosen, n, true, on_goroutine, w);
+}
+
+static int look(struct prowl_wall *w, uint64_t now)
+{
+	uint64_t before = clock_ns(CLOCK_THREAD_CPUTIME_ID), cost;
+	size_t n = affordable(w, now);
+	int r;
+
+	if (n == 0) {
+		w->result.skipped++;
+		return 0; /* the next one stands for this time, too */
+	}
+	r = refresh_list(w);
+	if (r < 0 || w->ngs == 0)
+		return r;
+	n = n < w->ngs ? n : w->ngs;
+	w->weight = (double)(now - w->last) * (double)w->ngs / (double)n;
+	w->last = now;
+	w->result.looks++;
+	w->result.goroutines = w->ngs;
+	w->result.part += (double)n / (double)w->ngs;
+	r = n == w->ngs ? uw_goroutines_read(w->reader, w->gs, n, true, on_goroutine, w)
+			: look_at(w, n);
+	cost = clock_ns(CLOCK_THREAD_CPUTIME_ID) - before;
+	w->cost = w->cost > 0 ? 0.7 * w->cost + 0.3 * (double)cost / (double)n
+			      : (double)cost / (double)n;
+	return r;
+}
+
+static void look_if_due(struct prowl_wall *w)
+{
+	uint64_t now = clock_ns(CLOCK_MONOTONIC);
+	int r;
+
+	if (now < w->next || w->error)
+		return;
+	r = look(w, now);
+	w->next += 1000000000u / w->o.rate;
+	if (w->next < now)
+		w->next = now + 1000000000u / w->o.rate;
+	if (r < 0)
+		w->error = r;
+}
+
+/* --- running --------------------------------------------------------------------- */
+
+static void on_progress(void *ctx, const struct prowl_result *r)
+{
+	look_if_due(ctx);
+}
+
+static void run_alone(struct prowl_wall *w, uint64_t duration_ns)
+{
+	uint64_t end = duration_ns ? w->began + duration_ns : UINT64_MAX;
+	struct pollfd wake = {.fd = w->wake_fd, .events = POLLIN};
+
+	while (w->error == 0 && clock_ns(CLOCK_MONOTONIC) < end && poll(&wake, 1, REST_MS) == 0)
+		look_if_due(w);
+}
+
+static enum prowl_code failed(const struct prowl_wall *w, int error, struct prowl_err *err)
+{
+	if (error == -ENOMEM)
+		return prowl_fail(err, PROWL_FAILED, "out of memory");
+	if (error == -ENOENT)
+		return prowl_fail(err, PROWL_UNSUPPORTED,
+				  "process %d (%s): where its runtime keeps its goroutines was not "
+				  "found",
+				  (int)w->rt->pid, w->rt->comm);
+	return prowl_fail(err, PROWL_FAILED, "process %d (%s): reading its goroutines: %s",
+			  (int)w->rt->pid, w->rt->comm, strerror(-error));
+}
+
+enum prowl_code prowl_wall_run(struct prowl_wall *w, uint64_t duration_ns, struct prowl_err *err)
+{
+	struct prowl_err unused = {0};
+
+	w->began = w->last = clock_ns(CLOCK_MONOTONIC);
+	w->next = w->began + 1000000000u / w->o.rate;
+	w->cpu_began = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+	if (w->cpu) /* that it ran not at all is no failure */
+		prowl_session_run(w->cpu, duration_ns, on_progress, w, &unused);
+	else
+		run_alone(w, duration_ns);
+	w->result.duration_ns = clock_ns(CLOCK_MONOTONIC) - w->began;
+	w->result.cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - w->cpu_began;
+	if (w->result.looks)
+		w->result.part /= (double)w->result.looks;
+	if (w->error == -ESRCH && w->result.looks)
+		return PROWL_OK; /* it ended: what was seen until then */
+	if (w->error == -ESRCH || w->result.looks == 0)
+		return prowl_fail(err, PROWL_NOTHING, "nothing captured: %s",
+				  w->error ? "the process is gone"
+					   : "no look at it was within the budget");
+	return w->error < 0 ? failed(w, w->error, err) : PROWL_OK;
+}
+
+/* --- the profile ----------------------------------------------------------------- */
+
+/* Goroutines only: what the scheduler and the collector do by themselves is nobody's waiting. */
+static bool is_goroutine(const struct pprof_profile *p, size_t sample)
+{
+	const struct pprof_sample *s = &p->samples[sample];
+	const struct pprof_location *l;
+	const char *root;
+
+	if (s->nlocations == 0)
+		return false;
+	l = &p->locations[pprof_sample_stack(p, sample)[s->nlocations - 1]];
+	if (l->nlines == 0)
+		return false;
+	root = p->strings[p->functions[p->lines[l->first_line + l->nlines - 1].function].name];
+	return root[0] != '[' &&
+	       (strncmp(root, "runtime.", 8) != 0 || !strcmp(root, "runtime.main"));
+}
+
+struct copy { /* of things of one profile in another, by their index there + 1 */
+	const struct pprof_profile *from;
+	struct pprof_profile *to;
+	uint32_t *locations;
+};
+
+static int copy_function(const struct copy *c, uint32_t function, uint32_t *ret)
+{
+	struct pprof_function f = c->from->functions[function];
+	int r = pprof_string(c->to, c->from->strings[f.name], &f.name);
+
+	if (r == 0)
+		r = pprof_string(c->to, c->from->strings[f.system_name], &f.system_name);
+	if (r == 0)
+		r = pprof_string(c->to, c->from->strings[f.filename], &f.filename);
+	return r < 0 ? r : pprof_function(c->to, &f, ret);
+}
+
+static int copy_mapping(const struct copy *c, uint32_t mapping, uint32_t *ret)
+{
+	struct pprof_mapping m = c->from->mappings[mapping];
+	int r = pprof_string(c->to, c->from->strings[m.filename], &m.filename);
+
+	if (r == 0)
+		r = pprof_string(c->to, c->from->strings[m.build_id], &m.build_id);
+	return r < 0 ? r : pprof_mapping(c->to, &m, ret);
+}
+
+static int copy_location(const struct copy *c, uint32_t location, uint32_t *ret)
+{
+	const struct pprof_location *l = &c->from->locations[location];
+	struct pprof_line lines[UW_MAX_INLINE];
+	uint32_t mapping = PPROF_NONE;
+	int r = 0;
+
+	if (c->locations[location]) {
+		*ret = c->locations[location] - 1;
+		return 0;
+	}
+	if (l->mapping != PPROF_NONE)
+		r = copy_mapping(c, l->mapping, &mapping);
+	for (size_t i = 0; i < l->nlines && i < UW_MAX_INLINE && r == 0; i++) {
+		lines[i] = c->from->lines[l->first_line + i];
+		r = copy_function(c, lines[i].function, &lines[i].function);
+	}
+	if (r == 0)
+		r = pprof_location(c->to, mapping, l->address, lines,
+				   l->nlines < UW_MAX_INLINE ? l->nlines : UW_MAX_INLINE, ret);
+	if (r == 0)
+		c->locations[location] = *ret + 1;
+	return r;
+}
+
+static int copy_sample(const struct copy *c, size_t sample, double scale)
+{
+	const struct pprof_sample *s = &c->from->samples[sample];
+	const uint32_t *stack = pprof_sample_stack(c->from, sample);
+	int64_t ns = (int64_t)((double)pprof_sample_values(c->from, sample)[1] * scale + 0.5);
+	int64_t values[CLASSES] = {[WALL] = ns, [RUNNING] = ns};
+	uint32_t *locs = malloc((s->nlocations + 1) * sizeof *locs);
+	int r = locs ? 0 : -ENOMEM;
+
+	for (size_t i = 0; i < s->nlocations && r == 0; i++)
+		r = copy_location(c, stack[i], &locs[i]);
+	if (r == 0)
+		r = pprof_sample_add(c->to, locs, s->nlocations, values, NULL, 0);
+	free(locs);
+	return r;
+}
+
+static int add_marked(struct pprof_profile *p, const char *name, const int64_t *values)
+{
+	struct pprof_line line = {0};
+	struct pprof_function f = {0};
+	uint32_t loc;
+	int r = pprof_string(p, name, &f.name);
+
+	f.system_name = f.name;
+	if (r == 0)
+		r = pprof_function(p, &f, &line.function);
+	if (r == 0)
+		r = pprof_location(p, PPROF_NONE, 0, &line, 1, &loc);
+	return r < 0 ? r : pprof_sample_add(p, &loc, 1, values, NULL, 0);
+}
+
+/*
+ * Time that goroutines were running, on the stacks that were sampled meanwhile. The looks say how
+ * long (also when the machine had no processor for them), the samples say where.
+ */
+static int add_running(struct prowl_wall *w, struct pprof_profile *p)
+{
+	struct pprof_profile *cpu = NULL;
+	struct copy c = {.to = p};
+	struct prowl_err unused;
+	double total = 0;
+	int r = 0;
+
+	if (w->cpu && prowl_session_result(w->cpu)->samples &&
+	    prowl_session_build(w->cpu, &cpu, &unused) == PROWL_OK) {
+		c.from = cpu;
+		c.locations = calloc(cpu->nlocations + 1, sizeof *c.locations);
+		r = c.locations ? 0 : -ENOMEM;
+		for (size_t i = 0; i < cpu->nsamples; i++) {
+			if (is_goroutine(cpu, i))
+				total += (double)pprof_sample_values(cpu, i)[1];
+		}
+		w->result.cpu_samples = prowl_session_result(w->cpu)->samples;
+	}
+	if (cpu && total > 0) {
+		double scale = w->running_ns ? (double)w->running_ns / total : 1;
+
+		for (size_t i = 0; i < cpu->nsamples && r == 0; i++) {
+			if (is_goroutine(cpu, i))
+				r = copy_sample(&c, i, scale);
+		}
+	} else if (w->running_ns) {
+		int64_t values[CLASSES] = {
+			[WALL] = (int64_t)w->running_ns, [RUNNING] = (int64_t)w->running_ns};
+
+		r = add_marked(p, "[running, stack unknown]", values);
+	}
+	free(c.locations);
+	pprof_profile_free(cpu);
+	return r;
+}
+
+static int add_waiting(struct prowl_wall *w, struct pprof_profile *p)
+{
+	struct prowl_stored stored;
+	int64_t values[CLASSES];
+	uint32_t *locs = malloc(UW_GOROUTINE_MAX_WORDS * sizeof *locs);
+	int r = locs ? 0 : -ENOMEM;
+
+	prowl_stored_init(&stored, p, &w->rt->space, w->rt->go);
+	if (r == 0)
+		r = prowl_stored_first_mapping(&stored);
+	for (size_t i = 0; i < w->nstacks && r == 0; i++) {
+		const struct stack *s = &w->stacks[i];
+		int n = prowl_stored_stack(&stored, w->words + s->first, s->n, false, locs);
+
+		for (int k = 0; k < CLASSES; k++)
+			values[k] = (int64_t)s->ns[k];
+		r = n < 0 ? n : pprof_sample_add(p, locs, (size_t)n, values, NULL, 0);
+	}
+	prowl_stored_fini(&stored);
+	free(locs);
+	for (int k = 0; k < CLASSES; k++)
+		values[k] = (int64_t)w->unread_ns[k];
+	return r == 0 && values[WALL] ? add_marked(p, "[stack unknown]", values) : r;
+}
+
+static int note(struct pprof_profile *p, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+static int note(struct pprof_profile *p, const char *fmt, ...)
+{
+	char text[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	return pprof_comment(p, text);
+}
+
+static void add_comments(const struct prowl_wall *w, struct pprof_profile *p)
+{
+	const struct prowl_wall_result *r = &w->result;
+	const struct uw_elf *elf = w->rt->space.exe ? uw_binary_elf(w->rt->space.exe) : NULL;
+
+	note(p, "prowl " PROWL_VERSION ": wall-clock profile of goroutines, %u looks a second",
+	     w->o.rate);
+	note(p, "target: %s, pid %d, %s", w->rt->comm, (int)w->rt->pid, uw_go_version(w->rt->go));
+	prowl_notes_build(p, w->rt->go, elf);
+	note(p,
+	     "looks: %llu; left out for the budget: %llu; goroutines at the last one: %llu, part "
+	     "looked at: %.4f",
+	     (unsigned long long)r->looks, (unsigned long long)r->skipped,
+	     (unsigned long long)r->goroutines, r->part);
+	note(p, "goroutines looked at: %llu; not read as a whole: %llu",
+	     (unsigned long long)r->seen, (unsigned long long)r->unread);
+	note(p, "own cpu time while looking: %.6f s in %.6f s", (double)r->cpu_ns / 1e9,
+	     (double)r->duration_ns / 1e9);
+	if (r->cpu_failed)
+		note(p, "warning: no permission to sample the process: running goroutines have no "
+			"stack");
+	else
+		note(p, "running goroutines: time by looks, stacks by %llu samples of the CPU",
+		     (unsigned long long)r->cpu_samples);
+}
+
+enum prowl_code prowl_wall_build(struct prowl_wall *w, struct pprof_profile **ret,
+				 struct prowl_err *err)
+{
+	struct pprof_profile *p;
+	int r = pprof_profile_new(&p);
+
+	if (r < 0)
+		return failed(w, r, err);
+	for (int k = 0; k < CLASSES && r == 0; k++)
+		r = pprof_sample_type(p, classes[k], "nanoseconds");
+	if (r == 0)
+		r = pprof_period(p, "wall", "nanoseconds", 1000000000 / w->o.rate);
+	if (r == 0)
+		r = pprof_string(p, "wall", &p->default_sample_type);
+	p->time_nanos = (int64_t)(clock_ns(CLOCK_REALTIME) - w->result.duration_ns);
+	p->duration_nanos = (int64_t)w->result.duration_ns;
+	if (r == 0)
+		r = add_waiting(w, p);
+	if (r == 0)
+		r = add_running(w, p);
+	for (size_t i = 0; i < p->nsamples; i++)
+		w->result.wall_ns += (uint64_t)pprof_sample_values(p, i)[WALL];
+	if (r < 0) {
+		pprof_profile_free(p);
+		return failed(w, r, err);
+	}
+	add_comments(w, p);
+	*ret = p;
+	return PROWL_OK;
+}
+
+/* --- opening --------------------------------------------------------------------- */
+
+static void open_cpu(struct prowl_wall *w)
+{
+	struct prowl_options o = {.pids = &w->o.pid,
+				  .npids = 1,
+				  .rate = CPU_RATE,
+				  .user_only = true,
+				  .tick_ms = 1000 / w->o.rate / 2 + 1};
+	struct prowl_err unused;
+
+	if (prowl_session_open(&o, &w->cpu, &unused) == PROWL_OK)
+		return;
+	w->cpu = NULL;
+	w->result.cpu_failed = true;
+}
+
+enum prowl_code prowl_wall_open(const struct prowl_wall_options *o, struct prowl_wall **ret,
+				struct prowl_err *err)
+{
+	struct prowl_wall *w = calloc(1, sizeof *w);
+	enum prowl_code code;
+	int r;
+
+	if (!w)
+		return prowl_fail(err, PROWL_FAILED, "out of memory");
+	w->o = *o;
+	w->o.rate = o->rate ? o->rate : RATE;
+	w->o.max_overhead = o->max_overhead > 0 ? o->max_overhead : 0.01;
+	w->random = clock_ns(CLOCK_MONOTONIC) | 1;
+	w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	code = prowl_runtime_open(o->pid, &w->rt, err);
+	if (code == PROWL_OK) {
+		r = w->wake_fd < 0 ? -errno : uw_goroutines_new(&w->rt->space, &w->reader);
+		if (r == 0)
+			r = refresh_list(w);
+		if (r < 0)
+			code = failed(w, r, err);
+	}
+	if (code != PROWL_OK) {
+		prowl_wall_free(w);
+		return code;
+	}
+	w->result.pid = w->rt->pid;
+	memcpy(w->result.comm, w->rt->comm, sizeof w->result.comm);
+	snprintf(w->result.go_version, sizeof w->result.go_version, "%s", uw_go_version(w->rt->go));
+	w->result.go_guessed = uw_go_guessed(w->rt->go);
+	open_cpu(w);
+	*ret = w;
+	return PROWL_OK;
+}
+
+void prowl_wall_free(struct prowl_wall *w)
+{
+	if (!w)
+		return;
+	prowl_session_free(w->cpu);
+	uw_goroutines_free(w->reader);
+	prowl_runtime_free(w->rt);
+	prowl_idmap_fini(&w->by_hash);
+	free(w->stacks);
+	free(w->words);
+	free(w->gs);
+	free(w->chosen);
+	if (w->wake_fd >= 0)
+		close(w->wake_fd);
+	free(w);
+}
+
+int prowl_wall_wake_fd(const struct prowl_wall *w)
+{
+	return w->cpu ? prowl_session_wake_fd(w->cpu) : w->wake_fd;
+}
+
+const struct prowl_wall_result *prowl_wall_result(const struct prowl_wall *w)
+{
+	return &w->result;
+}

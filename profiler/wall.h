@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Where goroutines spend their time, waiting or running: all of them, or when there are many a
+ * random part of them, are looked at some times a second, and each look stands for the time since
+ * the last one. Stacks of running goroutines come from CPU samples taken meanwhile.
+ *
+ * The profile has a value of nanoseconds for each class of state, and their sum ("wall"). Nothing
+ * is stopped or written. Own CPU time stays within a budget: when a look at all of them costs too
+ * much, fewer are looked at, and each counts for more.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "err.h"
+
+struct pprof_profile;
+struct prowl_wall;
+
+struct prowl_wall_options {
+	pid_t pid;
+	unsigned int rate;   /* looks a second; 0: 10 */
+	double max_overhead; /* own CPU time while looking, as a part of one CPU; 0: 0.01 */
+};
+
+struct prowl_wall_result {
+	pid_t pid;
+	char comm[64];
+	char go_version[64];
+	bool go_guessed;
+	uint64_t duration_ns;
+	uint64_t looks, skipped; /* skipped: for the budget */
+	uint64_t goroutines;     /* at the last look, with those of the runtime */
+	uint64_t seen;           /* goroutines looked at, all looks added up */
+	uint64_t unread;         /* of which could not be read as a whole */
+	double part;             /* of the goroutines that was looked at, on average */
+	uint64_t cpu_ns;         /* own, while looking */
+	uint64_t wall_ns;        /* in the profile */
+	uint64_t cpu_samples;    /* for the stacks of those that ran */
+	bool cpu_failed;         /* no permission for them */
+};
+
+enum prowl_code prowl_wall_open(const struct prowl_wall_options *o, struct prowl_wall **ret,
+				struct prowl_err *err);
+void prowl_wall_free(struct prowl_wall *w);
+/* Readable when something was written to it: ends prowl_wall_run. Write 8 bytes (eventfd). */
+int prowl_wall_wake_fd(const struct prowl_wall *w);
+enum prowl_code prowl_wall_run(struct prowl_wall *w, uint64_t duration_ns, struct prowl_err *err);
+/* Once. The caller frees it with pprof_profile_free. */
+enum prowl_code prowl_wall_build(struct prowl_wall *w, struct pprof_profile **ret,
+				 struct prowl_err *err);
+const struct prowl_wall_result *prowl_wall_result(const struct prowl_wall *w);
