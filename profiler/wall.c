@@ -458,11 +458,11 @@ static int add_running(struct prowl_wall *w, struct pprof_profile *p)
 		}
 		w->result.cpu_samples = prowl_session_result(w->cpu)->samples;
 	}
-	if (cpu && total > 0) {
+	if (c.from && total > 0) {
 		double scale = w->running_ns ? (double)w->running_ns / total : 1;
 
-		for (size_t i = 0; i < cpu->nsamples && r == 0; i++) {
-			if (is_goroutine(cpu, i))
+		for (size_t i = 0; i < c.from->nsamples && r == 0; i++) {
+			if (is_goroutine(c.from, i))
 				r = copy_sample(&c, i, scale);
 		}
 	} else if (w->running_ns) {
