@@ -9,6 +9,7 @@
 #include <strings.h>
 #include <time.h>
 
+#include "array.h"
 #include "gogoroutines.h"
 #include "notes.h"
 #include "pprof.h"
@@ -100,24 +101,6 @@ static bool wanted_state(const struct take *t, const struct uw_goroutine *g)
 
 /* --- stacks ---------------------------------------------------------------------- */
 
-static int reserve(void *array, size_t *cap, size_t n, size_t size)
-{
-	size_t want = *cap ? *cap : 64;
-	void *p;
-
-	if (n <= *cap)
-		return 0;
-	while (want < n)
-		want += want / 2;
-	memcpy(&p, array, sizeof p);
-	p = realloc(p, want * size);
-	if (!p)
-		return -ENOMEM;
-	memcpy(array, &p, sizeof p);
-	*cap = want;
-	return 0;
-}
-
 static bool stack_matches(const struct take *t, const struct prowl_goroutine_stack *s)
 {
 	const struct pprof_profile *p = t->d->profile;
@@ -143,15 +126,16 @@ static int new_stack(struct take *t, const uint64_t *words, size_t n, uint64_t h
 	struct prowl_dump *d = t->d;
 	size_t cap = t->cap_stacks;
 	struct prowl_goroutine_stack *s;
-	int r = reserve(&d->stacks, &t->cap_stacks, d->nstacks + 1, sizeof *d->stacks), k;
+	int r = prowl_array_reserve(&d->stacks, &t->cap_stacks, d->nstacks + 1, sizeof *d->stacks),
+	    k;
 
 	if (r == 0)
-		r = reserve(&t->keys, &cap, d->nstacks + 1, sizeof *t->keys);
+		r = prowl_array_reserve(&t->keys, &cap, d->nstacks + 1, sizeof *t->keys);
 	if (r == 0)
-		r = reserve(&t->words, &t->cap_words, t->nwords + n, sizeof *t->words);
+		r = prowl_array_reserve(&t->words, &t->cap_words, t->nwords + n, sizeof *t->words);
 	if (r == 0)
-		r = reserve(&d->locations, &t->cap_locations, t->nlocations + n,
-			    sizeof *d->locations);
+		r = prowl_array_reserve(&d->locations, &t->cap_locations, t->nlocations + n,
+					sizeof *d->locations);
 	if (r < 0)
 		return r;
 	k = prowl_stored_stack(&t->stored, words, n, false, d->locations + t->nlocations);
@@ -291,7 +275,7 @@ static int tally(struct take *t, const struct prowl_goroutine *g)
 
 	t->d->counts.goroutines++;
 	if (!prowl_idmap_get(&t->samples, key, &at)) {
-		r = reserve(&t->tally, &t->cap_tally, t->ntally + 1, sizeof *t->tally);
+		r = prowl_array_reserve(&t->tally, &t->cap_tally, t->ntally + 1, sizeof *t->tally);
 		if (r < 0)
 			return r;
 		at = (uint32_t)t->ntally++;
@@ -350,7 +334,7 @@ static int on_goroutine(void *ctx, const struct uw_goroutine *g)
 	count_stack(&d->counts, g);
 	if (!t->o->list && g->stack != UW_GOROUTINE_RUNNING)
 		return tally(t, &to);
-	r = reserve(&d->g, &t->cap_g, d->n + 1, sizeof *d->g);
+	r = prowl_array_reserve(&d->g, &t->cap_g, d->n + 1, sizeof *d->g);
 	if (r == 0)
 		d->g[d->n++] = to;
 	return r;

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "array.h"
 #include "gogoroutines.h"
 #include "notes.h"
 #include "pprof.h"
@@ -98,24 +99,6 @@ static enum class class_of(const struct uw_golayout *l, const struct uw_goroutin
 
 /* --- one look -------------------------------------------------------------------- */
 
-static int grow(void *array, size_t *cap, size_t n, size_t size)
-{
-	size_t want = *cap ? *cap : 256;
-	void *p;
-
-	if (n <= *cap)
-		return 0;
-	while (want < n)
-		want += want / 2;
-	memcpy(&p, array, sizeof p);
-	p = realloc(p, want * size);
-	if (!p)
-		return -ENOMEM;
-	memcpy(array, &p, sizeof p);
-	*cap = want;
-	return 0;
-}
-
 static struct stack *stack_of(struct prowl_wall *w, const uint64_t *words, size_t n)
 {
 	uint64_t key = prowl_stackhash_hash(words, n);
@@ -128,8 +111,9 @@ static struct stack *stack_of(struct prowl_wall *w, const uint64_t *words, size_
 		if (s->n == n && !memcmp(w->words + s->first, words, n * sizeof *words))
 			return s;
 	}
-	if (grow(&w->stacks, &w->cap_stacks, w->nstacks + 1, sizeof *w->stacks) < 0 ||
-	    grow(&w->words, &w->cap_words, w->nwords + n, sizeof *w->words) < 0 ||
+	if (prowl_array_reserve(&w->stacks, &w->cap_stacks, w->nstacks + 1, sizeof *w->stacks) <
+		    0 ||
+	    prowl_array_reserve(&w->words, &w->cap_words, w->nwords + n, sizeof *w->words) < 0 ||
 	    prowl_idmap_put(&w->by_hash, key, (uint32_t)w->nstacks) < 0)
 		return NULL;
 	s = &w->stacks[w->nstacks++];
