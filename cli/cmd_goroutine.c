@@ -3,7 +3,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -92,7 +91,6 @@ static void say_first_line(const struct goroutine *c, const struct prowl_gorouti
 static void say_result(const struct prowl_dump *d)
 {
 	const struct prowl_goroutines_counts *c = &d->counts;
-	struct rusage u;
 
 	say_info("%llu goroutines, %zu different stacks; running %llu, of which %llu without a "
 		 "stack; stacks not read: unstable %llu, unreadable %llu; cut %llu",
@@ -106,11 +104,7 @@ static void say_result(const struct prowl_dump *d)
 	if (c->labels_unknown)
 		say_warning("the labels of %llu goroutines could not be read",
 			    (unsigned long long)c->labels_unknown);
-	if (getrusage(RUSAGE_SELF, &u) == 0)
-		say_info("prowl itself: %.3f s of CPU, %.1f MB",
-			 (double)u.ru_utime.tv_sec + (double)u.ru_stime.tv_sec +
-				 (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6,
-			 (double)u.ru_maxrss / 1024.0);
+	say_own_cost();
 }
 
 /* --- the run --------------------------------------------------------------------- */
@@ -168,26 +162,15 @@ static int write_profile(const struct goroutine *c, const struct prowl_goroutine
 			 const struct prowl_dump *d)
 {
 	struct prowl_goroutines_target t;
-	const char *path = c->output;
-	char name[256];
-	uint64_t size;
+	struct output_file used;
 	int code;
 
 	prowl_goroutines_target(h, &t);
-	if (!path) {
-		output_default_name(t.comm, t.pid, "goroutine", c->out, name, sizeof name);
-		path = name;
-	}
-	code = output_write(d->profile, c->out, path, &size);
+	code = output_write_named(d->profile, c->out, c->output, t.comm, t.pid, "goroutine", &used);
 	if (code != PROWL_OK)
 		return code;
 	say_result(d);
-	if (strcmp(path, "-") != 0) {
-		say_info("wrote %s (%.1f kB)", path, (double)size / 1000.0);
-		if (c->out->is_pprof)
-			say_info("open it: go tool pprof -http=: %s   or: prowl report %s", path,
-				 path);
-	}
+	output_say_written(c->out, &used);
 	return PROWL_OK;
 }
 

@@ -228,7 +228,6 @@ static double percent(uint64_t part, uint64_t of)
 static void say_result(const struct prowl_result *r, bool labels)
 {
 	uint64_t truncated = r->ends[UW_END_TRUNCATED] + r->ends[UW_END_NO_MEM];
-	struct rusage u;
 
 	say_info("%llu samples, %.2f s of CPU in %.2f s; lost %llu (%.1f %%), truncated %.1f %%, "
 		 "unknown root %.1f %%, unknown frames %.1f %%",
@@ -249,11 +248,7 @@ static void say_result(const struct prowl_result *r, bool labels)
 			"kernel throttled %llu times",
 			(unsigned long long)r->hash_dropped, (unsigned long long)r->damaged,
 			(unsigned long long)r->throttled);
-	if (getrusage(RUSAGE_SELF, &u) == 0)
-		say_info("prowl itself: %.3f s of CPU, %.1f MB",
-			 (double)u.ru_utime.tv_sec + (double)u.ru_stime.tv_sec +
-				 (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6,
-			 (double)u.ru_maxrss / 1024.0);
+	say_own_cost();
 }
 
 /* --- the run --------------------------------------------------------------------- */
@@ -289,9 +284,8 @@ static void catch_signals(int fd)
 static int finish(struct profile *p, struct prowl_session *s, struct prowl_err *err)
 {
 	struct pprof_profile *profile;
-	char name[256];
-	const char *path = p->output;
-	uint64_t size;
+	struct output_file used;
+	struct prowl_target t;
 	int code = prowl_session_build(s, &profile, err);
 
 	if (code != PROWL_OK)
@@ -299,24 +293,13 @@ static int finish(struct profile *p, struct prowl_session *s, struct prowl_err *
 	if (prowl_session_result(s)->ksyms_cache_error < 0)
 		say_detail("the kernel's symbols could not be kept for the next run: %s",
 			   strerror(-prowl_session_result(s)->ksyms_cache_error));
-	if (!path) {
-		struct prowl_target t;
-
-		prowl_session_target(s, 0, &t);
-		output_default_name(t.comm, t.pid, "cpu", p->out, name, sizeof name);
-		path = name;
-	}
-	code = output_write(profile, p->out, path, &size);
+	prowl_session_target(s, 0, &t);
+	code = output_write_named(profile, p->out, p->output, t.comm, t.pid, "cpu", &used);
 	pprof_profile_free(profile);
 	if (code != PROWL_OK)
 		return code;
 	say_result(prowl_session_result(s), p->o.labels);
-	if (strcmp(path, "-") != 0) {
-		say_info("wrote %s (%.1f kB)", path, (double)size / 1000.0);
-		if (p->out->is_pprof)
-			say_info("open it: go tool pprof -http=: %s   or: prowl report %s", path,
-				 path);
-	}
+	output_say_written(p->out, &used);
 	return PROWL_OK;
 }
 

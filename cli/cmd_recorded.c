@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <time.h>
 
 #include "allow_write.h"
@@ -100,7 +99,6 @@ static void say_first_line(const struct recorded *c, const struct prowl_recorded
 
 static void say_result(const struct recorded *c, const struct prowl_recorded_result *r)
 {
-	struct rusage u;
 
 	say_info("%zu samples of %zu records; read again %u times, records not whole %u, stack "
 		 "words without a name %llu",
@@ -114,11 +112,7 @@ static void say_result(const struct recorded *c, const struct prowl_recorded_res
 			    prowl_recorded_name(c->kind));
 	if (r->ticks_measured)
 		say_detail("the length of a tick is that of this machine's clock, measured");
-	if (getrusage(RUSAGE_SELF, &u) == 0)
-		say_info("prowl itself: %.3f s of CPU, %.1f MB",
-			 (double)u.ru_utime.tv_sec + (double)u.ru_stime.tv_sec +
-				 (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6,
-			 (double)u.ru_maxrss / 1024.0);
+	say_own_cost();
 }
 
 /* --- the run --------------------------------------------------------------------- */
@@ -126,26 +120,14 @@ static void say_result(const struct recorded *c, const struct prowl_recorded_res
 static int write_profile(const struct recorded *c, const struct prowl_recorded_result *r,
 			 const struct pprof_profile *profile)
 {
-	char name[256];
-	const char *path = c->output;
-	uint64_t size;
-	int code;
+	struct output_file used;
+	int code = output_write_named(profile, c->out, c->output, r->comm, r->pid,
+				      prowl_recorded_name(c->kind), &used);
 
-	if (!path) {
-		output_default_name(r->comm, r->pid, prowl_recorded_name(c->kind), c->out, name,
-				    sizeof name);
-		path = name;
-	}
-	code = output_write(profile, c->out, path, &size);
 	if (code != PROWL_OK)
 		return code;
 	say_result(c, r);
-	if (strcmp(path, "-") != 0) {
-		say_info("wrote %s (%.1f kB)", path, (double)size / 1000.0);
-		if (c->out->is_pprof)
-			say_info("open it: go tool pprof -http=: %s   or: prowl report %s", path,
-				 path);
-	}
+	output_say_written(c->out, &used);
 	return PROWL_OK;
 }
 

@@ -3,7 +3,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "cmd.h"
@@ -72,7 +71,6 @@ static void catch_signals(int fd)
 
 static void say_result(const struct prowl_wall_result *r)
 {
-	struct rusage u;
 
 	say_info(
 		"%llu looks at %.2f %% of %llu goroutines on average; %llu left out for the budget; "
@@ -82,37 +80,22 @@ static void say_result(const struct prowl_wall_result *r)
 		(unsigned long long)r->seen);
 	say_info("%.2f s of goroutines' time in %.2f s", (double)r->wall_ns / 1e9,
 		 (double)r->duration_ns / 1e9);
-	if (getrusage(RUSAGE_SELF, &u) == 0)
-		say_info("prowl itself: %.3f s of CPU (%.2f %% of one while looking), %.1f MB",
-			 (double)u.ru_utime.tv_sec + (double)u.ru_stime.tv_sec +
-				 (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6,
-			 r->duration_ns ? 100 * (double)r->cpu_ns / (double)r->duration_ns : 0,
-			 (double)u.ru_maxrss / 1024.0);
+	say_info("looking used %.2f %% of a CPU",
+		 r->duration_ns ? 100 * (double)r->cpu_ns / (double)r->duration_ns : 0);
+	say_own_cost();
 }
 
 static int write_profile(const struct wall *c, const struct prowl_wall *w,
 			 const struct pprof_profile *profile)
 {
 	const struct prowl_wall_result *r = prowl_wall_result(w);
-	const char *path = c->output;
-	char name[256];
-	uint64_t size;
-	int code;
+	struct output_file used;
+	int code = output_write_named(profile, c->out, c->output, r->comm, r->pid, "wall", &used);
 
-	if (!path) {
-		output_default_name(r->comm, r->pid, "wall", c->out, name, sizeof name);
-		path = name;
-	}
-	code = output_write(profile, c->out, path, &size);
 	if (code != PROWL_OK)
 		return code;
 	say_result(r);
-	if (strcmp(path, "-") != 0) {
-		say_info("wrote %s (%.1f kB)", path, (double)size / 1000.0);
-		if (c->out->is_pprof)
-			say_info("open it: go tool pprof -http=: %s   or: prowl report %s", path,
-				 path);
-	}
+	output_say_written(c->out, &used);
 	return PROWL_OK;
 }
 

@@ -216,3 +216,24 @@ int output_write(const struct pprof_profile *p, const struct output_format *f, c
 	*size = (uint64_t)st.st_size;
 	return PROWL_OK;
 }
+
+int output_write_named(const struct pprof_profile *p, const struct output_format *f,
+		       const char *path, const char *comm, pid_t pid, const char *kind,
+		       struct output_file *used)
+{
+	if (path)
+		snprintf(used->path, sizeof used->path, "%s", path);
+	else
+		output_default_name(comm, pid, kind, f, used->path, sizeof used->path);
+	return output_write(p, f, path ? path : used->path, &used->size);
+}
+
+void output_say_written(const struct output_format *f, const struct output_file *used)
+{
+	if (!strcmp(used->path, "-"))
+		return;
+	say_info("wrote %s (%.1f kB)", used->path, (double)used->size / 1000.0);
+	if (f->is_pprof)
+		say_info("open it: go tool pprof -http=: %s   or: prowl report %s", used->path,
+			 used->path);
+}

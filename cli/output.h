@@ -28,3 +28,15 @@ void output_default_name(const char *comm, pid_t pid, const char *kind,
  */
 int output_write(const struct pprof_profile *p, const struct output_format *f, const char *path,
 		 uint64_t *size);
+
+/* output_write to path, or, when that is NULL, under the default name. *used is what was written.
+ */
+struct output_file {
+	char path[4096];
+	uint64_t size;
+};
+int output_write_named(const struct pprof_profile *p, const struct output_format *f,
+		       const char *path, const char *comm, pid_t pid, const char *kind,
+		       struct output_file *used);
+/* The last lines: where it is, and what opens it. Nothing of standard output. */
+void output_say_written(const struct output_format *f, const struct output_file *used);

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static struct {
@@ -133,6 +134,18 @@ void say_detail(const char *fmt, ...)
 {
 	if (term.level >= SAY_VERBOSE)
 		SAY("", "");
+}
+
+void say_own_cost(void)
+{
+	struct rusage u;
+
+	if (getrusage(RUSAGE_SELF, &u) < 0)
+		return;
+	say_info("prowl itself: %.3f s of CPU, %.1f MB",
+		 (double)u.ru_utime.tv_sec + (double)u.ru_stime.tv_sec +
+			 (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6,
+		 (double)u.ru_maxrss / 1024.0);
 }
 
 void say_progress(const char *fmt, ...)

@@ -27,6 +27,8 @@ void say_warning(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void say_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Only with -v. */
 void say_detail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* What prowl itself has cost so far: CPU time and memory. */
+void say_own_cost(void);
 /* One line that is overwritten; only on a terminal, never with -q, CI or TERM=dumb. */
 void say_progress(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Removes the progress line. */

@@ -453,18 +453,6 @@ static int add_lost(struct build *b)
 
 /* --- comments -------------------------------------------------------------------- */
 
-static int note(struct build *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-static int note(struct build *b, const char *fmt, ...)
-{
-	char text[512];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof text, fmt, ap);
-	va_end(ap);
-	return pprof_comment(b->p, text);
-}
-
 /* Of the Go program, or else of the program that was started. */
 static void note_build(struct build *b, struct uw_space *space)
 {
@@ -479,59 +467,67 @@ static void add_comments(struct build *b)
 	const struct prowl_result *r = &b->s->result;
 	const struct prowl_perf_facts *f = prowl_perf_facts(b->s->perf);
 
-	note(b, "prowl " PROWL_VERSION ": cpu profile by perf cpu-clock, %u Hz, %s, %s",
-	     b->s->o.rate, f->whole_cpus ? "whole CPUs" : "per thread",
-	     r->kernel ? "kernel and user" : "user only");
+	prowl_note(b->p, "prowl " PROWL_VERSION ": cpu profile by perf cpu-clock, %u Hz, %s, %s",
+		   b->s->o.rate, f->whole_cpus ? "whole CPUs" : "per thread",
+		   r->kernel ? "kernel and user" : "user only");
 	for (size_t i = 0; i < prowl_session_targets(b->s); i++) {
 		struct prowl_target t;
 
 		prowl_session_target(b->s, i, &t);
-		note(b, "target: %s, pid %d, %s%s%s%s", t.comm, (int)t.pid,
-		     t.go_version[0] ? t.go_version : "not Go", t.stripped ? ", stripped" : "",
-		     t.pie ? ", PIE" : "", t.cgo ? ", cgo" : "");
+		prowl_note(b->p, "target: %s, pid %d, %s%s%s%s", t.comm, (int)t.pid,
+			   t.go_version[0] ? t.go_version : "not Go",
+			   t.stripped ? ", stripped" : "", t.pie ? ", PIE" : "",
+			   t.cgo ? ", cgo" : "");
 		if (t.go_guessed)
-			note(b,
-			     "warning: %s is newer than every version known; the newest known "
-			     "layout was used and its checks passed",
-			     t.go_version);
+			prowl_note(
+				b->p,
+				"warning: %s is newer than every version known; the newest known "
+				"layout was used and its checks passed",
+				t.go_version);
 		if (t.go_error)
-			note(b, "warning: the Go tables of %s could not be read", t.comm);
+			prowl_note(b->p, "warning: the Go tables of %s could not be read", t.comm);
 		note_build(b, &b->s->procs.procs[i]->image->space);
 	}
-	note(b, "samples: %llu; lost: %llu; dropped: %llu; damaged: %llu; throttled: %llu",
-	     (unsigned long long)r->samples, (unsigned long long)r->lost,
-	     (unsigned long long)r->hash_dropped, (unsigned long long)r->damaged,
-	     (unsigned long long)r->throttled);
-	note(b,
-	     "stacks: %llu; complete: %llu; truncated: %llu; unknown root: %llu; with unknown "
-	     "frames: %llu",
-	     (unsigned long long)r->user_stacks,
-	     (unsigned long long)(r->ends[UW_END_ROOT] + r->ends[UW_END_SWITCH]),
-	     (unsigned long long)(r->ends[UW_END_TRUNCATED] + r->ends[UW_END_NO_MEM]),
-	     (unsigned long long)r->ends[UW_END_UNKNOWN], (unsigned long long)r->unknown_frames);
-	note(b,
-	     "walks: leaf's caller put back: %llu; through C frames: %llu; completed from live memory, "
-	     "verified: %llu of %llu; cut where the chain left the stack: %llu",
-	     (unsigned long long)r->walks.repaired, (unsigned long long)r->walks.cfi,
-	     (unsigned long long)r->walks.live, (unsigned long long)r->walks.live_wanted,
-	     (unsigned long long)r->walks.derailed);
-	note(b,
-	     "cpu charged by the kernel: %.6f s; sampled: %.6f s; weights are scaled to the charge",
-	     (double)r->cpu_ns / 1e9, (double)r->sampled_ns / 1e9);
+	prowl_note(b->p, "samples: %llu; lost: %llu; dropped: %llu; damaged: %llu; throttled: %llu",
+		   (unsigned long long)r->samples, (unsigned long long)r->lost,
+		   (unsigned long long)r->hash_dropped, (unsigned long long)r->damaged,
+		   (unsigned long long)r->throttled);
+	prowl_note(
+		b->p,
+		"stacks: %llu; complete: %llu; truncated: %llu; unknown root: %llu; with unknown "
+		"frames: %llu",
+		(unsigned long long)r->user_stacks,
+		(unsigned long long)(r->ends[UW_END_ROOT] + r->ends[UW_END_SWITCH]),
+		(unsigned long long)(r->ends[UW_END_TRUNCATED] + r->ends[UW_END_NO_MEM]),
+		(unsigned long long)r->ends[UW_END_UNKNOWN], (unsigned long long)r->unknown_frames);
+	prowl_note(
+		b->p,
+		"walks: leaf's caller put back: %llu; through C frames: %llu; completed from live memory, "
+		"verified: %llu of %llu; cut where the chain left the stack: %llu",
+		(unsigned long long)r->walks.repaired, (unsigned long long)r->walks.cfi,
+		(unsigned long long)r->walks.live, (unsigned long long)r->walks.live_wanted,
+		(unsigned long long)r->walks.derailed);
+	prowl_note(
+		b->p,
+		"cpu charged by the kernel: %.6f s; sampled: %.6f s; weights are scaled to the charge",
+		(double)r->cpu_ns / 1e9, (double)r->sampled_ns / 1e9);
 	if (b->s->labels)
-		note(b,
-		     "labels: %llu samples labelled, %llu without labels, %llu too old, %llu "
-		     "unknown",
-		     (unsigned long long)r->labelled, (unsigned long long)r->unlabelled,
-		     (unsigned long long)r->labels_too_old, (unsigned long long)r->labels_unknown);
+		prowl_note(b->p,
+			   "labels: %llu samples labelled, %llu without labels, %llu too old, %llu "
+			   "unknown",
+			   (unsigned long long)r->labelled, (unsigned long long)r->unlabelled,
+			   (unsigned long long)r->labels_too_old,
+			   (unsigned long long)r->labels_unknown);
 	if (!r->kernel)
-		note(b,
-		     "warning: no permission to sample the kernel; its %.6f s are estimated from tick "
-		     "accounting and shown as [kernel, not sampled]",
-		     (double)r->kernel_unsampled_ns / 1e9);
+		prowl_note(
+			b->p,
+			"warning: no permission to sample the kernel; its %.6f s are estimated from tick "
+			"accounting and shown as [kernel, not sampled]",
+			(double)r->kernel_unsampled_ns / 1e9);
 	if (r->kernel && b->nkernel_pcs && !r->kernel_names)
-		note(b,
-		     "warning: kernel symbols are hidden (kernel.kptr_restrict or no CAP_SYSLOG)");
+		prowl_note(
+			b->p,
+			"warning: kernel symbols are hidden (kernel.kptr_restrict or no CAP_SYSLOG)");
 }
 
 /* --- all of it ------------------------------------------------------------------- */

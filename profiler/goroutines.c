@@ -492,50 +492,32 @@ static int add_samples(struct take *t)
 	return r;
 }
 
-static int note(struct pprof_profile *p, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
-static int note(struct pprof_profile *p, const char *fmt, ...)
-{
-	char text[512];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof text, fmt, ap);
-	va_end(ap);
-	return pprof_comment(p, text);
-}
-
 static void add_comments(struct take *t)
 {
 	struct pprof_profile *p = t->d->profile;
 	const struct prowl_goroutines_counts *c = &t->d->counts;
 	const struct prowl_runtime *rt = t->h->rt;
-	const struct uw_elf *elf = rt->space.exe ? uw_binary_elf(rt->space.exe) : NULL;
 	enum uw_goglobal_source source = rt->globals.var[UW_GLOBAL_ALLGS].source;
 
-	note(p, "prowl " PROWL_VERSION ": goroutine profile, read from %s",
-	     rt->core ? "a core file" : "outside");
-	note(p, "target: %s, pid %d, %s", rt->comm, (int)rt->pid, uw_go_version(rt->go));
-	prowl_notes_build(p, rt->go, elf);
-	if (uw_go_guessed(rt->go))
-		note(p,
-		     "warning: %s is newer than every version known; the newest known layout was "
-		     "used and its checks passed",
-		     uw_go_version(rt->go));
-	note(p, "runtime.allgs found by %s", uw_goglobal_source_name(source));
-	note(p, "goroutines: %llu; of the runtime, left out: %llu; filtered out: %llu; dead: %llu",
-	     (unsigned long long)c->goroutines, (unsigned long long)c->system,
-	     (unsigned long long)c->filtered, (unsigned long long)c->dead);
-	note(p, "running: %llu, %llu of them with a stack", (unsigned long long)c->running,
-	     (unsigned long long)c->running_sampled);
-	note(p,
-	     "stacks that never stood still: %llu; that made no sense: %llu; cut: %llu; read "
-	     "again: %llu times",
-	     (unsigned long long)c->unstable, (unsigned long long)c->bad,
-	     (unsigned long long)c->cut, (unsigned long long)c->retries);
+	prowl_note(p, "prowl " PROWL_VERSION ": goroutine profile, read from %s",
+		   rt->core ? "a core file" : "outside");
+	prowl_notes_runtime(p, t->h->rt);
+	prowl_note(p, "runtime.allgs found by %s", uw_goglobal_source_name(source));
+	prowl_note(
+		p,
+		"goroutines: %llu; of the runtime, left out: %llu; filtered out: %llu; dead: %llu",
+		(unsigned long long)c->goroutines, (unsigned long long)c->system,
+		(unsigned long long)c->filtered, (unsigned long long)c->dead);
+	prowl_note(p, "running: %llu, %llu of them with a stack", (unsigned long long)c->running,
+		   (unsigned long long)c->running_sampled);
+	prowl_note(p,
+		   "stacks that never stood still: %llu; that made no sense: %llu; cut: %llu; read "
+		   "again: %llu times",
+		   (unsigned long long)c->unstable, (unsigned long long)c->bad,
+		   (unsigned long long)c->cut, (unsigned long long)c->retries);
 	if (c->labels_unknown)
-		note(p, "warning: labels of %llu goroutines could not be read",
-		     (unsigned long long)c->labels_unknown);
+		prowl_note(p, "warning: labels of %llu goroutines could not be read",
+			   (unsigned long long)c->labels_unknown);
 }
 
 static int begin(struct take *t)

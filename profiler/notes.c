@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "notes.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "elf.h"
 #include "inspect.h"
+#include "runtime.h"
 
 enum { MAX_NOTE = 512 };
 
@@ -63,4 +65,31 @@ int prowl_notes_build(struct pprof_profile *p, const struct uw_go *go, const str
 	if (r == 0 && go)
 		r = add_modules(p, go);
 	return r == 0 && elf ? add(p, "id", elf->build_id) : r;
+}
+
+int prowl_note(struct pprof_profile *p, const char *fmt, ...)
+{
+	char text[MAX_NOTE];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	return pprof_comment(p, text);
+}
+
+int prowl_notes_runtime(struct pprof_profile *p, struct prowl_runtime *rt)
+{
+	const struct uw_elf *elf = rt->space.exe ? uw_binary_elf(rt->space.exe) : NULL;
+	int r = prowl_note(p, "target: %s, pid %d, %s", rt->comm, (int)rt->pid,
+			   uw_go_version(rt->go));
+
+	if (r == 0)
+		r = prowl_notes_build(p, rt->go, elf);
+	if (r == 0 && uw_go_guessed(rt->go))
+		r = prowl_note(p,
+			       "warning: %s is newer than every version known; the newest known "
+			       "layout was used and its checks passed",
+			       uw_go_version(rt->go));
+	return r;
 }

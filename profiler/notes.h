@@ -17,3 +17,10 @@ struct uw_elf;
  * -ENOMEM.
  */
 int prowl_notes_build(struct pprof_profile *p, const struct uw_go *go, const struct uw_elf *elf);
+
+/* Adds a comment. */
+int prowl_note(struct pprof_profile *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+struct prowl_runtime;
+/* Of whom a profile of the runtime is: the process, its build, and whether its version is known. */
+int prowl_notes_runtime(struct pprof_profile *p, struct prowl_runtime *rt);

@@ -362,19 +362,6 @@ static int add_bucket(struct prowl_recorded *r, struct prowl_stored *stored,
 	return pprof_sample_append(stored->p, locs, (size_t)n, values, &label, (size_t)nl);
 }
 
-static int note(struct pprof_profile *p, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
-static int note(struct pprof_profile *p, const char *fmt, ...)
-{
-	char text[512];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof text, fmt, ap);
-	va_end(ap);
-	return pprof_comment(p, text);
-}
-
 /* A profile of a rate that is not the program's own says so. */
 static void add_rates(const struct prowl_recorded *r, struct pprof_profile *p)
 {
@@ -382,9 +369,9 @@ static void add_rates(const struct prowl_recorded *r, struct pprof_profile *p)
 		const struct prowl_rate_change *c = &prowl_rates_report(r->rates)->change[i];
 
 		if (c->state != PROWL_RATE_UNTOUCHED)
-			note(p, "%s was %llu; prowl set it to %llu for this window",
-			     prowl_rate_variable((enum prowl_rate)i), (unsigned long long)c->before,
-			     (unsigned long long)c->set);
+			prowl_note(p, "%s was %llu; prowl set it to %llu for this window",
+				   prowl_rate_variable((enum prowl_rate)i),
+				   (unsigned long long)c->before, (unsigned long long)c->set);
 	}
 }
 
@@ -399,37 +386,33 @@ static void add_comments(struct prowl_recorded *r, struct pprof_profile *p,
 						UW_GLOBAL_BLOCK_PROFILE_RATE, UW_GLOBAL_XBUCKETS,
 						UW_GLOBAL_MUTEX_PROFILE_RATE, UW_GLOBAL_ALLM};
 	static const uint8_t first[] = {0, 0, 3, 5, 7}, end[] = {3, 3, 5, 7, 8};
-	const struct uw_elf *elf = r->rt->space.exe ? uw_binary_elf(r->rt->space.exe) : NULL;
 	const struct kind *k = &kinds[r->kind];
 
-	note(p, "prowl " PROWL_VERSION ": %s profile as the Go runtime records it, read from %s",
-	     k->name, r->rt->core ? "a core file" : "outside");
-	note(p, "target: %s, pid %d, %s", r->rt->comm, (int)r->rt->pid, r->result.go_version);
-	prowl_notes_build(p, r->rt->go, elf);
-	if (r->result.go_guessed)
-		note(p,
-		     "warning: %s is newer than every version known; the newest known layout was "
-		     "used and its checks passed",
-		     r->result.go_version);
+	prowl_note(p,
+		   "prowl " PROWL_VERSION ": %s profile as the Go runtime records it, read from %s",
+		   k->name, r->rt->core ? "a core file" : "outside");
+	prowl_notes_runtime(p, r->rt);
 	for (size_t i = first[r->kind]; i < end[r->kind]; i++)
-		note(p, "%s found by %s", uw_goglobal_name(used[i]),
-		     uw_goglobal_source_name(r->rt->globals.var[used[i]].source));
+		prowl_note(p, "%s found by %s", uw_goglobal_name(used[i]),
+			   uw_goglobal_source_name(r->rt->globals.var[used[i]].source));
 	add_rates(r, p);
-	note(p, "records: %zu; read again: %u times; being written: %u; not whole: %u",
-	     r->result.records, r->result.retries, r->result.reread, r->result.torn);
-	note(p, "stack words outside of all mappings: %llu; without a name: %llu",
-	     (unsigned long long)r->result.outside, (unsigned long long)r->result.unknown);
+	prowl_note(p, "records: %zu; read again: %u times; being written: %u; not whole: %u",
+		   r->result.records, r->result.retries, r->result.reread, r->result.torn);
+	prowl_note(p, "stack words outside of all mappings: %llu; without a name: %llu",
+		   (unsigned long long)r->result.outside, (unsigned long long)r->result.unknown);
 	if (r->result.unsettled)
-		note(p, "warning: garbage collections ended faster than the records could be read; "
+		prowl_note(
+			p,
+			"warning: garbage collections ended faster than the records could be read; "
 			"they are of up to three of them");
 	if (k->bucket == UW_BUCKET_MEM)
-		note(p, "garbage collections: %s",
-		     r->last.b.no_gc ? "none yet; objects count as soon as they are allocated"
-				     : "values are as of the last one");
+		prowl_note(p, "garbage collections: %s",
+			   r->last.b.no_gc ? "none yet; objects count as soon as they are allocated"
+					   : "values are as of the last one");
 	if (k->bucket == UW_BUCKET_BLOCK || k->bucket == UW_BUCKET_MUTEX)
-		note(p, "ticks a second: %.0f, from %s", r->ticks, ticks_from[ticks]);
+		prowl_note(p, "ticks a second: %.0f, from %s", r->ticks, ticks_from[ticks]);
 	if (k->bucket && r->last.rate == 0)
-		note(p, "warning: the rate is 0 now; the records are from before");
+		prowl_note(p, "warning: the rate is 0 now; the records are from before");
 }
 
 static int begin(struct prowl_recorded *r, struct pprof_profile *p)

@@ -485,43 +485,33 @@ static int add_waiting(struct prowl_wall *w, struct pprof_profile *p)
 	return r == 0 && values[WALL] ? add_marked(p, "[stack unknown]", values) : r;
 }
 
-static int note(struct pprof_profile *p, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
-static int note(struct pprof_profile *p, const char *fmt, ...)
-{
-	char text[512];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof text, fmt, ap);
-	va_end(ap);
-	return pprof_comment(p, text);
-}
-
 static void add_comments(const struct prowl_wall *w, struct pprof_profile *p)
 {
 	const struct prowl_wall_result *r = &w->result;
-	const struct uw_elf *elf = w->rt->space.exe ? uw_binary_elf(w->rt->space.exe) : NULL;
 
-	note(p, "prowl " PROWL_VERSION ": wall-clock profile of goroutines, %u looks a second",
-	     w->o.rate);
-	note(p, "target: %s, pid %d, %s", w->rt->comm, (int)w->rt->pid, uw_go_version(w->rt->go));
-	prowl_notes_build(p, w->rt->go, elf);
-	note(p,
-	     "looks: %llu; left out for the budget: %llu; goroutines at the last one: %llu, part "
-	     "looked at: %.4f",
-	     (unsigned long long)r->looks, (unsigned long long)r->skipped,
-	     (unsigned long long)r->goroutines, r->part);
-	note(p, "goroutines looked at: %llu; not read as a whole: %llu",
-	     (unsigned long long)r->seen, (unsigned long long)r->unread);
-	note(p, "own cpu time while looking: %.6f s in %.6f s", (double)r->cpu_ns / 1e9,
-	     (double)r->duration_ns / 1e9);
+	prowl_note(p,
+		   "prowl " PROWL_VERSION ": wall-clock profile of goroutines, %u looks a second",
+		   w->o.rate);
+	prowl_notes_runtime(p, w->rt);
+	prowl_note(
+		p,
+		"looks: %llu; left out for the budget: %llu; goroutines at the last one: %llu, part "
+		"looked at: %.4f",
+		(unsigned long long)r->looks, (unsigned long long)r->skipped,
+		(unsigned long long)r->goroutines, r->part);
+	prowl_note(p, "goroutines looked at: %llu; not read as a whole: %llu",
+		   (unsigned long long)r->seen, (unsigned long long)r->unread);
+	prowl_note(p, "own cpu time while looking: %.6f s in %.6f s", (double)r->cpu_ns / 1e9,
+		   (double)r->duration_ns / 1e9);
 	if (r->cpu_failed)
-		note(p, "warning: no permission to sample the process: running goroutines have no "
+		prowl_note(
+			p,
+			"warning: no permission to sample the process: running goroutines have no "
 			"stack");
 	else
-		note(p, "running goroutines: time by looks, stacks by %llu samples of the CPU",
-		     (unsigned long long)r->cpu_samples);
+		prowl_note(p,
+			   "running goroutines: time by looks, stacks by %llu samples of the CPU",
+			   (unsigned long long)r->cpu_samples);
 }
 
 enum prowl_code prowl_wall_build(struct prowl_wall *w, struct pprof_profile **ret,

@@ -316,8 +316,15 @@ static void conclude(struct uw_goroutine *to, enum uw_gostack_end end)
 	}
 }
 
+/* Is it a g at all: its own scheduling record names it. Not yet in those that never ran. */
+static bool is_g(const struct uw_goroutines *r, const uint8_t *g, uint64_t addr)
+{
+	return u64_at(g, r->l->g.sched + r->l->gobuf.g) == addr;
+}
+
 /* One alone, with as much of its stack as it takes. */
-static int read_alone(struct uw_goroutines *r, uint64_t addr, struct uw_goroutine *to, bool *alive)
+static int read_alone(struct uw_goroutines *r, uint64_t addr, bool stacks, struct uw_goroutine *to,
+		      bool *alive)
 {
 	size_t max = PIECE;
 	bool bad = false;
@@ -334,12 +341,22 @@ static int read_alone(struct uw_goroutines *r, uint64_t addr, struct uw_goroutin
 		enum uw_gostack_end end;
 		size_t len;
 
-		if (uw_read(&r->space->live, addr, g, r->g_len) < 0)
+		if (uw_read(&r->space->live, addr, g, r->g_len) < 0) {
+			bad = true;
 			break;
+		}
 		take_facts(r, addr, g, to);
 		*alive = lives(to);
 		if (!*alive)
 			return 0;
+		if (!is_g(r, g, addr)) {
+			bad = true;
+			break;
+		}
+		if (!stacks) {
+			to->stack = UW_GOROUTINE_WHOLE;
+			return 0;
+		}
 		if (!start_of(r, g, status_of(r, g), &start)) {
 			to->stack = UW_GOROUTINE_RUNNING;
 			return 0;
@@ -379,11 +396,11 @@ static int deliver(struct uw_goroutines *r, struct uw_goroutine *g, uw_goroutine
 	return cb(ctx, g);
 }
 
-static int one(struct uw_goroutines *r, uint64_t addr, uw_goroutine_cb cb, void *ctx)
+static int one(struct uw_goroutines *r, uint64_t addr, bool stacks, uw_goroutine_cb cb, void *ctx)
 {
 	struct uw_goroutine to = {.addr = addr};
 	bool alive;
-	int e = read_alone(r, addr, &to, &alive);
+	int e = read_alone(r, addr, stacks, &to, &alive);
 
 	if (e < 0)
 		return e;
@@ -394,12 +411,6 @@ static int one(struct uw_goroutines *r, uint64_t addr, uw_goroutine_cb cb, void 
 }
 
 /* --- many ------------------------------------------------------------------------ */
-
-/* Is it a g at all: its own scheduling record names it. Not yet in those that never ran. */
-static bool is_g(const struct uw_goroutines *r, const uint8_t *g, uint64_t addr)
-{
-	return u64_at(g, r->l->g.sched + r->l->gobuf.g) == addr;
-}
 
 struct item {
 	size_t at; /* in the batch */
@@ -503,7 +514,7 @@ static int batch(struct uw_goroutines *r, const uint64_t *gs, size_t n, bool sta
 
 	if (!read_gs(r, gs, n)) {
 		for (size_t i = 0; i < n; i++) {
-			e = one(r, gs[i], cb, ctx);
+			e = one(r, gs[i], stacks, cb, ctx);
 			if (e)
 				return e;
 		}
@@ -528,7 +539,7 @@ static int batch(struct uw_goroutines *r, const uint64_t *gs, size_t n, bool sta
 			return e;
 	}
 	for (size_t i = 0; i < nalone; i++) {
-		e = one(r, alone[i], cb, ctx);
+		e = one(r, alone[i], stacks, cb, ctx);
 		if (e)
 			return e;
 	}

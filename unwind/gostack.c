@@ -28,7 +28,7 @@ struct uw_gostack {
 int uw_gostack_new(struct uw_space *space, struct uw_gostack **ret)
 {
 	struct uw_go *go = uw_space_go(space);
-	const struct uw_elf *elf = go ? uw_binary_elf(space->go_bin) : NULL;
+	const struct uw_elf *elf = go && space->go_bin ? uw_binary_elf(space->go_bin) : NULL;
 	struct uw_gostack *s;
 
 	if (!go)

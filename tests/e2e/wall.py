@@ -56,7 +56,7 @@ def budget():
     with Target(build(any_goroot(VERSIONS), 'waits', 'static'), '-bulk', 100000) as t:
         time.sleep(1)
         prof = wall(t.pid, 6)
-        used = float(re.search(r'\(([\d.]+) % of one while looking\)', prof.said).group(1))
+        used = float(re.search(r'looking used ([\d.]+) % of a CPU', prof.said).group(1))
         at = prof.index('chan')
         bulk = seconds_in(prof, 'main.bulk', 'chan')
         took = prof.duration_nanos / 1e9

@@ -65,6 +65,8 @@ static void init(struct fixture *f, int minor)
 	f->mem = (struct uw_mem_bytes){BASE, f->bytes, SIZE, NULL};
 	f->rt.layout = f->l;
 	f->rt.space.live = uw_mem_bytes(&f->mem);
+	f->rt.space.go = f->rt.go;
+	f->rt.space.go_tried = true;
 }
 
 static void fini(struct fixture *f)
@@ -82,6 +84,7 @@ static void add_goroutine(struct fixture *f, uint32_t status, uint8_t reason, en
 	poke(f, g + f->l->g.atomicstatus, status, 4);
 	poke(f, g + f->l->g.waitreason, reason, 1);
 	poke(f, g + f->l->g.startpc, f->built.entries[at == UW_GO_SYSTEMSTACK ? 2 : 0], 8);
+	poke(f, g + f->l->g.sched + f->l->gobuf.g, BASE + g, 8);
 	poke(f, ARRAY + f->n * 8, BASE + g, 8);
 	f->n++;
 }
