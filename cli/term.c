@@ -25,7 +25,7 @@ size_t text_control(const char *s)
 static void put(FILE *f, const char *s, bool lines)
 {
 	while (*s) {
-		size_t n, run = 0;
+		size_t n = 0, run = 0;
 
 		while (s[run] && ((n = text_control(s + run)) == 0 || (lines && s[run] == '\n')))
 			run++;
