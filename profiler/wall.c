@@ -201,9 +201,13 @@ static size_t affordable(const struct prowl_wall *w, uint64_t now)
 
 	if (room <= 0)
 		return 0;
-	/* No more than what one period earns, twice: no spikes after an idle time. */
-	if (w->cost > 0 && n > 2 * w->o.max_overhead * period / w->cost)
-		n = 2 * w->o.max_overhead * period / w->cost;
+	/* No more than what two periods earn, or the least: no spikes after an idle time. */
+	if (w->cost > 0) {
+		double most = 2 * w->o.max_overhead * period / w->cost;
+
+		most = most > LEAST ? most : LEAST;
+		n = n < most ? n : most;
+	}
 	return n < LEAST ? 0 : (size_t)n;
 }
 
@@ -220,12 +224,15 @@ static int look_at(struct prowl_wall *w, size_t n)
 	return uw_goroutines_read(w->reader, chosen, n, true, on_goroutine, w);
 }
 
-static int look(struct prowl_wall *w, uint64_t now)
+/* last: also without room in the budget, since nothing later stands for that time. */
+static int look(struct prowl_wall *w, uint64_t now, bool last)
 {
 	uint64_t before = clock_ns(CLOCK_THREAD_CPUTIME_ID), cost;
 	size_t n = affordable(w, now);
 	int r;
 
+	if (n == 0 && last)
+		n = LEAST;
 	if (n == 0) {
 		w->result.skipped++;
 		return 0; /* the next one stands for this time, too */
@@ -254,7 +261,7 @@ static void look_if_due(struct prowl_wall *w)
 
 	if (now < w->next || w->error)
 		return;
-	r = look(w, now);
+	r = look(w, now, false);
 	w->next += 1000000000u / w->o.rate;
 	if (w->next < now)
 		w->next = now + 1000000000u / w->o.rate;
@@ -302,6 +309,8 @@ enum prowl_code prowl_wall_run(struct prowl_wall *w, uint64_t duration_ns, struc
 		prowl_session_run(w->cpu, duration_ns, on_progress, w, &unused);
 	else
 		run_alone(w, duration_ns);
+	if (w->error == 0)
+		w->error = look(w, clock_ns(CLOCK_MONOTONIC), true);
 	w->result.duration_ns = clock_ns(CLOCK_MONOTONIC) - w->began;
 	w->result.cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - w->cpu_began;
 	if (w->result.looks)
