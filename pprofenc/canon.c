@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model.h"
+
 struct ctx {
 	const struct pprof_profile *p;
 	const struct canon *c;
@@ -211,44 +213,103 @@ static int sample_order(const void *va, const void *vb, void *vctx)
 }
 
 /*
- * Samples sort by their outermost frames first. The ranks of two of these in one word tell most
- * stacks apart, without a look at the stacks themselves.
+ * Samples sort by their stacks from the outermost frame on, which many share: so frame by frame,
+ * each group of stacks that are alike so far by its next frame (multikey quicksort, Bentley and
+ * Sedgewick 1997), without comparing again what is known to be equal.
  */
-struct sample_key {
-	uint64_t outer;
-	uint32_t index;
+struct stack_sort {
+	const struct ctx *ctx;
+	uint32_t *order;
 };
 
-static int sample_key_order(const void *va, const void *vb, void *vctx)
+/* One more than the rank of the frame at that depth; 0: the stack ends before it. */
+static uint32_t frame_at(const struct ctx *x, uint32_t sample, uint32_t depth)
 {
-	const struct sample_key *a = va, *b = vb;
+	const struct pprof_sample *s = &x->p->samples[sample];
 
-	ORDER(a->outer, b->outer);
-	return sample_order(&a->index, &b->index, vctx);
+	if (depth >= s->nlocations)
+		return 0;
+	return x->c->locations.rank[x->p->stacks[s->first_location + s->nlocations - 1 - depth]] +
+	       1;
 }
 
-static int samples_sort(struct canon_order *o, struct ctx *ctx)
+static void swap(uint32_t *order, size_t i, size_t j)
 {
-	const uint32_t *rank = ctx->c->locations.rank;
-	struct sample_key *keys = malloc((o->n + 1) * sizeof *keys);
+	uint32_t t = order[i];
 
-	if (!keys)
+	order[i] = order[j];
+	order[j] = t;
+}
+
+static uint32_t median(uint32_t a, uint32_t b, uint32_t c)
+{
+	if (a < b)
+		return b < c ? b : a < c ? c : a;
+	return a < c ? a : b < c ? c : b;
+}
+
+/* The larger parts wait in `todo`; so its depth is that of the stacks, not of their number. */
+struct part {
+	size_t from, n;
+	uint32_t depth;
+};
+
+struct parts {
+	struct part *part;
+	size_t n, cap;
+};
+
+static int push_part(struct parts *todo, size_t from, size_t n, uint32_t depth)
+{
+	if (n < 2)
+		return 0;
+	if (pp_array_reserve(&todo->part, &todo->cap, todo->n + 1, sizeof *todo->part) < 0)
 		return -ENOMEM;
-	for (size_t i = 0; i < o->n; i++) {
-		const struct pprof_sample *s = &ctx->p->samples[i];
-		const uint32_t *end = ctx->p->stacks + s->first_location + s->nlocations;
-		uint64_t outer = 0;
-
-		/* One more than the rank: a stack that ends comes before one that goes on. */
-		for (size_t j = 1; j <= 2; j++)
-			outer = outer << 32 | (j <= s->nlocations ? rank[end[-j]] + 1 : 0);
-		keys[i] = (struct sample_key){outer, (uint32_t)i};
-	}
-	qsort_r(keys, o->n, sizeof *keys, sample_key_order, ctx);
-	for (size_t i = 0; i < o->n; i++)
-		o->order[i] = keys[i].index;
-	free(keys);
+	todo->part[todo->n++] = (struct part){from, n, depth};
 	return 0;
+}
+
+/* Splits a part by its frame at `depth`: less, equal, more. */
+static int split_part(const struct stack_sort *s, struct parts *todo, struct part p)
+{
+	uint32_t *o = s->order + p.from;
+	uint32_t pivot = median(frame_at(s->ctx, o[0], p.depth),
+				frame_at(s->ctx, o[p.n / 2], p.depth),
+				frame_at(s->ctx, o[p.n - 1], p.depth));
+	size_t less = 0, more = p.n;
+	int r;
+
+	for (size_t i = 0; i < more;) {
+		uint32_t f = frame_at(s->ctx, o[i], p.depth);
+
+		if (f < pivot)
+			swap(o, less++, i++);
+		else if (f > pivot)
+			swap(o, i, --more);
+		else
+			i++;
+	}
+	r = push_part(todo, p.from, less, p.depth);
+	if (r == 0)
+		r = push_part(todo, p.from + more, p.n - more, p.depth);
+	if (pivot == 0) { /* the same stacks: labels and values tell them apart */
+		if (more - less > 1)
+			qsort_r(o + less, more - less, sizeof *o, sample_order, (void *)s->ctx);
+		return r;
+	}
+	return r < 0 ? r : push_part(todo, p.from + less, more - less, p.depth + 1);
+}
+
+static int samples_sort(struct canon_order *order, struct ctx *ctx)
+{
+	struct stack_sort s = {ctx, order->order};
+	struct parts todo = {0};
+	int r = push_part(&todo, 0, order->n, 0);
+
+	while (r == 0 && todo.n > 0)
+		r = split_part(&s, &todo, todo.part[--todo.n]);
+	free(todo.part);
+	return r;
 }
 
 int pp_canon_init(struct canon *c, const struct pprof_profile *p)
