@@ -8,7 +8,9 @@
 //	-churn   goroutines start, stop, grow their stacks and are collected all the time
 //	-leak    one more goroutine blocks for ever, ten times a second
 //	-spin    goroutines that run
-//	-bulk    that many more goroutines of one kind, for figures
+//	-bulk    that many more goroutines of a usual depth, for figures
+//	-meter   one that runs on a thread of its own and reads the clock: /stall answers with the longest pause that it had
+//	         since it was asked last, in nanoseconds
 package main
 
 import (
@@ -24,6 +26,7 @@ import (
 	"runtime/pprof"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -234,6 +237,46 @@ func spin() {
 	}
 }
 
+// A stack as that of a server's request.
+func request()               { requestServe() }
+
+//go:noinline
+func requestServe()          { requestHandle(1); sink++ }
+
+//go:noinline
+func requestHandle(n int)    { requestDecode(n); sink++ }
+
+//go:noinline
+func requestDecode(n int)    { requestQuery(n, 2); sink++ }
+
+//go:noinline
+func requestQuery(n, k int)  { requestRound(n+k); sink++ }
+
+//go:noinline
+func requestRound(n int)     { requestWait(); sink += n }
+
+//go:noinline
+func requestWait() {
+	select {
+	case <-never:
+	case never2 <- 1:
+	}
+}
+
+var longest int64
+
+func meter() {
+	runtime.LockOSThread()
+	last := time.Now()
+	for {
+		now := time.Now()
+		if d := int64(now.Sub(last)); d > atomic.LoadInt64(&longest) {
+			atomic.StoreInt64(&longest, d)
+		}
+		last = now
+	}
+}
+
 func start(n int, f func()) {
 	for i := 0; i < n; i++ {
 		go f()
@@ -246,6 +289,7 @@ func main() {
 	leak := flag.Bool("leak", false, "")
 	spinners := flag.Int("spin", 0, "")
 	bulk := flag.Int("bulk", 0, "")
+	hasMeter := flag.Bool("meter", false, "")
 	flag.Parse()
 
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -290,11 +334,17 @@ func main() {
 		go leaker()
 	}
 	start(*spinners, spinner)
-	start(*bulk, receive)
+	start(*bulk, request)
+	if *hasMeter {
+		go meter()
+		http.HandleFunc("/stall", func(w http.ResponseWriter, r *http.Request) {
+			fmt.Fprintln(w, atomic.SwapInt64(&longest, 0))
+		})
+	}
 	startExtra()
 
 	// until all wait
-	for i := 0; i < 100 && *churn == 0 && *spinners == 0; i++ {
+	for i := 0; i < 100 && *churn == 0 && *spinners == 0 && !*hasMeter; i++ {
 		time.Sleep(20 * time.Millisecond)
 		if !strings.Contains(dump(), "[runnable") {
 			break
