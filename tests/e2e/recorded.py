@@ -205,3 +205,39 @@ for v in VERSIONS:
     test('matrix', 'heap before the first collection, go%s' % v, v)(before_gc)
     test('matrix', 'heap while allocating, go%s' % v, v)(while_busy)
 test('matrix', 'heap of many records, speed', '1.27')(speed)
+
+
+def linked_out(start):
+    """The linker has left heap profiling out: prowl says why there is nothing, and what to do."""
+    with start() as pid:
+        p = Prowl('heap', '--pid', pid, '-o', out_file()).must(5)
+        for word in ('linker switched heap profiling off', '--allow-write=heap-rate', 'runtime/pprof'):
+            check(word in p.err, 'no word of %r in:\n%s', word, p.err)
+        p = Prowl('goroutine', '--pid', pid, '--text').must(0)
+        check('runtime.main' in p.out or 'main.main' in p.out, '%s', p.out)
+
+
+@contextlib.contextmanager
+def unprofiled():
+    with Target(build(any_goroot(VERSIONS), 'unprofiled', 'stripped')) as t:
+        yield t.pid
+
+
+@contextlib.contextmanager
+def restic():
+    program = debian_program('restic')
+    # it waits for a password on its standard input
+    p = subprocess.Popen([program, '-r', tmp('restic'), 'init'], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                         stderr=subprocess.DEVNULL)
+    try:
+        time.sleep(1)
+        check(p.poll() is None, 'restic ended')
+        yield p.pid
+    finally:
+        p.kill()
+        p.wait()
+        p.stdin.close()
+
+
+test('e2e', 'heap of a program without heap profiling')(lambda: linked_out(unprofiled))
+test('e2e', 'heap of Debian\'s restic')(lambda: linked_out(restic))
