@@ -329,13 +329,14 @@ def only_reads():
     need_prowl()
     if not shutil.which('strace'):
         raise Skip('no strace')
-    known = Prowl('help').must(0).out
     with Target(build('1.24', 'unprofiled', 'static')) as t:
         commands = [['ps'], ['info', '--pid', t.pid], ['doctor', '--pid', t.pid]]
-        for kind in ('heap', 'allocs', 'block', 'mutex', 'threadcreate', 'goroutine'):
-            if re.search(r'^  %s ' % kind, known, re.M):
-                commands.append([kind, '--pid', t.pid, '-o', out_file()])
-                commands.append([kind, '--pid', t.pid, '--seconds', 1, '-o', out_file()])
+        for kind in ('heap', 'allocs', 'block', 'mutex', 'threadcreate'):
+            commands.append([kind, '--pid', t.pid, '-o', out_file()])
+            commands.append([kind, '--pid', t.pid, '--seconds', 1, '-o', out_file()])
+        commands.append(['goroutine', '--pid', t.pid, '--text', '-o', out_file()])
+        commands.append(['goroutine', '--pid', t.pid, '--leaks', '--seconds', 1])
+        commands.append(['wall', '--pid', t.pid, '--seconds', 1, '-o', out_file()])
         for args in commands:
             reads = trace(t.pid, *args)
             check(reads > 0, 'the trace shows nothing of prowl %s', args[0])
