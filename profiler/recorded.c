@@ -117,6 +117,10 @@ static enum prowl_code cant_read(const struct prowl_recorded *r, int error, stru
 				  (int)r->rt->pid, r->rt->comm, r->result.go_version, what);
 	if (error == -ESRCH)
 		return prowl_fail(err, PROWL_NOTHING, "process %d is gone", (int)r->rt->pid);
+	if (error == -ESTALE)
+		return prowl_fail(err, PROWL_NOTHING,
+				  "process %d (%s) has ended or executes another program",
+				  (int)r->rt->pid, r->rt->comm);
 	if (error == -EBADMSG)
 		return prowl_fail(err, PROWL_UNSUPPORTED,
 				  "process %d (%s, %s): its %s profile is not of the form that is "
@@ -185,6 +189,9 @@ static int take(struct prowl_recorded *r, struct snapshot *s)
 				      &s->b);
 	else if (e == 0)
 		e = read_threads(r, &s->b);
+	/* Whatever was read of another image, also an error, says nothing of this one. */
+	if (e != -ESRCH && e != -ENOMEM && !prowl_runtime_same(r->rt))
+		e = -ESTALE;
 	r->result.retries += s->b.retries;
 	r->result.reread += s->b.reread;
 	r->result.torn += s->b.torn;
@@ -239,6 +246,24 @@ static enum prowl_code no_record(const struct prowl_recorded *r, struct prowl_er
 		   "call %s in the program; or let prowl set the rate in the process for a window: "
 		   "--allow-write=%s-rate --seconds 30",
 		   how, kinds[r->kind].name);
+	return PROWL_NOTHING;
+}
+
+/* It could have recorded something, but has not. */
+static enum prowl_code no_sample(const struct prowl_recorded *r, struct prowl_err *err)
+{
+	const char *name = kinds[r->kind].name;
+
+	if (!r->delta)
+		return prowl_fail(err, PROWL_NOTHING,
+				  "process %d (%s) has recorded nothing yet for its %s profile",
+				  (int)r->rt->pid, r->rt->comm, name);
+	prowl_fail(err, PROWL_NOTHING,
+		   "nothing changed in the %s profile of process %d (%s) in %.3g s", name,
+		   (int)r->rt->pid, r->rt->comm, (double)(r->last.when - r->first.when) / 1e9);
+	if (kinds[r->kind].bucket == UW_BUCKET_MEM)
+		prowl_hint(err, "heap profiles change with garbage collections only: a window that "
+				"has none is empty");
 	return PROWL_NOTHING;
 }
 
@@ -538,9 +563,9 @@ enum prowl_code prowl_recorded_build(struct prowl_recorded *r, struct pprof_prof
 	if (e < 0)
 		return cant_read(r, e, err);
 	e = fill(r, p);
-	if (e < 0) {
+	if (e < 0 || p->nsamples == 0) {
 		pprof_profile_free(p);
-		return cant_read(r, e, err);
+		return e < 0 ? cant_read(r, e, err) : no_sample(r, err);
 	}
 	*ret = p;
 	return PROWL_OK;

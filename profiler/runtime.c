@@ -2,6 +2,7 @@
 #include "runtime.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,11 +46,66 @@ static enum prowl_code no_tables(const struct prowl_runtime *rt, struct prowl_er
 			  (int)rt->pid, rt->comm);
 }
 
+/* --- which image it is -------------------------------------------------------------------------
+ */
+
+/* Fields 22 and 28 of /proc/PID/stat: an image has a stack at a place of its own. */
+static void read_started(pid_t pid, char *buf, size_t len)
+{
+	char path[64], stat[2048], *at, *save = NULL;
+	ssize_t n = -1;
+	int fd, field = 3;
+
+	buf[0] = '\0';
+	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		n = read(fd, stat, sizeof stat - 1);
+		close(fd);
+	}
+	stat[n > 0 ? n : 0] = '\0';
+	at = strrchr(stat, ')'); /* behind the name, which may have anything in it */
+	for (char *word = at ? strtok_r(at + 1, " ", &save) : NULL; word; field++) {
+		size_t used = strlen(buf);
+
+		if (field == 22 || field == 28)
+			snprintf(buf + used, len - used, "%s ", word);
+		word = strtok_r(NULL, " ", &save);
+	}
+}
+
+static void note_image(struct prowl_runtime *rt)
+{
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/%d/mem", (int)rt->pid);
+	rt->image = open(path, O_RDONLY | O_CLOEXEC);
+	read_started(rt->pid, rt->started, sizeof rt->started);
+}
+
+bool prowl_runtime_same(const struct prowl_runtime *rt)
+{
+	char started[sizeof rt->started], byte;
+
+	if (rt->core)
+		return true;
+	/* Of an image that is gone it gives 0 bytes. */
+	if (rt->image >= 0 && pread(rt->image, &byte, 1, (off_t)rt->globals.data_lo) == 0)
+		return false;
+	read_started(rt->pid, started, sizeof started);
+	return !strcmp(started, rt->started);
+}
+
+/* --- opening -----------------------------------------------------------------------------------
+ */
+
 static enum prowl_code open_process(struct prowl_runtime *rt, struct prowl_err *err)
 {
 	char path[64];
-	int r = uw_space_load(&rt->space);
+	int r;
 
+	note_image(rt); /* first: what is read after an exec is found to be another's */
+	r = uw_space_load(&rt->space);
 	if (r < 0)
 		return not_readable(rt->pid, "mappings", r, err);
 	snprintf(path, sizeof path, "/proc/%d/comm", (int)rt->pid);
@@ -93,5 +149,7 @@ void prowl_runtime_free(struct prowl_runtime *rt)
 	uw_space_fini(&rt->space);
 	prowl_corefile_close(&rt->corefile);
 	uw_binaries_fini(&rt->files);
+	if (rt->image >= 0)
+		close(rt->image);
 	free(rt);
 }

@@ -24,6 +24,8 @@ struct prowl_runtime {
 	pid_t pid; /* of the process, also of one that a core file is of */
 	char comm[64];
 	bool core;                      /* a core file: nothing changes any more */
+	int image;                      /* /proc/PID/mem, of this image only; -1: not allowed */
+	char started[64];               /* where that isn't: when it began, and its stack */
 	struct prowl_corefile corefile; /* of one: its threads and what was left out */
 	struct uw_binaries files;
 	struct uw_space space; /* space.live reads the target */
@@ -38,6 +40,11 @@ struct prowl_runtime {
  */
 enum prowl_code prowl_runtime_open(pid_t pid, struct prowl_runtime **ret, struct prowl_err *err);
 void prowl_runtime_free(struct prowl_runtime *rt);
+/*
+ * Whether the process still executes the image that was opened, so that what was read since is of
+ * one image: the same number may be another program, or the same one anew. Always of a core file.
+ */
+bool prowl_runtime_same(const struct prowl_runtime *rt);
 
 /*
  * The same of a core file (from the kernel or gcore), of the process `exe` (NULL: the program that

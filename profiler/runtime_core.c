@@ -33,6 +33,7 @@ enum prowl_code prowl_runtime_open_core(const char *core, const char *exe,
 	if (!rt)
 		return prowl_fail(err, PROWL_FAILED, "out of memory");
 	rt->core = true;
+	rt->image = -1;
 	uw_space_init(&rt->space, &rt->files, 0);
 	code = open_core(rt, core, exe, err);
 	if (code != PROWL_OK) {

@@ -191,6 +191,33 @@ def refuses():
     Prowl('heap', '--pid', os.getpid(), '-o', out_file()).must(6)
 
 
+def executes_itself():
+    """An exec within the window: what is read at its end is another image's, also where the program is the same."""
+    path = build(any_goroot(VERSIONS), 'exec_self', 'static')
+    for program, caps in (('', ''), ('', '+sys_ptrace'), ('/usr/bin/yes', '')):
+        with Target(path, '-after', '1500ms', *(['-program', program] if program else [])) as t:
+            command = [PROWL, 'threadcreate', '--pid', str(t.pid), '--seconds', '3', '-f', 'pprof', '-o', '-']
+            if caps:  # may read the memory, but not open /proc/PID/mem
+                command = ['setpriv', '--reuid=%d' % NOBODY, '--clear-groups', '--inh-caps=' + caps,
+                           '--ambient-caps=' + caps, staged(PROWL)] + command[1:]
+            p = subprocess.run(command, capture_output=True, timeout=60)
+            err = p.stderr.decode()
+            if caps and 'setpriv' in err:
+                note('not as another user: %s', err.strip())
+                continue
+            check(p.returncode == 5 and 'executes another program' in err, '%r %r: exit %d: %s', program, caps,
+                  p.returncode, err)
+            check(not p.stdout, 'a profile was written')
+
+
+def nothing_changed():
+    """No profile is better than an empty one."""
+    with Target(build(any_goroot(VERSIONS), 'heapzoo', 'static')) as t:
+        path = out_file()
+        p = Prowl('heap', '--pid', t.pid, '--seconds', 0.3, '-o', path)
+        check(p.status == 5 and 'nothing changed' in p.err and not os.path.exists(path), 'exit %d: %s', p.status, p.err)
+
+
 for v in VERSIONS_SHORT:
     test('e2e', 'recorded profiles, go%s' % v, v, 'static')(compare)
 for v in ('1.19', '1.27'):
@@ -199,6 +226,8 @@ for v in ('1.19', '1.27'):
 test('e2e', 'allocs over a window', '1.27')(window)
 test('e2e', 'heap of Debian\'s prometheus')(debian_prometheus)
 test('e2e', 'recorded profiles that there are not')(refuses)
+test('e2e', 'recorded profiles of a program that executes itself')(executes_itself)
+test('e2e', 'recorded profiles of a window in which nothing happens')(nothing_changed)
 for v in VERSIONS:
     for variant in ('static', 'pie', 'stripped', 'cgo'):
         test('matrix', 'recorded profiles, go%s %s' % (v, variant), v, variant)(compare)
