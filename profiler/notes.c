@@ -20,6 +20,17 @@ static bool has(const struct pprof_profile *p, const char *text)
 	return false;
 }
 
+/* What is the target's is in it: nothing may look like another line, or move a cursor. */
+static void one_line(char *text, unsigned char first_bad)
+{
+	for (char *c = text; *c; c++) {
+		unsigned char u = (unsigned char)*c;
+
+		if (u < ' ' || u == 0x7f || u >= first_bad)
+			*c = '?';
+	}
+}
+
 static int add(struct pprof_profile *p, const char *key, const char *value)
 {
 	char text[MAX_NOTE];
@@ -27,11 +38,7 @@ static int add(struct pprof_profile *p, const char *key, const char *value)
 	if (!value || !value[0])
 		return 0;
 	snprintf(text, sizeof text, "build: %s=%s", key, value);
-	/* The value is a target's: nothing in it may look like another line. */
-	for (char *c = text; *c; c++) {
-		if ((unsigned char)*c < ' ' || (unsigned char)*c >= 0x7f)
-			*c = '?';
-	}
+	one_line(text, 0x7f);
 	return has(p, text) ? 0 : pprof_comment(p, text);
 }
 
@@ -75,6 +82,7 @@ int prowl_note(struct pprof_profile *p, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
+	one_line(text, 0xff);
 	return pprof_comment(p, text);
 }
 

@@ -81,11 +81,22 @@ static void leaves_out_what_is_not_known(void **state)
 	close_sample(&f);
 }
 
+static void is_one_line(void **state)
+{
+	struct fixture f;
+
+	open_sample(&f, "go1.24.4", "");
+	assert_int_equal(prowl_note(f.p, "target: %s, pid %d", "a\nb\033[31m\x7f é", 7), 0);
+	assert_comment(&f, 0, "target: a?b?[31m? é, pid 7");
+	close_sample(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(says_which_build),
 		cmocka_unit_test(leaves_out_what_is_not_known),
+		cmocka_unit_test(is_one_line),
 	};
 
 	return cmocka_run_group_tests_name("profiler/notes", tests, NULL, NULL);
