@@ -230,8 +230,10 @@ static enum prowl_code open_memory(struct prowl_rates *r, const struct prowl_run
 	if (r->mem < 0) {
 		prowl_fail(err, PROWL_PERMISSION, "not allowed to write to process %d (%s): %s: %s",
 			   (int)rt->pid, rt->comm, path, strerror(errno));
-		prowl_hint(err, "run prowl as root, or grant:\n"
-				"  sudo setcap cap_sys_ptrace=ep \"$(command -v prowl)\"");
+		prowl_hint(err, "run prowl as root, or as the process' own user where "
+				"kernel.yama.ptrace_scope allows it, or grant:\n"
+				"  sudo setcap cap_sys_ptrace,cap_dac_override=ep "
+				"\"$(command -v prowl)\"");
 		return PROWL_PERMISSION;
 	}
 	if (!lock(r->mem))
