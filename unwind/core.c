@@ -13,7 +13,8 @@
 
 enum {
 	MAX_SEGMENTS = 1 << 20, /* the kernel's own limit, vm.max_map_count, is 65530 at first */
-	MAX_NOTES = 256 << 20,  /* bytes; a thread takes some 4 KiB of them */
+	MAX_NOTES = 256 << 20,  /* bytes in all; a thread takes some 4 KiB of them */
+	MAX_FILES = 1 << 18,    /* mappings of files: a kernel writes 4 MiB of them at most */
 	MAX_THREADS = 1 << 17,
 	MAX_BACKS = 1 << 16,
 
@@ -173,7 +174,7 @@ static int take_files(struct uw_core *c, struct uw_bytes desc)
 
 	if (c->files)
 		return 0;
-	if (n > uw_bytes_left(&desc) / 25 || page == 0) {
+	if (n > uw_bytes_left(&desc) / 25 || n > MAX_FILES || page == 0) {
 		c->bad_notes++;
 		return 0;
 	}
@@ -234,7 +235,7 @@ static int parse_notes(struct uw_core *c, struct uw_bytes b, uint64_t align)
 	return r;
 }
 
-static int read_notes(struct uw_core *c, const GElf_Phdr *ph, uint64_t size)
+static int read_notes(struct uw_core *c, const GElf_Phdr *ph, uint64_t size, uint64_t *budget)
 {
 	uint64_t room = ph->p_offset < size ? size - ph->p_offset : 0;
 	uint64_t len = ph->p_filesz < room ? ph->p_filesz : room;
@@ -245,10 +246,11 @@ static int read_notes(struct uw_core *c, const GElf_Phdr *ph, uint64_t size)
 	c->missing += ph->p_filesz - len;
 	if (len == 0)
 		return 0;
-	if (len > MAX_NOTES) {
+	if (len > *budget) {
 		c->bad_notes++;
 		return 0;
 	}
+	*budget -= len;
 	buf = malloc(len);
 	if (!buf)
 		return -ENOMEM;
@@ -288,6 +290,7 @@ static int by_address(const void *a, const void *b)
 
 static int read_headers(struct uw_core *c, Elf *elf, uint64_t size, struct uw_diag *diag)
 {
+	uint64_t budget = MAX_NOTES; /* several headers may lead to the same bytes */
 	size_t n;
 
 	if (elf_getphdrnum(elf, &n) < 0 || n == 0 || n > MAX_SEGMENTS ||
@@ -303,7 +306,7 @@ static int read_headers(struct uw_core *c, Elf *elf, uint64_t size, struct uw_di
 		if (!gelf_getphdr(elf, (int)i, &ph))
 			return uw_fail(diag, "program header", i, ENOEXEC);
 		if (ph.p_type == PT_NOTE)
-			r = read_notes(c, &ph, size);
+			r = read_notes(c, &ph, size, &budget);
 		else if (ph.p_type == PT_LOAD)
 			add_segment(c, &ph, size);
 		if (r < 0)

@@ -201,6 +201,8 @@ static int reserve(struct reader *rd, size_t nstack)
 			return -ENOMEM;
 		rd->all = p;
 	}
+	if (to->npcs + nstack > UW_BUCKETS_MAX_WORDS)
+		return -EBADMSG;
 	if (to->npcs + nstack > to->cap_pcs) {
 		p = grown(to->pcs, &to->cap_pcs, to->npcs + nstack, sizeof *to->pcs);
 		if (!p)

@@ -27,6 +27,7 @@ enum uw_bucket_kind { /* runtime.bucketType */
 enum {
 	UW_BUCKET_MAX_STACK = 1030, /* words: GODEBUG profstackdepth is at most 1024 */
 	UW_BUCKETS_MAX = 1 << 22,
+	UW_BUCKETS_MAX_WORDS = 1 << 26, /* of all stacks: 512 MiB */
 };
 
 struct uw_bucket {
@@ -66,7 +67,8 @@ struct uw_gobuckets { /* zero-initialised is empty */
 
 /*
  * Reads one list; what *ret held before is replaced. 0, or negative errno: -ENOENT: the list or the
- * cycle was not found; -EBADMSG: not a list of such buckets, or longer than UW_BUCKETS_MAX;
+ * cycle was not found; -EBADMSG: not a list of such buckets, or longer than UW_BUCKETS_MAX
+ * or UW_BUCKETS_MAX_WORDS;
  * -ENOMEM; what the reader says. *ret is to be freed by uw_gobuckets_fini either way.
  */
 int uw_gobuckets_read(const struct uw_golayout *layout, const struct uw_goglobals *globals,

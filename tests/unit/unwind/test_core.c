@@ -346,6 +346,34 @@ static void test_wrong_count_of_files(void **state)
 	built_core_fini(&b);
 }
 
+/* Headers that all lead to the same notes cost no more than a file could have. */
+static void test_notes_over_and_over(void **state)
+{
+	enum { HEADERS = 1000, EACH = 100 << 20 };
+	int fd = memfd_create("core", MFD_CLOEXEC);
+	Elf64_Ehdr eh = {.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB,
+				     EV_CURRENT},
+			 .e_type = ET_CORE,
+			 .e_machine = EM_X86_64,
+			 .e_version = EV_CURRENT,
+			 .e_ehsize = sizeof eh,
+			 .e_phoff = sizeof eh,
+			 .e_phentsize = sizeof(Elf64_Phdr),
+			 .e_phnum = HEADERS};
+	Elf64_Phdr ph = {.p_type = PT_NOTE, .p_offset = 1 << 20, .p_filesz = EACH, .p_align = 4};
+	Elf64_Nhdr note = {.n_descsz = EACH - sizeof note};
+	struct uw_core *c;
+
+	assert_int_equal(write(fd, &eh, sizeof eh), sizeof eh);
+	for (int i = 0; i < HEADERS; i++)
+		assert_int_equal(write(fd, &ph, sizeof ph), sizeof ph);
+	assert_int_equal(pwrite(fd, &note, sizeof note, 1 << 20), sizeof note);
+	assert_int_equal(ftruncate(fd, (1 << 20) + EACH), 0);
+	assert_int_equal(uw_core_open(fd, &c, NULL), 0);
+	assert_int_equal(c->bad_notes, HEADERS - 2);
+	uw_core_free(c);
+}
+
 /* --- the space of a Go program --- */
 
 enum how { HELD, FIRST_PAGE, LEFT_OUT };
@@ -631,6 +659,7 @@ int main(void)
 		cmocka_unit_test(test_changed_words),
 		cmocka_unit_test(test_short_note),
 		cmocka_unit_test(test_wrong_count_of_files),
+		cmocka_unit_test(test_notes_over_and_over),
 		cmocka_unit_test(test_program),
 		cmocka_unit_test(test_no_segment),
 		cmocka_unit_test(test_writable_is_unknown),
