@@ -102,6 +102,10 @@ void allow_write_say_set(const struct prowl_rates_report *report)
 				 "if prowl is killed",
 				 prowl_rate_variable((enum prowl_rate)i),
 				 (unsigned long long)c->set, (unsigned long long)c->before);
+		if (c->state == PROWL_RATE_SET && i == PROWL_RATE_HEAP && c->before != 0)
+			say_warning("the program samples its heap itself: all heap profiles of it, "
+				    "its own too, are wrong from now on, since they scale by one "
+				    "rate what was sampled at two");
 	}
 }
 

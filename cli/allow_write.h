@@ -28,7 +28,10 @@ bool allow_write_parse(const char *arg, struct prowl_rates_wish *wish);
 /* Something is wished for. */
 bool allow_write_wanted(const struct prowl_rates_wish *wish);
 
-/* A line for each rate that was set, with values as Go's functions take them. */
+/*
+ * A line for each rate that was set, with values as the runtime stores them; and a warning where
+ * that spoils what the program records itself.
+ */
 void allow_write_say_set(const struct prowl_rates_report *report);
 /* Afterwards: a warning for each that is not as it was. */
 void allow_write_say_end(const struct prowl_rates_report *report);

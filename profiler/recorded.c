@@ -393,10 +393,14 @@ static void add_rates(const struct prowl_recorded *r, struct pprof_profile *p)
 	for (int i = 0; r->rates && i < PROWL_RATES; i++) {
 		const struct prowl_rate_change *c = &prowl_rates_report(r->rates)->change[i];
 
-		if (c->state != PROWL_RATE_UNTOUCHED)
-			prowl_note(p, "%s was %llu; prowl set it to %llu for this window",
-				   prowl_rate_variable((enum prowl_rate)i),
-				   (unsigned long long)c->before, (unsigned long long)c->set);
+		if (c->state == PROWL_RATE_UNTOUCHED)
+			continue;
+		prowl_note(p, "%s was %llu; prowl set it to %llu for this window",
+			   prowl_rate_variable((enum prowl_rate)i), (unsigned long long)c->before,
+			   (unsigned long long)c->set);
+		if (i == PROWL_RATE_HEAP && c->before != 0)
+			prowl_note(p, "warning: what was allocated before and freed in the window "
+				      "was sampled at the old rate and is scaled by the new one");
 	}
 }
 

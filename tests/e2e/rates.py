@@ -294,6 +294,18 @@ def commands():
             check('--allow-write' in p.err, 'the message is %r', p.err)
 
 
+@test('rates', 'prowl heap --allow-write warns where the program samples its heap itself')
+def warns():
+    with Target(build('1.26', 'heapzoo', 'static'), '-busy') as t:
+        path = out_file()
+        p = Prowl('heap', '--pid', t.pid, '--seconds', 1, '--allow-write', 'heap-rate=8192', '-o', path).must(0)
+        check('samples its heap itself' in p.err, 'no warning: %s', p.err)
+        check(any(c.startswith('warning: what was allocated before') for c in pprof.load(path).comments), 'not in the profile')
+    with Target(build('1.26', 'unprofiled', 'static')) as t:
+        p = Prowl('heap', '--pid', t.pid, '--seconds', 1, '--allow-write', 'heap-rate=8192', '-o', out_file()).must(0)
+        check('samples its heap itself' not in p.err, 'a warning: %s', p.err)
+
+
 # --- without --allow-write -----------------------------------------------------------------------------------------
 
 # what could harm a process; of kill only signals other than 0 count
