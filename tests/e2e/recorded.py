@@ -4,6 +4,7 @@
 import collections
 import contextlib
 import os
+import shutil
 import socket
 import subprocess
 import time
@@ -167,6 +168,35 @@ def window(version):
         check(all(any(values) for _, values, _ in mine.stacks()), 'samples of zeros')
 
 
+def window_values(version):
+    """What grew lies between Go's own differences within the window and around it."""
+    with Target(build(version, 'heapzoo', 'static'), '-busy') as t:
+        own(t, 'allocs')
+        before = own(t, 'allocs')
+        path = out_file()
+        p = Prowl('allocs', '--pid', t.pid, '--seconds', 3, '-o', path, wait=False)
+        time.sleep(1)
+        first = own(t, 'allocs')
+        time.sleep(1)
+        last = own(t, 'allocs')
+        p.wait().must(0)
+        after = own(t, 'allocs')
+        starts = has_starts(before)
+        mine, a, b, c, d = (records(x, starts) for x in (pprof.load(path), before, first, last, after))
+        grown = 0
+        for key in set(c) | set(mine):
+            if of_server(key[0]):
+                continue
+            for i in (0, 1):  # allocated objects and bytes; each figure is rounded
+                at_least = c[key][i] - b[key][i] - 1 if key in c and key in b else 0
+                at_most = d[key][i] - a[key][i] + 1
+                check(at_least <= mine[key][i] <= at_most, '%r: %d is not from %d to %d', key, mine[key][i], at_least,
+                      at_most)
+                grown += at_least > 0
+        check(grown > 1, 'nothing has grown')
+        note('%d figures have grown', grown)
+
+
 def speed(version):
     """At least 8,192 records: a third of the time of the process' own endpoint, best of several."""
     with Target(build(version, 'heapzoo', 'static'), '-buckets', 9000, '-rate', 1) as t:
@@ -218,15 +248,99 @@ def nothing_changed():
         check(p.status == 5 and 'nothing changed' in p.err and not os.path.exists(path), 'exit %d: %s', p.status, p.err)
 
 
+FAILING_READS = r"""
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+static long n, at;
+static int after;
+
+__attribute__((constructor)) static void begin(void)
+{
+	at = atol(getenv("FAIL_AT"));
+	after = getenv("FAIL_AFTER") != NULL;
+}
+
+__attribute__((destructor)) static void end(void)
+{
+	if (n < at)
+		(void)!write(STDERR_FILENO, "no such read\n", 13);
+}
+
+ssize_t process_vm_readv(pid_t pid, const struct iovec *l, unsigned long k, const struct iovec *r, unsigned long m,
+			 unsigned long f)
+{
+	if (++n == at || (after && n > at)) {
+		errno = EFAULT;
+		return -1;
+	}
+	return syscall(SYS_process_vm_readv, pid, l, k, r, m, f);
+}
+"""
+
+
+def reads_fail(variant):
+    """Each read of the process fails once, and all from each on: no profile, or one that has everything."""
+    if not shutil.which('cc'):
+        raise Skip('no C compiler')
+    shim = tmp('failing_reads')
+    with open(shim + '.c', 'w') as f:
+        f.write(FAILING_READS)
+    subprocess.run(['cc', '-shared', '-fPIC', '-o', shim + '.so', shim + '.c'], check=True)
+
+    def read(pid, kind, at, after):
+        env = dict(os.environ, LD_PRELOAD=shim + '.so', FAIL_AT=str(at))
+        if after:
+            env['FAIL_AFTER'] = '1'
+        return subprocess.run([PROWL, kind, '--pid', str(pid), '-f', 'pprof', '-o', '-'], capture_output=True, env=env,
+                              timeout=60)
+
+    def counts(profile):
+        """Without times: the length of a tick is measured anew by each reader."""
+        n = len(profile.sample_types) if kind == 'heap' else 1
+        return sorted((tuple((f.name, f.line) for f in frames), tuple(values[:n]), sorted(labels.items()))
+                      for frames, values, labels in profile.stacks())
+
+    with Target(build('1.26', 'heapzoo', variant)) as t:
+        for kind in ('heap', 'block'):
+            whole = counts(ours(t.pid, kind))
+            for after in (False, True):
+                complete = failed = 0
+                for at in range(1, 1000):
+                    p = read(t.pid, kind, at, after)
+                    err = p.stderr.decode()
+                    if p.returncode == 0:
+                        check(counts(pprof.Profile(p.stdout)) == whole, '%s: read %d failed, and something is missing',
+                              kind, at)
+                        complete += 1
+                    else:
+                        check(p.returncode in (1, 5, 6) and 'error: ' in err, '%s: read %d failed: exit %d: %s', kind, at,
+                              p.returncode, err)
+                        check(not p.stdout, '%s: read %d failed, and there is output', kind, at)
+                        failed += 1
+                    if 'no such read' in err:
+                        break
+                check(failed > 1 and p.returncode == 0, '%s: %d reads failed, exit %d', kind, failed, p.returncode)
+                note('%s: of %d reads %d were needed', kind, complete + failed - 1, failed)
+
+
 for v in VERSIONS_SHORT:
     test('e2e', 'recorded profiles, go%s' % v, v, 'static')(compare)
 for v in ('1.19', '1.27'):
     test('e2e', 'heap before the first collection, go%s' % v, v)(before_gc)
     test('e2e', 'heap while allocating, go%s' % v, v)(while_busy)
 test('e2e', 'allocs over a window', '1.27')(window)
+test('e2e', 'allocs over a window, between differences of Go\'s own', '1.26')(window_values)
 test('e2e', 'heap of Debian\'s prometheus')(debian_prometheus)
 test('e2e', 'recorded profiles that there are not')(refuses)
 test('e2e', 'recorded profiles of a program that executes itself')(executes_itself)
+test('e2e', 'recorded profiles where reads fail')(lambda: reads_fail('static'))
+test('matrix', 'recorded profiles where reads fail, stripped')(lambda: reads_fail('stripped'))
 test('e2e', 'recorded profiles of a window in which nothing happens')(nothing_changed)
 for v in VERSIONS:
     for variant in ('static', 'pie', 'stripped', 'cgo'):
