@@ -117,6 +117,12 @@ static enum prowl_code cant_read(const struct prowl_recorded *r, int error, stru
 				  (int)r->rt->pid, r->rt->comm, r->result.go_version, what);
 	if (error == -ESRCH)
 		return prowl_fail(err, PROWL_NOTHING, "process %d is gone", (int)r->rt->pid);
+	if (error == -EFAULT && r->rt->core)
+		return prowl_fail(err, PROWL_FAILED,
+				  "the core file of process %d (%s) does not have its whole %s "
+				  "profile%s",
+				  (int)r->rt->pid, r->rt->comm, what,
+				  r->rt->corefile.core->missing ? ": it was cut short" : "");
 	if (error == -ESTALE)
 		return prowl_fail(err, PROWL_NOTHING,
 				  "process %d (%s) has ended or executes another program",

@@ -217,6 +217,8 @@ def damaged():
     os.truncate(path, first_writable(path))
     p = Prowl('info', '--core', path).must(1)
     check('cut short' in p.err, 'the reason is not named: %s', p.err)
+    p = Prowl('threadcreate', '--core', path, '-o', out_file()).must(1)
+    check('cut short' in p.err, 'the reason is not named: %s', p.err)
     for length in (20_000, 3000, 500, 64, 10, 0):
         os.truncate(path, length)
         p = Prowl('info', '--core', path)
