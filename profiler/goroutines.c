@@ -559,6 +559,10 @@ static enum prowl_code cant_read(const struct prowl_goroutines *h, int error, st
 				  (int)rt->pid, rt->comm, uw_go_version(rt->go));
 	if (error == -ESRCH)
 		return prowl_fail(err, PROWL_NOTHING, "process %d is gone", (int)rt->pid);
+	if (error == -ESTALE)
+		return prowl_fail(err, PROWL_NOTHING,
+				  "process %d (%s) has ended or executes another program",
+				  (int)rt->pid, rt->comm);
 	return prowl_fail(err, PROWL_FAILED, "process %d (%s): reading its goroutines: %s",
 			  (int)rt->pid, rt->comm, strerror(-error));
 }
@@ -590,6 +594,9 @@ static int take(struct take *t)
 
 	if (r == 0)
 		r = read_all(t);
+	/* Of another image it says nothing, also where that failed. */
+	if (r != -ESRCH && r != -ENOMEM && !prowl_runtime_same(t->h->rt))
+		r = -ESTALE;
 	if (r < 0)
 		return r;
 	r = finish_list(t);

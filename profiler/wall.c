@@ -237,6 +237,8 @@ static int look(struct prowl_wall *w, uint64_t now, bool last)
 		w->result.skipped++;
 		return 0; /* the next one stands for this time, too */
 	}
+	if (!prowl_runtime_same(w->rt))
+		return -ESRCH;
 	r = refresh_list(w);
 	if (r < 0 || w->ngs == 0)
 		return r;
@@ -265,8 +267,13 @@ static void look_if_due(struct prowl_wall *w)
 	w->next += 1000000000u / w->o.rate;
 	if (w->next < now)
 		w->next = now + 1000000000u / w->o.rate;
-	if (r < 0)
+	if (r < 0) {
 		w->error = r;
+		/* What is sampled from now on may be another program's. */
+		if (w->cpu)
+			(void)!write(prowl_session_wake_fd(w->cpu), &(uint64_t){1},
+				     sizeof(uint64_t));
+	}
 }
 
 /* --- running --------------------------------------------------------------------- */

@@ -240,6 +240,18 @@ def executes_itself():
             check(not p.stdout, 'a profile was written')
 
 
+def goroutines_across_exec():
+    path = build(any_goroot(VERSIONS), 'exec_self', 'static')
+    with Target(path, '-after', '1500ms') as t:
+        p = Prowl('goroutine', '--leaks', '--json', '--pid', t.pid, '--seconds', 3).must(5)
+        check('executes another program' in p.err, '%s', p.err)
+    with Target(path, '-after', '1500ms') as t:
+        path = out_file()
+        Prowl('wall', '--pid', t.pid, '--seconds', 3, '-o', path).must(0)
+        seconds = pprof.load(path).duration_nanos / 1e9
+        check(seconds < 2.5, 'it went on for %.1f s', seconds)
+
+
 def nothing_changed():
     """No profile is better than an empty one."""
     with Target(build(any_goroot(VERSIONS), 'heapzoo', 'static')) as t:
@@ -339,6 +351,7 @@ test('e2e', 'allocs over a window, between differences of Go\'s own', '1.26')(wi
 test('e2e', 'heap of Debian\'s prometheus')(debian_prometheus)
 test('e2e', 'recorded profiles that there are not')(refuses)
 test('e2e', 'recorded profiles of a program that executes itself')(executes_itself)
+test('e2e', 'goroutines of a program that executes itself')(goroutines_across_exec)
 test('e2e', 'recorded profiles where reads fail')(lambda: reads_fail('static'))
 test('matrix', 'recorded profiles where reads fail, stripped')(lambda: reads_fail('stripped'))
 test('e2e', 'recorded profiles of a window in which nothing happens')(nothing_changed)
