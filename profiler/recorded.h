@@ -67,8 +67,9 @@ const struct prowl_rates_report *prowl_recorded_rates(const struct prowl_recorde
 
 enum prowl_code prowl_recorded_start(struct prowl_recorded *r, struct prowl_err *err);
 /*
- * PROWL_NOTHING: the runtime keeps no such record, with the reason and the ways out;
- * PROWL_UNSUPPORTED: its variables were not found. The caller frees with pprof_profile_free.
+ * PROWL_NOTHING: the runtime keeps no such record, with the reason and the ways out; there is no
+ * sample; or the process has ended or executes another program. PROWL_UNSUPPORTED: its variables
+ * were not found. The caller frees with pprof_profile_free.
  */
 enum prowl_code prowl_recorded_build(struct prowl_recorded *r, struct pprof_profile **ret,
 				     struct prowl_err *err);
