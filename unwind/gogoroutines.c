@@ -87,7 +87,7 @@ static size_t again_len(const struct uw_golayout *l)
 				 l->g.syscallpc + 8,
 				 l->g.atomicstatus + 4,
 				 l->g.goid + 8};
-	size_t max = 0;
+	size_t max = l->g.tracking_seq == UW_GO_NONE ? 0 : l->g.tracking_seq + 1u;
 
 	for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
 		max = ends[i] > max ? ends[i] : max;
@@ -266,14 +266,24 @@ static bool start_of(const struct uw_goroutines *r, const uint8_t *g, uint32_t s
 	return true;
 }
 
-/* Is the goroutine at the same place of the same stack in both? */
+/* How often it stopped running, modulo 256; not known before go1.17. */
+static uint8_t runs(const struct uw_goroutines *r, const uint8_t *g)
+{
+	return r->l->g.tracking_seq == UW_GO_NONE ? 0 : g[r->l->g.tracking_seq];
+}
+
+/*
+ * Is the goroutine at the same place of the same stack in both, and has it not run in between? All
+ * that wait do so at one pc, and often at one depth: then only the count tells that what was read
+ * of the stack may be of a time when it ran.
+ */
 static bool same(const struct uw_goroutines *r, const uint8_t *a, const uint8_t *b)
 {
 	struct uw_gostack_start sa, sb;
 	bool ra = start_of(r, a, status_of(r, a), &sa), rb = start_of(r, b, status_of(r, b), &sb);
 
 	return ra && rb && sa.pc == sb.pc && sa.sp == sb.sp && sa.syscall == sb.syscall &&
-	       u64_at(a, r->l->g.goid) == u64_at(b, r->l->g.goid) &&
+	       u64_at(a, r->l->g.goid) == u64_at(b, r->l->g.goid) && runs(r, a) == runs(r, b) &&
 	       (status_of(r, b) & ~(uint32_t)SCAN_BIT) != UW_G_COPYSTACK &&
 	       memcmp(a + r->l->g.stack, b + r->l->g.stack, 16) == 0;
 }

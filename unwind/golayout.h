@@ -72,6 +72,7 @@ struct uw_golayout {
 		uint16_t atomicstatus, goid, schedlink, waitsince, waitreason, lockedm;
 		uint16_t parent_goid, gopc, ancestors, startpc, waiting, labels;
 		uint16_t running_cleanups, bubble;
+		uint16_t tracking_seq; /* uint8, counts how often it stopped running */
 	} g;
 
 	struct { /* runtime.gobuf, which lies at g.sched */

@@ -87,7 +87,7 @@ var groups = []group{
 		f("schedlink"), f("waitsince"), f("waitreason"), f("lockedm"),
 		f("parent_goid", "parentGoid"), f("gopc"), f("ancestors"), f("startpc"), f("waiting"),
 		f("labels"), f("running_cleanups", "runningCleanups"),
-		f("bubble", "bubble", "syncGroup")}},
+		f("bubble", "bubble", "syncGroup"), f("tracking_seq", "trackingSeq")}},
 	{"gobuf", "runtime.gobuf", false, []field{f("sp"), f("pc"), f("g"), f("lr"), f("bp")}},
 	{"m", "runtime.m", true, []field{f("g0"), f("procid"), f("gsignal"), f("tls"), f("curg"), f("p"),
 		f("id"), f("incgo"), f("ncgo"), f("alllink"), f("lockedg"), f("createstack"),

@@ -37,6 +37,7 @@ struct fixture {
 	/* What happens while it is read. */
 	unsigned int reads, fail_at; /* the read that fails, counted from 1; 0: none */
 	uint64_t move;               /* of this one, each read finds another sp */
+	uint64_t run;                /* this one has run and come back to the same place */
 	/* What was found. */
 	struct uw_goroutine found[MAX];
 	uint64_t words[MAX][16];
@@ -56,6 +57,8 @@ static int read_fixture(void *ctx, uint64_t addr, void *buf, size_t len)
 
 		memcpy(f->bytes + f->move + f->l->g.sched + f->l->gobuf.sp, &sp, 8);
 	}
+	if (f->run && f->l->g.tracking_seq != UW_GO_NONE)
+		f->bytes[f->run + f->l->g.tracking_seq]++;
 	memcpy(buf, f->bytes + (addr - BASE), len);
 	return 0;
 }
@@ -242,6 +245,29 @@ static void unstable(void **state)
 	fini(&f);
 }
 
+/* One that runs and waits again at the same depth may have been read while it ran. */
+static void returns(void **state)
+{
+	for (size_t v = 0; v < sizeof versions / sizeof versions[0]; v++) {
+		bool told = versions[v] >= 17;
+		struct fixture f;
+
+		init(&f, versions[v]);
+		add(&f, 4, 2);
+		f.run = add(&f, 4, 2);
+		assert_int_equal(read_all(&f), 0);
+		assert_int_equal(f.nfound, 2);
+		for (size_t i = 0; i < 2; i++) {
+			bool ran = told && f.found[i].goid == 101;
+
+			assert_int_equal(f.found[i].stack,
+					 ran ? UW_GOROUTINE_UNSTABLE : UW_GOROUTINE_WHOLE);
+			assert_int_equal(f.found[i].nwords, ran ? 0 : 2);
+		}
+		fini(&f);
+	}
+}
+
 static void damaged(void **state)
 {
 	struct fixture f;
@@ -327,8 +353,10 @@ static void deep(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(at_rest), cmocka_unit_test(by_status),  cmocka_unit_test(unstable),
-		cmocka_unit_test(damaged), cmocka_unit_test(reads_fail), cmocka_unit_test(deep),
+		cmocka_unit_test(at_rest),  cmocka_unit_test(by_status),
+		cmocka_unit_test(unstable), cmocka_unit_test(returns),
+		cmocka_unit_test(damaged),  cmocka_unit_test(reads_fail),
+		cmocka_unit_test(deep),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
