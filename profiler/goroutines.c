@@ -259,6 +259,7 @@ static int remember_running(struct take *t, const struct uw_goroutine *g)
 	memset(&bigger[t->nrunning], 0, offsetof(struct prowl_running, words));
 	bigger[t->nrunning].g = g->addr;
 	bigger[t->nrunning].m = g->m;
+	bigger[t->nrunning].goid = g->goid;
 	at[t->nrunning++] = (uint32_t)t->d->n;
 	return 0;
 }

@@ -40,24 +40,59 @@ static bool want(void *ctx, pid_t pid)
 	return pid == s->rt->pid;
 }
 
-/* The goroutine that the thread runs now, by its m: right if it is still the one that is wanted. */
-static bool still_runs(const struct sampling *s, const struct prowl_running *w)
+/* How often it has stopped running, if the thread runs it now; -1: it doesn't, or not known. */
+static int runs(const struct prowl_runtime *rt, const struct prowl_running *w)
 {
 	uint64_t curg;
+	uint8_t n;
 
-	return uw_read_u64(&s->rt->space.live, w->m + s->rt->layout->m.curg, &curg) == 0 &&
-	       curg == w->g;
+	if (w->m == 0 || rt->layout->g.tracking_seq == UW_GO_NONE ||
+	    uw_read(&rt->space.live, w->g + rt->layout->g.tracking_seq, &n, sizeof n) < 0 ||
+	    uw_read_u64(&rt->space.live, w->m + rt->layout->m.curg, &curg) < 0 || curg != w->g)
+		return -1;
+	return n;
 }
 
-/* By the register that holds g in Go code, else by the thread. */
+/* Has the thread run it ever since it was first looked at? Then all its samples are of it. */
+static bool ran_all_the_time(const struct sampling *s, const struct prowl_running *w)
+{
+	return w->runs >= 0 && runs(s->rt, w) == w->runs;
+}
+
+static bool on_its_stack(const struct sampling *s, const struct prowl_running *w, uint64_t sp)
+{
+	uint64_t bounds[2];
+
+	return uw_read(&s->rt->space.live, w->g + s->rt->layout->g.stack, bounds, sizeof bounds) ==
+		       0 &&
+	       sp >= bounds[0] && sp < bounds[1];
+}
+
+/* A g is soon used again, by the next goroutine. */
+static bool is_still(const struct sampling *s, const struct prowl_running *w)
+{
+	uint64_t goid;
+
+	return uw_read_u64(&s->rt->space.live, w->g + s->rt->layout->g.goid, &goid) == 0 &&
+	       goid == w->goid;
+}
+
+/*
+ * By the register that holds g in Go code. Elsewhere (assembly, the thread's own stack, C) by what
+ * no other goroutine can have, which the thread may have run when the sample was taken.
+ */
 static struct prowl_running *whose(struct sampling *s, const struct prowl_event *ev)
 {
+	const struct uw_regs *regs = &ev->sample.regs;
+
 	for (size_t i = 0; i < s->n; i++) {
 		struct prowl_running *w = &s->wanted[i];
 
 		if (w->found || w->g == 0)
 			continue;
-		if (ev->sample.regs.r14 == w->g || (w->tid == ev->tid && still_runs(s, w)))
+		if ((regs->r14 == w->g || (w->tid == ev->tid && (on_its_stack(s, w, regs->sp) ||
+								 ran_all_the_time(s, w)))) &&
+		    is_still(s, w))
 			return w;
 	}
 	return NULL;
@@ -107,6 +142,7 @@ static void find_threads(struct sampling *s)
 		if (w->m &&
 		    uw_read_u64(&s->rt->space.live, w->m + s->rt->layout->m.procid, &tid) == 0)
 			w->tid = (pid_t)tid;
+		w->runs = runs(s->rt, w);
 	}
 }
 

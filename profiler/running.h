@@ -14,8 +14,9 @@
 enum { PROWL_RUNNING_WORDS = 640 };
 
 struct prowl_running { /* one that is wanted */
-	uint64_t g, m;
+	uint64_t g, m, goid;
 	pid_t tid;  /* filled */
+	int runs;   /* filled: how often it had stopped running, modulo 256; -1: not known */
 	bool found; /* filled: words are its stack, as in gostored.h */
 	size_t n;
 	uint64_t words[PROWL_RUNNING_WORDS];
