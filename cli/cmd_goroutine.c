@@ -102,8 +102,9 @@ static void say_result(const struct prowl_dump *d)
 		   (unsigned long long)c->system, (unsigned long long)c->filtered,
 		   (unsigned long long)c->dead, (unsigned long long)c->retries);
 	if (c->labels_unknown)
-		say_warning("the labels of %llu goroutines could not be read",
-			    (unsigned long long)c->labels_unknown);
+		say_warning("the labels of %llu goroutines are not known: they could not be read, "
+			    "or there are more than %d different sets",
+			    (unsigned long long)c->labels_unknown, PROWL_LABELS_MAX_SETS);
 	say_own_cost();
 }
 
@@ -128,6 +129,8 @@ static void wait_for(uint64_t ns)
 static int find_leaks(const struct goroutine *c, struct prowl_goroutines *h)
 {
 	struct sigaction sa = {.sa_handler = on_stop, .sa_flags = (int)SA_RESETHAND};
+	/* One that isn't asked for now may be later, and is old then. */
+	struct prowl_goroutines_options all = {.list = true, .system = c->o.system};
 	struct prowl_dump dumps[3] = {{0}};
 	struct prowl_err err = {0};
 	enum prowl_code code = PROWL_OK;
@@ -138,7 +141,7 @@ static int find_leaks(const struct goroutine *c, struct prowl_goroutines *h)
 	for (int i = 0; i < 3 && code == PROWL_OK; i++) {
 		if (i)
 			wait_for(c->duration / 2);
-		code = prowl_goroutines_take(h, &c->o, &dumps[i], &err);
+		code = prowl_goroutines_take(h, i ? &c->o : &all, &dumps[i], &err);
 	}
 	if (code == PROWL_OK && stopped) {
 		say_error("stopped before the window was over: what stays blocked is not known");
@@ -147,11 +150,13 @@ static int find_leaks(const struct goroutine *c, struct prowl_goroutines *h)
 		code = (enum prowl_code)say_failure(&err);
 	} else {
 		n = show_goroutines_leaks(stdout, h, dumps, c->json, c->o.system);
-		say_info("%zu goroutines were made within %g s and stayed blocked at one place for "
-			 "the second half of it; all in all %llu, then %llu",
-			 n, (double)c->duration / 1e9,
-			 (unsigned long long)dumps[0].counts.goroutines,
-			 (unsigned long long)dumps[2].counts.goroutines);
+		say_info(
+			"%zu goroutines were made within %g s and stayed blocked at one place for "
+			"the second half of it; all in all %llu, then %llu",
+			n, (double)c->duration / 1e9,
+			(unsigned long long)(dumps[0].counts.goroutines + dumps[0].counts.filtered),
+			(unsigned long long)(dumps[2].counts.goroutines +
+					     dumps[2].counts.filtered));
 	}
 	for (int i = 0; i < 3; i++)
 		prowl_dump_fini(&dumps[i]);

@@ -529,7 +529,8 @@ static const struct prowl_goroutine *find(const struct prowl_dump *d, uint64_t g
 
 /*
  * Made after the first dump, there in the second, and in the last one still blocked at the same
- * place: it has waited for at least the second half of the window, and nobody came.
+ * place without having run: it has waited for at least the second half of the window, and nobody
+ * came.
  */
 static bool is_suspect(const void *ctx, const struct prowl_goroutine *g)
 {
@@ -539,7 +540,14 @@ static bool is_suspect(const void *ctx, const struct prowl_goroutine *g)
 	return was && !find(&dumps[0], g->goid) && g->stack != PROWL_NO_STACK &&
 	       was->stack != PROWL_NO_STACK &&
 	       dumps[1].stacks[was->stack].hash == dumps[2].stacks[g->stack].hash &&
-	       was->status == g->status && g->status != 2 /* running */ && g->status != 1;
+	       was->status == g->status && was->runs == g->runs && g->status != 2 /* running */ &&
+	       g->status != 1;
+}
+
+/* Also those that were not asked for. */
+static uint64_t all_of(const struct prowl_dump *d)
+{
+	return d->counts.goroutines + d->counts.filtered;
 }
 
 size_t show_goroutines_leaks(FILE *f, const struct prowl_goroutines *h,
@@ -553,8 +561,8 @@ size_t show_goroutines_leaks(FILE *f, const struct prowl_goroutines *h,
 		return show_groups(f, h, last, all, is_suspect, dumps);
 	json_begin(&j, f);
 	json_target(&j, h);
-	json_number(&j, "goroutines_at_start", dumps[0].counts.goroutines);
-	json_number(&j, "goroutines_at_end", last->counts.goroutines);
+	json_number(&j, "goroutines_at_start", all_of(&dumps[0]));
+	json_number(&j, "goroutines_at_end", all_of(last));
 	json_open(&j, "suspects", '[');
 	for (size_t i = 0; i < last->n; i++) {
 		if (is_suspect(dumps, &last->g[i])) {

@@ -313,6 +313,7 @@ static int on_goroutine(void *ctx, const struct uw_goroutine *g)
 		.created = PROWL_NO_STACK,
 		.status = (uint8_t)g->status,
 		.reason = g->reason,
+		.runs = g->runs,
 		.locked = g->locked,
 		.system = g->system,
 		.scan = g->scan,
@@ -363,6 +364,7 @@ static int on_settled(void *ctx, const struct uw_goroutine *g)
 	s->error = stack_of(s->t, g->words, g->nwords, &s->to->stack);
 	s->to->status = (uint8_t)g->status;
 	s->to->reason = g->reason;
+	s->to->runs = g->runs;
 	s->to->cut = g->stack == UW_GOROUTINE_CUT;
 	s->settled = true;
 	return 0;
@@ -517,8 +519,11 @@ static void add_comments(struct take *t)
 		   (unsigned long long)c->unstable, (unsigned long long)c->bad,
 		   (unsigned long long)c->cut, (unsigned long long)c->retries);
 	if (c->labels_unknown)
-		prowl_note(p, "warning: labels of %llu goroutines could not be read",
-			   (unsigned long long)c->labels_unknown);
+		prowl_note(
+			p,
+			"warning: labels of %llu goroutines could not be read, or there are more "
+			"than %d different sets",
+			(unsigned long long)c->labels_unknown, PROWL_LABELS_MAX_SETS);
 }
 
 static int begin(struct take *t)
@@ -581,12 +586,10 @@ static int read_all(struct take *t)
 		return r;
 	r = uw_goroutines_read(h->reader, gs, n, true, on_goroutine, t);
 	free(gs);
-	if (r == 0)
-		r = take_running(t);
-	after = *uw_goroutines_stats(h->reader);
+	after = *uw_goroutines_stats(h->reader); /* those that ran are looked at more than once */
 	c->dead = after.dead - before.dead;
 	c->retries = after.retries - before.retries;
-	return r;
+	return r < 0 ? r : take_running(t);
 }
 
 static int take(struct take *t)

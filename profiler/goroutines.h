@@ -36,6 +36,7 @@ struct prowl_goroutine {
 	uint32_t labels;  /* set, for prowl_goroutines_labels; 0: none */
 	uint8_t status;   /* enum uw_gostatus */
 	uint8_t reason;
+	uint8_t runs; /* how often it stopped running, modulo 256; always 0 before go1.17 */
 	bool locked, system, scan;
 	bool cut;     /* of its stack the inner frames only */
 	bool sampled; /* it ran: its stack was sampled some ms later */

@@ -231,6 +231,8 @@ static void take_facts(struct uw_goroutines *r, uint64_t addr, const uint8_t *g,
 		.stack = UW_GOROUTINE_BAD,
 		.words = r->words,
 	};
+	if (l->g.tracking_seq != UW_GO_NONE)
+		to->runs = g[l->g.tracking_seq];
 	if (l->g.parent_goid != UW_GO_NONE)
 		to->parent = u64_at(g, l->g.parent_goid);
 	if (to->status == UW_G_WAITING || to->status == UW_G_LEAKED)

@@ -49,6 +49,7 @@ struct uw_goroutine {
 	bool scan;      /* the collector looks at its stack */
 	bool locked;    /* to its thread */
 	uint8_t reason; /* index into golayout's wait_reasons; 0 unless waiting */
+	uint8_t runs;   /* how often it stopped running, modulo 256; always 0 before go1.17 */
 	bool system;    /* of the runtime itself: Go's own profiles leave it out */
 	enum uw_goroutine_stack stack;
 	const uint64_t *words; /* as in gostored.h, leaf first; borrowed for the callback */

@@ -220,6 +220,22 @@ def running():
         check(len(spinning) == 3, '%d of 3 spinning goroutines have a stack:\n%s\n%s', len(spinning), p.out, p.err)
 
 
+def turns():
+    """Those that take turns on one thread don't get each other's stacks."""
+    need_perf()
+    roots, sampled = {}, 0
+    with Target(build(any_goroot(VERSIONS), 'gozoo', 'static'), '-n', 5, '-turns', 2) as t:
+        for _ in range(25):
+            for g in json.loads(ours(t.pid, '--json', '--match', r'^main\.turn').out)['goroutines']:
+                sampled += g.get('sampled', False)
+                names = {f['function'] for f in g['frames']} & {'main.turnEven', 'main.turnOdd'}
+                check(len(names) == 1, 'goroutine %d: %r', g['id'], names)
+                check(roots.setdefault(g['id'], names) == names, 'goroutine %d is in %r, once in %r', g['id'], names,
+                      roots[g['id']])
+    check(len(roots) == 4, '%d goroutines', len(roots))
+    check(sampled >= 3, 'only %d sampled stacks', sampled)
+
+
 def filters():
     with Target(build(any_goroot(VERSIONS), 'gozoo', 'static'), '-n', 20) as t:
         found = parse(ours(t.pid, '--text', '--state', 'select').out)
@@ -249,6 +265,11 @@ def leaks():
         n = len(found['suspects'])
         check(2 <= n <= 20 and all('main.leaked' in [f['function'] for f in g['frames']] for g in found['suspects']),
               '%d suspects', n)
+        p = Prowl('goroutine', '--pid', t.pid, '--leaks', '--seconds', 4, '--state', 'chan receive', wait=False)
+        time.sleep(0.7)
+        urllib.request.urlopen('http://%s/stick' % t.hello['http'], timeout=10).close()
+        out = p.wait().must(0).out
+        check('main.leaked(...)' in out and 'main.sticks' not in out, 'not old, or nothing:\n%s\n%s', out, p.err)
     with Target(build(any_goroot(VERSIONS), 'gozoo', 'static'), '-n', 20) as t:
         p = ours(t.pid, '--leaks', '--seconds', 1)
         check(p.out == '', 'leaks of a quiet program:\n%s', p.out)
@@ -283,6 +304,7 @@ for v in VERSIONS:
          10 if v in ('1.19', '1.27') else 100)(churn)
 test('matrix', 'goroutines that come and go, a thousand times', '1.23', 1000)(churn)
 test('e2e', 'goroutines that run')(running)
+test('e2e', 'goroutines that take turns')(turns)
 test('e2e', 'goroutines: filters')(filters)
 test('e2e', 'goroutines: leaks')(leaks)
 test('e2e', 'goroutines of a core file')(core)

@@ -6,8 +6,9 @@
 //
 //	-n       goroutines of each kind (default 300)
 //	-churn   goroutines start, stop, grow their stacks and are collected all the time
-//	-leak    one more goroutine blocks for ever, ten times a second
+//	-leak    one more goroutine blocks for ever, ten times a second, and one more waits for short times only
 //	-spin    goroutines that run
+//	-turns   pairs of goroutines that take turns on the one processor that there is then
 //	-bulk    that many more goroutines of a usual depth, for figures
 //	-meter   one that runs on a thread of its own and reads the clock: /stall answers with the longest pause that it had
 //	         since it was asked last, in nanoseconds
@@ -218,11 +219,26 @@ func collector() {
 func leaker() {
 	for {
 		go leaked(make(chan int))
+		go recurs()
 		time.Sleep(100 * time.Millisecond)
 	}
 }
 
 func leaked(c chan int) { <-c }
+
+func recurs() {
+	for {
+		time.Sleep(70 * time.Millisecond)
+	}
+}
+
+// Sleeps until /stick is asked for, then waits for ever.
+func sticks(stick *int32) {
+	for atomic.LoadInt32(stick) == 0 {
+		time.Sleep(20 * time.Millisecond)
+	}
+	<-never
+}
 
 func spinner() {
 	for {
@@ -234,6 +250,26 @@ func spinner() {
 func spin() {
 	for i := 0; i < 1000; i++ {
 		sink += i
+	}
+}
+
+//go:noinline
+func turn() {
+	for i := 0; i < 300000; i++ {
+		sink += i
+	}
+	runtime.Gosched()
+}
+
+func turnEven() {
+	for {
+		turn()
+	}
+}
+
+func turnOdd() {
+	for {
+		turn()
 	}
 }
 
@@ -288,6 +324,7 @@ func main() {
 	churn := flag.Int("churn", 0, "")
 	leak := flag.Bool("leak", false, "")
 	spinners := flag.Int("spin", 0, "")
+	turns := flag.Int("turns", 0, "")
 	bulk := flag.Int("bulk", 0, "")
 	hasMeter := flag.Bool("meter", false, "")
 	flag.Parse()
@@ -333,7 +370,17 @@ func main() {
 	if *leak {
 		go leaker()
 	}
+	var stick int32
+	if *leak {
+		go sticks(&stick)
+		http.HandleFunc("/stick", func(w http.ResponseWriter, r *http.Request) { atomic.StoreInt32(&stick, 1) })
+	}
 	start(*spinners, spinner)
+	if *turns > 0 {
+		runtime.GOMAXPROCS(1)
+		start(*turns, turnEven)
+		start(*turns, turnOdd)
+	}
 	start(*bulk, request)
 	if *hasMeter {
 		go meter()
@@ -344,7 +391,7 @@ func main() {
 	startExtra()
 
 	// until all wait
-	for i := 0; i < 100 && *churn == 0 && *spinners == 0 && !*hasMeter; i++ {
+	for i := 0; i < 100 && *churn == 0 && *spinners+*turns == 0 && !*hasMeter; i++ {
 		time.Sleep(20 * time.Millisecond)
 		if !strings.Contains(dump(), "[runnable") {
 			break
