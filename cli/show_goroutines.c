@@ -217,6 +217,8 @@ static void put_labels(FILE *f, const struct prowl_goroutines *h, uint32_t set)
 static void put_header(FILE *f, const struct prowl_goroutines *h, const struct prowl_goroutine *g)
 {
 	fprintf(f, "goroutine %llu [%s", (unsigned long long)g->goid, prowl_goroutine_state(h, g));
+	if (g->status == 10)
+		fputs(" (leaked)", f);
 	if (g->scan)
 		fputs(" (scan)", f);
 	if (g->wait_ns >= MINUTE_NS)
@@ -441,6 +443,8 @@ static void json_goroutine(struct json *j, const struct prowl_goroutines *h,
 	json_open(j, NULL, '{');
 	json_number(j, "id", g->goid);
 	json_string(j, "state", prowl_goroutine_state(h, g));
+	if (g->status == 10)
+		json_bool(j, "leaked", true);
 	if (g->wait_ns)
 		json_number(j, "wait_ns", g->wait_ns);
 	if (g->locked)
@@ -527,6 +531,12 @@ static const struct prowl_goroutine *find(const struct prowl_dump *d, uint64_t g
 	return lo < d->n && d->g[lo].goid == goid ? &d->g[lo] : NULL;
 }
 
+/* One that the runtime itself has found to be leaked meanwhile waits all the same. */
+static unsigned int waits_as(const struct prowl_goroutine *g)
+{
+	return g->status == 10 /* leaked */ ? 4 /* waiting */ : g->status;
+}
+
 /*
  * Made after the first dump, there in the second, and in the last one still blocked at the same
  * place without having run: it has waited for at least the second half of the window, and nobody
@@ -540,8 +550,8 @@ static bool is_suspect(const void *ctx, const struct prowl_goroutine *g)
 	return was && !find(&dumps[0], g->goid) && g->stack != PROWL_NO_STACK &&
 	       was->stack != PROWL_NO_STACK &&
 	       dumps[1].stacks[was->stack].hash == dumps[2].stacks[g->stack].hash &&
-	       was->status == g->status && was->runs == g->runs && g->status != 2 /* running */ &&
-	       g->status != 1;
+	       waits_as(was) == waits_as(g) && was->runs == g->runs &&
+	       g->status != 2 /* running */ && g->status != 1;
 }
 
 /* Also those that were not asked for. */

@@ -275,6 +275,18 @@ def leaks():
         check(p.out == '', 'leaks of a quiet program:\n%s', p.out)
 
 
+def leaked():
+    """Those that the runtime's own look for leaks has found."""
+    with Target(build(goroot('1.27'), 'gozoo', 'static'), '-n', 20, '-leak') as t:
+        p = Prowl('goroutine', '--pid', t.pid, '--leaks', '--seconds', 4, '--json', wait=False)
+        time.sleep(3.2)
+        own(t, 'leak')
+        found = json.loads(p.wait().must(0).out)['suspects']
+        check(any(g.get('leaked') for g in found), 'no leaked one of %d suspects', len(found))
+        found = ours(t.pid, '--text', '--state', 'leaked').out
+        check(re.search(r'^goroutine \d+ \[chan receive \(leaked\)\]:\nmain.leaked', found, re.M), '%s', found)
+
+
 def core():
     """The dump of a core file is that of the quiet process."""
     if not shutil.which('gcore'):
@@ -307,4 +319,5 @@ test('e2e', 'goroutines that run')(running)
 test('e2e', 'goroutines that take turns')(turns)
 test('e2e', 'goroutines: filters')(filters)
 test('e2e', 'goroutines: leaks')(leaks)
+test('e2e', 'goroutines: leaks that the runtime has found')(leaked)
 test('e2e', 'goroutines of a core file')(core)
