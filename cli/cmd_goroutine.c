@@ -257,6 +257,10 @@ static int check(struct goroutine *c)
 		say_error("--text, --group and --json exclude each other");
 		return PROWL_USAGE;
 	}
+	if (c->o.state && !c->o.state[strspn(c->o.state, ",")]) {
+		say_error("--state wants states or what goroutines wait for, separated by commas");
+		return PROWL_USAGE;
+	}
 	if (c->duration && !c->leaks) {
 		say_error("--seconds is the window of --leaks");
 		return PROWL_USAGE;

@@ -43,8 +43,8 @@ static bool want(void *ctx, pid_t pid)
 /* How often it has stopped running, if the thread runs it now; -1: it doesn't, or not known. */
 static int runs(const struct prowl_runtime *rt, const struct prowl_running *w)
 {
-	uint64_t curg;
-	uint8_t n;
+	uint64_t curg = 0;
+	uint8_t n = 0;
 
 	if (w->m == 0 || rt->layout->g.tracking_seq == UW_GO_NONE ||
 	    uw_read(&rt->space.live, w->g + rt->layout->g.tracking_seq, &n, sizeof n) < 0 ||

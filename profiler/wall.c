@@ -263,6 +263,9 @@ static void look_if_due(struct prowl_wall *w)
 
 	if (now < w->next || w->error)
 		return;
+	/* What it took to begin with is not for the looks to save. */
+	if (w->result.looks + w->result.skipped == 0)
+		w->cpu_began = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 	r = look(w, now, false);
 	w->next += 1000000000u / w->o.rate;
 	if (w->next < now)

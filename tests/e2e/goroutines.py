@@ -253,6 +253,7 @@ def filters():
         check(len(everything) > len(user) and any(f[0] == 'runtime.gopark' for g in everything.values()
                                                   for f in g.frames), 'no goroutine of the runtime')
         Prowl('goroutine', '--pid', t.pid, '--match', '(').must(2)
+        Prowl('goroutine', '--pid', t.pid, '--state', ',').must(2)
         Prowl('goroutine', '--pid', t.pid, '--text', '--json').must(2)
 
 
