@@ -10,19 +10,27 @@
 
 #include "model.h"
 
+#if HAVE_LIBDEFLATE
+#include <libdeflate.h>
+#endif
+
 enum {
 	BUFFER = 32 * 1024,
 	GZIP_WINDOW = 15 + 16, /* zlib's way to say "with a gzip header" */
+	/* What is no larger is packed and unpacked at once, twice as fast, by libdeflate. */
+	WHOLE = 4 * 1024 * 1024,
+	/* No deflate stream unpacks to more than this many times its size. */
+	MAX_RATIO = 1032,
 };
 
 struct gz_out {
-	bool raw;
-	int error;
+	bool raw, streaming;
+	int error, level;
 	gz_write write;
 	void *ctx;
-	z_stream z;
-	size_t used;
-	uint8_t plain[BUFFER];
+	z_stream z;               /* while streaming */
+	size_t used, size, limit; /* of plain; it grows up to the limit */
+	uint8_t *plain;
 	uint8_t packed[BUFFER];
 };
 
@@ -36,13 +44,16 @@ int pp_gz_out_new(int level, gz_write write, void *ctx, struct gz_out **ret_out)
 	if (!o)
 		return -ENOMEM;
 	o->raw = level == PPROF_LEVEL_RAW;
+	o->streaming = false;
+	o->level = level == PPROF_LEVEL_DEFAULT ? Z_BEST_SPEED : level;
 	o->error = 0;
 	o->write = write;
 	o->ctx = ctx;
 	o->used = 0;
-	o->z = (z_stream){0};
-	if (!o->raw && deflateInit2(&o->z, level == PPROF_LEVEL_DEFAULT ? Z_BEST_SPEED : level,
-				    Z_DEFLATED, GZIP_WINDOW, 8, Z_DEFAULT_STRATEGY) != Z_OK) {
+	o->size = BUFFER;
+	o->limit = HAVE_LIBDEFLATE && !o->raw ? WHOLE : BUFFER;
+	o->plain = malloc(o->size);
+	if (!o->plain) {
 		free(o);
 		return -ENOMEM;
 	}
@@ -54,15 +65,27 @@ void pp_gz_out_free(struct gz_out *o)
 {
 	if (!o)
 		return;
-	if (!o->raw)
+	if (o->streaming)
 		deflateEnd(&o->z);
+	free(o->plain);
 	free(o);
 }
 
-static int deflate_all(struct gz_out *o, const uint8_t *bytes, size_t len, int flush)
+static int deflate_begin(struct gz_out *o)
 {
-	o->z.next_in = (uint8_t *)bytes;
-	o->z.avail_in = len;
+	o->z = (z_stream){0};
+	if (deflateInit2(&o->z, o->level, Z_DEFLATED, GZIP_WINDOW, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+		return o->error = -ENOMEM;
+	o->streaming = true;
+	return 0;
+}
+
+static int deflate_all(struct gz_out *o, int flush)
+{
+	if (!o->streaming && deflate_begin(o) < 0)
+		return o->error;
+	o->z.next_in = o->plain;
+	o->z.avail_in = o->used;
 	do {
 		o->z.next_out = o->packed;
 		o->z.avail_out = BUFFER;
@@ -73,38 +96,76 @@ static int deflate_all(struct gz_out *o, const uint8_t *bytes, size_t len, int f
 	return o->error;
 }
 
+/* All of it is in plain. -ENOTSUP: left to zlib. */
+static int deflate_whole(struct gz_out *o)
+{
+#if HAVE_LIBDEFLATE
+	struct libdeflate_compressor *c = libdeflate_alloc_compressor(o->level);
+	size_t size = libdeflate_gzip_compress_bound(c, o->used);
+	uint8_t *packed = c ? malloc(size) : NULL;
+
+	o->error = -ENOMEM;
+	if (packed) {
+		size = libdeflate_gzip_compress(c, o->plain, o->used, packed, size);
+		o->error = o->write(o->ctx, packed, size);
+	}
+	free(packed);
+	libdeflate_free_compressor(c);
+	return o->error;
+#else
+	return -ENOTSUP;
+#endif
+}
+
 static int out_flush(struct gz_out *o, int flush)
 {
 	if (o->error < 0)
 		return o->error;
 	if (!o->raw)
-		deflate_all(o, o->plain, o->used, flush);
+		deflate_all(o, flush);
 	else if (o->used > 0)
 		o->error = o->write(o->ctx, o->plain, o->used);
 	o->used = 0;
 	return o->error;
 }
 
+static int out_room(struct gz_out *o)
+{
+	size_t size = o->size * 2 < o->limit ? o->size * 2 : o->limit;
+	uint8_t *plain;
+
+	if (o->used < o->size)
+		return 0;
+	if (size == o->size)
+		return out_flush(o, Z_NO_FLUSH);
+	plain = realloc(o->plain, size);
+	if (!plain)
+		return o->error = -ENOMEM;
+	o->plain = plain;
+	o->size = size;
+	return 0;
+}
+
 int pp_gz_out_put(struct gz_out *o, const void *bytes, size_t len)
 {
 	const uint8_t *from = bytes;
 
-	while (len > 0) {
-		size_t n = BUFFER - o->used < len ? BUFFER - o->used : len;
+	while (len > 0 && o->error == 0 && out_room(o) == 0) {
+		size_t n = o->size - o->used < len ? o->size - o->used : len;
 
 		memcpy(o->plain + o->used, from, n);
 		o->used += n;
 		from += n;
 		len -= n;
-		if (o->used == BUFFER && out_flush(o, Z_NO_FLUSH) < 0)
-			break;
 	}
 	return o->error;
 }
 
 int pp_gz_out_finish(struct gz_out *o)
 {
-	return out_flush(o, Z_FINISH);
+	int r = o->error == 0 && !o->raw && !o->streaming ? deflate_whole(o) : -ENOTSUP;
+
+	return r == -ENOTSUP ? out_flush(o, Z_FINISH) : r;
 }
 
 /* --- in -------------------------------------------------------------------------- */
@@ -187,12 +248,51 @@ static int unpack_member(struct unpacking *u, const uint8_t *bytes, size_t len,
 	return 0;
 }
 
+/* A sound member of a sensible size, at once; whatever else it is, the way by steps says. */
+static bool unpack_whole(const uint8_t *bytes, size_t len, size_t limit, uint8_t **ret_bytes,
+			 size_t *ret_len)
+{
+#if HAVE_LIBDEFLATE
+	struct libdeflate_decompressor *d;
+	uint8_t *to = NULL;
+	size_t in, out, size;
+	bool ok = false;
+
+	if (len < 18)
+		return false;
+	/* The member's last four bytes, little endian: its size modulo 2^32. */
+	size = (uint32_t)bytes[len - 4] | (uint32_t)bytes[len - 3] << 8 |
+	       (uint32_t)bytes[len - 2] << 16 | (uint32_t)bytes[len - 1] << 24;
+	if (size > limit || size / MAX_RATIO > len)
+		return false;
+	d = libdeflate_alloc_decompressor();
+	if (d)
+		to = malloc(size + 1);
+	if (to)
+		ok = libdeflate_gzip_decompress_ex(d, bytes, len, to, size, &in, &out) ==
+			     LIBDEFLATE_SUCCESS &&
+		     in == len && out == size;
+	libdeflate_free_decompressor(d);
+	if (!ok) {
+		free(to);
+		return false;
+	}
+	*ret_bytes = to;
+	*ret_len = size;
+	return true;
+#else
+	return false;
+#endif
+}
+
 int pp_gz_unpack(const uint8_t *bytes, size_t len, size_t limit, uint8_t **ret_bytes,
 		 size_t *ret_len, struct pprof_diag *diag)
 {
 	struct unpacking u = {.limit = limit};
 	int r;
 
+	if (unpack_whole(bytes, len, limit, ret_bytes, ret_len))
+		return 0;
 	if (inflateInit2(&u.z, GZIP_WINDOW) != Z_OK)
 		return fail(diag, "out of memory", 0, ENOMEM);
 	r = unpack_member(&u, bytes, len, diag);

@@ -206,9 +206,11 @@ enum {
 
 /*
  * Encodes in canonical order: profiles with the same contents give the same bytes, whatever the
- * order in which they were built. Strings that nothing refers to are left out. The message is made
- * piece by piece, so beside the bytes themselves it takes about half a megabyte, 8 bytes for each
- * thing and 24 for each label. -EINVAL for a level out of range.
+ * order in which they were built (by the same version and the same packing library). Strings that
+ * nothing refers to are left out. The message is made piece by piece, so beside the bytes
+ * themselves it takes about half a megabyte, 8 bytes for each thing and 24 for each label; with
+ * libdeflate, which packs a message as a whole, its size up to 4 MB and once more what it is packed
+ * into. -EINVAL for a level out of range.
  */
 PPROF_API int pprof_encode(const struct pprof_profile *p, int level, uint8_t **ret_bytes,
 			   size_t *ret_len);

@@ -35,7 +35,8 @@ struct build {
 	struct image_cache *images;
 	struct prowl_idmap kernel_loc;
 	struct uw_repairer *repairer;
-	uint64_t named; /* addresses */
+	uint64_t named;    /* addresses */
+	bool native_named; /* those of native code */
 	struct prowl_ksyms kernel;
 	uint32_t kernel_map;
 	uint8_t *facts; /* per location: enum fact, 0 until looked at */
@@ -82,6 +83,13 @@ static uint32_t mark(struct build *b, int which)
 	return b->marks[which];
 }
 
+static int name_native(struct build *b);
+
+static bool is_go(const struct prowl_image *im, uint64_t pc)
+{
+	return pc >= im->space.go_lo && pc < im->space.go_hi;
+}
+
 static int user_location(struct build *b, struct prowl_image *im, uint64_t pc, bool keep,
 			 uint32_t *ret)
 {
@@ -96,6 +104,11 @@ static int user_location(struct build *b, struct prowl_image *im, uint64_t pc, b
 
 	if (prowl_idmap_get(&ic->loc[keep], pc, ret))
 		return 0;
+	if (!b->native_named && !is_go(im, pc)) {
+		r = name_native(b);
+		if (r < 0 || prowl_idmap_get(&ic->loc[keep], pc, ret))
+			return r;
+	}
 	prowl_trim(&b->s->trim, &b->s->procs.files, b->s->result.walks.lookups + ++b->named);
 	n = uw_symbolize(&im->space, pc, syms, UW_MAX_INLINE, &kind, &m);
 	if (m)
@@ -215,6 +228,42 @@ static int kernel_location(struct build *b, uint64_t pc, uint32_t *ret)
 		snprintf(file, sizeof file, "[%s]", module);
 	r = named_location(b, b->kernel_map, pc, name ? name : "[kernel]", file, ret);
 	return r < 0 ? r : prowl_idmap_put(&b->kernel_loc, pc, *ret);
+}
+
+/* --- native code ----------------------------------------------------------------- */
+
+static int name_native_of(void *arg, const uint64_t *words, size_t n, uint64_t count,
+			  uint64_t weight)
+{
+	struct build *b = arg;
+	struct prowl_stackkey key;
+	struct prowl_image *im = read_key(b, words, n, &key);
+	uint32_t loc;
+
+	for (size_t i = 0; im && i < key.nuser; i++) {
+		uint64_t pc = key.pcs[key.nkernel + i];
+
+		if (pc == 0 || is_go(im, pc))
+			continue;
+		b->error = user_location(b, im, pc, false, &loc);
+		if (b->error < 0)
+			return 1;
+	}
+	return 0;
+}
+
+/*
+ * All of them in one go, at the latest when the first is met: what their debug sections were
+ * unpacked into is freed before the samples take their memory.
+ */
+static int name_native(struct build *b)
+{
+	b->native_named = true;
+	uw_binaries_trim(&b->s->procs.files);
+	if (prowl_stackhash_each(&b->s->hash, name_native_of, b) != 0)
+		return b->error ? b->error : -ENOMEM;
+	uw_binaries_forget(&b->s->procs.files);
+	return 0;
 }
 
 /* --- samples --------------------------------------------------------------------- */
@@ -563,6 +612,8 @@ static int fill(struct build *b)
 		r = first_mapping(b);
 	if (r == 0)
 		r = name_kernel(b);
+	if (r == 0 && s->result.walks.cfi > 0)
+		r = name_native(b);
 	if (r == 0 && prowl_stackhash_each(&s->hash, add_stack, b) != 0)
 		r = b->error ? b->error : -ENOMEM;
 	if (r == 0)

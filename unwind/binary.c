@@ -122,6 +122,14 @@ struct uw_elfsym *uw_binary_sym(struct uw_binary *b)
 	return b->sym;
 }
 
+void uw_binaries_forget(struct uw_binaries *reg)
+{
+	for (struct uw_binary *b = reg->first; b; b = b->next) {
+		if (b->sym)
+			uw_elfsym_forget(b->sym);
+	}
+}
+
 void uw_binaries_trim(struct uw_binaries *reg)
 {
 	for (struct uw_binary *b = reg->first; b; b = b->next) {

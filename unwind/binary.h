@@ -50,4 +50,6 @@ struct uw_go *uw_binary_go(struct uw_binary *b, const struct uw_mem *live, uint6
 struct uw_elfsym *uw_binary_sym(struct uw_binary *b);
 
 /* uw_elf_trim for all files. */
+/* uw_elfsym_forget for all: the strings of frames of native code end. */
+void uw_binaries_forget(struct uw_binaries *reg);
 void uw_binaries_trim(struct uw_binaries *reg);

@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "dwarf_image.h"
+
 enum {
 	MAX_NEST = 32, /* namespaces in namespaces; blocks and inlined functions in a function */
 	MAX_CHAIN = UW_MAX_INLINE,
@@ -32,9 +34,10 @@ struct uw_dwarf {
 	 */
 	Elf *elf;
 	Dwarf *dw;
-	bool listed;         /* units holds the ranges of all units */
-	struct ranges units; /* only where .debug_aranges doesn't know an address */
-	struct unit *seen;   /* ascending by offset */
+	struct uw_dwarf_image image; /* what elf is of, if the sections are packed */
+	bool listed;                 /* units holds the ranges of all units */
+	struct ranges units;         /* only where .debug_aranges doesn't know an address */
+	struct unit *seen;           /* ascending by offset */
 	size_t nseen, seen_cap;
 };
 
@@ -43,11 +46,18 @@ int uw_dwarf_new(int fd, struct uw_dwarf **ret)
 	struct uw_dwarf *d = calloc(1, sizeof *d);
 	Dwarf_Off next;
 	size_t header;
+	int r;
 
 	if (!d)
 		return -ENOMEM;
 	elf_version(EV_CURRENT);
-	d->elf = elf_begin(fd, ELF_C_READ_MMAP, NULL);
+	r = uw_dwarf_image_make(fd, &d->image);
+	if (r < 0 && r != -ENODATA) {
+		uw_dwarf_free(d);
+		return r == -ENOMEM ? r : -ENODATA;
+	}
+	d->elf = r == 0 ? elf_memory((char *)d->image.bytes, d->image.size)
+			: elf_begin(fd, ELF_C_READ_MMAP, NULL);
 	d->dw = dwarf_begin_elf(d->elf, DWARF_C_READ, NULL);
 	if (!d->dw || dwarf_nextcu(d->dw, 0, &next, &header, NULL, NULL, NULL) != 0) {
 		uw_dwarf_free(d);
@@ -67,7 +77,13 @@ void uw_dwarf_free(struct uw_dwarf *d)
 	free(d->units.v);
 	dwarf_end(d->dw);
 	elf_end(d->elf);
+	uw_dwarf_image_fini(&d->image);
 	free(d);
+}
+
+size_t uw_dwarf_unpacked(const struct uw_dwarf *d)
+{
+	return d->image.size;
 }
 
 /* --- ranges ---------------------------------------------------------------------- */

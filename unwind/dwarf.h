@@ -20,6 +20,9 @@ struct uw_dwarf;
 int uw_dwarf_new(int fd, struct uw_dwarf **ret);
 void uw_dwarf_free(struct uw_dwarf *d);
 
+/* Bytes of memory that its sections were unpacked into; 0 when they are read from the file. */
+size_t uw_dwarf_unpacked(const struct uw_dwarf *d);
+
 /*
  * The frames at link-time address pc: inlined functions innermost first, the function that they are
  * in last (also when more than max had to be cut: the outer inlined ones are). name, file, line and

@@ -80,16 +80,32 @@ int uw_elfsym_new(const struct uw_elf *elf, const char *path, struct uw_elfsym *
 	return 0;
 }
 
+/* The readable names are found by the address of a raw name, which may be one of DWARF's. */
+static void drop_dwarf(struct uw_elfsym *s)
+{
+	uw_dwarf_free(s->dwarf);
+	for (size_t i = 0; i < s->readable_cap; i++)
+		free(s->readable[i].text);
+	free(s->readable);
+	s->dwarf = NULL;
+	s->dwarf_tried = false;
+	s->readable = NULL;
+	s->nreadable = s->readable_cap = 0;
+}
+
+void uw_elfsym_forget(struct uw_elfsym *s)
+{
+	if (s->dwarf && uw_dwarf_unpacked(s->dwarf) > 0)
+		drop_dwarf(s);
+}
+
 void uw_elfsym_free(struct uw_elfsym *s)
 {
 	if (!s)
 		return;
-	uw_dwarf_free(s->dwarf);
+	drop_dwarf(s);
 	for (size_t i = 0; i < s->ntables; i++)
 		free(s->tables[i].sections);
-	for (size_t i = 0; i < s->readable_cap; i++)
-		free(s->readable[i].text);
-	free(s->readable);
 	free(s->index);
 	elf_end(s->mini);
 	free(s->mini_bytes);

@@ -27,6 +27,12 @@ int uw_elfsym_new(const struct uw_elf *elf, const char *path, struct uw_elfsym *
 void uw_elfsym_free(struct uw_elfsym *s);
 
 /*
+ * Frees what debug sections were unpacked into, which may be many megabytes; the next look-up
+ * unpacks them again. The strings of earlier frames end with it.
+ */
+void uw_elfsym_forget(struct uw_elfsym *s);
+
+/*
  * The frames at link-time address pc, innermost inlined first, the physical function last; 0 when
  * no symbol covers it. pc must lie inside the instruction meant: the interrupted pc itself, or
  * return address - 1 for callers. A symbol without a size covers up to the next one, but never past

@@ -19,6 +19,7 @@
 
 #include <cmocka.h>
 
+#include "dwarf.h"
 #include "elfsym.h"
 
 #define KEEP __attribute__((noinline, used))
@@ -235,7 +236,48 @@ static void packed_debug_sections(void **state)
 	run("objcopy --compress-debug-sections=zlib \"$1\" packed");
 	open_file(&o, in_dir("packed"), NULL);
 	check_dwarf(&o);
+	uw_elfsym_forget(o.sym);
+	uw_elfsym_forget(o.sym);
+	check_dwarf(&o);
 	close_file(&o);
+	run("objcopy --compress-debug-sections=zlib-gnu \"$1\" zdebug");
+	open_file(&o, in_dir("zdebug"), NULL);
+	check_dwarf(&o);
+	uw_elfsym_forget(o.sym);
+	check_dwarf(&o);
+	close_file(&o);
+}
+
+/* Bytes that the sections of a file are unpacked into; -1: it has none. */
+static ssize_t unpacked(const char *path)
+{
+	struct uw_dwarf *d;
+	ssize_t size;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	if (uw_dwarf_new(fd, &d) < 0) {
+		close(fd);
+		return -1;
+	}
+	size = (ssize_t)uw_dwarf_unpacked(d);
+	uw_dwarf_free(d);
+	close(fd);
+	return size;
+}
+
+static void what_is_unpacked(void **state)
+{
+	struct stat st;
+
+	run("objcopy --compress-debug-sections=zlib \"$1\" packed && "
+	    "objcopy --compress-debug-sections=zlib-gnu \"$1\" zdebug && "
+	    "printf x >alt && objcopy --add-section .gnu_debugaltlink=alt packed alt.packed");
+	assert_int_equal(unpacked(self), 0);
+	assert_int_equal(unpacked(in_dir("zdebug")), 0);
+	assert_int_equal(unpacked(in_dir("alt.packed")), 0);
+	assert_int_equal(stat(self, &st), 0);
+	assert_in_range(unpacked(in_dir("packed")), 1000, st.st_size);
 }
 
 /* The link's name fits, the file doesn't: by its build id, or by its checksum without one. */
@@ -279,7 +321,7 @@ static void packed_symbols(void **state)
 }
 
 /* Whatever the tables of a file say, a look-up ends and its strings do. */
-static void damaged_files(void **state)
+static void damage(const char *path, int rounds)
 {
 	static const char *const parts[] = {".symtab",     ".strtab",       NULL,
 					    ".debug_line", ".debug_info",   ".debug_abbrev",
@@ -288,10 +330,10 @@ static void damaged_files(void **state)
 	unsigned seed = 1;
 	char *image;
 
-	open_file(&good, self, NULL);
+	open_file(&good, path, NULL);
 	image = malloc(good.elf->size);
 	assert_non_null(image);
-	for (int round = 0; round < 600; round++) {
+	for (int round = 0; round < rounds; round++) {
 		const char *part = parts[(size_t)round % (sizeof parts / sizeof *parts)];
 		size_t size = good.elf->size, start = size - 64 * 40, len = 64 * 40;
 		struct uw_section sec;
@@ -319,6 +361,40 @@ static void damaged_files(void **state)
 			for (size_t j = 0; j < n; j++)
 				assert_true(strlen(o.f[j].name) + strlen(o.f[j].readable) < 100000);
 		}
+		close_file(&o);
+	}
+	free(image);
+	close_file(&good);
+}
+
+static void damaged_files(void **state)
+{
+	damage(self, 600);
+}
+
+/* Also in the first bytes of a section, which say what it unpacks to. */
+static void damaged_packed_files(void **state)
+{
+	struct opened good;
+	struct uw_section sec;
+	char *image;
+
+	run("objcopy --compress-debug-sections=zlib \"$1\" packed");
+	damage(in_dir("packed"), 300);
+	open_file(&good, in_dir("packed"), NULL);
+	assert_true(uw_elf_section(good.elf, ".debug_info", &sec));
+	image = malloc(good.elf->size);
+	assert_non_null(image);
+	for (unsigned bit = 0; bit < sizeof(Elf64_Chdr) * 8; bit++) {
+		struct opened o;
+		int fd = memfd_create("damaged", MFD_CLOEXEC);
+
+		memcpy(image, good.elf->bytes, good.elf->size);
+		image[sec.offset + bit / 8] ^= (char)(1 << bit % 8);
+		assert_int_equal(write(fd, image, good.elf->size), (ssize_t)good.elf->size);
+		assert_int_equal(uw_elf_open(fd, &o.elf, NULL), 0);
+		assert_int_equal(uw_elfsym_new(o.elf, NULL, &o.sym), 0);
+		assert_string_equal(name_at(&o, sized, 0), "sized");
 		close_file(&o);
 	}
 	free(image);
@@ -386,9 +462,11 @@ int main(void)
 		cmocka_unit_test(lines_and_inlined_functions),
 		cmocka_unit_test(a_debug_file_by_link),
 		cmocka_unit_test(packed_debug_sections),
+		cmocka_unit_test(what_is_unpacked),
 		cmocka_unit_test(a_wrong_debug_file),
 		cmocka_unit_test(packed_symbols),
 		cmocka_unit_test(damaged_files),
+		cmocka_unit_test(damaged_packed_files),
 		cmocka_unit_test(a_large_file),
 	};
 
