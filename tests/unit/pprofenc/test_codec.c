@@ -2,6 +2,7 @@
 #include "testing.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 static void decoding_gives_what_was_encoded(void **state)
@@ -93,6 +94,34 @@ static void files_are_the_same_bytes(void **state)
 	pprof_profile_free(q);
 }
 
+/* Beyond what is packed at once, and in every level. */
+static void a_large_profile(void **state)
+{
+	static const int levels[] = {PPROF_LEVEL_RAW, PPROF_LEVEL_DEFAULT, 9};
+	size_t len = 9 * 1000 * 1000;
+	char *text = malloc(len + 1);
+	struct pprof_profile *p = t_rich();
+	unsigned seed = 1;
+
+	assert_non_null(text);
+	for (size_t i = 0; i < len; i++)
+		text[i] = (char)('a' + rand_r(&seed) % 20);
+	text[len] = '\0';
+	assert_int_equal(pprof_comment(p, text), 0);
+	for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
+		struct t_bytes b = t_encode(p, levels[i]);
+		struct pprof_profile *q = t_decode(b);
+
+		assert_true(i == 0 ? b.len > len : b.len < len);
+		t_same(p, q);
+		assert_string_equal(q->strings[q->comments[q->ncomments - 1]], text);
+		pprof_profile_free(q);
+		free(b.bytes);
+	}
+	free(text);
+	pprof_profile_free(p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -100,6 +129,7 @@ int main(void)
 		cmocka_unit_test(empty_profile_round_trips),
 		cmocka_unit_test(order_of_building_does_not_show),
 		cmocka_unit_test(files_are_the_same_bytes),
+		cmocka_unit_test(a_large_profile),
 	};
 
 	return cmocka_run_group_tests_name("codec", tests, NULL, NULL);
