@@ -15,10 +15,6 @@
 #include "rates.h"
 #include "runtime.h"
 
-static void on_signal(int sig)
-{
-}
-
 static void print(const char *what, const struct prowl_rates *r)
 {
 	printf("%s guardian %d", what, prowl_rates_guardian(r));
@@ -40,6 +36,7 @@ int main(int argc, char **argv)
 	struct prowl_rates *r;
 	struct prowl_err err;
 	struct timespec pause;
+	sigset_t end;
 	double seconds;
 
 	if (argc != 6)
@@ -49,7 +46,10 @@ int main(int argc, char **argv)
 		w.set[i] = w.value[i] > 0;
 	}
 	seconds = strtod(argv[5], NULL);
-	sigaction(SIGINT, &(struct sigaction){.sa_handler = on_signal}, NULL);
+	/* Blocked and waited for, so that none can come before the wait begins. */
+	sigemptyset(&end);
+	sigaddset(&end, SIGINT);
+	sigprocmask(SIG_BLOCK, &end, NULL);
 	if (prowl_runtime_open(atoi(argv[1]), &rt, &err) != PROWL_OK ||
 	    prowl_rates_set(rt, &w, 0, &r, &err) != PROWL_OK) {
 		fprintf(stderr, "%s\n", err.text);
@@ -58,7 +58,7 @@ int main(int argc, char **argv)
 	print("set", r);
 	pause.tv_sec = (time_t)seconds;
 	pause.tv_nsec = (long)((seconds - (double)pause.tv_sec) * 1e9);
-	nanosleep(&pause, NULL);
+	sigtimedwait(&end, NULL, &pause);
 	prowl_rates_restore(r);
 	print("back", r);
 	prowl_rates_free(r);
