@@ -1,0 +1,663 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Events of a row in run i: y_i, with mean exposure_i × rate and variance φ × mean. φ is 1 for pure
+ * counting, and grows with the mean when the runs themselves vary (1 + cv² × mean). Each row's own
+ * estimate, of few runs, is moderated by what all rows show.
+ */
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "compare_rows.h"
+#include "model.h"
+#include "tails.h"
+
+#define PRIOR_WEIGHT 4.0 /* degrees of freedom that all rows together stand for */
+
+enum {
+	MIN_MEAN = 30,   /* events a run: rows below say nothing of the runs' variation */
+	FEW_EVENTS = 5,  /* as good as none, on one side */
+	MIN_TOTAL = 100, /* events on a side: fewer decide nothing */
+};
+
+struct work {
+	struct rows rows;
+	size_t nbase, nhead;
+	double *exposure;
+	struct pprof_comparison *c;
+	double base_exposure, head_exposure;
+};
+
+/* Events of one side or row: what a test takes. */
+struct counts {
+	double base, head; /* sums over the runs */
+	double phi;
+};
+
+/* --- variation ------------------------------------------------------------------- */
+
+static double events_of(const struct work *w, size_t row, size_t run)
+{
+	return row == PPROF_NONE ? w->rows.totals[run] : pp_rows_cell(&w->rows, row, run)->events;
+}
+
+static double sum_events(const struct work *w, size_t row, size_t from, size_t to)
+{
+	double sum = 0;
+
+	for (size_t i = from; i < to; i++)
+		sum += events_of(w, row, i);
+	return sum;
+}
+
+static double freedom(const struct work *w)
+{
+	return (double)(w->nbase + w->nhead) - 2;
+}
+
+/* Pearson's χ² around each side's own mean. */
+static double chi_squared(const struct work *w, size_t row)
+{
+	double sum[2] = {sum_events(w, row, 0, w->nbase),
+			 sum_events(w, row, w->nbase, w->nbase + w->nhead)};
+	double x = 0;
+
+	for (size_t i = 0; i < w->nbase + w->nhead; i++) {
+		bool head = i >= w->nbase;
+		double mean = sum[head] * w->exposure[i] /
+			      (head ? w->head_exposure : w->base_exposure);
+		double off = events_of(w, row, i) - mean;
+
+		if (mean > 0)
+			x += off * off / mean;
+	}
+	return x;
+}
+
+static double mean_events(const struct work *w, size_t row)
+{
+	return sum_events(w, row, 0, w->nbase + w->nhead) / (double)(w->nbase + w->nhead);
+}
+
+static int by_size(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* (φ - 1) / mean over the rows that tell, without the highest and lowest tenth. */
+static int estimate_cv(struct work *w, double *ret_squared)
+{
+	double df = freedom(w), sum = 0;
+	double *v = malloc((w->rows.n + 1) * sizeof *v);
+	size_t n = 0, cut;
+
+	if (!v)
+		return -ENOMEM;
+	for (size_t row = 0; df > 0 && row < w->rows.n; row++) {
+		double mean = mean_events(w, row);
+
+		if (mean >= MIN_MEAN)
+			v[n++] = (chi_squared(w, row) / df - 1) / mean;
+	}
+	qsort(v, n, sizeof *v, by_size);
+	cut = n / 10;
+	for (size_t i = cut; i < n - cut; i++)
+		sum += v[i];
+	*ret_squared = n > 0 && sum > 0 ? sum / (double)(n - 2 * cut) : 0;
+	free(v);
+	return 0;
+}
+
+static double dispersion(const struct work *w, size_t row)
+{
+	double df = freedom(w), prior = 1 + w->c->cv * w->c->cv * mean_events(w, row), phi = prior;
+
+	if (df > 0)
+		phi = (PRIOR_WEIGHT * prior + chi_squared(w, row)) / (PRIOR_WEIGHT + df);
+	return phi > 1 ? phi : 1;
+}
+
+/* --- one test -------------------------------------------------------------------- */
+
+static double total_freedom(const struct work *w)
+{
+	return PRIOR_WEIGHT + freedom(w);
+}
+
+/* Of log(ratio). */
+static double standard_error(const struct counts *n)
+{
+	return sqrt(n->phi * (1 / n->base + 1 / n->head));
+}
+
+/*
+ * The ratio at which an increase is found in four of five cases, at an error of `alpha`: its
+ * standard error is that of the ratio itself.
+ */
+static double detectable(const struct work *w, const struct counts *n, double tolerance,
+			 double alpha)
+{
+	double df = total_freedom(w), t = pp_t_quantile(alpha, df) + pp_t_quantile(0.2, df);
+	double ratio = 1 + tolerance, exposure = w->head_exposure / w->base_exposure;
+
+	if (n->base <= 0)
+		return INFINITY;
+	for (int i = 0; i < 50; i++) {
+		struct counts at = {n->base, n->base * exposure * ratio, n->phi};
+		double next = (1 + tolerance) * exp(t * standard_error(&at));
+
+		if (fabs(next - ratio) < 1e-6 * ratio || !(next < 1e6))
+			return next < 1e6 ? next : INFINITY;
+		ratio = next;
+	}
+	return ratio;
+}
+
+static void test_change(const struct work *w, const struct counts *n, struct pprof_change *g)
+{
+	double df = total_freedom(w), se, t95, log_ratio;
+
+	g->p = 1;
+	if (n->base <= 0 || n->head <= 0)
+		return;
+	se = standard_error(n);
+	log_ratio = log(n->head / w->head_exposure / (n->base / w->base_exposure));
+	t95 = pp_t_quantile(0.025, df);
+	g->ratio = exp(log_ratio);
+	g->low = exp(log_ratio - t95 * se);
+	g->high = exp(log_ratio + t95 * se);
+	if (isfinite(g->tolerance))
+		g->p = pp_t_above((log_ratio - log1p(g->tolerance)) / se, df);
+}
+
+static bool is_improved(const struct work *w, const struct counts *n, const struct pprof_change *g,
+			double alpha)
+{
+	double tolerance = isfinite(g->tolerance) ? g->tolerance : w->c->options.tolerance;
+
+	return n->base > 0 && n->head > 0 &&
+	       pp_t_above((-log(g->ratio) - log1p(tolerance)) / standard_error(n),
+			  total_freedom(w)) < alpha;
+}
+
+/* --- rows → changes -------------------------------------------------------------- */
+
+static double per_exposure(const struct work *w, double sum, bool head)
+{
+	return sum / (head ? w->head_exposure : w->base_exposure);
+}
+
+static void fill_values(const struct work *w, size_t row, struct pprof_change *g)
+{
+	double v[2] = {0}, cum[2] = {0};
+
+	for (size_t i = 0; i < w->nbase + w->nhead; i++) {
+		const struct row_cell *cell = pp_rows_cell(&w->rows, row, i);
+		double scale = 1;
+
+		/* Shares: of the values, not of the events, so that they are what is shown. */
+		if (w->c->options.exposure == PPROF_PER_TOTAL)
+			scale = w->exposure[i] / w->rows.values[i];
+		v[i >= w->nbase] += cell->value * scale;
+		cum[i >= w->nbase] += cell->cum_value * scale;
+	}
+	g->base = per_exposure(w, v[0], false);
+	g->head = per_exposure(w, v[1], true);
+	g->base_cum = per_exposure(w, cum[0], false);
+	g->head_cum = per_exposure(w, cum[1], true);
+}
+
+static double tolerance_of(const struct pprof_compare_options *o, const char *name)
+{
+	double own = o->tolerance_of ? o->tolerance_of(o->ctx, name) : -1;
+
+	return own >= 0 ? own : o->tolerance;
+}
+
+static bool is_large(const struct work *w, double events, bool head)
+{
+	const struct pprof_change *t = &w->c->total;
+
+	return events >= w->c->options.min_share * (head ? t->head_events : t->base_events);
+}
+
+static bool is_judged(const struct work *w, size_t row, const struct counts *n)
+{
+	return w->rows.rows[row].judged && n->base + n->head >= w->c->options.min_events &&
+	       (is_large(w, n->base, false) || is_large(w, n->head, true));
+}
+
+/* Is head's count, at its lower bound, a sizeable share of the total? */
+static bool is_new(const struct work *w, const struct counts *n)
+{
+	double low = n->head - (n->head - pp_poisson_lower(n->head, 0.05)) * sqrt(n->phi);
+
+	return n->base < FEW_EVENTS && is_large(w, low, true);
+}
+
+static void make_change(struct work *w, size_t row, struct pprof_change *g)
+{
+	const struct row *r = &w->rows.rows[row];
+	struct counts n = {sum_events(w, row, 0, w->nbase),
+			   sum_events(w, row, w->nbase, w->nbase + w->nhead), dispersion(w, row)};
+
+	*g = (struct pprof_change){.name = r->name,
+				   .file = r->file,
+				   .line = r->line,
+				   .base_events = n.base,
+				   .head_events = n.head,
+				   .p = 1,
+				   .q = 1,
+				   .detectable = INFINITY,
+				   .tolerance = tolerance_of(&w->c->options, r->name),
+				   .verdict = PPROF_NOT_JUDGED,
+				   .other = PPROF_NONE};
+	fill_values(w, row, g);
+	test_change(w, &n, g);
+	if (!is_judged(w, row, &n)) {
+		g->p = 1;
+		return;
+	}
+	w->c->njudged++;
+	g->verdict = PPROF_SAME;
+	if (n.base < FEW_EVENTS) {
+		g->p = 1;
+		if (is_new(w, &n))
+			g->verdict = isfinite(g->tolerance) ? PPROF_NEW : PPROF_ACCEPTED;
+	} else if (n.head < FEW_EVENTS) {
+		g->verdict = PPROF_VANISHED;
+	}
+}
+
+/* --- all together ---------------------------------------------------------------- */
+
+static int by_p(const void *a, const void *b)
+{
+	double x = (*(struct pprof_change *const *)a)->p, y = (*(struct pprof_change *const *)b)->p;
+
+	return (x > y) - (x < y);
+}
+
+static struct counts counts_of(const struct work *w, const struct pprof_change *g)
+{
+	size_t row = (size_t)(g - w->c->changes);
+
+	return (struct counts){g->base_events, g->head_events, dispersion(w, row)};
+}
+
+/* Is there anything to gain in the total that this increase could have taken? */
+static bool matters(const struct work *w, const struct pprof_change *g)
+{
+	const struct pprof_compare_options *o = &w->c->options;
+	double total = o->exposure == PPROF_PER_TOTAL ? 1 : w->c->total.base;
+
+	return g->head - g->base >= o->min_share * total;
+}
+
+/* Benjamini and Hochberg (1995), step up. Changes are still in the order of the rows. */
+static int judge(struct work *w)
+{
+	struct pprof_comparison *c = w->c;
+	struct pprof_change **order = malloc((c->nchanges + 1) * sizeof *order);
+	double least = 1;
+	size_t n = 0;
+
+	if (!order)
+		return -ENOMEM;
+	for (size_t i = 0; i < c->nchanges; i++)
+		if (c->changes[i].verdict != PPROF_NOT_JUDGED)
+			order[n++] = &c->changes[i];
+	qsort(order, n, sizeof *order, by_p);
+	for (size_t i = n; i-- > 0;) {
+		double q = order[i]->p * (double)n / (double)(i + 1);
+
+		least = q < least ? q : least;
+		order[i]->q = least;
+	}
+	for (size_t i = 0; i < n; i++) {
+		struct pprof_change *g = order[i];
+		struct counts k = counts_of(w, g);
+
+		g->detectable = detectable(w, &k, isfinite(g->tolerance) ? g->tolerance : 0,
+					   c->options.q / (double)n);
+		if (g->verdict != PPROF_SAME)
+			continue;
+		if (g->q < c->options.q && matters(w, g))
+			g->verdict = PPROF_REGRESSED;
+		else if (is_improved(w, &k, g, c->options.q / (double)n))
+			g->verdict = PPROF_IMPROVED;
+	}
+	free(order);
+	return 0;
+}
+
+/* What is accepted: an infinite tolerance has no test, but is told if it would have failed. */
+static void judge_accepted(struct work *w)
+{
+	for (size_t i = 0; i < w->c->nchanges; i++) {
+		struct pprof_change *g = &w->c->changes[i];
+
+		if (g->verdict == PPROF_SAME && !isfinite(g->tolerance) &&
+		    g->low > 1 + w->c->options.tolerance && matters(w, g))
+			g->verdict = PPROF_ACCEPTED;
+	}
+}
+
+/* A new function that costs no more than one that vanished, of the same package, is that one. */
+static size_t package_of(const char *name)
+{
+	const char *slash = strrchr(name, '/');
+
+	return (size_t)(slash ? slash - name : 0) + strcspn(slash ? slash : name, ".");
+}
+
+static bool may_be(const struct work *w, const struct pprof_change *now,
+		   const struct pprof_change *then)
+{
+	size_t n = package_of(now->name);
+
+	return then->verdict == PPROF_VANISHED && n == package_of(then->name) &&
+	       strncmp(now->name, then->name, n) == 0 &&
+	       now->head <= then->base * (1 + 2 * w->c->options.tolerance);
+}
+
+static void find_renamed(struct work *w)
+{
+	struct pprof_comparison *c = w->c;
+
+	for (size_t i = 0; i < c->nchanges; i++) {
+		struct pprof_change *g = &c->changes[i], *best = NULL;
+
+		if (g->verdict != PPROF_NEW)
+			continue;
+		for (size_t k = 0; k < c->nchanges; k++) {
+			struct pprof_change *v = &c->changes[k];
+
+			if (may_be(w, g, v) && v->other == PPROF_NONE &&
+			    (!best || fabs(v->base - g->head) < fabs(best->base - g->head)))
+				best = v;
+		}
+		if (best) {
+			g->verdict = PPROF_RENAMED;
+			g->other = (size_t)(best - c->changes);
+			best->other = i;
+		}
+	}
+}
+
+static void judge_total(struct work *w)
+{
+	struct pprof_comparison *c = w->c;
+	struct pprof_change *g = &c->total;
+	struct counts n = {g->base_events, g->head_events, dispersion(w, PPROF_NONE)};
+
+	g->tolerance = c->options.tolerance;
+	g->verdict = PPROF_SAME;
+	if (c->options.exposure == PPROF_PER_TOTAL) { /* all shares are one */
+		g->p = g->q = g->ratio = g->low = g->high = 1;
+		g->detectable = INFINITY;
+		g->verdict = PPROF_NOT_JUDGED;
+		return;
+	}
+	test_change(w, &n, g);
+	g->q = g->p;
+	g->detectable = detectable(w, &n, g->tolerance, c->options.alpha);
+	if (g->p < c->options.alpha)
+		g->verdict = PPROF_REGRESSED;
+	else if (is_improved(w, &n, g, c->options.alpha))
+		g->verdict = PPROF_IMPROVED;
+}
+
+static bool is_bad(enum pprof_verdict v)
+{
+	return v == PPROF_REGRESSED || v == PPROF_NEW;
+}
+
+static void decide(struct work *w)
+{
+	struct pprof_comparison *c = w->c;
+
+	for (size_t i = 0; i < c->nchanges; i++)
+		c->nregressed += is_bad(c->changes[i].verdict);
+	c->verdict = c->total.verdict == PPROF_IMPROVED ? PPROF_IMPROVED : PPROF_SAME;
+	if (w->nbase < 2 || w->nhead < 2)
+		c->why = "one run on a side can't tell a change from noise";
+	else if (c->total.base_events < MIN_TOTAL || c->total.head_events < MIN_TOTAL)
+		c->why = "there are too few samples";
+	else if (c->base_cv > c->options.max_cv)
+		c->why = "the base's runs differ too much among themselves";
+	if (c->why)
+		c->verdict = PPROF_UNDECIDED;
+	else if (c->nregressed > 0 || is_bad(c->total.verdict))
+		c->verdict = PPROF_REGRESSED;
+}
+
+/* --- the order ------------------------------------------------------------------- */
+
+static int rank(const struct pprof_change *g)
+{
+	if (is_bad(g->verdict))
+		return 0;
+	return g->verdict == PPROF_NOT_JUDGED ? 2 : 1;
+}
+
+static int by_importance(const void *va, const void *vb)
+{
+	const struct pprof_change *a = *(struct pprof_change *const *)va;
+	const struct pprof_change *b = *(struct pprof_change *const *)vb;
+	double da = a->head - a->base, db = b->head - b->base;
+
+	if (rank(a) != rank(b))
+		return rank(a) - rank(b);
+	if (rank(a) > 0) {
+		da = fabs(da);
+		db = fabs(db);
+	}
+	if (da != db)
+		return da > db ? -1 : 1;
+	if (strcmp(a->name, b->name) != 0)
+		return strcmp(a->name, b->name);
+	return a->line < b->line ? -1 : a->line > b->line;
+}
+
+static int put_in_order(struct pprof_comparison *c)
+{
+	size_t n = c->nchanges;
+	struct pprof_change **order = malloc((n + 1) * sizeof *order);
+	struct pprof_change *sorted = malloc((n + 1) * sizeof *sorted);
+	uint32_t *place = malloc((n + 1) * sizeof *place);
+	int r = order && sorted && place ? 0 : -ENOMEM;
+
+	for (size_t i = 0; r == 0 && i < n; i++)
+		order[i] = &c->changes[i];
+	if (r == 0)
+		qsort(order, n, sizeof *order, by_importance);
+	for (size_t i = 0; r == 0 && i < n; i++)
+		place[order[i] - c->changes] = (uint32_t)i;
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		sorted[i] = *order[i];
+		if (sorted[i].other != PPROF_NONE)
+			sorted[i].other = place[sorted[i].other];
+	}
+	if (r == 0)
+		memcpy(c->changes, sorted, n * sizeof *sorted);
+	free(order);
+	free(sorted);
+	free(place);
+	return r;
+}
+
+/* --- what is compared ------------------------------------------------------------ */
+
+static struct pprof_compare_options with_defaults(const struct pprof_compare_options *given)
+{
+	struct pprof_compare_options o = given ? *given : (struct pprof_compare_options){0};
+
+	o.tolerance = o.tolerance > 0 ? o.tolerance : 0.05;
+	o.q = o.q > 0 ? o.q : 0.05;
+	o.alpha = o.alpha > 0 ? o.alpha : 0.01;
+	o.min_share = o.min_share > 0 ? o.min_share : 0.005;
+	o.min_events = o.min_events > 0 ? o.min_events : 20;
+	o.assumed_cv = o.assumed_cv > 0 ? o.assumed_cv : 0.05;
+	o.max_cv = o.max_cv > 0 ? o.max_cv : 0.10;
+	return o;
+}
+
+static int set_exposure(struct work *w, struct pprof_diag *diag)
+{
+	const struct pprof_compare_options *o = &w->c->options;
+
+	w->exposure = calloc(w->nbase + w->nhead, sizeof *w->exposure);
+	if (!w->exposure)
+		return -ENOMEM;
+	for (size_t i = 0; i < w->nbase + w->nhead; i++) {
+		double e = o->exposure == PPROF_PER_RUN ? 1
+			   : o->exposure == PPROF_PER_TOTAL
+				   ? w->rows.totals[i]
+				   : (o->operations ? o->operations[i] : 0);
+
+		if (w->rows.totals[i] <= 0)
+			return fail(diag, "has no samples", i, ENODATA);
+		if (!(e > 0) || !isfinite(e))
+			return fail(diag, "its number of operations is not positive", i, EINVAL);
+		w->exposure[i] = e;
+		*(i < w->nbase ? &w->base_exposure : &w->head_exposure) += e;
+	}
+	return 0;
+}
+
+static void set_totals(struct work *w)
+{
+	struct pprof_comparison *c = w->c;
+	struct pprof_change *g = &c->total;
+	double mean, squares = 0;
+
+	*g = (struct pprof_change){
+		.name = "total", .file = "", .p = 1, .q = 1, .other = PPROF_NONE};
+	g->base_events = sum_events(w, PPROF_NONE, 0, w->nbase);
+	g->head_events = sum_events(w, PPROF_NONE, w->nbase, w->nbase + w->nhead);
+	for (size_t i = 0; i < w->nbase + w->nhead; i++) {
+		c->totals[i] = w->rows.values[i];
+		*(i < w->nbase ? &g->base : &g->head) += c->totals[i];
+	}
+	if (c->options.exposure == PPROF_PER_TOTAL) {
+		g->base /= (double)w->nbase;
+		g->head /= (double)w->nhead;
+		return;
+	}
+	g->base = per_exposure(w, g->base, false);
+	g->head = per_exposure(w, g->head, true);
+	g->base_cum = g->base;
+	g->head_cum = g->head;
+	mean = g->base;
+	for (size_t i = 0; i < w->nbase; i++) {
+		double off = c->totals[i] / w->exposure[i] - mean;
+
+		squares += off * off;
+	}
+	if (w->nbase > 1 && mean > 0)
+		c->base_cv = sqrt(squares / (double)(w->nbase - 1)) / mean;
+}
+
+static int work_out(struct work *w)
+{
+	struct pprof_comparison *c = w->c;
+	double squared = c->options.assumed_cv * c->options.assumed_cv;
+	int r = freedom(w) > 0 ? estimate_cv(w, &squared) : 0;
+
+	if (r < 0)
+		return r;
+	c->cv = sqrt(squared);
+	c->changes = calloc(w->rows.n + 1, sizeof *c->changes);
+	if (!c->changes)
+		return -ENOMEM;
+	c->nchanges = w->rows.n;
+	for (size_t row = 0; row < w->rows.n; row++)
+		make_change(w, row, &c->changes[row]);
+	r = judge(w);
+	if (r < 0)
+		return r;
+	judge_accepted(w);
+	find_renamed(w);
+	judge_total(w);
+	decide(w);
+	return put_in_order(c);
+}
+
+static int load(struct work *w, const struct pprof_profile *const *base,
+		const struct pprof_profile *const *head, struct pprof_diag *diag)
+{
+	size_t n = w->nbase + w->nhead, which = 0, type;
+	const struct pprof_profile **all = calloc(n, sizeof *all);
+	const struct pprof_compare_options *o = &w->c->options;
+	int r;
+
+	if (!all)
+		return -ENOMEM;
+	memcpy(all, base, w->nbase * sizeof(*all));
+	memcpy(all + w->nbase, head, w->nhead * sizeof(*all));
+	r = pp_rows_init(&w->rows, all, n, o->sample_type, o->by, &which);
+	if (r == -ENOENT)
+		fail(diag, "has no values of that type", which, ENOENT);
+	else if (r == -EINVAL)
+		fail(diag, "its values are of another kind", which, EINVAL);
+	else if (r == 0 && pprof_find_sample_type(all[0], o->sample_type, &type) == 0) {
+		w->c->type = all[0]->strings[all[0]->sample_types[type].type];
+		w->c->unit = all[0]->strings[all[0]->sample_types[type].unit];
+	}
+	free(all);
+	return r;
+}
+
+int pprof_compare(const struct pprof_profile *const *base, size_t nbase,
+		  const struct pprof_profile *const *head, size_t nhead,
+		  const struct pprof_compare_options *options, struct pprof_comparison **ret,
+		  struct pprof_diag *diag)
+{
+	struct work w = {.nbase = nbase, .nhead = nhead};
+	int r;
+
+	if (nbase == 0 || nhead == 0)
+		return fail(diag, "there is nothing to compare", 0, EINVAL);
+	w.c = calloc(1, sizeof *w.c);
+	if (!w.c)
+		return -ENOMEM;
+	w.c->options = with_defaults(options);
+	w.c->nbase = nbase;
+	w.c->nhead = nhead;
+	w.c->totals = calloc(nbase + nhead, sizeof *w.c->totals);
+	r = w.c->totals ? load(&w, base, head, diag) : -ENOMEM;
+	if (r == 0)
+		r = set_exposure(&w, diag);
+	if (r == 0)
+		set_totals(&w);
+	if (r == 0)
+		r = work_out(&w);
+	free(w.exposure);
+	w.c->rows = malloc(sizeof w.rows);
+	if (w.c->rows)
+		*(struct rows *)w.c->rows = w.rows;
+	else
+		pp_rows_fini(&w.rows);
+	if (r < 0 || !w.c->rows) {
+		pprof_comparison_free(w.c);
+		return r < 0 ? r : -ENOMEM;
+	}
+	*ret = w.c;
+	return 0;
+}
+
+void pprof_comparison_free(struct pprof_comparison *c)
+{
+	if (!c)
+		return;
+	if (c->rows)
+		pp_rows_fini(c->rows);
+	free(c->rows);
+	free(c->changes);
+	free(c->totals);
+	free(c);
+}

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "compare_rows.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+struct counting {
+	struct rows *t;
+	enum pprof_by by;
+	const struct pprof_profile *p;
+	size_t profile;       /* which one p is */
+	size_t type, samples; /* its sample types; samples: PPROF_NONE without */
+	double per_event;     /* what an event stands for, where that is the same for all */
+	double rate;          /* of sampled allocations; 0: these are none */
+	bool objects;         /* and the values count objects, not bytes */
+	uint32_t bytes_key;   /* the label that has the size of one object */
+	uint32_t *row_of;     /* by line; PPROF_NONE until asked */
+};
+
+/* --- rows ------------------------------------------------------------------------ */
+
+struct row_key {
+	const struct rows *t;
+	const char *name, *file;
+	int64_t line;
+	bool by_place; /* else a function that moved to another file or line is the same */
+};
+
+static bool same_row(const void *ctx, uint32_t index)
+{
+	const struct row_key *k = ctx;
+	const struct row *r = &k->t->rows[index];
+
+	if (strcmp(r->name, k->name) != 0)
+		return false;
+	return !k->by_place || (r->line == k->line && strcmp(r->file, k->file) == 0);
+}
+
+static int row_find(struct rows *t, const struct row_key *key, const struct row *fresh,
+		    uint32_t *ret)
+{
+	uint64_t hash = XXH3_64bits(key->name, strlen(key->name)) +
+			31 * XXH3_64bits(key->file, strlen(key->file)) + (uint64_t)key->line;
+	uint32_t found = pp_table_find(&t->table, (uint32_t)hash, same_row, key);
+	int r;
+
+	if (found != PPROF_NONE) {
+		*ret = found;
+		return 0;
+	}
+	r = pp_array_reserve(&t->rows, &t->cap, t->n + 1, sizeof *t->rows);
+	if (r == 0)
+		r = pp_array_reserve(&t->cells, &t->cap_cells, (t->n + 1) * t->nprofiles,
+				     sizeof *t->cells);
+	if (r == 0)
+		r = pp_table_reserve(&t->table);
+	if (r < 0)
+		return r;
+	t->rows[t->n] = *fresh;
+	memset(&t->cells[t->n * t->nprofiles], 0, t->nprofiles * sizeof *t->cells);
+	pp_table_put(&t->table, (uint32_t)hash, (uint32_t)t->n);
+	*ret = (uint32_t)t->n++;
+	return 0;
+}
+
+static const char *keep_text(struct rows *t, char *text)
+{
+	if (!text ||
+	    pp_array_reserve(&t->texts, &t->cap_texts, t->ntexts + 1, sizeof *t->texts) < 0) {
+		free(text);
+		return NULL;
+	}
+	return t->texts[t->ntexts++] = text;
+}
+
+/* "a/b.c/d" of "a/b.c/d.(*T).f[...]": all before the first dot behind the last slash before '['. */
+static size_t package_length(const char *name)
+{
+	size_t args = strcspn(name, "[(");
+	size_t slash = args, dot;
+
+	while (slash > 0 && name[slash - 1] != '/')
+		slash--;
+	dot = slash + strcspn(name + slash, ".");
+	return name[dot] ? dot : 0;
+}
+
+static bool is_kernel(const struct pprof_profile *p, const struct pprof_location *l)
+{
+	return l->mapping != PPROF_NONE &&
+	       strncmp(p->strings[p->mappings[l->mapping].filename], "[kernel", 7) == 0;
+}
+
+static int row_of_name(struct counting *c, const struct row *r, bool by_place, uint32_t *ret)
+{
+	struct row_key key = {c->t, r->name, by_place ? r->file : "", by_place ? r->line : 0,
+			      by_place};
+
+	return row_find(c->t, &key, r, ret);
+}
+
+static int row_of_package(struct counting *c, const char *name, bool judged, uint32_t *ret)
+{
+	size_t n = package_length(name);
+	struct row r = {.name = name, .file = "", .judged = judged};
+
+	if (n > 0)
+		r.name = keep_text(c->t, strndup(name, n));
+	return r.name ? row_of_name(c, &r, false, ret) : -ENOMEM;
+}
+
+/* Whose row an event at this line is. All kernel code is one, and so is all that has no name. */
+static int row_make(struct counting *c, const struct pprof_location *l,
+		    const struct pprof_line *line, uint32_t *ret)
+{
+	const struct pprof_profile *p = c->p;
+	const struct pprof_function *f = line ? &p->functions[line->function] : NULL;
+	struct row r = {.name = f ? p->strings[f->name] : "", .file = ""};
+
+	if (is_kernel(p, l))
+		r.name = "[kernel]";
+	else if (!r.name[0])
+		r.name = "[unknown]";
+	r.judged = r.name[0] != '[';
+	if (!r.judged)
+		return row_of_name(c, &r, false, ret);
+	if (c->by == PPROF_BY_PACKAGE)
+		return row_of_package(c, r.name, r.judged, ret);
+	r.file = p->strings[f->filename];
+	r.line = c->by == PPROF_BY_LINE ? line->line : f->start_line;
+	if (c->by == PPROF_BY_FILE && r.file[0])
+		r = (struct row){.name = r.file, .file = r.file, .judged = true};
+	return row_of_name(c, &r, c->by == PPROF_BY_LINE, ret);
+}
+
+/* --- events ---------------------------------------------------------------------- */
+
+static double event_of(const struct counting *c, size_t sample)
+{
+	const struct pprof_label *labels = pprof_sample_labels(c->p, sample);
+	double size = 0, seen;
+
+	if (c->rate <= 0)
+		return c->per_event;
+	for (uint32_t i = 0; i < c->p->samples[sample].nlabels; i++)
+		if (labels[i].key == c->bytes_key && labels[i].str == 0)
+			size = (double)labels[i].num;
+	if (size <= 0)
+		return c->per_event;
+	seen = -expm1(-size / c->rate); /* how probable it was to be sampled */
+	return c->objects ? 1 / seen : size / seen;
+}
+
+static int count_frame(struct counting *c, uint32_t location, uint32_t index, bool leaf,
+		       double events, double value)
+{
+	const struct pprof_location *l = &c->p->locations[location];
+	uint32_t row = PPROF_NONE;
+	struct row_cell *cell;
+	int r = 0;
+
+	if (l->nlines)
+		row = c->row_of[l->first_line + index];
+	if (row == PPROF_NONE)
+		r = row_make(c, l, l->nlines ? &c->p->lines[l->first_line + index] : NULL, &row);
+	if (r < 0)
+		return r;
+	if (l->nlines)
+		c->row_of[l->first_line + index] = row;
+	cell = pp_rows_cell(c->t, row, c->profile);
+	if (leaf) {
+		cell->events += events;
+		cell->value += value;
+	}
+	if (c->t->rows[row].seen != c->t->sample) {
+		cell->cum_events += events;
+		cell->cum_value += value;
+	}
+	c->t->rows[row].seen = c->t->sample;
+	return 0;
+}
+
+static int count_sample(struct counting *c, size_t sample)
+{
+	const struct pprof_sample *s = &c->p->samples[sample];
+	const uint32_t *stack = pprof_sample_stack(c->p, sample);
+	double value = (double)pprof_sample_values(c->p, sample)[c->type], events;
+	bool leaf = true;
+	int r = 0;
+
+	if (value == 0)
+		return 0;
+	events = value / event_of(c, sample);
+	c->t->sample++;
+	c->t->totals[c->profile] += events;
+	c->t->values[c->profile] += value;
+	for (uint32_t i = 0; i < s->nlocations && r == 0; i++) {
+		uint32_t n = c->p->locations[stack[i]].nlines;
+
+		for (uint32_t k = 0; r == 0 && k < (n ? n : 1); k++, leaf = false)
+			r = count_frame(c, stack[i], k, leaf, events, value);
+	}
+	return r;
+}
+
+static uint32_t find_string(const struct pprof_profile *p, const char *s)
+{
+	for (size_t i = 0; i < p->nstrings; i++)
+		if (strcmp(p->strings[i], s) == 0)
+			return (uint32_t)i;
+	return PPROF_NONE;
+}
+
+static int count_profile(struct counting *c, const struct pprof_profile *p)
+{
+	const char *const *s = p->strings;
+	int r = 0;
+
+	c->p = p;
+	c->rate = 0;
+	if (strcmp(s[p->period_type.type], "space") == 0 && p->period > 1) {
+		c->rate = (double)p->period;
+		c->objects = strcmp(s[p->sample_types[c->type].unit], "bytes") != 0;
+		c->bytes_key = find_string(p, "bytes");
+	}
+	c->row_of = malloc((p->nlines + 1) * sizeof *c->row_of);
+	if (!c->row_of)
+		return -ENOMEM;
+	memset(c->row_of, 0xff, (p->nlines + 1) * sizeof *c->row_of);
+	for (size_t i = 0; i < p->nsamples && r == 0; i++)
+		r = count_sample(c, i);
+	free(c->row_of);
+	return r;
+}
+
+/* What one sample stands for, over all profiles: where a count stands beside the values. */
+static double average_event(const struct pprof_profile *const *profiles, size_t n, size_t type)
+{
+	double values = 0, events = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct pprof_profile *p = profiles[i];
+		size_t count;
+
+		if (pprof_find_sample_type(p, "samples", &count) < 0 &&
+		    pprof_find_sample_type(p, "contentions", &count) < 0)
+			return 0;
+		for (size_t k = 0; k < p->nsamples; k++) {
+			values += (double)pprof_sample_values(p, k)[type];
+			events += (double)pprof_sample_values(p, k)[count];
+		}
+	}
+	return values > 0 && events > 0 ? values / events : 0;
+}
+
+/* --- all of it ------------------------------------------------------------------- */
+
+static int find_type(const struct pprof_profile *const *profiles, size_t n, const char *type,
+		     size_t *ret, size_t *ret_which)
+{
+	const struct pprof_profile *first = profiles[0];
+	int r = pprof_find_sample_type(first, type, ret);
+
+	*ret_which = 0;
+	for (size_t i = 1; r == 0 && i < n; i++) {
+		const struct pprof_value_type *a = &first->sample_types[*ret];
+		const struct pprof_value_type *b;
+		size_t other;
+
+		*ret_which = i;
+		r = pprof_find_sample_type(profiles[i], first->strings[a->type], &other);
+		if (r < 0)
+			break;
+		b = &profiles[i]->sample_types[other];
+		if (other != *ret ||
+		    strcmp(first->strings[a->unit], profiles[i]->strings[b->unit]) != 0)
+			r = -EINVAL;
+	}
+	return r;
+}
+
+int pp_rows_init(struct rows *t, const struct pprof_profile *const *profiles, size_t n,
+		 const char *type, enum pprof_by by, size_t *ret_which)
+{
+	struct counting c = {.t = t, .by = by};
+	int r = find_type(profiles, n, type, &c.type, ret_which);
+
+	*t = (struct rows){.nprofiles = n};
+	if (r < 0)
+		return r;
+	t->totals = calloc(n, sizeof *t->totals);
+	t->values = calloc(n, sizeof *t->values);
+	if (!t->totals || !t->values)
+		r = -ENOMEM;
+	c.per_event = average_event(profiles, n, c.type);
+	if (c.per_event <= 0)
+		c.per_event = 1;
+	for (size_t i = 0; i < n && r == 0; i++) {
+		c.profile = i;
+		r = count_profile(&c, profiles[i]);
+	}
+	if (r < 0)
+		pp_rows_fini(t);
+	return r;
+}
+
+void pp_rows_fini(struct rows *t)
+{
+	for (size_t i = 0; i < t->ntexts; i++)
+		free(t->texts[i]);
+	free(t->texts);
+	free(t->rows);
+	free(t->cells);
+	free(t->totals);
+	free(t->values);
+	pp_table_fini(&t->table);
+	*t = (struct rows){0};
+}

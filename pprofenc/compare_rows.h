@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Several profiles as one table: for each function (or file, package, line) and each profile, how
+ * many events were seen and what they stand for.
+ *
+ * An event is what the statistics of a comparison count. Values that were scaled are taken back to
+ * it: CPU time is divided by what one sample stands for on average over all profiles, so that the
+ * scaling of each run stays; sampled allocations of size s at the rate R by what one sampled object
+ * stands for, 1 / (1 - exp(-s / R)) objects (runtime/mprof.go).
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "pprof.h"
+#include "table.h"
+
+struct row_cell { /* of one row in one profile */
+	double events, cum_events;
+	double value, cum_value;
+};
+
+struct row {
+	const char *name, *file; /* borrowed from the profiles, or from `texts` */
+	int64_t line;            /* the declaration's or, by line, the line; 0 unknown */
+	bool judged;             /* false: the kernel's, unknown, lost */
+	size_t seen;             /* while counting: the last sample's number */
+};
+
+struct rows {
+	size_t nprofiles;
+	size_t n, cap, cap_cells;
+	struct row *rows;
+	struct row_cell *cells; /* nprofiles for each row */
+	double *totals;         /* events of each profile */
+	double *values;         /* values of each profile */
+	char **texts;           /* made here */
+	size_t ntexts, cap_texts;
+	struct table table;
+	size_t sample; /* number of the sample that is counted, over all profiles */
+};
+
+/*
+ * The profiles must have the sample type `type` (by name; NULL: the default one of the first) and
+ * outlive the rows. -ENOENT: one doesn't have it (*ret_which); -EINVAL: the units differ; -ENOMEM.
+ */
+int pp_rows_init(struct rows *t, const struct pprof_profile *const *profiles, size_t n,
+		 const char *type, enum pprof_by by, size_t *ret_which);
+void pp_rows_fini(struct rows *t);
+
+static inline struct row_cell *pp_rows_cell(const struct rows *t, size_t row, size_t profile)
+{
+	return &t->cells[row * t->nprofiles + profile];
+}
