@@ -276,6 +276,12 @@ PPROF_API int pprof_report_tree(const struct pprof_profile *p,
 PPROF_API int pprof_report_folded(const struct pprof_profile *p,
 				  const struct pprof_report_options *options, FILE *to);
 
+/*
+ * A value as reports print it: "1.50s", "12.3MB", "42": in the unit of its family (times, sizes) in
+ * which it is at least 1. Returns text, of at least 32 bytes. Control characters become '?'.
+ */
+PPROF_API const char *pprof_value_text(char *text, double value, const char *unit);
+
 struct pprof_exporter {
 	const char *name;   /* "top" */
 	const char *suffix; /* of files, with the dot; "" when none is usual */

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "graph.h"
+
 static const struct unit times[] = {{"ns", 1},  {"us", 1e3},     {"ms", 1e6},
 				    {"s", 1e9}, {"hrs", 3600e9}, {NULL, 0}};
 static const struct unit sizes[] = {{"B", 1},
@@ -120,5 +122,16 @@ const char *pp_units_percent(char text[UNITS_TEXT], int64_t value, int64_t total
 		snprintf(text, UNITS_TEXT, "%5.2f%%", share);
 	else
 		snprintf(text, UNITS_TEXT, "%5.2g%%", share);
+	return text;
+}
+
+const char *pprof_value_text(char *text, double value, const char *unit)
+{
+	struct scale scale = fit(value, unit);
+	double v = value * scale.factor;
+	int digits = fabs(v) >= 100 || v == 0 ? 0 : fabs(v) >= 10 ? 1 : 2;
+
+	snprintf(text, UNITS_TEXT, "%.*f%s", digits, v, v == 0 ? "" : scale.suffix);
+	pp_make_printable(text);
 	return text;
 }

@@ -1,0 +1,534 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "show_diff.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "json.h"
+#include "term.h"
+
+enum {
+	TEXT = 32,
+	MARKDOWN_MAX = 60000,
+	MARKDOWN_NAME = 200, /* of a longer name so much is shown */
+	ANNOTATIONS = 10,    /* GitHub shows that many of a step */
+};
+
+static bool is_bad(const struct pprof_change *g)
+{
+	return g->verdict == PPROF_REGRESSED || g->verdict == PPROF_NEW;
+}
+
+static bool is_told(const struct pprof_change *g)
+{
+	return g->verdict != PPROF_SAME && g->verdict != PPROF_NOT_JUDGED;
+}
+
+static const char *word_of(enum pprof_verdict v)
+{
+	switch (v) {
+	case PPROF_SAME:
+		return "same";
+	case PPROF_REGRESSED:
+		return "regressed";
+	case PPROF_IMPROVED:
+		return "improved";
+	case PPROF_NEW:
+		return "new";
+	case PPROF_VANISHED:
+		return "vanished";
+	case PPROF_RENAMED:
+		return "renamed";
+	case PPROF_ACCEPTED:
+		return "accepted";
+	case PPROF_NOT_JUDGED:
+		return "not judged";
+	default:
+		return "undecided";
+	}
+}
+
+static const char *mode_of(const struct pprof_comparison *c)
+{
+	switch (c->options.exposure) {
+	case PPROF_PER_TOTAL:
+		return "shares of each profile's total";
+	case PPROF_PER_OPERATION:
+		return "per operation";
+	default:
+		return "per run";
+	}
+}
+
+/* --- figures --------------------------------------------------------------------- */
+
+static const char *value(char text[TEXT], const struct pprof_comparison *c, double v)
+{
+	if (c->options.exposure != PPROF_PER_TOTAL)
+		return pprof_value_text(text, v, c->unit);
+	snprintf(text, TEXT, "%.2f%%", v * 100);
+	return text;
+}
+
+/* 1.052 → "+5.2%" */
+static const char *percent(char text[TEXT], double ratio)
+{
+	if (!isfinite(ratio) || ratio <= 0)
+		snprintf(text, TEXT, "-");
+	else if (ratio >= 10)
+		snprintf(text, TEXT, "x%.1f", ratio);
+	else
+		snprintf(text, TEXT, "%+.1f%%", (ratio - 1) * 100);
+	return text;
+}
+
+static const char *interval(char text[TEXT * 3], const struct pprof_change *g)
+{
+	char low[TEXT], high[TEXT];
+
+	if (g->ratio <= 0)
+		snprintf(text, TEXT * 3, "-");
+	else
+		snprintf(text, TEXT * 3, "%s to %s", percent(low, g->low), percent(high, g->high));
+	return text;
+}
+
+static const char *probability(char text[TEXT], double p)
+{
+	snprintf(text, TEXT, p >= 0.001 ? "%.3f" : "%.0e", p);
+	return text;
+}
+
+static void put_verdict(FILE *f, const struct pprof_comparison *c)
+{
+	char least[TEXT];
+
+	switch (c->verdict) {
+	case PPROF_UNDECIDED:
+		fprintf(f, "inconclusive: %s", c->why);
+		break;
+	case PPROF_REGRESSED:
+		fputs("regression: ", f);
+		if (c->total.verdict == PPROF_REGRESSED)
+			fputs(c->nregressed ? "the total and " : "the total", f);
+		if (c->nregressed)
+			fprintf(f, "%zu %s", c->nregressed,
+				c->nregressed == 1 ? "function" : "functions");
+		break;
+	default:
+		fputs(c->verdict == PPROF_IMPROVED ? "improved" : "no regression", f);
+		if (isfinite(c->total.detectable))
+			fprintf(f, "; of the total, %s would have been found",
+				percent(least, c->total.detectable));
+	}
+}
+
+void show_diff_verdict(FILE *f, const struct pprof_comparison *c)
+{
+	put_verdict(f, c);
+	putc('\n', f);
+}
+
+/* --- text ------------------------------------------------------------------------ */
+
+static void text_head(FILE *f, const struct pprof_comparison *c, const struct diff_words *w)
+{
+	text_put(f, c->type);
+	fprintf(f, ", %s: %zu %s (", mode_of(c), c->nbase,
+		c->nbase == 1 ? "base profile" : "base profiles");
+	text_put(f, w->base);
+	fprintf(f, "), %zu head (", c->nhead);
+	text_put(f, w->head);
+	fprintf(f,
+		")\njudged: %zu of %zu functions, at %.3g%% tolerance and %.3g%% false discoveries; "
+		"runs vary by %.1f%%\n",
+		c->njudged, c->nchanges, c->options.tolerance * 100, c->options.q * 100,
+		c->cv * 100);
+	for (size_t i = 0; i < w->nwarnings; i++) {
+		fputs("warning: ", f);
+		text_put(f, w->warnings[i]);
+		putc('\n', f);
+	}
+}
+
+static void text_row(FILE *f, const struct pprof_comparison *c, const struct pprof_change *g)
+{
+	char a[TEXT], b[TEXT], r[TEXT], i[TEXT * 3], q[TEXT];
+
+	fprintf(f, "%10s %10s %9s  %-18s %7s %-10s ", value(a, c, g->base), value(b, c, g->head),
+		percent(r, g->ratio), interval(i, g),
+		g->verdict == PPROF_NOT_JUDGED ? "-" : probability(q, g->q), word_of(g->verdict));
+	text_put(f, g->name);
+	if (g->verdict == PPROF_RENAMED) {
+		fputs(", was ", f);
+		text_put(f, c->changes[g->other].name);
+	}
+	if (g->verdict == PPROF_SAME && isfinite(g->detectable))
+		fprintf(f, " (found from %s)", percent(a, g->detectable));
+	putc('\n', f);
+}
+
+void show_diff_text(FILE *f, const struct pprof_comparison *c, const struct diff_words *w)
+{
+	size_t plain = 0, left = 0;
+
+	text_head(f, c, w);
+	fputs("      base       head    change  95% interval             q verdict    function\n",
+	      f);
+	text_row(f, c, &c->total);
+	for (size_t i = 0; i < c->nchanges; i++) {
+		const struct pprof_change *g = &c->changes[i];
+
+		if (is_told(g) || plain < w->lines) {
+			text_row(f, c, g);
+			plain += !is_told(g);
+		} else {
+			left++;
+		}
+	}
+	if (left)
+		fprintf(f, "... and %zu more without a significant change\n", left);
+	show_diff_verdict(f, c);
+}
+
+/* --- Markdown -------------------------------------------------------------------- */
+
+/* Inside of a table cell and of a code span: neither ends it, nor the line. */
+static void markdown_name(FILE *f, const char *s)
+{
+	size_t n = 0;
+
+	putc('`', f);
+	for (; *s && n < MARKDOWN_NAME; n++) {
+		size_t bad = text_control(s);
+
+		if (bad || *s == '`' || *s == '|' || *s == '\n')
+			putc(*s == '|' || *s == '`' ? '\'' : '?', f);
+		else
+			putc(*s, f);
+		s += bad ? bad : 1;
+		/* Not in the middle of a character. */
+		while (n + 1 >= MARKDOWN_NAME && ((unsigned char)*s & 0xc0) == 0x80)
+			putc(*s++, f);
+	}
+	fputs(*s ? "…`" : "`", f);
+}
+
+static void markdown_row(FILE *f, const struct pprof_comparison *c, const struct pprof_change *g)
+{
+	char a[TEXT], b[TEXT], r[TEXT], i[TEXT * 3], q[TEXT];
+
+	fputs("| ", f);
+	markdown_name(f, g->name);
+	if (g->verdict == PPROF_RENAMED) {
+		fputs(", was ", f);
+		markdown_name(f, c->changes[g->other].name);
+	}
+	fprintf(f, " | %s | %s | %s%s%s | %s | %s | %s |\n", value(a, c, g->base),
+		value(b, c, g->head), is_bad(g) ? "**" : "", percent(r, g->ratio),
+		is_bad(g) ? "**" : "", interval(i, g),
+		g->verdict == PPROF_NOT_JUDGED ? "" : probability(q, g->q), word_of(g->verdict));
+}
+
+static const char markdown_table[] =
+	"| function | base | head | change | 95 % interval | q | |\n|---|--:|--:|--:|:-:|--:|---|\n";
+
+/* Rows [from, n) that are told or not, while they fit; how many didn't. */
+static size_t markdown_rows(FILE *f, const struct pprof_comparison *c, bool told, size_t lines)
+{
+	size_t left = 0, shown = 0;
+
+	for (size_t i = 0; i < c->nchanges; i++) {
+		const struct pprof_change *g = &c->changes[i];
+
+		if (is_told(g) != told)
+			continue;
+		/* The position in a stream of bytes in memory; a row takes less than 1,000. */
+		if (shown < lines && ftell(f) < MARKDOWN_MAX - 3000) {
+			markdown_row(f, c, g);
+			shown++;
+		} else {
+			left++;
+		}
+	}
+	return left;
+}
+
+static void markdown_all(FILE *f, const struct pprof_comparison *c, const struct diff_words *w)
+{
+	size_t left;
+
+	fputs(c->verdict == PPROF_REGRESSED   ? "### prowl: regression\n\n"
+	      : c->verdict == PPROF_UNDECIDED ? "### prowl: inconclusive\n\n"
+					      : "### prowl: no regression\n\n",
+	      f);
+	fputs("**", f);
+	put_verdict(f, c);
+	fputs("**\n\n", f);
+	markdown_name(f, c->type);
+	fprintf(f, ", %s: %zu base, %zu head profiles.\n\n", mode_of(c), c->nbase, c->nhead);
+	for (size_t i = 0; i < w->nwarnings; i++) {
+		fputs("> warning: ", f);
+		markdown_name(f, w->warnings[i]);
+		fputs("\n\n", f);
+	}
+	fputs(markdown_table, f);
+	markdown_row(f, c, &c->total);
+	left = markdown_rows(f, c, true, SIZE_MAX);
+	if (left)
+		fprintf(f, "\n%zu more changes are not shown.\n", left);
+	fprintf(f, "\n<details><summary>%zu functions judged, at %.3g %% tolerance</summary>\n\n%s",
+		c->njudged, c->options.tolerance * 100, markdown_table);
+	left = markdown_rows(f, c, false, w->lines);
+	if (left)
+		fprintf(f, "\n%zu more without a significant change.\n", left);
+	fputs("\n</details>\n", f);
+}
+
+void show_diff_markdown(FILE *f, const struct pprof_comparison *c, const struct diff_words *w)
+{
+	char *text = NULL;
+	size_t len = 0;
+	FILE *m = open_memstream(&text, &len);
+
+	if (m) {
+		markdown_all(m, c, w);
+		fclose(m);
+		fwrite(text, 1, len, f);
+	}
+	free(text);
+}
+
+/* --- JSON ------------------------------------------------------------------------ */
+
+static void json_ratio(struct json *j, const char *key, double v)
+{
+	if (isfinite(v))
+		json_real(j, key, v);
+	else
+		json_string(j, key, NULL);
+}
+
+static void json_change(struct json *j, const char *key, const struct pprof_comparison *c,
+			const struct pprof_change *g)
+{
+	json_open(j, key, '{');
+	json_string(j, "name", g->name);
+	json_string(j, "file", g->file[0] ? g->file : NULL);
+	json_signed(j, "line", g->line);
+	json_string(j, "verdict", word_of(g->verdict));
+	json_real(j, "base", g->base);
+	json_real(j, "head", g->head);
+	json_real(j, "base_cum", g->base_cum);
+	json_real(j, "head_cum", g->head_cum);
+	json_real(j, "base_events", g->base_events);
+	json_real(j, "head_events", g->head_events);
+	json_ratio(j, "ratio", g->ratio > 0 ? g->ratio : INFINITY);
+	json_ratio(j, "low", g->ratio > 0 ? g->low : INFINITY);
+	json_ratio(j, "high", g->ratio > 0 ? g->high : INFINITY);
+	json_real(j, "p", g->p);
+	json_real(j, "q", g->q);
+	json_ratio(j, "detectable_ratio", g->detectable);
+	json_ratio(j, "tolerance", g->tolerance);
+	if (g->verdict == PPROF_RENAMED)
+		json_string(j, "was", c->changes[g->other].name);
+	json_close(j, '}');
+}
+
+static void json_side(struct json *j, const char *key, const char *name, const double *totals,
+		      size_t n)
+{
+	json_open(j, key, '{');
+	json_string(j, "name", name);
+	json_open(j, "totals", '[');
+	for (size_t i = 0; i < n; i++)
+		json_real(j, NULL, totals[i]);
+	json_close(j, ']');
+	json_close(j, '}');
+}
+
+void show_diff_json(FILE *f, const struct pprof_comparison *c, const struct diff_words *w)
+{
+	struct json j;
+
+	json_begin(&j, f);
+	json_string(&j, "prowl", PROWL_VERSION);
+	json_string(&j, "verdict",
+		    c->verdict == PPROF_SAME ? "no regression" : word_of(c->verdict));
+	json_string(&j, "why", c->why);
+	json_string(&j, "type", c->type);
+	json_string(&j, "unit", c->unit);
+	json_string(&j, "mode", mode_of(c));
+	json_string(&j, "method", "moderated quasi-Poisson, Benjamini-Hochberg");
+	json_real(&j, "tolerance", c->options.tolerance);
+	json_real(&j, "q", c->options.q);
+	json_real(&j, "alpha_total", c->options.alpha);
+	json_real(&j, "min_share", c->options.min_share);
+	json_real(&j, "run_variation", c->cv);
+	json_real(&j, "base_variation", c->base_cv);
+	json_side(&j, "base", w->base, c->totals, c->nbase);
+	json_side(&j, "head", w->head, c->totals + c->nbase, c->nhead);
+	json_open(&j, "warnings", '[');
+	for (size_t i = 0; i < w->nwarnings; i++)
+		json_string(&j, NULL, w->warnings[i]);
+	json_close(&j, ']');
+	json_change(&j, "total", c, &c->total);
+	json_open(&j, "functions", '[');
+	for (size_t i = 0; i < c->nchanges; i++)
+		json_change(&j, NULL, c, &c->changes[i]);
+	json_close(&j, ']');
+	json_end(&j);
+}
+
+/* --- JUnit ----------------------------------------------------------------------- */
+
+static void xml_text(FILE *f, const char *s)
+{
+	while (*s) {
+		size_t bad = text_control(s);
+
+		switch (bad ? '?' : *s) {
+		case '&':
+			fputs("&amp;", f);
+			break;
+		case '<':
+			fputs("&lt;", f);
+			break;
+		case '>':
+			fputs("&gt;", f);
+			break;
+		case '"':
+			fputs("&quot;", f);
+			break;
+		default:
+			putc(bad ? '?' : *s, f);
+		}
+		s += bad ? bad : 1;
+	}
+}
+
+static void junit_case(FILE *f, const struct pprof_comparison *c, const struct pprof_change *g)
+{
+	char a[TEXT], b[TEXT], r[TEXT], i[TEXT * 3], q[TEXT];
+
+	fputs("  <testcase classname=\"prowl.diff.", f);
+	xml_text(f, c->type);
+	fputs("\" name=\"", f);
+	xml_text(f, g->name);
+	fputs("\">", f);
+	if (g == &c->total && c->verdict == PPROF_UNDECIDED) {
+		fputs("<skipped message=\"inconclusive: ", f);
+		xml_text(f, c->why);
+		fputs("\"/>", f);
+	} else if (is_bad(g) && c->verdict == PPROF_REGRESSED) {
+		fprintf(f, "<failure message=\"%s: ", word_of(g->verdict));
+		xml_text(f, value(a, c, g->base));
+		fputs(" to ", f);
+		xml_text(f, value(b, c, g->head));
+		fprintf(f, ", %s (%s), q %s\"/>", percent(r, g->ratio), interval(i, g),
+			probability(q, g->q));
+	}
+	fputs("</testcase>\n", f);
+}
+
+void show_diff_junit(FILE *f, const struct pprof_comparison *c, const struct diff_words *w)
+{
+	size_t failures = 0, skipped = c->verdict == PPROF_UNDECIDED;
+
+	if (c->verdict == PPROF_REGRESSED)
+		failures = c->nregressed + is_bad(&c->total);
+	fputs("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n", f);
+	fprintf(f,
+		" <testsuite name=\"prowl diff\" tests=\"%zu\" failures=\"%zu\" errors=\"0\" "
+		"skipped=\"%zu\">\n",
+		c->njudged + 1, failures, skipped);
+	junit_case(f, c, &c->total);
+	for (size_t i = 0; i < c->nchanges; i++) {
+		if (c->changes[i].verdict != PPROF_NOT_JUDGED)
+			junit_case(f, c, &c->changes[i]);
+	}
+	fputs(" </testsuite>\n</testsuites>\n", f);
+}
+
+/* --- GitHub ---------------------------------------------------------------------- */
+
+/* In a property a colon and a comma end it; in the text only what ends the line or begins an
+ * escape does. */
+static void github_text(FILE *f, const char *s, bool property)
+{
+	while (*s) {
+		size_t bad = text_control(s);
+
+		if (bad)
+			putc('?', f);
+		else if (*s == '%')
+			fputs("%25", f);
+		else if (property && *s == ':')
+			fputs("%3A", f);
+		else if (property && *s == ',')
+			fputs("%2C", f);
+		else
+			putc(*s, f);
+		s += bad ? bad : 1;
+	}
+}
+
+/* A file of the checkout is named from its top. */
+static const char *in_workspace(const char *file, const char *workspace)
+{
+	size_t n = workspace ? strlen(workspace) : 0;
+
+	return n && strncmp(file, workspace, n) == 0 && file[n] == '/' ? file + n + 1 : file;
+}
+
+static void github_change(FILE *f, const struct pprof_comparison *c, const struct pprof_change *g,
+			  const struct diff_words *w)
+{
+	char a[TEXT], b[TEXT], r[TEXT], i[TEXT * 3];
+
+	fputs("::error ", f);
+	if (g->file[0]) {
+		fputs("file=", f);
+		github_text(f, in_workspace(g->file, w->workspace), true);
+		if (g->line > 0)
+			fprintf(f, ",line=%lld", (long long)g->line);
+		putc(',', f);
+	}
+	fputs("title=prowl%3A ", f);
+	github_text(f, c->type, true);
+	fprintf(f, " %s::", word_of(g->verdict));
+	github_text(f, g->name, false);
+	fputs(": ", f);
+	github_text(f, value(a, c, g->base), false);
+	fputs(" to ", f);
+	github_text(f, value(b, c, g->head), false);
+	fputs(", ", f);
+	github_text(f, percent(r, g->ratio), false);
+	fputs(" (", f);
+	/* The per cent signs are escaped, too. */
+	github_text(f, interval(i, g), false);
+	fputs(")\n", f);
+}
+
+void show_diff_github(FILE *f, const struct pprof_comparison *c, const struct diff_words *w)
+{
+	size_t n = 0;
+
+	if (c->verdict == PPROF_REGRESSED) {
+		if (is_bad(&c->total))
+			github_change(f, c, &c->total, w);
+		for (size_t i = 0; i < c->nchanges && n < ANNOTATIONS - 1; i++) {
+			if (is_bad(&c->changes[i])) {
+				github_change(f, c, &c->changes[i], w);
+				n++;
+			}
+		}
+		return;
+	}
+	fprintf(f, "::%s title=prowl::", c->verdict == PPROF_UNDECIDED ? "warning" : "notice");
+	if (c->verdict == PPROF_UNDECIDED)
+		fprintf(f, "inconclusive: %s\n", c->why);
+	else
+		fprintf(f, "no regression in %zu functions\n", c->njudged);
+}

@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+"""prowl diff on runs of a real program: the same program passes, a slower function is caught and named first."""
+
+import json
+import os
+import re
+import subprocess
+import xml.etree.ElementTree as ET
+
+from clients import pprof_tool
+from harness import PROWL, Prowl, build, check, need_perf, need_prowl, note, test, tmp
+
+VERSION = '1.23'
+RUNS = 5
+RATE = 1999
+WORK = 1000
+
+_serial = [0]
+
+
+def path(suffix='.pb.gz'):
+    _serial[0] += 1
+    return tmp('diff-%d%s' % (_serial[0], suffix))
+
+
+def run_cpu(*args):
+    """One run of the program, profiled as a whole."""
+    out = path()
+    p = subprocess.run([PROWL, 'profile', '-q', '-F', str(RATE), '-o', out, '--', build(VERSION, 'fixed_work', 'static'),
+                        '-work', str(WORK), *args], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
+    check(p.returncode == 0, 'profile: %s', p.stderr)
+    return out
+
+
+def run_allocs(*args):
+    out = path()
+    subprocess.run([build(VERSION, 'fixed_work', 'static'), '-work', '1', '-allocs', out, *args], check=True, timeout=120)
+    return out
+
+
+def in_turn(run, variants, n=RUNS):
+    """Runs of each variant, taken in turn, after one that is not counted."""
+    run(*variants[0])
+    files = [[] for _ in variants]
+    for _ in range(n):
+        for k, args in enumerate(variants):
+            files[k].append(run(*args))
+    return files
+
+
+def diff(base, head, *args, status=None):
+    p = Prowl('diff', '--base', *base, '--head', *head, '-f', 'json', *args)
+    check(p.status in (0, 3, 7) if status is None else p.status == status, 'exit %d: %s', p.status, p.err)
+    return p.status, json.loads(p.out)
+
+
+def bad(result):
+    return [f['name'] for f in result['functions'] if f['verdict'] in ('regressed', 'new')]
+
+
+def compared(run, variants, n=RUNS):
+    base, same, slower = in_turn(run, [(), (), variants], n)
+    return base, same, slower
+
+
+@test('e2e', 'diff: a slower function is caught, the same program passes')
+def slower():
+    need_prowl()
+    need_perf()
+    base, same, slow = compared(run_cpu, ('-slow', '1.6'))
+    first, result = diff(base, same)
+    # On a machine that is busy with other things the data may tell nothing, but never a regression.
+    check(first != 3, 'the same program regressed: %r', bad(result))
+    code, result = diff(base, slow)
+    found = next(f for f in result['functions'] if f['name'] == 'main.parse')
+    note('same: exit %s; slower by 60 %%: %s, %+.1f %% (%.1f to %.1f), q %.2g, from %+.1f %%', first, result['verdict'],
+         100 * (found['ratio'] - 1), 100 * (found['low'] - 1), 100 * (found['high'] - 1), found['q'],
+         100 * ((found['detectable_ratio'] or 0) - 1))
+    check(code in (3, 7), 'not caught: exit %d', code)
+    if code == 3:
+        check(bad(result)[0] == 'main.parse', 'named first: %r', bad(result))
+        check(bad(result) in (['main.parse'], []), 'others are blamed: %r', bad(result))
+    check(1.3 < found['ratio'] < 1.9, 'found %.2f instead of 1.6', found['ratio'])
+    code, _ = diff(base, slow, '--fail-on', 'never', status=0)
+    outputs(base, slow)
+
+
+def outputs(base, head):
+    sides = ['--base', *base, '--head', *head]
+    text = Prowl('diff', *sides).out
+    check(re.search(r'^ .*regressed +main\.parse$', text, re.M) or 'inconclusive' in text, 'text:\n%s', text)
+    suite = ET.fromstring(Prowl('diff', *sides, '-f', 'junit').out).find('testsuite')
+    cases = suite.findall('testcase')
+    failed = [c.get('name') for c in cases if c.find('failure') is not None]
+    check(int(suite.get('tests')) == len(cases) and int(suite.get('failures')) == len(failed), 'JUnit counts')
+    markdown = Prowl('diff', *sides, '-f', 'markdown').out
+    check(markdown.startswith('### prowl: ') and len(markdown.encode()) <= 60000, 'markdown:\n%s', markdown[:500])
+    summary = path('.md')
+    environment = dict(os.environ, GITHUB_ACTIONS='true', GITHUB_STEP_SUMMARY=summary)
+    p = subprocess.run([PROWL, 'diff', *sides], stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environment)
+    lines = [line for line in p.stdout.splitlines() if line.startswith('::')]
+    check(lines and (p.returncode != 3 or lines[0].startswith('::error file=')), 'annotations: %r', lines)
+    with open(summary, encoding='utf-8') as f:
+        check(f.read() == markdown, 'the summary of the step is another')
+    if p.returncode == 3:
+        check('main.parse' in failed and 'main.parse' in lines[0], 'JUnit %r, annotation %r', failed, lines[0])
+
+
+@test('e2e', 'diff: more allocations are caught')
+def allocations():
+    need_prowl()
+    base, same, more = compared(run_allocs, ('-alloc', '1.5'))
+    for kind in ('alloc_space', 'alloc_objects'):
+        code, result = diff(base, same, '-t', kind)
+        check(code == 0, '%s: the same program: %d, %r', kind, code, bad(result))
+        code, result = diff(base, more, '-t', kind)
+        found = next(f for f in result['functions'] if f['name'] == 'main.allocParse')
+        note('%s: %+.1f %%, q %.2g; %.0f and %.0f samples', kind, 100 * (found['ratio'] - 1), found['q'],
+             found['base_events'], found['head_events'])
+        check(code == 3 and bad(result)[0] == 'main.allocParse', '%s: %d, %r', kind, code, bad(result))
+        check('main.allocRender' not in bad(result), 'an innocent one is blamed')
+
+
+@test('e2e', 'diff: tolerances, accepted changes')
+def rules():
+    need_prowl()
+    base, _, more = compared(run_allocs, ('-alloc', '1.5'))
+    kind = ('-t', 'alloc_space')
+    for text, status, verdict in (
+            ('tolerance: 90%\n', 0, 'same'),
+            ('functions:\n  - name: main.allocP*\n    tolerance: 0.9\n', 0, 'same'),
+            ('functions:\n  - name: main.allocR*\n    tolerance: 90%\n', 3, 'regressed'),
+            ('accept:\n  - name: main.allocParse\n    reason: parses more\n', 0, 'accepted')):
+        file = path('.yaml')
+        with open(file, 'w') as f:
+            f.write(text)
+        # the total grows by some 14 %: it is another question
+        _, result = diff(base, more, *kind, '--rules', file, '--fail-on', 'function', status=status)
+        found = next(f for f in result['functions'] if f['name'] == 'main.allocParse')
+        check(found['verdict'] == verdict, '%r: %s', text, found['verdict'])
+    for text in ('tolerance: [\n', 'functions:\n  - name: x\n', 'tolerance: many\n', 'surprise: 1\n'):
+        with open(file, 'w') as f:
+            f.write(text)
+        Prowl('diff', base[0], more[0], '--rules', file).must(2)
+
+
+@test('clients', 'diff: the same differences as go tool pprof -diff_base')
+def agrees():
+    need_prowl()
+    base, head = run_allocs(), run_allocs('-alloc', '3')
+    _, result = diff([base], [head], '-t', 'alloc_space', status=7)
+    text = pprof_tool('-top', '-sample_index=alloc_space', '-unit=B', '-nodefraction=0', '-diff_base', base, head)
+    ours = {f['name']: (f['head'] - f['base'], f['head_cum'] - f['base_cum']) for f in result['functions']}
+    seen, rounding = 0, result['total']['head'] * 1e-7  # of the numbers in JSON
+    for line in text.splitlines():
+        m = re.match(r'\s*(-?\d+)B?\s+\S+\s+\S+\s+(-?\d+)B?\s+\S+\s+(\S+)', line)
+        if not m:
+            continue
+        seen += 1
+        check(m.group(3) in ours, '%s is not in ours', m.group(3))
+        flat, cum = ours[m.group(3)]
+        check(abs(flat - int(m.group(1))) <= rounding and abs(cum - int(m.group(2))) <= rounding, '%s: %r, not %s and %s', m.group(3),
+              ours[m.group(3)], m.group(1), m.group(2))
+    check(seen >= 3, 'only %d functions in:\n%s', seen, text)
+    # normalised to the same total, as our shares are
+    _, result = diff([base], [head], '-t', 'alloc_space', '--mode', 'share', status=7)
+    text = pprof_tool('-top', '-sample_index=alloc_space', '-unit=B', '-nodefraction=0', '-normalize', '-diff_base', base,
+                      head)
+    total = result['base']['totals'][0]
+    ours = {f['name']: (f['head'] - f['base']) * total for f in result['functions']}
+    for line in text.splitlines():
+        m = re.match(r'\s*(-?\d+)B?\s+\S+\s+\S+\s+(-?\d+)B?\s+\S+\s+(\S+)', line)
+        if m:
+            check(abs(ours[m.group(3)] - int(m.group(1))) <= max(4, total * 1e-6), '%s, normalised: %.0f, not %s',
+                  m.group(3), ours[m.group(3)], m.group(1))
+
+
+@test('e2e', 'diff: what cannot be compared is refused')
+def refused():
+    need_prowl()
+    cpu, allocs = run_allocs(), run_allocs()
+    damaged, empty = path(), path()
+    with open(allocs, 'rb') as f:
+        data = f.read()
+    with open(damaged, 'wb') as f:
+        f.write(data[:len(data) // 2])
+    open(empty, 'w').close()
+    Prowl('diff', cpu, damaged).must(1)
+    Prowl('diff', cpu, empty).must(1)
+    Prowl('diff', cpu, path()).must(1)
+    Prowl('diff', cpu).must(2)
+    Prowl('diff', '--base', cpu).must(2)
+    Prowl('diff', cpu, allocs, '-t', 'cpu').must(2)
+    Prowl('diff', cpu, allocs, '--by', 'colour').must(2)
+    Prowl('diff', cpu, allocs, '--tolerance', '-5%').must(2)
+    Prowl('diff', cpu, allocs, '--mode', 'per-op').must(2)
+    Prowl('diff', cpu, allocs, '--mode', 'per-op', '--ops', '1').must(2)
+    p = Prowl('diff', cpu, allocs, '--mode', 'per-op', '--ops', '1,2', '-f', 'json').must(7)
+    check(json.loads(p.out)['why'].startswith('one run'), 'why: %s', p.out[:300])
+
+
+@test('soak', 'diff: 30 comparisons of a program with itself, 20 with a function that is 30 % slower')
+def often():
+    need_prowl()
+    need_perf()
+    alarms, undecided, found, first, blamed, missed = [], 0, 0, 0, 0, 0
+    for k in range(30):
+        base, same, slow = compared(run_cpu, ('-slow', '1.3')) if k < 20 else (*in_turn(run_cpu, [(), ()]), None)
+        code, result = diff(base, same)
+        undecided += code == 7
+        if code == 3:
+            alarms.append(bad(result) or ['total'])
+        if slow is None:
+            continue
+        code, result = diff(base, slow)
+        found += 'main.parse' in bad(result) and code == 3
+        first += code == 3 and bad(result)[:1] == ['main.parse']
+        blamed += code == 3 and any(name != 'main.parse' for name in bad(result))
+        missed += code != 3
+    note('of 30 with itself: %d alarms %r, %d undecided; of 20 slower: found %d, named first %d, others blamed %d',
+         len(alarms), alarms, undecided, found, first, blamed)
+    check(len(alarms) == 0, '%d alarms of 30: %r', len(alarms), alarms)
+    check(found >= 16, 'found %d of 20', found)
+    check(first == found and blamed == 0, 'named first %d, others blamed %d', first, blamed)
