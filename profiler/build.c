@@ -537,6 +537,7 @@ static void add_comments(struct build *b)
 			prowl_note(b->p, "warning: the Go tables of %s could not be read", t.comm);
 		note_build(b, &b->s->procs.procs[i]->image->space);
 	}
+	prowl_notes_machine(b->p);
 	prowl_note(b->p, "samples: %llu; lost: %llu; dropped: %llu; damaged: %llu; throttled: %llu",
 		   (unsigned long long)r->samples, (unsigned long long)r->lost,
 		   (unsigned long long)r->hash_dropped, (unsigned long long)r->damaged,

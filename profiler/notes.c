@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
 
 #include "elf.h"
 #include "inspect.h"
@@ -86,6 +88,38 @@ int prowl_note(struct pprof_profile *p, const char *fmt, ...)
 	return pprof_comment(p, text);
 }
 
+/* The text behind "model name\t: " in /proc/cpuinfo; arm64 has none. */
+static void read_model(char *model, size_t len)
+{
+	FILE *f = fopen("/proc/cpuinfo", "re");
+	char line[256];
+
+	snprintf(model, len, "unknown CPU");
+	while (f && fgets(line, sizeof line, f) && line[0] != '\n') {
+		const char *colon = strchr(line, ':');
+
+		if (strncmp(line, "model name", 10) != 0 || !colon)
+			continue;
+		line[strcspn(line, "\n")] = '\0';
+		snprintf(model, len, "%s", colon + 1 + strspn(colon + 1, " "));
+		break;
+	}
+	if (f)
+		fclose(f);
+}
+
+int prowl_notes_machine(struct pprof_profile *p)
+{
+	struct utsname u;
+	char model[128];
+
+	if (uname(&u) < 0)
+		return 0;
+	read_model(model, sizeof model);
+	return prowl_note(p, "machine: %s, %ld CPUs, %s", model, sysconf(_SC_NPROCESSORS_ONLN),
+			  u.machine);
+}
+
 int prowl_notes_runtime(struct pprof_profile *p, struct prowl_runtime *rt)
 {
 	const struct uw_elf *elf = rt->space.exe ? uw_binary_elf(rt->space.exe) : NULL;
@@ -94,6 +128,8 @@ int prowl_notes_runtime(struct pprof_profile *p, struct prowl_runtime *rt)
 
 	if (r == 0)
 		r = prowl_notes_build(p, rt->go, elf);
+	if (r == 0 && !rt->core)
+		r = prowl_notes_machine(p);
 	if (r == 0 && uw_go_guessed(rt->go))
 		r = prowl_note(p,
 			       "warning: %s is newer than every version known; the newest known "

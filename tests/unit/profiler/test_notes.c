@@ -91,12 +91,30 @@ static void is_one_line(void **state)
 	close_sample(&f);
 }
 
+static void the_machine(void **state)
+{
+	struct pprof_profile *p;
+	const char *text;
+	long n = 0;
+
+	assert_int_equal(pprof_profile_new(&p), 0);
+	assert_int_equal(prowl_notes_machine(p), 0);
+	assert_int_equal(p->ncomments, 1);
+	text = p->strings[p->comments[0]];
+	assert_ptr_equal(strstr(text, "machine: "), text);
+	assert_non_null(strstr(text, " CPUs, "));
+	assert_int_equal(sscanf(strstr(text, " CPUs, ") - 2, "%ld", &n), 1);
+	assert_true(n >= 0);
+	pprof_profile_free(p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(says_which_build),
 		cmocka_unit_test(leaves_out_what_is_not_known),
 		cmocka_unit_test(is_one_line),
+		cmocka_unit_test(the_machine),
 	};
 
 	return cmocka_run_group_tests_name("profiler/notes", tests, NULL, NULL);
