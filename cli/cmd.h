@@ -29,6 +29,7 @@ extern const struct cmd cmd_goroutine;
 extern const struct cmd cmd_wall;
 extern const struct cmd cmd_report;
 extern const struct cmd cmd_diff;
+extern const struct cmd cmd_bench;
 extern const struct cmd cmd_ps;
 extern const struct cmd cmd_info;
 extern const struct cmd cmd_doctor;

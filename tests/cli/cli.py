@@ -11,7 +11,7 @@ import tempfile
 
 PROWL = os.environ['PROWL']
 MAN = os.environ.get('PROWL_MAN', '')
-COMMANDS = ['profile', 'report', 'diff', 'ps', 'info', 'doctor', 'completion']
+COMMANDS = ['profile', 'report', 'diff', 'bench', 'ps', 'info', 'doctor', 'completion']
 NO_PID = '2147483632'  # beyond every pid_max
 
 

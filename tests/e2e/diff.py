@@ -144,6 +144,30 @@ def rules():
         Prowl('diff', base[0], more[0], '--rules', file).must(2)
 
 
+@test('e2e', 'bench: runs in turn, and compares')
+def bench():
+    need_prowl()
+    program, kept = build(VERSION, 'fixed_work', 'static'), path('')
+    base, head = program + ' -work 1 -allocs {}', program + ' -work 1 -alloc 1.6 -allocs {}'
+    p = Prowl('bench', '-q', '--base', base, '--head', head, '--runs', 4, '-t', 'alloc_space', '-f', 'json', '--save', kept)
+    result = json.loads(p.must(3).out)
+    check(bad(result)[0] == 'main.allocParse', 'named first: %r', bad(result))
+    check(result['base']['name'] == base and len(result['head']['totals']) == 4, 'the sides: %r', result['base'])
+    check(sorted(os.listdir(kept)) == ['%s-%02d.pb.gz' % (side, n) for side in ('base', 'head') for n in range(1, 5)],
+          'kept: %r', os.listdir(kept))
+    Prowl('bench', '-q', '--base', base, '--head', base, '--runs', 4, '-t', 'alloc_space').must(0)
+    Prowl('bench', '-q', '--base', 'exit 3 # {}', '--head', head).must(1)
+    Prowl('bench', '-q', '--base', 'true {}', '--head', head).must(1)
+    Prowl('bench', '--base', base).must(2)
+    Prowl('bench', '--base', base, '--head', head, '--runs', '0').must(2)
+    need_perf()
+    p = Prowl('bench', '-q', '--base', program + ' -work 200', '--head', program + ' -work 200 -slow 9', '--runs', 3, '-f',
+              'json')
+    result = json.loads(p.out)
+    found = next(f for f in result['functions'] if f['name'] == 'main.parse')
+    check(p.status in (3, 7) and 4 < found['ratio'] < 14, 'exit %d, %r', p.status, found)
+
+
 @test('clients', 'diff: the same differences as go tool pprof -diff_base')
 def agrees():
     need_prowl()

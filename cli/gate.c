@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gate.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "diff_rules.h"
+#include "opts.h"
+#include "show_diff.h"
+#include "term.h"
+
+typedef void (*show_fn)(FILE *f, const struct pprof_comparison *c, const struct diff_words *w);
+
+static const struct {
+	const char *name, *suffix;
+	show_fn show;
+} formats[] = {
+	{"text", ".txt", show_diff_text},  {"markdown", ".md", show_diff_markdown},
+	{"json", ".json", show_diff_json}, {"junit", ".xml", show_diff_junit},
+	{"github", "", show_diff_github},
+};
+enum { NFORMATS = sizeof formats / sizeof *formats };
+
+/* --- files ----------------------------------------------------------------------- */
+
+bool gate_take(struct gate_side *s, const char *path)
+{
+	char **bigger = realloc(s->paths, (s->n + 1) * sizeof *bigger);
+
+	if (bigger)
+		s->paths = bigger;
+	if (!bigger || !(s->paths[s->n] = strdup(path)))
+		return false;
+	s->n++;
+	return true;
+}
+
+static const char *path_of(const struct gate *d, size_t i)
+{
+	return i < d->base.n ? d->base.paths[i] : d->head.paths[i - d->base.n];
+}
+
+static struct pprof_profile *load(const char *path)
+{
+	struct pprof_profile *p;
+	struct pprof_diag diag = {0};
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int r;
+
+	if (fd < 0) {
+		say_error("%s: %s", path, strerror(errno));
+		return NULL;
+	}
+	r = pprof_read_fd(fd, 0, &p, &diag);
+	close(fd);
+	if (r == 0)
+		return p;
+	if (r == -EBADMSG)
+		say_error("%s is not a valid profile: %s (at byte %llu)", path,
+			  diag.what ? diag.what : "damaged", (unsigned long long)diag.at);
+	else
+		say_error("%s: %s", path, strerror(-r));
+	return NULL;
+}
+
+static bool load_all(struct gate *d)
+{
+	size_t n = d->base.n + d->head.n;
+
+	d->profiles = calloc(n + 1, sizeof *d->profiles);
+	for (size_t i = 0; d->profiles && i < n; i++) {
+		d->profiles[i] = load(path_of(d, i));
+		if (!d->profiles[i])
+			return false;
+	}
+	return d->profiles != NULL;
+}
+
+/* --- warnings -------------------------------------------------------------------- */
+
+static void warn(struct gate *d, char *text)
+{
+	char **bigger = realloc(d->warnings, (d->nwarnings + 1) * sizeof *bigger);
+
+	if (!bigger || !text) {
+		free(text);
+		return;
+	}
+	d->warnings = bigger;
+	d->warnings[d->nwarnings++] = text;
+}
+
+/* What a comment that begins so says; "" without one. */
+static const char *said(const struct pprof_profile *p, const char *key)
+{
+	size_t n = strlen(key);
+
+	for (size_t i = 0; i < p->ncomments; i++) {
+		const char *c = p->strings[p->comments[i]];
+
+		if (!strncmp(c, key, n))
+			return c + n;
+	}
+	return "";
+}
+
+/* What makes two profiles hard to compare, whatever the change: told, not refused. */
+static void warn_of(struct gate *d, const char *key, const char *what)
+{
+	const char *first = said(d->profiles[0], key);
+	size_t n = d->base.n + d->head.n;
+
+	for (size_t i = 1; i < n; i++) {
+		const char *other = said(d->profiles[i], key);
+		char *text;
+
+		if (!*first || !*other || !strcmp(first, other))
+			continue;
+		if (asprintf(&text, "%s differs: %s in %s, %s in %s", what, first, path_of(d, 0),
+			     other, path_of(d, i)) >= 0)
+			warn(d, text);
+		return;
+	}
+}
+
+static void warn_of_periods(struct gate *d)
+{
+	for (size_t i = 1; i < d->base.n + d->head.n; i++) {
+		char *text;
+
+		if (d->profiles[i]->period == d->profiles[0]->period)
+			continue;
+		if (asprintf(&text, "the sampling period differs: %lld in %s, %lld in %s",
+			     (long long)d->profiles[0]->period, path_of(d, 0),
+			     (long long)d->profiles[i]->period, path_of(d, i)) >= 0)
+			warn(d, text);
+		return;
+	}
+}
+
+static void find_warnings(struct gate *d)
+{
+	warn_of(d, "build: go=", "the Go version");
+	warn_of(d, "machine: ", "the machine");
+	warn_of(d, "build: package=", "the program");
+	warn_of_periods(d);
+}
+
+/* --- options --------------------------------------------------------------------- */
+
+static bool one_of(const char *option, const char *arg, const char *const *words, int *ret)
+{
+	for (int i = 0; words[i]; i++) {
+		if (!strcmp(arg, words[i])) {
+			*ret = i;
+			return true;
+		}
+	}
+	say_error("--%s doesn't know '%s'; prowl diff --help lists what it does", option, arg);
+	return false;
+}
+
+static bool share(const char *option, const char *arg, double *ret)
+{
+	*ret = diff_parse_percent(arg);
+	if (*ret > 0)
+		return true;
+	say_error("--%s wants a share such as 5%%, not '%s'", option, arg);
+	return false;
+}
+
+static bool read_operations(struct gate *d)
+{
+	const char *p = d->ops;
+
+	d->operations = calloc(strlen(p) + 1, sizeof *d->operations);
+	while (d->operations && *p) {
+		char *end;
+		double v = strtod(p, &end);
+
+		if (end == p || !(v > 0) || (*end && *end != ',')) {
+			say_error("--ops wants positive numbers, separated by commas, not '%s'", p);
+			return false;
+		}
+		d->operations[d->noperations++] = v;
+		p = *end ? end + 1 : end;
+	}
+	if (d->noperations == d->base.n + d->head.n)
+		return true;
+	say_error("--ops has %zu numbers, but there are %zu profiles", d->noperations,
+		  d->base.n + d->head.n);
+	return false;
+}
+
+bool gate_option(struct gate *d, int id, const char *arg)
+{
+	static const char *const by[] = {"function", "file", "package", "line", NULL};
+	static const char *const modes[] = {"absolute", "share", "per-op", NULL};
+	static const char *const fails[] = {"any", "total", "function", "never", NULL};
+	int k;
+
+	switch (id) {
+	case GATE_TYPE:
+		d->o.sample_type = arg;
+		return true;
+	case GATE_BY:
+		if (!one_of("by", arg, by, &k))
+			return false;
+		d->o.by = (enum pprof_by)k;
+		return true;
+	case GATE_MODE:
+		if (!one_of("mode", arg, modes, &k))
+			return false;
+		d->o.exposure = (enum pprof_exposure)k;
+		return true;
+	case GATE_FAIL_ON:
+		if (!one_of("fail-on", arg, fails, &k))
+			return false;
+		d->fail_on = (enum gate_fail_on)k;
+		return true;
+	case GATE_OPERATIONS:
+		d->ops = arg;
+		return true;
+	case GATE_TOLERANCE:
+		return share("tolerance", arg, &d->o.tolerance);
+	case GATE_Q:
+		return share("q", arg, &d->o.q);
+	case GATE_MIN_SHARE:
+		return share("min-share", arg, &d->o.min_share);
+	case GATE_RULES:
+		d->rules = diff_rules_load(arg);
+		return d->rules != NULL;
+	case GATE_LINES:
+		return opts_number("lines", arg, 0, 1000000, &d->lines);
+	case GATE_FORMAT:
+		d->format = arg;
+		return true;
+	case GATE_OUTPUT:
+		d->output = arg;
+		return true;
+	case GATE_COLOR:
+		if (say_color(arg))
+			return true;
+		say_error("--color wants auto, always or never, not '%s'", arg);
+		return false;
+	default:
+		return false;
+	}
+}
+
+static bool check(struct gate *d)
+{
+	if (!d->base.n || !d->head.n) {
+		say_error("there is no profile of %s", d->base.n ? "head" : "base");
+		return false;
+	}
+	if ((d->o.exposure == PPROF_PER_OPERATION) != (d->ops != NULL)) {
+		say_error("--mode per-op and --ops belong together");
+		return false;
+	}
+	if (d->ops && !read_operations(d))
+		return false;
+	d->o.operations = d->operations;
+	if (d->rules) {
+		if (!(d->o.tolerance > 0) && diff_rules_tolerance(d->rules) > 0)
+			d->o.tolerance = diff_rules_tolerance(d->rules);
+		d->o.tolerance_of = diff_rules_tolerance_of;
+		d->o.ctx = d->rules;
+	}
+	return true;
+}
+
+static show_fn choose_format(const struct gate *d)
+{
+	size_t n = d->output ? strlen(d->output) : 0;
+
+	for (size_t i = 0; i < NFORMATS; i++) {
+		size_t k = strlen(formats[i].suffix);
+
+		if (d->format ? !strcmp(d->format, formats[i].name)
+			      : n > k && k && !strcmp(d->output + n - k, formats[i].suffix))
+			return formats[i].show;
+	}
+	if (!d->format)
+		return show_diff_text;
+	say_error("unknown format '%s'; there are text, markdown, json, junit and github",
+		  d->format);
+	return NULL;
+}
+
+/* --- the comparison -------------------------------------------------------------- */
+
+static enum prowl_code exit_of(const struct gate *d, const struct pprof_comparison *c)
+{
+	bool total = c->total.verdict == PPROF_REGRESSED, function = c->nregressed > 0;
+
+	if (d->fail_on == GATE_FAIL_NEVER)
+		return PROWL_OK;
+	if (c->verdict == PPROF_UNDECIDED)
+		return PROWL_INCONCLUSIVE;
+	if (c->verdict != PPROF_REGRESSED)
+		return PROWL_OK;
+	if ((d->fail_on == GATE_FAIL_TOTAL && !total) ||
+	    (d->fail_on == GATE_FAIL_FUNCTION && !function))
+		return PROWL_OK;
+	return PROWL_REGRESSION;
+}
+
+/* What GitHub shows below the run. */
+static void add_summary(const struct pprof_comparison *c, const struct diff_words *w)
+{
+	const char *path = getenv("GITHUB_STEP_SUMMARY");
+	FILE *f = path && *path ? fopen(path, "ae") : NULL;
+
+	if (path && *path && !f)
+		say_warning("%s, the summary of the step, can't be written: %s", path,
+			    strerror(errno));
+	if (!f)
+		return;
+	show_diff_markdown(f, c, w);
+	fclose(f);
+}
+
+static int write_out(const struct gate *d, const struct pprof_comparison *c, show_fn show)
+{
+	struct diff_words w = {.base = d->base_name ? d->base_name : d->base.paths[0],
+			       .head = d->head_name ? d->head_name : d->head.paths[0],
+			       .lines = d->lines,
+			       .workspace = getenv("GITHUB_WORKSPACE"),
+			       .warnings = (const char *const *)d->warnings,
+			       .nwarnings = d->nwarnings};
+	bool to_file = d->output && strcmp(d->output, "-") != 0;
+	FILE *f = to_file ? fopen(d->output, "we") : stdout;
+	const char *actions = getenv("GITHUB_ACTIONS");
+	bool failed;
+
+	if (!f) {
+		say_error("%s: %s", d->output, strerror(errno));
+		return PROWL_FAILED;
+	}
+	show(f, c, &w);
+	failed = fflush(f) != 0 || ferror(f);
+	if (to_file)
+		failed |= fclose(f) != 0;
+	if (failed) {
+		say_error("%s: %s", to_file ? d->output : "standard output", strerror(errno));
+		return PROWL_FAILED;
+	}
+	/* A file for machines, and a line for who reads the log. */
+	if (show != show_diff_text)
+		show_diff_verdict(stderr, c);
+	if (actions && !strcmp(actions, "true")) {
+		if (to_file || show == show_diff_text)
+			show_diff_github(stdout, c, &w);
+		add_summary(c, &w);
+	}
+	return PROWL_OK;
+}
+
+static int compare(struct gate *d, show_fn show)
+{
+	struct pprof_comparison *c;
+	struct pprof_diag diag = {0};
+	const struct pprof_profile *const *p = (const struct pprof_profile *const *)d->profiles;
+	int r = pprof_compare(p, d->base.n, p + d->base.n, d->head.n, &d->o, &c, &diag);
+	int code;
+
+	if (r < 0) {
+		say_error("%s: %s", path_of(d, diag.at), diag.what ? diag.what : strerror(-r));
+		return r == -ENODATA ? PROWL_NOTHING : r == -ENOMEM ? PROWL_FAILED : PROWL_USAGE;
+	}
+	code = write_out(d, c, show);
+	if (code == PROWL_OK)
+		code = (int)exit_of(d, c);
+	pprof_comparison_free(c);
+	return code;
+}
+
+static void side_fini(struct gate_side *s)
+{
+	for (size_t i = 0; i < s->n; i++)
+		free(s->paths[i]);
+	free(s->paths);
+}
+
+void gate_fini(struct gate *d)
+{
+	for (size_t i = 0; d->profiles && i < d->base.n + d->head.n; i++)
+		pprof_profile_free(d->profiles[i]);
+	for (size_t i = 0; i < d->nwarnings; i++)
+		free(d->warnings[i]);
+	free(d->profiles);
+	free(d->warnings);
+	free(d->operations);
+	side_fini(&d->base);
+	side_fini(&d->head);
+	diff_rules_free(d->rules);
+}
+
+bool gate_check(struct gate *d)
+{
+	return check(d) && choose_format(d);
+}
+
+int gate_compare(struct gate *d)
+{
+	if (!load_all(d))
+		return PROWL_FAILED;
+	find_warnings(d);
+	return compare(d, choose_format(d));
+}
