@@ -4,11 +4,12 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import xml.etree.ElementTree as ET
 
 from clients import pprof_tool
-from harness import PROWL, Prowl, build, check, need_perf, need_prowl, note, test, tmp
+from harness import PROWL, ROOT, Prowl, Skip, build, check, go_environment, goroot, need_perf, need_prowl, note, test, tmp
 
 VERSION = '1.23'
 RUNS = 5
@@ -221,6 +222,89 @@ def refused():
     Prowl('diff', cpu, allocs, '--mode', 'per-op', '--ops', '1').must(2)
     p = Prowl('diff', cpu, allocs, '--mode', 'per-op', '--ops', '1,2', '-f', 'json').must(7)
     check(json.loads(p.out)['why'].startswith('one run'), 'why: %s', p.out[:300])
+
+
+SOURCE = '''package parser
+
+var sink uint64
+
+//go:noinline
+func Scan(n int) {
+	x := sink | 1
+	for i := 0; i < n; i++ {
+		x = x*6364136223846793005 + 1442695040888963407
+	}
+	sink = x
+}
+
+//go:noinline
+func Fold(n int) {
+	x := sink | 1
+	for i := 0; i < n; i++ {
+		x = x*6364136223846793005 + 1442695040888963407
+	}
+	sink = x
+}
+'''
+BENCH = '''package parser
+
+import "testing"
+
+func BenchmarkParse(b *testing.B) {
+	for i := 0; i < b.N; i++ {
+		Scan(4000000)
+		Fold(%d)
+	}
+}
+'''
+
+
+@test('e2e', 'examples/ci/gate: a regression is caught, an unchanged build passes')
+def gate():
+    need_prowl()
+    if not shutil.which('git'):
+        raise Skip('no git')
+    here = path('')
+    os.makedirs(os.path.join(here, 'parser'))
+
+    def git(*args):
+        subprocess.run(['git', '-c', 'user.name=t', '-c', 'user.email=t@localhost', *args], cwd=here, check=True,
+                       capture_output=True)
+
+    def write(name, text):
+        with open(os.path.join(here, name), 'w') as f:
+            f.write(text)
+
+    def run(*args):
+        environment = go_environment(VERSION)
+        environment['PATH'] = ':'.join([os.path.dirname(PROWL), goroot(VERSION) + '/bin', os.environ['PATH']])
+        environment['BENCHTIME'] = '80x'
+        return subprocess.run([os.path.join(ROOT, 'examples', 'ci', 'gate'), 'HEAD', './parser', 'BenchmarkParse', '-f', 'json',
+                               *args], cwd=here, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=300)
+
+    write('go.mod', 'module example.org/app\n\ngo 1.19\n')
+    write('parser/parser.go', SOURCE)
+    write('parser/parser_test.go', BENCH % 2000000)
+    git('init', '-q')
+    git('add', '.')
+    git('commit', '-qm', 'base')
+    p = run()
+    check(p.returncode in (0, 7), 'unchanged: exit %d\n%s%s', p.returncode, p.stdout[-2000:], p.stderr)
+    unchanged = p.returncode
+    write('parser/parser_test.go', BENCH % 4000000)
+    p = run()
+    result = json.loads(p.stdout)
+    note('unchanged: exit %d; Fold twice as long: exit %d, %r', unchanged, p.returncode, bad(result))
+    check(p.returncode in (3, 7), 'twice as slow: exit %d\n%s%s', p.returncode, p.stdout[-2000:], p.stderr)
+    check(p.returncode == 7 or bad(result)[0] == 'example.org/app/parser.Fold', 'named first: %r', bad(result))
+    rules = path('.yaml')
+    with open(rules, 'w') as f:
+        f.write('accept:\n  - name: example.org/app/parser.Fold\n    reason: folds more\n')
+    p = run('--rules', rules, '--fail-on', 'function', '--runs', '2')
+    check(p.returncode in (0, 7), 'accepted: exit %d\n%s', p.returncode, p.stdout[-2000:])
+    left = subprocess.run(['git', 'worktree', 'list'], cwd=here, capture_output=True, text=True, check=True).stdout
+    check(len(left.splitlines()) == 1, 'left behind: %s', left)
 
 
 @test('soak', 'diff: 30 comparisons of a program with itself, 20 with a function that is 30 % slower')
