@@ -9,16 +9,14 @@
 #include "output.h"
 #include "pprof.h"
 #include "term.h"
+#include "view.h"
 
-enum { ID_FORMAT = 1, ID_OUTPUT, ID_TYPE, ID_LINES, ID_CUM, ID_COMMENTS, ID_COLOR };
+enum { ID_FORMAT = 1, ID_OUTPUT, ID_COMMENTS, ID_COLOR };
 
 static const struct opt report_opts[] = {
-	{'f', "format", "FORMAT", "text (default), tree, folded or pprof", ID_FORMAT},
+	{'f', "format", "FORMAT", "text (default), tree, peek, traces, folded or pprof", ID_FORMAT},
 	{'o', "output", "FILE", "default: standard output", ID_OUTPUT},
-	{'t', "type", "NAME",
-	 "which values: cpu, samples, inuse_space, ... (default: the profile's)", ID_TYPE},
-	{'n', "lines", "N", "show N functions (default: all)", ID_LINES},
-	{0, "cum", NULL, "sort by cum instead of flat", ID_CUM},
+	VIEW_OPTS,
 	{0, "comments", NULL, "print only the profile's comments: how it was taken, what was lost",
 	 ID_COMMENTS},
 	{0, "color", "WHEN", "auto, always or never", ID_COLOR},
@@ -26,7 +24,7 @@ static const struct opt report_opts[] = {
 };
 
 struct report {
-	struct pprof_report_options o;
+	struct view view;
 	const char *format, *output;
 	bool comments;
 };
@@ -116,8 +114,12 @@ static int write_text(const struct report *r, const struct pprof_profile *p,
 {
 	const struct pprof_exporter *e = pprof_exporter_named(!strcmp(f->name, "text") ? "top"
 										       : f->name);
-	int n = e ? e->write(p, &r->o, stdout) : -ENOTSUP;
+	int n = e ? e->write(p, &r->view.report, stdout) : -ENOTSUP;
 
+	if (n == -ENODATA) {
+		say_error("no function matches '%s'", r->view.report.peek);
+		return PROWL_FAILED;
+	}
 	if (n < 0) {
 		say_error("%s", strerror(-n));
 		return PROWL_FAILED;
@@ -125,24 +127,50 @@ static int write_text(const struct report *r, const struct pprof_profile *p,
 	return PROWL_OK;
 }
 
-static int write_report(const struct report *r, const struct pprof_profile *p)
+static int write_formatted(const struct report *r, const struct pprof_profile *p,
+			   const struct output_format *f, const char *path)
 {
-	const struct output_format *f = output_choose(r->format || r->output ? r->format : "text",
-						      r->output);
-	const char *path = r->output ? r->output : "-";
 	uint64_t size;
 
-	if (!f || !output_may_write(f, path))
-		return PROWL_USAGE;
 	if (f->is_pprof)
 		return output_write(p, f, path, &size);
-	if (!has_type(p, r->o.sample_type))
-		return PROWL_USAGE;
 	if (strcmp(path, "-") != 0 && !freopen(path, "we", stdout)) {
 		say_error("%s: %s", path, strerror(errno));
 		return PROWL_FAILED;
 	}
 	return write_text(r, p, f);
+}
+
+/* The format that is asked for, or NULL after saying what is wrong. */
+static const struct output_format *choose_format(const struct report *r)
+{
+	bool peek = r->view.report.peek;
+	const char *format = r->format ? r->format : peek ? "peek" : r->output ? NULL : "text";
+	const struct output_format *f = output_choose(format, r->output);
+
+	if (f && !strcmp(f->name, "peek") != peek) {
+		say_error(peek ? "--peek is for -f peek" : "-f peek needs --peek REGEX");
+		return NULL;
+	}
+	return f;
+}
+
+static int write_report(struct report *r, const struct pprof_profile *p)
+{
+	const struct output_format *f = choose_format(r);
+	const char *path = r->output ? r->output : "-";
+	struct pprof_profile *shown;
+	int code;
+
+	if (!f || !output_may_write(f, path) ||
+	    (!f->is_pprof && !has_type(p, r->view.report.sample_type)))
+		return PROWL_USAGE;
+	shown = view_apply(&r->view, p, !strcmp(f->name, "traces"), &code);
+	if (!shown)
+		return code;
+	code = write_formatted(r, shown, f, path);
+	pprof_profile_free(shown);
+	return code;
 }
 
 static int run(int argc, char **argv)
@@ -151,7 +179,6 @@ static int run(int argc, char **argv)
 	struct pprof_profile *p;
 	struct opts o;
 	const char *arg;
-	uint64_t n;
 	int id, first, code;
 	bool ok = true;
 
@@ -164,16 +191,6 @@ static int run(int argc, char **argv)
 		case ID_OUTPUT:
 			r.output = arg;
 			break;
-		case ID_TYPE:
-			r.o.sample_type = arg;
-			break;
-		case ID_LINES:
-			ok = opts_number("lines", arg, 1, 1000000, &n);
-			r.o.nodes = n;
-			break;
-		case ID_CUM:
-			r.o.cum = true;
-			break;
 		case ID_COMMENTS:
 			r.comments = true;
 			break;
@@ -181,6 +198,9 @@ static int run(int argc, char **argv)
 			ok = say_color(arg);
 			if (!ok)
 				say_error("--color wants auto, always or never, not '%s'", arg);
+			break;
+		default:
+			ok = view_take(&r.view, id, arg) == VIEW_OK;
 			break;
 		}
 	}
@@ -204,12 +224,15 @@ static int run(int argc, char **argv)
 const struct cmd cmd_report = {
 	.name = "report",
 	.usage = "[options] FILE...",
-	.summary = "print a profile: functions, tree, folded stacks",
+	.summary = "print, filter, convert and merge profiles",
 	.text = "Reads any pprof file, also those of Go's own profiler; several files are merged.\n\n"
 		"Examples:\n"
 		"  prowl report prowl.etcd.4242.cpu.*.pb.gz\n"
 		"  prowl report -f folded cpu.pb.gz | flamegraph.pl > flame.svg\n"
-		"  prowl report -t inuse_space --cum -n 20 heap.pb.gz\n",
+		"  prowl report -t inuse_space --cum -n 20 heap.pb.gz\n"
+		"  prowl report --focus 'net/http' --hide '^runtime\\.' --granularity line cpu.pb.gz\n"
+		"  prowl report --peek 'json\\.Marshal' cpu.pb.gz\n"
+		"  prowl report --tag endpoint=/api --tagroot endpoint -f tree cpu.pb.gz\n",
 	.opts = report_opts,
 	.run = run,
 };

@@ -15,9 +15,9 @@
 #include "term.h"
 
 static const struct output_format formats[] = {
-	{"pprof", ".pb.gz", true},
-	{"text", ".txt", false}, /* the functions, as go tool pprof -top */
-	{"tree", ".tree", false},
+	{"pprof", ".pb.gz", true},    {"text", ".txt", false}, /* the functions, as go tool pprof
+								  -top */
+	{"tree", ".tree", false},     {"peek", ".peek", false}, {"traces", ".traces", false},
 	{"folded", ".folded", false},
 };
 
@@ -30,6 +30,20 @@ static bool ends_with(const char *s, const char *end)
 	return n >= k && !strcmp(s + n - k, end);
 }
 
+static void say_unknown(const char *format)
+{
+	char list[128];
+	size_t n = 0;
+
+	for (size_t i = 0; i < NFORMATS && n < sizeof list; i++)
+		n += (size_t)snprintf(list + n, sizeof list - n, "%s%s",
+				      i == 0             ? ""
+				      : i + 1 < NFORMATS ? ", "
+							 : " and ",
+				      formats[i].name);
+	say_error("unknown format '%s'; there are %s", format, list);
+}
+
 const struct output_format *output_choose(const char *format, const char *path)
 {
 	for (size_t i = 0; format && i < NFORMATS; i++) {
@@ -37,7 +51,7 @@ const struct output_format *output_choose(const char *format, const char *path)
 			return &formats[i];
 	}
 	if (format) {
-		say_error("unknown format '%s'; there are pprof, text, tree and folded", format);
+		say_unknown(format);
 		return NULL;
 	}
 	for (size_t i = 1; path && i < NFORMATS; i++) {

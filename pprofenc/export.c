@@ -171,6 +171,8 @@ static const struct pprof_exporter exporters[] = {
 	{"pprof", ".pb.gz", "application/octet-stream", export_pprof},
 	{"top", ".txt", "text/plain; charset=utf-8", pprof_report_top},
 	{"tree", ".tree.txt", "text/plain; charset=utf-8", pprof_report_tree},
+	{"peek", ".peek.txt", "text/plain; charset=utf-8", pprof_report_peek},
+	{"traces", ".traces.txt", "text/plain; charset=utf-8", pprof_report_traces},
 	{"folded", ".folded", "text/plain; charset=utf-8", pprof_report_folded},
 };
 

@@ -110,6 +110,32 @@ static int name_all(struct graph *g)
 	return r;
 }
 
+static bool is_base(const struct pprof_profile *p, size_t sample)
+{
+	const struct pprof_label *labels = pprof_sample_labels(p, sample);
+
+	for (size_t i = 0; i < p->samples[sample].nlabels; i++)
+		if (strcmp(p->strings[labels[i].key], "pprof::base") == 0 &&
+		    strcmp(p->strings[labels[i].str], "true") == 0)
+			return true;
+	return false;
+}
+
+/* Where samples of a base of comparison are marked, it is theirs, as in pprof. */
+int64_t pprof_total(const struct pprof_profile *p, size_t sample_type)
+{
+	uint64_t total = 0, base = 0;
+
+	for (size_t i = 0; i < p->nsamples; i++) {
+		uint64_t v = magnitude(pprof_sample_values(p, i)[sample_type]);
+
+		total += v;
+		if (v && is_base(p, i))
+			base += v;
+	}
+	return (int64_t)((int64_t)base > 0 ? base : total);
+}
+
 int pp_graph_init(struct graph *g, const struct pprof_profile *p, const char *sample_type)
 {
 	int r;
@@ -118,8 +144,7 @@ int pp_graph_init(struct graph *g, const struct pprof_profile *p, const char *sa
 	r = pprof_find_sample_type(p, sample_type, &g->type);
 	if (r < 0)
 		return r;
-	for (size_t i = 0; i < p->nsamples; i++)
-		g->total += magnitude(pprof_sample_values(p, i)[g->type]);
+	g->total = pprof_total(p, g->type);
 	g->line_nodes = malloc((p->nlines + 1) * sizeof *g->line_nodes);
 	g->location_nodes = malloc((p->nlocations + 1) * sizeof *g->location_nodes);
 	r = g->line_nodes && g->location_nodes ? name_all(g) : -ENOMEM;

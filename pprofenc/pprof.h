@@ -38,8 +38,12 @@ extern "C" {
 /* Plain facts about a failure; sentences are made by the caller. */
 struct pprof_diag {
 	const char *what; /* static string: what is wrong */
-	uint64_t at;      /* decode: offset in the uncompressed bytes; merge: index of the input */
-	char detail[96];  /* merge: the two things that differ; otherwise "" */
+	/* decode: offset in the uncompressed bytes; merge: index of the input; filter: offset in
+	 * the expression */
+	uint64_t at;
+	/* merge: the two things that differ; filter: the option, and how it is wrong; otherwise ""
+	 */
+	char detail[96];
 };
 
 /* --- the model ------------------------------------------------------------------- */
@@ -246,6 +250,78 @@ PPROF_API int pprof_read_fd(int fd, size_t limit, struct pprof_profile **ret_pro
 PPROF_API int pprof_merge(const struct pprof_profile *const *inputs, size_t n,
 			  struct pprof_profile **ret_profile, struct pprof_diag *diag);
 
+/* --- choosing what to look at ---------------------------------------------------- */
+
+/* What frames are told apart by. Any but the first gives the frames new names. */
+enum pprof_granularity {
+	PPROF_FUNCTION,      /* everything stays as it is; reports tell functions by name */
+	PPROF_FILE_FUNCTION, /* "main.work /src/main.go" */
+	PPROF_FILE,          /* "/src/main.go" */
+	PPROF_LINE,          /* "main.work /src/main.go:12" */
+	PPROF_ADDRESS,       /* "0000000000401000 main.work /src/main.go:12" */
+	PPROF_PACKAGE,       /* "net/http" for Go; "[libc.so.6]", the file, for the rest */
+};
+
+/*
+ * Go's runtime: functions of the packages runtime, internal/runtime/... and runtime/internal/...,
+ * and not those of others that begin alike.
+ */
+enum pprof_runtime {
+	PPROF_RUNTIME_SHOW,
+	PPROF_RUNTIME_FOLD, /* adjacent frames become one, "[runtime]" */
+	PPROF_RUNTIME_HIDE, /* the caller gets their values; stacks of nothing else are left out */
+};
+
+/*
+ * What is to be left of a profile, with the meaning that the options of go tool pprof have; NULL or
+ * "" is no restriction. Expressions are Perl's, which Go's are a part of, and match anywhere in the
+ * name of a function, its file, or the file of the mapping.
+ */
+struct pprof_filter_options {
+	const char *focus;  /* keep samples with a frame that matches */
+	const char *ignore; /* drop samples with a frame that matches */
+	const char *hide;   /* take the frames that match out of the stacks */
+	const char *show;   /* take all other frames out */
+	const char
+		*show_from; /* cut each stack outside of its outermost match; drop those without */
+	/*
+	 * Keep, or drop, samples by label: a range of numbers ("32kb", ":64kb", "4mb:", "1mb:2mb",
+	 * "-5:5"), or expressions with commas between them, each of which must match some
+	 * "key:value". After "key=" the range or any one of the expressions is for the values of
+	 * that key.
+	 */
+	const char *tag_focus, *tag_ignore;
+	const char *tag_show, *tag_hide; /* keep, or drop, labels whose key matches */
+	/* Keys with commas between them, whose values become frames: the first of the former the
+	 * outermost, the last of the latter the innermost of all. */
+	const char *tag_root, *tag_leaf;
+	const char
+		*unit; /* of numbers in such frames: as in the reports' options; NULL is "auto" */
+	enum pprof_granularity granularity;
+	enum pprof_runtime runtime;
+	bool no_inlines; /* inlined functions count as their caller */
+	bool apart;      /* samples that become equal are not summed up: for pprof_report_traces */
+};
+
+/*
+ * A new profile of what the options leave of p, which any exporter takes as any other. Samples
+ * without a value other than 0 may be left out. All NULL options leave everything; `options` may
+ * be NULL, too.
+ *
+ * -EINVAL with diag: an expression is wrong (`detail` says which, `at` where in it), or takes too
+ * long: no expression can hang. On success diag->what is NULL, or says that the options that
+ * `detail` lists have matched nothing. diag may be NULL. -ENOMEM, -EOVERFLOW as when building.
+ */
+PPROF_API int pprof_filter(const struct pprof_profile *p,
+			   const struct pprof_filter_options *options,
+			   struct pprof_profile **ret_profile, struct pprof_diag *diag);
+
+/* Whether such an expression is valid: 0, -EINVAL with diag, -ENOMEM. */
+PPROF_API int pprof_pattern_check(const char *pattern, struct pprof_diag *diag);
+
+/* The sum of the magnitudes of all values of a type, by index: what reports call 100 %. */
+PPROF_API int64_t pprof_total(const struct pprof_profile *p, size_t sample_type);
+
 /* --- reports --------------------------------------------------------------------- */
 
 /* All zero is a good choice: the default sample type, everything shown. */
@@ -255,19 +331,37 @@ struct pprof_report_options {
 	double node_fraction;    /* drop functions with a smaller share (cum); pprof has 0.005 */
 	double edge_fraction;    /* drop calls with a smaller share; pprof has 0.001 */
 	bool cum;                /* sort by cum instead of flat */
+	const char *unit;        /* of all values ("ms", "MB"); "auto": for each the one that fits;
+				  * NULL: one that fits all, pprof's "minimum" */
+	const char *peek;        /* of pprof_report_peek: which functions, as an expression */
+	/* Of a filtered profile: what 100 % is, as pprof_total tells before filtering (0: the sum
+	 * of this profile), and the filter, for the lines above the report. */
+	int64_t total;
+	const struct pprof_filter_options *filtered;
 };
 
 /*
- * Text as go tool pprof prints it with -top and -tree: functions are told by name, inlined ones
- * count as functions, recursion counts once in cum, code without symbols under its file's name in
- * brackets. Control characters in names and units become '?', so that none can reach for the
- * terminal.
- * -ENOENT: no such sample type; -ENOMEM; -EIO: writing failed.
+ * Text as go tool pprof prints it with -top and -tree (but for white space at the ends of lines):
+ * functions are told by name, inlined ones count as functions, recursion counts once in cum, code
+ * without symbols under its file's name in brackets. Control characters in names and units become
+ * '?', so that none can reach for the terminal. -ENOENT: no such sample type; -ENOMEM; -EIO:
+ * writing failed.
  */
 PPROF_API int pprof_report_top(const struct pprof_profile *p,
 			       const struct pprof_report_options *options, FILE *to);
 PPROF_API int pprof_report_tree(const struct pprof_profile *p,
 				const struct pprof_report_options *options, FILE *to);
+
+/*
+ * As -peek: the tree of the functions whose name `peek` matches, with all their callers and
+ * callees; the fractions and `nodes` do not count. -ENODATA: no function matches; -EINVAL: `peek`
+ * is not an expression (see pprof_pattern_check).
+ */
+PPROF_API int pprof_report_peek(const struct pprof_profile *p,
+				const struct pprof_report_options *options, FILE *to);
+/* As -traces: every sample in the profile's order with its labels, leaf first. */
+PPROF_API int pprof_report_traces(const struct pprof_profile *p,
+				  const struct pprof_report_options *options, FILE *to);
 
 /*
  * Folded stacks, the input of flame graph programs: "root;caller;leaf 42", one line a stack, values

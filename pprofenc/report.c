@@ -1,31 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "report.h"
+
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include "graph.h"
-#include "units.h"
-
-struct report {
-	const struct pprof_profile *p;
-	const struct pprof_report_options *o;
-	FILE *to;
-	struct graph g;
-	struct scale scale;
-	uint32_t *order; /* the nodes shown, sorted */
-	size_t shown, candidates, dropped;
-	int64_t cutoff;
-	char text[UNITS_TEXT];
-	char share[UNITS_TEXT];
-};
+#include "pattern.h"
 
 static const char *value(struct report *r, int64_t v)
 {
-	pp_units_format(r->text, v, r->scale);
-	pp_make_printable(r->text); /* the unit may be anything */
-	return r->text;
+	return pp_report_value(r, v);
 }
 
 static const char *percent(struct report *r, int64_t v)
@@ -68,9 +53,23 @@ static void list_nodes(struct report *r)
 	qsort_r(r->order, r->shown, sizeof *r->order, node_order, r);
 }
 
-static void drop_edges(struct report *r)
+/* A share of what the graph holds, which is less than the total of a filtered profile. */
+static int64_t share_of(int64_t total, double fraction)
 {
-	double cutoff = trunc(r->g.total * r->o->edge_fraction);
+	return (int64_t)magnitude((int64_t)trunc((double)total * fraction));
+}
+
+static int64_t flat_sum(const struct report *r)
+{
+	int64_t flat = 0;
+
+	for (size_t i = 0; i < r->shown; i++)
+		flat = (int64_t)((uint64_t)flat + (uint64_t)r->g.nodes[r->order[i]].flat);
+	return flat;
+}
+
+static void drop_edges(struct report *r, uint64_t cutoff)
+{
 	size_t kept = 0;
 
 	for (size_t i = 0; i < r->g.nedges; i++)
@@ -80,12 +79,12 @@ static void drop_edges(struct report *r)
 }
 
 /* Without the small ones; calls through them become calls between what is left. */
-static int drop_small(struct report *r)
+static int drop_small(struct report *r, uint64_t cutoff)
 {
 	for (size_t i = 0; i < r->g.nnodes; i++) {
 		struct node *n = &r->g.nodes[i];
 
-		if (n->kept && magnitude(n->cum) < magnitude(r->cutoff)) {
+		if (n->kept && magnitude(n->cum) < cutoff) {
 			n->kept = false;
 			r->dropped++;
 		}
@@ -93,8 +92,16 @@ static int drop_small(struct report *r)
 	return r->dropped > 0 ? pp_graph_count(&r->g) : 0;
 }
 
+static int drop_least(struct report *r)
+{
+	for (size_t i = r->nodes; i < r->shown; i++)
+		r->g.nodes[r->order[i]].kept = false;
+	return pp_graph_count(&r->g);
+}
+
 static int choose_nodes(struct report *r)
 {
+	int64_t cutoff, all;
 	int e = pp_graph_count(&r->g);
 
 	if (e < 0)
@@ -103,31 +110,31 @@ static int choose_nodes(struct report *r)
 	if (!r->order)
 		return -ENOMEM;
 	list_nodes(r);
-	r->cutoff = r->g.total * r->o->node_fraction;
-	if (r->cutoff > 0) {
-		e = drop_small(r);
+	all = flat_sum(r);
+	cutoff = share_of(all, r->node_fraction);
+	if (cutoff > 0) {
+		e = drop_small(r, cutoff);
 		if (e < 0)
 			return e;
 		list_nodes(r);
 	}
 	r->candidates = r->shown;
-	if (r->o->nodes > 0 && r->o->nodes < r->shown) {
-		for (size_t i = r->o->nodes; i < r->shown; i++)
-			r->g.nodes[r->order[i]].kept = false;
-		e = pp_graph_count(&r->g);
+	if (r->nodes > 0 && r->nodes < r->shown) {
+		e = drop_least(r);
 		if (e < 0)
 			return e;
 		list_nodes(r);
 	}
-	drop_edges(r);
+	drop_edges(r, share_of(all, r->edge_fraction));
 	return 0;
 }
 
 static void choose_scale(struct report *r)
 {
-	const char *unit = r->p->strings[r->p->sample_types[r->g.type].unit];
 	int64_t least = 0;
 
+	if (r->o->unit || r->shown == 0)
+		return;
 	for (size_t i = 0; i < r->shown; i++) {
 		const struct node *n = &r->g.nodes[r->order[i]];
 		int64_t v = n->flat ? n->flat : n->cum;
@@ -135,126 +142,52 @@ static void choose_scale(struct report *r)
 		if (v && (!least || magnitude(v) < magnitude(least)))
 			least = v;
 	}
-	r->scale = pp_units_common(least ? least : r->g.total, r->g.total, unit);
+	r->scale = pp_units_common(least ? least : r->g.total, r->g.total, r->value_unit);
+	r->each = false;
 }
 
 static int report_init(struct report *r, const struct pprof_profile *p,
-		       const struct pprof_report_options *o, FILE *to)
+		       const struct pprof_report_options *o, bool whole, FILE *to)
 {
-	static const struct pprof_report_options none;
-	int e;
+	int e = pp_report_init(r, p, o, to);
 
-	*r = (struct report){.p = p, .o = o ? o : &none, .to = to};
-	e = pp_graph_init(&r->g, p, r->o->sample_type);
 	if (e < 0)
 		return e;
+	if (!whole) {
+		r->node_fraction = r->o->node_fraction;
+		r->edge_fraction = r->o->edge_fraction;
+		r->nodes = r->o->nodes;
+	}
 	e = choose_nodes(r);
 	if (e < 0) {
-		pp_graph_fini(&r->g);
-		free(r->order);
+		pp_report_fini(r);
 		return e;
 	}
 	choose_scale(r);
 	return 0;
 }
 
-static int report_fini(struct report *r)
-{
-	pp_graph_fini(&r->g);
-	free(r->order);
-	return ferror(r->to) ? -EIO : 0;
-}
-
 /* --- the lines above ------------------------------------------------------------- */
-
-/* One line, with control characters made visible as '?'. */
-static void print_text(FILE *to, const char *before, const char *s)
-{
-	fputs(before, to);
-	while (*s) {
-		size_t n = control_length(s);
-
-		fputc(n ? '?' : *s, to);
-		s += n ? n : 1;
-	}
-	fputc('\n', to);
-}
-
-static void print_binary(struct report *r)
-{
-	const struct pprof_mapping *m = r->p->mappings;
-	const char *file, *slash;
-
-	if (r->p->nmappings == 0)
-		return;
-	file = r->p->strings[m->filename];
-	slash = strrchr(file, '/');
-	if (*file)
-		print_text(r->to, "File: ", slash ? slash + 1 : file);
-	if (m->build_id)
-		print_text(r->to, "Build ID: ", r->p->strings[m->build_id]);
-}
-
-static void print_time(struct report *r)
-{
-	time_t seconds = r->p->time_nanos / 1000000000;
-	char zone[16], day[32];
-	struct tm tm;
-
-	if (r->p->time_nanos == 0 || !localtime_r(&seconds, &tm))
-		return;
-	strftime(day, sizeof day, "%b %-d, %Y at %-I:%M", &tm);
-	strftime(zone, sizeof zone, "%Z", &tm);
-	fprintf(r->to, "Time: %s%s (%s)\n", day, tm.tm_hour < 12 ? "am" : "pm", zone);
-}
-
-static void print_duration(struct report *r)
-{
-	const char *unit = r->p->strings[r->p->sample_types[r->g.type].unit];
-	int64_t wall = r->p->duration_nanos;
-	double ns = pp_units_nanoseconds(unit) * r->g.total;
-
-	if (wall == 0)
-		return;
-	fprintf(r->to, "Duration: %s, ",
-		pp_units_format(r->text, wall, pp_units_fit(wall, "nanoseconds")));
-	fprintf(r->to, "Total samples = %s", value(r, r->g.total));
-	if (ns > 0) {
-		pp_units_percent(r->share, ns < 9e18 ? (int64_t)ns : INT64_MAX, wall);
-		fprintf(r->to, " (%s)", r->share + strspn(r->share, " "));
-	}
-	fputc('\n', r->to);
-}
 
 static void print_coverage(struct report *r)
 {
-	int64_t flat = 0;
+	int64_t flat = flat_sum(r);
 
-	for (size_t i = 0; i < r->shown; i++)
-		flat = (int64_t)((uint64_t)flat + (uint64_t)r->g.nodes[r->order[i]].flat);
 	percent(r, flat);
 	fprintf(r->to, "Showing nodes accounting for %s, ", value(r, flat));
 	fprintf(r->to, "%s of %s total\n", r->share + strspn(r->share, " "), value(r, r->g.total));
 	if (r->g.total && r->dropped > 0)
 		fprintf(r->to, "Dropped %zu node%s (cum <= %s)\n", r->dropped,
-			r->dropped == 1 ? "" : "s", value(r, r->cutoff));
-	if (r->g.total && r->shown < r->candidates)
+			r->dropped == 1 ? "" : "s",
+			value(r, share_of(r->g.total, r->node_fraction)));
+	if (r->g.total && r->shown > 0 && r->shown < r->candidates)
 		fprintf(r->to, "Showing top %zu nodes out of %zu\n", r->shown, r->candidates);
 }
 
 static void print_header(struct report *r)
 {
-	const struct pprof_profile *p = r->p;
-
-	print_binary(r);
-	for (size_t i = 0; i < p->ncomments; i++)
-		if (p->strings[p->comments[i]][0] != '#')
-			print_text(r->to, "", p->strings[p->comments[i]]);
-	print_text(r->to, "Type: ", p->strings[p->sample_types[r->g.type].type]);
-	if (p->doc_url)
-		print_text(r->to, "Doc: ", p->strings[p->doc_url]);
-	print_time(r);
-	print_duration(r);
+	pp_report_about(r);
+	pp_report_filters(r);
 	print_coverage(r);
 }
 
@@ -284,13 +217,13 @@ int pprof_report_top(const struct pprof_profile *p, const struct pprof_report_op
 	struct report r;
 	uint8_t *how;
 	int64_t sum = 0;
-	int e = report_init(&r, p, options, to);
+	int e = report_init(&r, p, options, false, to);
 
 	if (e < 0)
 		return e;
 	how = find_inlined(&r.g);
 	if (!how) {
-		report_fini(&r);
+		pp_report_fini(&r);
 		return -ENOMEM;
 	}
 	print_header(&r);
@@ -303,7 +236,7 @@ int pprof_report_top(const struct pprof_profile *p, const struct pprof_report_op
 		fprintf(to, "  %s%s\n", n->name, marks[how[r.order[i]]]);
 	}
 	free(how);
-	return report_fini(&r);
+	return pp_report_fini(&r);
 }
 
 /* --- tree ------------------------------------------------------------------------ */
@@ -373,7 +306,37 @@ static void print_side(struct report *r, const struct side *s, uint32_t node)
 static const char rule[] =
 	"----------------------------------------------------------+-------------\n";
 
-static void print_tree(struct report *r, const struct side *callers, const struct side *callees)
+/* The functions shown that the expression matches, as a byte for each node; NULL: all. */
+static int find_peeked(const struct report *r, uint8_t **ret_peeked)
+{
+	struct regex *re;
+	size_t found = 0;
+	uint8_t *peeked;
+	int e = pp_regex_new(&re, r->o->peek ? r->o->peek : "", NULL);
+
+	if (e < 0)
+		return e;
+	peeked = calloc(r->g.nnodes + 1, 1);
+	if (!peeked)
+		e = -ENOMEM;
+	for (size_t i = 0; e >= 0 && i < r->shown; i++) {
+		const char *name = r->g.nodes[r->order[i]].name;
+
+		e = pp_regex_match(re, name, strlen(name));
+		if (e >= 0)
+			found += peeked[r->order[i]] = e;
+	}
+	pp_regex_free(re);
+	if (e < 0 || found == 0) {
+		free(peeked);
+		return e < 0 ? e : -ENODATA;
+	}
+	*ret_peeked = peeked;
+	return 0;
+}
+
+static void print_tree(struct report *r, const struct side *callers, const struct side *callees,
+		       const uint8_t *peeked)
 {
 	int64_t sum = 0;
 
@@ -383,6 +346,8 @@ static void print_tree(struct report *r, const struct side *callers, const struc
 	for (size_t i = 0; i < r->shown; i++) {
 		const struct node *n = &r->g.nodes[r->order[i]];
 
+		if (peeked && !peeked[r->order[i]])
+			continue;
 		fputs(rule, r->to);
 		print_side(r, callers, r->order[i]);
 		sum = (int64_t)((uint64_t)sum + (uint64_t)n->flat);
@@ -394,22 +359,39 @@ static void print_tree(struct report *r, const struct side *callers, const struc
 		fputs(rule, r->to);
 }
 
-int pprof_report_tree(const struct pprof_profile *p, const struct pprof_report_options *options,
-		      FILE *to)
+static int report_tree(const struct pprof_profile *p, const struct pprof_report_options *options,
+		       bool peek, FILE *to)
 {
 	struct side callers = {0}, callees = {0};
+	uint8_t *peeked = NULL;
 	struct report r;
-	int e = report_init(&r, p, options, to), closed;
+	int e = report_init(&r, p, options, peek, to), closed;
 
 	if (e < 0)
 		return e;
-	e = side_init(&callers, &r, true);
+	if (peek)
+		e = find_peeked(&r, &peeked);
+	if (e == 0)
+		e = side_init(&callers, &r, true);
 	if (e == 0)
 		e = side_init(&callees, &r, false);
 	if (e == 0)
-		print_tree(&r, &callers, &callees);
+		print_tree(&r, &callers, &callees, peeked);
 	side_fini(&callers);
 	side_fini(&callees);
-	closed = report_fini(&r);
+	free(peeked);
+	closed = pp_report_fini(&r);
 	return e < 0 ? e : closed;
+}
+
+int pprof_report_tree(const struct pprof_profile *p, const struct pprof_report_options *options,
+		      FILE *to)
+{
+	return report_tree(p, options, false, to);
+}
+
+int pprof_report_peek(const struct pprof_profile *p, const struct pprof_report_options *options,
+		      FILE *to)
+{
+	return report_tree(p, options, true, to);
 }

@@ -2,6 +2,7 @@
 #include "units.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -24,15 +25,16 @@ static const struct {
 	const struct unit *family;
 	int index;
 } words[] = {
-	{"nanosecond", times, 0},  {"n", times, 0},        {"ns", times, 0},
-	{"microsecond", times, 1}, {"u", times, 1},        {"us", times, 1},
-	{"millisecond", times, 2}, {"m", times, 2},        {"ms", times, 2},
-	{"second", times, 3},      {"sec", times, 3},      {"s", times, 3},
-	{"hour", times, 4},        {"hr", times, 4},       {"byte", sizes, 0},
-	{"b", sizes, 0},           {"kilobyte", sizes, 1}, {"kb", sizes, 1},
-	{"megabyte", sizes, 2},    {"mb", sizes, 2},       {"gigabyte", sizes, 3},
-	{"gb", sizes, 3},          {"terabyte", sizes, 4}, {"tb", sizes, 4},
-	{"petabyte", sizes, 5},    {"pb", sizes, 5},
+	{"nanosecond", times, 0}, {"ns", times, 0},      {"microsecond", times, 1},
+	{"us", times, 1},         {"\u03bcs", times, 1}, {"millisecond", times, 2},
+	{"ms", times, 2},         {"second", times, 3},  {"sec", times, 3},
+	{"s", times, 3},          {"hour", times, 4},    {"hr", times, 4},
+	{"byte", sizes, 0},       {"b", sizes, 0},       {"kilobyte", sizes, 1},
+	{"kbyte", sizes, 1},      {"kb", sizes, 1},      {"megabyte", sizes, 2},
+	{"mbyte", sizes, 2},      {"mb", sizes, 2},      {"gigabyte", sizes, 3},
+	{"gbyte", sizes, 3},      {"gb", sizes, 3},      {"terabyte", sizes, 4},
+	{"tbyte", sizes, 4},      {"tb", sizes, 4},      {"petabyte", sizes, 5},
+	{"pbyte", sizes, 5},      {"pb", sizes, 5},
 };
 
 static const struct unit *find_unit(const char *unit, const struct unit **ret_family)
@@ -50,14 +52,20 @@ static const struct unit *find_unit(const char *unit, const struct unit **ret_fa
 	return NULL;
 }
 
+static bool is_auto(const char *unit)
+{
+	return strcmp(unit, "minimum") == 0 || strcmp(unit, "auto") == 0;
+}
+
+/* Counts of things are printed as bare numbers. */
 static struct scale plain(const char *unit)
 {
-	static const char *const bare[] = {"count", "sample", "samples", "unit"};
+	static const char *const bare[] = {"count", "sample", "unit"};
 
 	for (size_t i = 0; i < sizeof bare / sizeof *bare; i++)
 		if (strcmp(unit, bare[i]) == 0)
-			return (struct scale){"", 1};
-	return (struct scale){unit, 1};
+			return (struct scale){"", 1, 1};
+	return (struct scale){is_auto(unit) ? "" : unit, 1, 1};
 }
 
 static struct scale fit(double value, const char *unit)
@@ -70,7 +78,7 @@ static struct scale fit(double value, const char *unit)
 	for (const struct unit *u = family; u->name; u++)
 		if (fabs(value) * from->factor >= u->factor)
 			to = u;
-	return (struct scale){to->name, from->factor / to->factor};
+	return (struct scale){to->name, from->factor, to->factor};
 }
 
 struct scale pp_units_fit(int64_t value, const char *unit)
@@ -92,6 +100,25 @@ struct scale pp_units_common(int64_t least, int64_t most, const char *unit)
 	return low;
 }
 
+struct scale pp_units_in(int64_t value, const char *unit, const char *wanted)
+{
+	const struct unit *family, *other, *from = find_unit(unit, &family), *to;
+
+	if (is_auto(wanted))
+		return from ? fit(value, unit) : (struct scale){"", 1, 1};
+	if (!from)
+		return plain(wanted);
+	to = find_unit(wanted, &other);
+	if (!to || other != family)
+		to = family == times ? &times[3] : &sizes[0];
+	return (struct scale){to->name, from->factor, to->factor};
+}
+
+double pp_units_scaled(int64_t value, struct scale scale)
+{
+	return value * scale.from / scale.to;
+}
+
 double pp_units_nanoseconds(const char *unit)
 {
 	const struct unit *family, *u = find_unit(unit, &family);
@@ -101,7 +128,7 @@ double pp_units_nanoseconds(const char *unit)
 
 const char *pp_units_format(char text[UNITS_TEXT], int64_t value, struct scale scale)
 {
-	int n = snprintf(text, UNITS_TEXT, "%.2f", value * scale.factor);
+	int n = snprintf(text, UNITS_TEXT, "%.2f", pp_units_scaled(value, scale));
 
 	if (n > 3 && strcmp(text + n - 3, ".00") == 0)
 		text[n -= 3] = '\0';

@@ -13,7 +13,7 @@ struct unit { /* of a family: all time units, all sizes */
 /* How values of a profile's unit are printed. */
 struct scale {
 	const char *suffix; /* "" for bare numbers */
-	double factor;      /* what is multiplied with */
+	double from, to;    /* a value times `from`, by `to`; two roundings, as in pprof */
 };
 
 enum { UNITS_TEXT = 32 };
@@ -23,6 +23,14 @@ struct scale pp_units_fit(int64_t value, const char *unit);
 
 /* One scale for values from `least` (not 0) to `most`. */
 struct scale pp_units_common(int64_t least, int64_t most, const char *unit);
+
+/*
+ * The scale of `wanted`, which may be "auto": then as pp_units_fit. What isn't of the same kind as
+ * `unit` becomes seconds or bytes; a unit that isn't known takes the wanted name.
+ */
+struct scale pp_units_in(int64_t value, const char *unit, const char *wanted);
+
+double pp_units_scaled(int64_t value, struct scale scale);
 
 /* Nanoseconds in one `unit`, 0 when it isn't one of time. */
 double pp_units_nanoseconds(const char *unit);

@@ -1,0 +1,720 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A profile → one of what is asked for. Samples are chosen and cut first, in pprof's order and by
+ * its rules, then frames are joined and renamed. Every location is decided about once.
+ */
+#include "filter.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model.h"
+
+enum { FOCUS, IGNORE, HIDE, SHOW, SHOW_FROM, TAG_SHOW, TAG_HIDE, NPATTERNS };
+
+/* The matches, by pattern; the tag filters and tag frames follow. */
+enum { TAG_FOCUS = NPATTERNS, TAG_IGNORE, TAG_ROOT, TAG_LEAF, NOPTIONS };
+
+static const char *const option_names[NOPTIONS] = {
+	"focus",   "ignore",   "hide",      "show",    "show_from", "tagshow",
+	"taghide", "tagfocus", "tagignore", "tagroot", "tagleaf",
+};
+
+enum { FOCUSED = 1, IGNORED = 2, HIDDEN = 4, SHOWN_FROM = 8, RUNTIME_IN = 16, RUNTIME_OUT = 32 };
+
+struct pattern {
+	struct regex *re;
+	uint8_t *known; /* of each string: 0 not tried, 1 no, 2 yes */
+};
+
+struct filter {
+	const struct pprof_profile *p; /* what is filtered: with frames for tags */
+	struct pprof_profile *with_tags, *to;
+	const struct pprof_filter_options *o;
+	struct pprof_diag *diag;
+	struct strings strings;
+	struct pattern patterns[NPATTERNS];
+	struct tag_filter *tag_focus, *tag_ignore;
+	const char **units;
+	bool seen[NOPTIONS];
+	bool any_hidden;
+	uint32_t first_tag;       /* locations from here on are frames of tags */
+	uint8_t *flags;           /* of each location */
+	struct pprof_line *lines; /* those kept, each location's where the profile has all of its */
+	uint32_t *nlines;         /* kept of each location */
+	/* In the result: each location whole, and without its outermost frame, where that is the
+	 * runtime's and joins the one of the caller. PPROF_NONE: nothing is left. */
+	uint32_t *whole, *inner;
+	struct pprof_line *made; /* lines of one location of the result */
+	size_t cap_made;
+	uint32_t *stack;
+	size_t cap_stack;
+	struct pprof_label *labels;
+	size_t cap_labels;
+};
+
+/* --- options ---------------------------------------------------------------------- */
+
+static const char *option_of(const struct pprof_filter_options *o, int option)
+{
+	const char *const all[NOPTIONS] = {
+		o->focus,    o->ignore,    o->hide,       o->show,     o->show_from, o->tag_show,
+		o->tag_hide, o->tag_focus, o->tag_ignore, o->tag_root, o->tag_leaf,
+	};
+
+	return all[option] && *all[option] ? all[option] : NULL;
+}
+
+/* A failure with an option's value: which one, before what the detail says. */
+static int blame(struct pprof_diag *diag, int option, int r)
+{
+	char detail[sizeof diag->detail];
+
+	if (!diag)
+		return r;
+	snprintf(detail, sizeof detail, "%s", diag->detail);
+	snprintf(diag->detail, sizeof diag->detail, "%s%s%.70s", option_names[option],
+		 *detail ? ": " : "", detail);
+	return r;
+}
+
+static int compile(struct filter *f)
+{
+	int r = 0;
+
+	for (int i = 0; r == 0 && i < NPATTERNS; i++) {
+		const char *pattern = option_of(f->o, i);
+
+		if (!pattern)
+			continue;
+		r = pp_regex_new(&f->patterns[i].re, pattern, f->diag);
+		if (r < 0)
+			return blame(f->diag, i, r);
+		f->patterns[i].known = calloc(f->p->nstrings, 1);
+		if (!f->patterns[i].known)
+			r = -ENOMEM;
+	}
+	if (r == 0 && option_of(f->o, TAG_FOCUS)) {
+		r = pp_tag_filter_new(&f->tag_focus, f->o->tag_focus, f->diag);
+		r = r < 0 ? blame(f->diag, TAG_FOCUS, r) : 0;
+	}
+	if (r == 0 && option_of(f->o, TAG_IGNORE)) {
+		r = pp_tag_filter_new(&f->tag_ignore, f->o->tag_ignore, f->diag);
+		r = r < 0 ? blame(f->diag, TAG_IGNORE, r) : 0;
+	}
+	return r;
+}
+
+/* --- matching --------------------------------------------------------------------- */
+
+static int too_hard(struct filter *f, int option, int r)
+{
+	if (r != -EINVAL)
+		return r;
+	fail(f->diag, "the expression takes too long on one of the names", 0, EINVAL);
+	return blame(f->diag, option, r);
+}
+
+static int matches(struct filter *f, int option, uint32_t string)
+{
+	struct pattern *k = &f->patterns[option];
+	const char *s = f->p->strings[string];
+	int r;
+
+	if (!k->known[string]) {
+		r = pp_regex_match(k->re, s, strlen(s));
+		if (r < 0)
+			return too_hard(f, option, r);
+		k->known[string] = 1 + r;
+	}
+	return k->known[string] - 1;
+}
+
+static int matches_line(struct filter *f, int option, const struct pprof_line *line)
+{
+	const struct pprof_function *fn = &f->p->functions[line->function];
+	int r = matches(f, option, fn->name);
+
+	return r ? r : matches(f, option, fn->filename);
+}
+
+static int matches_mapping(struct filter *f, int option, uint32_t location)
+{
+	uint32_t m = f->p->locations[location].mapping;
+
+	return m == PPROF_NONE ? 0 : matches(f, option, f->p->mappings[m].filename);
+}
+
+/* Any of the names that are left of the location, or its file. */
+static int matches_location(struct filter *f, int option, uint32_t location)
+{
+	const struct pprof_line *lines = f->lines + f->p->locations[location].first_line;
+	int r = 0;
+
+	for (uint32_t i = 0; r == 0 && i < f->nlines[location]; i++)
+		r = matches_line(f, option, &lines[i]);
+	return r ? r : matches_mapping(f, option, location);
+}
+
+/* --- locations: what is left of each ---------------------------------------------- */
+
+/* Keeps the lines that match, or those that don't; all or none where the file matches. */
+static int keep_lines(struct filter *f, int option, uint32_t location, bool matching)
+{
+	struct pprof_line *lines = f->lines + f->p->locations[location].first_line;
+	uint32_t kept = 0;
+	int r = matches_mapping(f, option, location);
+
+	if (r < 0)
+		return r;
+	if (r > 0) {
+		if (!matching)
+			f->nlines[location] = 0;
+		return 0;
+	}
+	for (uint32_t i = 0; i < f->nlines[location]; i++) {
+		r = matches_line(f, option, &lines[i]);
+		if (r < 0)
+			return r;
+		if ((r > 0) == matching)
+			lines[kept++] = lines[i];
+	}
+	f->nlines[location] = kept;
+	return 0;
+}
+
+static int choose_location(struct filter *f, uint32_t location)
+{
+	uint8_t *flags = &f->flags[location];
+	int r = f->patterns[IGNORE].re ? matches_location(f, IGNORE, location) : 0;
+
+	if (r > 0) {
+		*flags |= IGNORED;
+		f->seen[IGNORE] = true;
+	} else if (r == 0) {
+		r = f->patterns[FOCUS].re ? matches_location(f, FOCUS, location) : 1;
+		if (r > 0) {
+			*flags |= FOCUSED;
+			f->seen[FOCUS] = true;
+		}
+	}
+	return r < 0 ? r : 0;
+}
+
+static int hide_lines(struct filter *f, uint32_t location)
+{
+	int r = matches_location(f, HIDE, location);
+
+	if (r <= 0)
+		return r;
+	f->seen[HIDE] = true;
+	r = keep_lines(f, HIDE, location, false);
+	if (f->nlines[location] == 0)
+		f->flags[location] |= HIDDEN;
+	return r;
+}
+
+static int show_lines(struct filter *f, uint32_t location)
+{
+	int r = keep_lines(f, SHOW, location, true);
+
+	if (f->nlines[location] == 0)
+		f->flags[location] |= HIDDEN;
+	else
+		f->seen[SHOW] = true;
+	return r;
+}
+
+/* Takes off what lies outside of the outermost match. */
+static int show_from(struct filter *f, uint32_t location)
+{
+	const struct pprof_line *lines = f->lines + f->p->locations[location].first_line;
+	int r = matches_mapping(f, SHOW_FROM, location);
+
+	for (uint32_t i = f->nlines[location]; r == 0 && i-- > 0;) {
+		r = matches_line(f, SHOW_FROM, &lines[i]);
+		if (r > 0)
+			f->nlines[location] = i + 1;
+	}
+	if (r <= 0)
+		return r;
+	f->flags[location] |= SHOWN_FROM;
+	f->seen[SHOW_FROM] = true;
+	return 0;
+}
+
+static int decide_location(struct filter *f, uint32_t location)
+{
+	int r = choose_location(f, location);
+
+	if (r == 0 && f->patterns[HIDE].re)
+		r = hide_lines(f, location);
+	if (r == 0 && f->patterns[SHOW].re)
+		r = show_lines(f, location);
+	f->any_hidden |= f->flags[location] & HIDDEN;
+	if (r == 0 && f->patterns[SHOW_FROM].re)
+		r = show_from(f, location);
+	return r;
+}
+
+static int decide_locations(struct filter *f)
+{
+	const struct pprof_profile *p = f->p;
+	int r = 0;
+
+	f->flags = calloc(p->nlocations + 1, 1);
+	f->nlines = malloc((p->nlocations + 1) * sizeof *f->nlines);
+	f->lines = malloc((p->nlines + 1) * sizeof *f->lines);
+	if (!f->flags || !f->nlines || !f->lines)
+		return -ENOMEM;
+	if (p->nlines > 0)
+		memcpy(f->lines, p->lines, p->nlines * sizeof *f->lines);
+	for (uint32_t i = 0; r == 0 && i < p->nlocations; i++) {
+		f->nlines[i] = p->locations[i].nlines;
+		r = decide_location(f, i);
+	}
+	return r;
+}
+
+/* --- locations of the result ------------------------------------------------------ */
+
+static int make_function(struct filter *f, const struct pprof_function *from, const char *name,
+			 uint32_t *ret_function)
+{
+	struct pprof_function fn = {.start_line = from ? from->start_line : 0};
+	int r = pprof_string(f->to, name, &fn.name);
+
+	if (r == 0 && from)
+		r = pp_strings_get(&f->strings, from->system_name, &fn.system_name);
+	if (r == 0 && from)
+		r = pp_strings_get(&f->strings, from->filename, &fn.filename);
+	if (f->o->granularity == PPROF_FILE || f->o->granularity == PPROF_PACKAGE) {
+		/* Of many functions: one of them would be as wrong as another. */
+		fn.system_name = fn.start_line = 0;
+		if (f->o->granularity == PPROF_PACKAGE)
+			fn.filename = 0;
+	}
+	return r == 0 ? pprof_function(f->to, &fn, ret_function) : r;
+}
+
+static int copy_line(struct filter *f, const struct pprof_line *from, struct pprof_line *to)
+{
+	struct pprof_function fn = f->p->functions[from->function];
+	int r = pp_strings_get(&f->strings, fn.name, &fn.name);
+
+	if (r == 0)
+		r = pp_strings_get(&f->strings, fn.system_name, &fn.system_name);
+	if (r == 0)
+		r = pp_strings_get(&f->strings, fn.filename, &fn.filename);
+	*to = *from;
+	return r == 0 ? pprof_function(f->to, &fn, &to->function) : r;
+}
+
+static int make_line(struct filter *f, uint32_t location, const struct pprof_line *from,
+		     struct pprof_line *to)
+{
+	const struct pprof_function *fn = from ? &f->p->functions[from->function] : NULL;
+	enum pprof_granularity granularity = f->o->granularity;
+	char *name;
+	int r;
+
+	if (granularity == PPROF_FUNCTION)
+		return copy_line(f, from, to);
+	if (granularity == PPROF_PACKAGE && location >= f->first_tag)
+		granularity = PPROF_FUNCTION; /* a label's value has no package */
+	name = pp_frame_name(f->p, location, from, granularity);
+	if (!name)
+		return -ENOMEM;
+	*to = (struct pprof_line){0};
+	if (from && f->o->granularity == PPROF_ADDRESS)
+		*to = *from;
+	else if (from && f->o->granularity == PPROF_LINE)
+		to->line = from->line;
+	r = make_function(f, fn, name, &to->function);
+	free(name);
+	return r;
+}
+
+static bool is_runtime(const struct filter *f, uint32_t location, const struct pprof_line *line)
+{
+	const struct pprof_function *fn = &f->p->functions[line->function];
+
+	return f->o->runtime != PPROF_RUNTIME_SHOW && location < f->first_tag &&
+	       pp_is_runtime(f->p->strings[fn->name]);
+}
+
+static int make_runtime_line(struct filter *f, struct pprof_line *to)
+{
+	struct pprof_function fn = {0};
+	int r = pprof_string(f->to, "[runtime]", &fn.name);
+
+	*to = (struct pprof_line){0};
+	return r == 0 ? pprof_function(f->to, &fn, &to->function) : r;
+}
+
+/* The lines of the location as they will be, into f->made. */
+static int make_lines(struct filter *f, uint32_t location, size_t *ret_n)
+{
+	const struct pprof_line *lines = f->lines + f->p->locations[location].first_line;
+	uint32_t count = f->nlines[location], skip = f->o->no_inlines && count ? count - 1 : 0;
+	bool before = false;
+	size_t n = 0;
+	int r = pp_array_reserve(&f->made, &f->cap_made, count + 1, sizeof *f->made);
+
+	for (uint32_t i = skip; r == 0 && i < count; i++) {
+		bool runtime = is_runtime(f, location, &lines[i]);
+
+		if (runtime && n == 0)
+			f->flags[location] |= RUNTIME_IN;
+		if (!runtime)
+			r = make_line(f, location, &lines[i], &f->made[n++]);
+		else if (!before && f->o->runtime == PPROF_RUNTIME_FOLD)
+			r = make_runtime_line(f, &f->made[n++]);
+		before = runtime;
+	}
+	if (before)
+		f->flags[location] |= RUNTIME_OUT;
+	if (r == 0 && f->p->locations[location].nlines == 0 && f->o->granularity == PPROF_ADDRESS)
+		r = make_line(f, location, NULL, &f->made[n++]);
+	*ret_n = n;
+	return r;
+}
+
+/* A location of the first n of the lines in f->made. */
+static int make_location(struct filter *f, uint32_t location, size_t n, uint32_t *ret_location)
+{
+	const struct pprof_location *l = &f->p->locations[location];
+	bool whole = f->o->granularity == PPROF_FUNCTION || f->o->granularity == PPROF_ADDRESS;
+	/* Nothing but the runtime: one place, wherever in it. */
+	bool runtime = f->o->runtime == PPROF_RUNTIME_FOLD && n == 1 &&
+		       f->flags[location] & RUNTIME_IN && f->flags[location] & RUNTIME_OUT;
+	int r = pprof_location(f->to, runtime ? PPROF_NONE : l->mapping,
+			       whole && !runtime ? l->address : 0, f->made, n, ret_location);
+
+	if (r == 0 && whole && !runtime)
+		f->to->locations[*ret_location].is_folded |= l->is_folded;
+	return r;
+}
+
+static int remake_location(struct filter *f, uint32_t location)
+{
+	bool had_lines = f->p->locations[location].nlines > 0;
+	size_t n;
+	int r;
+
+	f->whole[location] = f->inner[location] = PPROF_NONE;
+	if (f->flags[location] & HIDDEN)
+		return 0;
+	r = make_lines(f, location, &n);
+	if (r == 0 && (n > 0 || !had_lines))
+		r = make_location(f, location, n, &f->whole[location]);
+	if (r == 0 && n > 1 && f->flags[location] & RUNTIME_OUT &&
+	    f->o->runtime == PPROF_RUNTIME_FOLD)
+		r = make_location(f, location, n - 1, &f->inner[location]);
+	return r;
+}
+
+static int remake_locations(struct filter *f)
+{
+	size_t size = (f->p->nlocations + 1) * sizeof *f->whole;
+	int r = 0;
+
+	f->whole = malloc(size);
+	f->inner = malloc(size);
+	if (!f->whole || !f->inner)
+		return -ENOMEM;
+	for (uint32_t i = 0; r == 0 && i < f->p->nlocations; i++)
+		r = remake_location(f, i);
+	return r;
+}
+
+/* --- samples ---------------------------------------------------------------------- */
+
+static bool is_focused(const struct filter *f, const uint32_t *stack, size_t n)
+{
+	uint8_t any = 0;
+
+	if (!f->patterns[FOCUS].re && !f->patterns[IGNORE].re && !f->patterns[HIDE].re &&
+	    !f->patterns[SHOW].re)
+		return true;
+	for (size_t i = 0; i < n; i++)
+		any |= f->flags[stack[i]];
+	return any & FOCUSED && !(any & IGNORED);
+}
+
+/* By its labels, as 1, 0 or an error. */
+static int is_tagged(struct filter *f, size_t sample)
+{
+	int focus = f->tag_focus ? pp_tag_filter_match(f->tag_focus, f->p, sample, f->units) : 1;
+	int ignore = f->tag_ignore ? pp_tag_filter_match(f->tag_ignore, f->p, sample, f->units) : 0;
+
+	if (focus < 0)
+		return too_hard(f, TAG_FOCUS, focus);
+	if (ignore < 0)
+		return too_hard(f, TAG_IGNORE, ignore);
+	f->seen[TAG_FOCUS] |= focus > 0;
+	f->seen[TAG_IGNORE] |= ignore > 0;
+	return focus > 0 && ignore == 0;
+}
+
+/* How many of the locations stay, counted from the leaf, when all outside of a match go. */
+static size_t shown_from(const struct filter *f, const uint32_t *stack, size_t n)
+{
+	while (f->patterns[SHOW_FROM].re && n > 0 &&
+	       (!(f->flags[stack[n - 1]] & SHOWN_FROM) || f->flags[stack[n - 1]] & HIDDEN))
+		n--;
+	return n;
+}
+
+/* The sample's locations in the result, into f->stack, and how many they are. */
+static size_t new_stack(struct filter *f, const uint32_t *stack, size_t n)
+{
+	bool runtime = false; /* the caller's innermost frame is the runtime's */
+	size_t kept = 0;
+
+	/* From the root, as what joins depends on the caller. */
+	for (size_t i = n; i-- > 0;) {
+		uint8_t flags = f->flags[stack[i]];
+		bool joins = runtime && flags & RUNTIME_OUT && f->o->runtime == PPROF_RUNTIME_FOLD;
+		uint32_t location = joins ? f->inner[stack[i]] : f->whole[stack[i]];
+
+		if (flags & HIDDEN)
+			continue;
+		runtime = flags & RUNTIME_IN;
+		if (location != PPROF_NONE)
+			f->stack[n - ++kept] = location;
+	}
+	return kept;
+}
+
+static int label_stays(struct filter *f, uint32_t key)
+{
+	int show = f->patterns[TAG_SHOW].re ? matches(f, TAG_SHOW, key) : 1;
+	int hide = f->patterns[TAG_HIDE].re ? matches(f, TAG_HIDE, key) : 0;
+
+	if (show < 0 || hide < 0)
+		return show < 0 ? show : hide;
+	f->seen[TAG_SHOW] |= show;
+	f->seen[TAG_HIDE] |= hide;
+	return show && !hide;
+}
+
+static int new_labels(struct filter *f, size_t sample, size_t *ret_n)
+{
+	const struct pprof_label *labels = pprof_sample_labels(f->p, sample);
+	size_t count = f->p->samples[sample].nlabels, n = 0;
+	int r = pp_array_reserve(&f->labels, &f->cap_labels, count, sizeof *f->labels);
+
+	for (size_t i = 0; r >= 0 && i < count; i++) {
+		struct pprof_label *to = &f->labels[n];
+
+		r = label_stays(f, labels[i].key);
+		if (r <= 0)
+			continue;
+		to->num = labels[i].num;
+		r = pp_strings_get(&f->strings, labels[i].key, &to->key);
+		if (r == 0)
+			r = pp_strings_get(&f->strings, labels[i].str, &to->str);
+		if (r == 0)
+			r = pp_strings_get(&f->strings, labels[i].unit, &to->unit);
+		n++;
+	}
+	*ret_n = n;
+	return r < 0 ? r : 0;
+}
+
+static int add_sample(struct filter *f, size_t sample, const uint32_t *stack, size_t n)
+{
+	const int64_t *values = pprof_sample_values(f->p, sample);
+	size_t nlabels;
+	int r = new_labels(f, sample, &nlabels);
+
+	if (r < 0)
+		return r;
+	return f->o->apart ? pprof_sample_append(f->to, stack, n, values, f->labels, nlabels)
+			   : pprof_sample_add(f->to, stack, n, values, f->labels, nlabels);
+}
+
+static int filter_sample(struct filter *f, size_t sample)
+{
+	const uint32_t *stack = pprof_sample_stack(f->p, sample);
+	size_t n = f->p->samples[sample].nlocations, shown, kept;
+	int r = pp_array_reserve(&f->stack, &f->cap_stack, n, sizeof *f->stack);
+
+	if (r < 0 || !is_focused(f, stack, n))
+		return r;
+	shown = shown_from(f, stack, n);
+	if (f->patterns[SHOW_FROM].re && shown == 0)
+		return 0;
+	r = is_tagged(f, sample);
+	if (r <= 0)
+		return r;
+	kept = new_stack(f, stack, shown);
+	if (kept == 0 && (n > 0 || f->any_hidden))
+		return 0;
+	return add_sample(f, sample, f->stack + shown - kept, kept);
+}
+
+/* --- the whole -------------------------------------------------------------------- */
+
+int pp_strings_init(struct strings *s, const struct pprof_profile *from, struct pprof_profile *to)
+{
+	size_t size = from->nstrings * sizeof *s->known;
+
+	*s = (struct strings){from, to, malloc(size)};
+	if (!s->known)
+		return -ENOMEM;
+	memset(s->known, 0xff, size);
+	return 0;
+}
+
+void pp_strings_fini(struct strings *s)
+{
+	free(s->known);
+}
+
+int pp_strings_get(struct strings *s, uint32_t string, uint32_t *ret_string)
+{
+	int r = 0;
+
+	if (s->known[string] == PPROF_NONE)
+		r = pprof_string(s->to, s->from->strings[string], &s->known[string]);
+	*ret_string = s->known[string];
+	return r;
+}
+
+static int copy_mapping(const struct pprof_profile *p, size_t index, struct pprof_profile *to)
+{
+	struct pprof_mapping m = p->mappings[index];
+	uint32_t same;
+	int r = pprof_string(to, p->strings[m.filename], &m.filename);
+
+	if (r == 0)
+		r = pprof_string(to, p->strings[m.build_id], &m.build_id);
+	return r == 0 ? pprof_mapping(to, &m, &same) : r;
+}
+
+int pp_copy_header(const struct pprof_profile *p, struct pprof_profile *to)
+{
+	const char *const *s = p->strings;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < p->nsample_types; i++)
+		r = pprof_sample_type(to, s[p->sample_types[i].type], s[p->sample_types[i].unit]);
+	for (size_t i = 0; r == 0 && i < p->ncomments; i++)
+		r = pprof_comment(to, s[p->comments[i]]);
+	for (size_t i = 0; r == 0 && i < p->nmappings; i++)
+		r = copy_mapping(p, i, to);
+	if (r == 0)
+		r = pprof_period(to, s[p->period_type.type], s[p->period_type.unit], p->period);
+	if (r == 0)
+		r = pprof_string(to, s[p->default_sample_type], &to->default_sample_type);
+	if (r == 0)
+		r = pprof_string(to, s[p->drop_frames], &to->drop_frames);
+	if (r == 0)
+		r = pprof_string(to, s[p->keep_frames], &to->keep_frames);
+	if (r == 0)
+		r = pprof_string(to, s[p->doc_url], &to->doc_url);
+	to->time_nanos = p->time_nanos;
+	to->duration_nanos = p->duration_nanos;
+	return r;
+}
+
+/* What has to be there before frames are looked at: frames of tags; equal samples joined, where
+ * they must not be joined afterwards. */
+static int prepare(struct filter *f)
+{
+	const struct pprof_filter_options *o = f->o;
+	unsigned seen = 0;
+	int r;
+
+	f->first_tag = UINT32_MAX;
+	if (!option_of(o, TAG_ROOT) && !option_of(o, TAG_LEAF) && !o->apart)
+		return 0;
+	r = pp_tag_frames(f->p, o->tag_root, o->tag_leaf, o->unit, &f->with_tags, &f->first_tag,
+			  &seen);
+	f->seen[TAG_ROOT] = seen & 1;
+	f->seen[TAG_LEAF] = seen & 2;
+	if (r == 0)
+		f->p = f->with_tags;
+	return r;
+}
+
+static int filter(struct filter *f)
+{
+	int r = prepare(f);
+
+	if (r == 0)
+		r = compile(f);
+	if (r == 0)
+		r = pprof_profile_new(&f->to);
+	if (r == 0)
+		r = pp_copy_header(f->p, f->to);
+	if (r == 0)
+		r = pp_strings_init(&f->strings, f->p, f->to);
+	if (r == 0 && !(f->units = pp_label_units(f->p)))
+		r = -ENOMEM;
+	if (r == 0)
+		r = decide_locations(f);
+	if (r == 0)
+		r = remake_locations(f);
+	for (size_t i = 0; r == 0 && i < f->p->nsamples; i++)
+		r = filter_sample(f, i);
+	return r;
+}
+
+static void filter_fini(struct filter *f)
+{
+	for (int i = 0; i < NPATTERNS; i++) {
+		pp_regex_free(f->patterns[i].re);
+		free(f->patterns[i].known);
+	}
+	pp_tag_filter_free(f->tag_focus);
+	pp_tag_filter_free(f->tag_ignore);
+	pp_strings_fini(&f->strings);
+	free(f->units);
+	free(f->flags);
+	free(f->lines);
+	free(f->nlines);
+	free(f->whole);
+	free(f->inner);
+	free(f->made);
+	free(f->stack);
+	free(f->labels);
+	pprof_profile_free(f->with_tags);
+	pprof_profile_free(f->to);
+}
+
+/* The options that met nothing, as words. */
+static void list_unseen(const struct filter *f)
+{
+	char *w = f->diag->detail;
+
+	*f->diag = (struct pprof_diag){0};
+	for (int i = 0; i < NOPTIONS; i++) {
+		if (!option_of(f->o, i) || f->seen[i])
+			continue;
+		f->diag->what = "matched nothing";
+		w += sprintf(w, "%s%s", w > f->diag->detail ? ", " : "", option_names[i]);
+	}
+}
+
+int pprof_filter(const struct pprof_profile *p, const struct pprof_filter_options *options,
+		 struct pprof_profile **ret_profile, struct pprof_diag *diag)
+{
+	static const struct pprof_filter_options none;
+	struct filter f = {.p = p, .o = options ? options : &none, .diag = diag};
+	int r = filter(&f);
+
+	if (r == 0) {
+		if (diag)
+			list_unseen(&f);
+		*ret_profile = f.to;
+		f.to = NULL;
+	} else if (r != -EINVAL) {
+		fail(diag, r == -ENOMEM ? "out of memory" : "too many of a kind", 0, -r);
+	}
+	filter_fini(&f);
+	return r;
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The parts of pprof_filter: tags, names of frames, and what holds them together. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "pprof.h"
+#include "pattern.h"
+
+/* --- copying ---------------------------------------------------------------------- */
+
+/* Everything but samples and comments' order is the same in `to`, an empty profile. */
+int pp_copy_header(const struct pprof_profile *p, struct pprof_profile *to);
+
+/* p's strings in another profile, each copied when it is first asked for. */
+struct strings {
+	const struct pprof_profile *from;
+	struct pprof_profile *to;
+	uint32_t *known; /* PPROF_NONE: not yet */
+};
+
+int pp_strings_init(struct strings *s, const struct pprof_profile *from, struct pprof_profile *to);
+void pp_strings_fini(struct strings *s);
+int pp_strings_get(struct strings *s, uint32_t string, uint32_t *ret_string);
+
+/* --- tags ------------------------------------------------------------------------- */
+
+/* The unit of each numeric label by its key (a string); NULL for other strings. As in pprof: the
+ * first that the profile has for the key, else one guessed from the key. To be freed. */
+const char **pp_label_units(const struct pprof_profile *p);
+
+struct tag_filter;
+
+/* An expression of pprof's -tagfocus. -EINVAL with diag, -ENOMEM. */
+int pp_tag_filter_new(struct tag_filter **ret_filter, const char *expression,
+		      struct pprof_diag *diag);
+void pp_tag_filter_free(struct tag_filter *f);
+/* 1, 0, or a negative errno. */
+int pp_tag_filter_match(const struct tag_filter *f, const struct pprof_profile *p, size_t sample,
+			const char *const *units);
+
+/*
+ * A copy of p in which equal samples are one and those without any value are left out, with frames
+ * for the labels of these keys ("a,b", may be NULL) at the root and at the leaf. Locations keep
+ * their indices; those from *ret_first on were made here. *ret_seen says which lists met a label:
+ * bit 0 the root's, bit 1 the leaf's.
+ */
+int pp_tag_frames(const struct pprof_profile *p, const char *root, const char *leaf,
+		  const char *unit, struct pprof_profile **ret_profile, uint32_t *ret_first,
+		  unsigned *ret_seen);
+
+/* --- frames ------------------------------------------------------------------------ */
+
+/* Whether the name is that of a function of Go's runtime proper. */
+bool pp_is_runtime(const char *function);
+
+/*
+ * What the frame is called at that granularity, as a new text. `line` is NULL for code without
+ * symbols. NULL: out of memory.
+ */
+char *pp_frame_name(const struct pprof_profile *p, uint32_t location, const struct pprof_line *line,
+		    enum pprof_granularity granularity);

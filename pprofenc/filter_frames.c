@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a frame is called: by function, line, file, address or package. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "filter.h"
+
+static bool begins(const char *s, const char *with)
+{
+	return strncmp(s, with, strlen(with)) == 0;
+}
+
+static bool ends(const char *s, const char *with)
+{
+	size_t n = strlen(s), k = strlen(with);
+
+	return n >= k && strcmp(s + n - k, with) == 0;
+}
+
+bool pp_is_runtime(const char *function)
+{
+	return begins(function, "runtime.") || begins(function, "internal/runtime/") ||
+	       begins(function, "runtime/internal/");
+}
+
+/* --- paths ------------------------------------------------------------------------ */
+
+/* Takes the last element off, but not a root nor a "..". */
+static char *path_up(const char *start, char *w, bool rooted)
+{
+	char *slash = w;
+
+	if (w == start)
+		return NULL;
+	while (slash > start && slash[-1] != '/')
+		slash--;
+	if (w - slash == 2 && slash[0] == '.' && slash[1] == '.')
+		return NULL;
+	return slash > start ? slash - 1 : rooted ? NULL : slash;
+}
+
+/* The shortest path that means the same, in place: no empty, "." or needless ".." elements. */
+static void path_clean(char *path)
+{
+	bool rooted = path[0] == '/';
+	char *start = path + rooted, *w = start;
+	const char *r = start;
+
+	while (*r) {
+		size_t n = strcspn(r, "/");
+		char *up = NULL;
+
+		if (n == 2 && r[0] == '.' && r[1] == '.')
+			up = path_up(start, w, false);
+		if (up) {
+			w = up;
+		} else if (n > 0 && !(n == 1 && r[0] == '.') &&
+			   !(rooted && n == 2 && w == start && r[0] == '.' && r[1] == '.')) {
+			if (w > start)
+				*w++ = '/';
+			memmove(w, r, n);
+			w += n;
+		}
+		r += n + (r[n] == '/');
+	}
+	*w = '\0';
+}
+
+static char *clean_copy(const char *path)
+{
+	char *copy = strdup(path);
+
+	if (copy)
+		path_clean(copy);
+	return copy;
+}
+
+/* --- packages --------------------------------------------------------------------- */
+
+static const char *object_of(const struct pprof_profile *p, uint32_t location)
+{
+	uint32_t m = p->locations[location].mapping;
+
+	return m == PPROF_NONE ? "" : p->strings[p->mappings[m].filename];
+}
+
+/* C and the kernel have names with dots too ("f.cold", "f.isra.0"), but no packages. */
+static bool is_go(const char *file, const char *object)
+{
+	if (*file)
+		return ends(file, ".go") || ends(file, ".s") || file[0] == '<';
+	return object[0] != '[' && !strstr(object, ".so");
+}
+
+static int hex(char c)
+{
+	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* The linker writes some bytes of a path as %2e. */
+static void unescape(char *s)
+{
+	char *w = s;
+
+	for (; *s; s++) {
+		int hi = s[0] == '%' ? hex(s[1]) : -1, lo = hi >= 0 ? hex(s[2]) : -1;
+
+		if (lo >= 0 && hi < 8 && hi + lo > 0) {
+			*w++ = (char)(hi << 4 | lo);
+			s += 2;
+		} else {
+			*w++ = *s;
+		}
+	}
+	*w = '\0';
+}
+
+/* "net/http" of "net/http.(*conn).serve"; "" where the name has none. */
+static char *package_of(const char *function)
+{
+	/* Parameters and receivers may hold other packages' names. */
+	size_t n = strcspn(function, "[("), dot;
+	char *package;
+
+	for (size_t i = n; i > 0; i--) {
+		if (function[i - 1] == '/') {
+			dot = i + strcspn(function + i, ".");
+			package = dot < n ? strndup(function, dot) : strdup("");
+			if (package)
+				unescape(package);
+			return package;
+		}
+	}
+	dot = strcspn(function, ".");
+	return dot < n ? strndup(function, dot) : strdup("");
+}
+
+static char *bracketed(const char *object)
+{
+	const char *slash = strrchr(object, '/');
+	char *name;
+
+	return asprintf(&name, "[%s]", slash ? slash + 1 : object) < 0 ? NULL : name;
+}
+
+static char *package_name(const struct pprof_profile *p, uint32_t location,
+			  const struct pprof_function *f)
+{
+	const char *object = object_of(p, location), *name = p->strings[f->name];
+	char *package = is_go(p->strings[f->filename], object) ? package_of(name) : strdup("");
+
+	if (!package || *package)
+		return package;
+	free(package);
+	/* "[kernel.kallsyms]" has its brackets already. */
+	if (object[0] == '[')
+		return strdup(object);
+	return *object && *name != '[' ? bracketed(object) : strdup(name);
+}
+
+/* --- the rest --------------------------------------------------------------------- */
+
+static char *object_name(const struct pprof_profile *p, uint32_t location)
+{
+	const char *object = object_of(p, location);
+
+	return *object ? bracketed(object) : strdup("<unknown>");
+}
+
+/* "file:line", "file" without a line, "" without both. */
+static char *place_of(const char *file, const struct pprof_line *line, bool with_line)
+{
+	char *clean = *file ? clean_copy(file) : strdup(""), *place;
+	int n;
+
+	if (!clean || !with_line || line->line == 0)
+		return clean;
+	n = line->column
+		    ? asprintf(&place, "%s:%" PRId64 ":%" PRId64, clean, line->line, line->column)
+		    : asprintf(&place, "%s:%" PRId64, clean, line->line);
+	free(clean);
+	return n < 0 ? NULL : place;
+}
+
+static char *with_address(uint64_t address, char *name)
+{
+	char *whole;
+	int n;
+
+	if (!name || address == 0)
+		return name;
+	n = asprintf(&whole, "%016" PRIx64 " %s", address, name);
+	free(name);
+	return n < 0 ? NULL : whole;
+}
+
+static char *joined(const char *name, char *place)
+{
+	char *whole;
+	int n;
+
+	if (!place || !*name)
+		return place;
+	n = asprintf(&whole, "%s%s%s", name, *place ? " " : "", place);
+	free(place);
+	return n < 0 ? NULL : whole;
+}
+
+char *pp_frame_name(const struct pprof_profile *p, uint32_t location, const struct pprof_line *line,
+		    enum pprof_granularity granularity)
+{
+	uint64_t address = granularity == PPROF_ADDRESS ? p->locations[location].address : 0;
+	const struct pprof_function *f = line ? &p->functions[line->function] : NULL;
+	bool lines = granularity == PPROF_LINE || granularity == PPROF_ADDRESS;
+	char *name;
+
+	if (!f)
+		return with_address(address, object_name(p, location));
+	if (granularity == PPROF_PACKAGE)
+		return package_name(p, location, f);
+	if (granularity == PPROF_FUNCTION)
+		return strdup(p->strings[f->name]);
+	name = joined(granularity == PPROF_FILE ? "" : p->strings[f->name],
+		      place_of(p->strings[f->filename], line, lines));
+	if (name && !*name) {
+		free(name);
+		name = object_name(p, location);
+	}
+	return with_address(address, name);
+}
