@@ -621,8 +621,7 @@ int pp_copy_header(const struct pprof_profile *p, struct pprof_profile *to)
 	return r;
 }
 
-/* What has to be there before frames are looked at: frames of tags; equal samples joined, where
- * they must not be joined afterwards. */
+/* Frames of tags come first, as expressions may match them. */
 static int prepare(struct filter *f)
 {
 	const struct pprof_filter_options *o = f->o;
@@ -630,7 +629,7 @@ static int prepare(struct filter *f)
 	int r;
 
 	f->first_tag = UINT32_MAX;
-	if (!option_of(o, TAG_ROOT) && !option_of(o, TAG_LEAF) && !o->apart)
+	if (!option_of(o, TAG_ROOT) && !option_of(o, TAG_LEAF))
 		return 0;
 	r = pp_tag_frames(f->p, o->tag_root, o->tag_leaf, o->unit, &f->with_tags, &f->first_tag,
 			  &seen);

@@ -42,10 +42,9 @@ int pp_tag_filter_match(const struct tag_filter *f, const struct pprof_profile *
 			const char *const *units);
 
 /*
- * A copy of p in which equal samples are one and those without any value are left out, with frames
- * for the labels of these keys ("a,b", may be NULL) at the root and at the leaf. Locations keep
- * their indices; those from *ret_first on were made here. *ret_seen says which lists met a label:
- * bit 0 the root's, bit 1 the leaf's.
+ * A copy of p with frames for the labels of these keys ("a,b", may be NULL) at the root and at the
+ * leaf. Locations keep their indices; those from *ret_first on were made here. *ret_seen says
+ * which lists met a label: bit 0 the root's, bit 1 the leaf's.
  */
 int pp_tag_frames(const struct pprof_profile *p, const char *root, const char *leaf,
 		  const char *unit, struct pprof_profile **ret_profile, uint32_t *ret_first,

@@ -386,21 +386,13 @@ static int copy_labels(struct framing *f, const struct pprof_label *labels, size
 	return r;
 }
 
-static bool has_value(const struct pprof_profile *p, size_t sample)
-{
-	for (size_t i = 0; i < p->nsample_types; i++)
-		if (pprof_sample_values(p, sample)[i] != 0)
-			return true;
-	return false;
-}
-
 static int frame_sample(struct framing *f, size_t index)
 {
 	const struct pprof_sample *s = &f->p->samples[index];
 	size_t n = f->leaf.n + s->nlocations + f->root.n;
 	int r = pp_array_reserve(&f->stack, &f->cap_stack, n, sizeof *f->stack);
 
-	if (r < 0 || !has_value(f->p, index))
+	if (r < 0)
 		return r;
 	for (size_t i = 0; i < s->nlocations; i++)
 		f->stack[f->leaf.n + i] = pprof_sample_stack(f->p, index)[i];
@@ -411,8 +403,8 @@ static int frame_sample(struct framing *f, size_t index)
 		r = copy_labels(f, pprof_sample_labels(f->p, index), s->nlabels);
 	if (r < 0)
 		return r;
-	return pprof_sample_add(f->to, f->stack, n, pprof_sample_values(f->p, index), f->labels,
-				s->nlabels);
+	return pprof_sample_append(f->to, f->stack, n, pprof_sample_values(f->p, index), f->labels,
+				   s->nlabels);
 }
 
 static int copy_function(struct framing *f, size_t index)

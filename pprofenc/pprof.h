@@ -304,9 +304,8 @@ struct pprof_filter_options {
 };
 
 /*
- * A new profile of what the options leave of p, which any exporter takes as any other. Samples
- * without a value other than 0 may be left out. All NULL options leave everything; `options` may
- * be NULL, too.
+ * A new profile of what the options leave of p, which any exporter takes as any other. Options
+ * that are all 0 leave everything; `options` may be NULL, too.
  *
  * -EINVAL with diag: an expression is wrong (`detail` says which, `at` where in it), or takes too
  * long: no expression can hang. On success diag->what is NULL, or says that the options that
