@@ -39,46 +39,55 @@ enum {
 };
 
 /* Rows of a command's table of options. */
-#define VIEW_OPTS                                                                                 \
-	{'t', "type", "NAME",                                                                     \
-	 "which values: cpu, samples, inuse_space, ... (default: the profile's)", VIEW_TYPE},     \
-		{'n', "lines", "N", "show N functions (default: all)", VIEW_LINES},               \
-		{0, "cum", NULL, "sort by cum instead of flat", VIEW_CUM},                        \
-		{0, "focus", "REGEX", "only stacks with a function, file or binary that matches", \
-		 VIEW_FOCUS},                                                                     \
-		{0, "ignore", "REGEX", "no stacks with one that matches", VIEW_IGNORE},           \
-		{0, "show", "REGEX", "only the frames that match", VIEW_SHOW},                    \
-		{0, "hide", "REGEX", "without the frames that match", VIEW_HIDE},                 \
-		{0, "show-from", "REGEX", "stacks from the outermost match on", VIEW_SHOW_FROM},  \
-		{0, "tag", "TAG", "only samples with the label: KEY=REGEX, REGEX, 1mb:2mb",       \
-		 VIEW_TAG_FOCUS},                                                                 \
-		{0, "tagfocus", "TAG", "the same as --tag", VIEW_TAG_FOCUS},                      \
-		{0, "tagignore", "TAG", "no samples with the label", VIEW_TAG_IGNORE},            \
-		{0, "tagshow", "REGEX", "only labels whose key matches", VIEW_TAG_SHOW},          \
-		{0, "taghide", "REGEX", "without labels whose key matches", VIEW_TAG_HIDE},       \
-		{0, "tagroot", "KEYS", "values of these labels as outermost frames",              \
-		 VIEW_TAG_ROOT},                                                                  \
-		{0, "tagleaf", "KEYS", "values of these labels as innermost frames",              \
-		 VIEW_TAG_LEAF},                                                                  \
-		{0, "granularity", "WHAT",                                                        \
-		 "function (default), line, file, package, filefunction or address",              \
-		 VIEW_GRANULARITY},                                                               \
-		{0, "noinlines", NULL, "count inlined functions as their caller",                 \
-		 VIEW_NO_INLINES},                                                                \
-		{0, "runtime", "HOW", "show, fold or hide the frames of Go's runtime",            \
-		 VIEW_RUNTIME},                                                                   \
-		{0, "relative-percentages", NULL, "100 % is what is left, not the whole profile", \
-		 VIEW_RELATIVE},                                                                  \
-		{0, "unit", "UNIT", "of values: ms, s, MB, ..., or auto, each its own",           \
-		 VIEW_UNIT},                                                                      \
-		{0, "nodefraction", "F", "drop functions below this share of the total: 0.005",   \
-		 VIEW_NODE_FRACTION},                                                             \
-		{0, "edgefraction", "F", "drop calls below this share of the total: 0.001",       \
-		 VIEW_EDGE_FRACTION},                                                             \
-	{                                                                                         \
-		0, "peek", "REGEX", "functions that match, with their callers and callees",       \
-			VIEW_PEEK                                                                 \
-	}
+/* clang-format off */
+#define VIEW_OPTS \
+	{'t', "type", "NAME", \
+	 "which values: cpu, samples, inuse_space, ... (default: the profile's)", VIEW_TYPE}, \
+	{'n', "lines", "N", \
+	 "show N functions (default: all)", VIEW_LINES}, \
+	{0, "cum", NULL, \
+	 "sort by cum instead of flat", VIEW_CUM}, \
+	{0, "peek", "REGEX", \
+	 "functions that match, with their callers and callees", VIEW_PEEK}, \
+	{0, "nodefraction", "F", \
+	 "drop functions below this share of the total, such as 0.005", VIEW_NODE_FRACTION}, \
+	{0, "edgefraction", "F", \
+	 "drop calls below this share of the total, such as 0.001", VIEW_EDGE_FRACTION}, \
+	{0, "unit", "UNIT", \
+	 "of values: ms, s, MB, ..., or auto: for each its own", VIEW_UNIT}, \
+	{0, "relative-percentages", NULL, \
+	 "100 % is what the filters leave", VIEW_RELATIVE}, \
+	{0, "focus", "REGEX", \
+	 "only stacks with a function, file or binary that matches", VIEW_FOCUS}, \
+	{0, "ignore", "REGEX", \
+	 "no stacks with one that matches", VIEW_IGNORE}, \
+	{0, "show-from", "REGEX", \
+	 "stacks from their outermost match on", VIEW_SHOW_FROM}, \
+	{0, "hide", "REGEX", \
+	 "without the frames that match", VIEW_HIDE}, \
+	{0, "show", "REGEX", \
+	 "only the frames that match", VIEW_SHOW}, \
+	{0, "noinlines", NULL, \
+	 "count inlined functions as their caller", VIEW_NO_INLINES}, \
+	{0, "runtime", "HOW", \
+	 "show, fold or hide the frames of Go's runtime", VIEW_RUNTIME}, \
+	{0, "granularity", "WHAT", \
+	 "function (default), line, file, package, filefunction, address", VIEW_GRANULARITY}, \
+	{0, "tag", "TAG", \
+	 "only samples with the label: KEY=REGEX, REGEX, 1mb:2mb", VIEW_TAG_FOCUS}, \
+	{0, "tagfocus", "TAG", \
+	 "the same as --tag", VIEW_TAG_FOCUS}, \
+	{0, "tagignore", "TAG", \
+	 "no samples with the label", VIEW_TAG_IGNORE}, \
+	{0, "tagshow", "REGEX", \
+	 "only labels whose key matches", VIEW_TAG_SHOW}, \
+	{0, "taghide", "REGEX", \
+	 "without labels whose key matches", VIEW_TAG_HIDE}, \
+	{0, "tagroot", "KEYS", \
+	 "values of these labels as outermost frames", VIEW_TAG_ROOT}, \
+	{0, "tagleaf", "KEYS", \
+	 "values of these labels as innermost frames", VIEW_TAG_LEAF}
+/* clang-format on */
 
 enum view_taken { VIEW_OTHER, VIEW_OK, VIEW_WRONG };
 
