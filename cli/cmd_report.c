@@ -155,22 +155,18 @@ static const struct output_format *choose_format(const struct report *r)
 	return f;
 }
 
-static int write_report(struct report *r, const struct pprof_profile *p)
+static int write_report(struct report *r, struct pprof_profile **p)
 {
 	const struct output_format *f = choose_format(r);
 	const char *path = r->output ? r->output : "-";
-	struct pprof_profile *shown;
 	int code;
 
 	if (!f || !output_may_write(f, path) ||
-	    (!f->is_pprof && !has_type(p, r->view.report.sample_type)))
+	    (!f->is_pprof && !has_type(*p, r->view.report.sample_type)))
 		return PROWL_USAGE;
-	shown = view_apply(&r->view, p, !strcmp(f->name, "traces"), &code);
-	if (!shown)
+	if (!view_apply(&r->view, p, !strcmp(f->name, "traces"), &code))
 		return code;
-	code = write_formatted(r, shown, f, path);
-	pprof_profile_free(shown);
-	return code;
+	return write_formatted(r, *p, f, path);
 }
 
 static int run(int argc, char **argv)
@@ -216,7 +212,7 @@ static int run(int argc, char **argv)
 	p = load_all(argv + first, (size_t)(argc - first));
 	if (!p)
 		return PROWL_FAILED;
-	code = r.comments ? print_comments(p) : write_report(&r, p);
+	code = r.comments ? print_comments(p) : write_report(&r, &p);
 	pprof_profile_free(p);
 	return code;
 }

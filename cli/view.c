@@ -192,28 +192,50 @@ static void say_bad(const struct pprof_diag *diag)
 		say_error("--%s: %s", option, diag->what);
 }
 
-struct pprof_profile *view_apply(struct view *v, const struct pprof_profile *p, bool traces,
-				 int *code)
+/* Nothing to filter: large profiles need not be copied. */
+static bool is_whole(const struct pprof_filter_options *f)
+{
+	const char *const texts[] = {f->focus,     f->ignore,    f->hide,       f->show,
+				     f->show_from, f->tag_focus, f->tag_ignore, f->tag_show,
+				     f->tag_hide,  f->tag_root,  f->tag_leaf};
+
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+		if (texts[i] && *texts[i])
+			return false;
+	return f->granularity == PPROF_FUNCTION && f->runtime == PPROF_RUNTIME_SHOW &&
+	       !f->no_inlines;
+}
+
+static int filter(struct view *v, struct pprof_profile **p)
 {
 	struct pprof_profile *filtered;
 	struct pprof_diag diag = {0};
-	size_t type;
-	int r;
+	int r = pprof_filter(*p, &v->filter, &filtered, &diag);
 
-	v->filter.apart = traces;
-	r = pprof_filter(p, &v->filter, &filtered, &diag);
+	if (r == -EINVAL) {
+		say_bad(&diag);
+		return PROWL_USAGE;
+	}
 	if (r < 0) {
-		*code = r == -EINVAL ? PROWL_USAGE : PROWL_FAILED;
-		if (r == -EINVAL)
-			say_bad(&diag);
-		else
-			say_error("%s", strerror(-r));
-		return NULL;
+		say_error("%s", strerror(-r));
+		return PROWL_FAILED;
 	}
 	if (diag.what)
 		say_warning("matched nothing in this profile: %s", diag.detail);
+	pprof_profile_free(*p);
+	*p = filtered;
+	return PROWL_OK;
+}
+
+bool view_apply(struct view *v, struct pprof_profile **p, bool traces, int *code)
+{
+	size_t type = 0;
+	bool typed = pprof_find_sample_type(*p, v->report.sample_type, &type) == 0;
+
+	v->filter.apart = traces;
 	v->report.filtered = &v->filter;
-	if (pprof_find_sample_type(p, v->report.sample_type, &type) == 0)
-		v->report.total = pprof_total(v->relative ? filtered : p, type);
-	return filtered;
+	if (typed && !v->relative)
+		v->report.total = pprof_total(*p, type);
+	*code = is_whole(&v->filter) ? PROWL_OK : filter(v, p);
+	return *code == PROWL_OK;
 }

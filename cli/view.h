@@ -95,8 +95,7 @@ enum view_taken { VIEW_OTHER, VIEW_OK, VIEW_WRONG };
 enum view_taken view_take(struct view *v, int id, const char *arg);
 
 /*
- * The profile that is to be printed, with v->report, or NULL after saying what is wrong (*code is
- * the exit code). `traces`: samples stay apart.
+ * Replaces the profile by the part of it that is to be shown, with v->report. False after saying
+ * what is wrong; *code is the exit code then. `traces`: samples stay apart.
  */
-struct pprof_profile *view_apply(struct view *v, const struct pprof_profile *p, bool traces,
-				 int *code);
+bool view_apply(struct view *v, struct pprof_profile **p, bool traces, int *code);
