@@ -96,6 +96,29 @@ static int merge_once(void *ctx)
 	return r;
 }
 
+static int filter_once(void *ctx)
+{
+	static const struct pprof_filter_options o = {
+		.focus = "main",
+		.hide = "leaf",
+		.show_from = "main",
+		.tag_focus = "endpoint=.|bytes",
+		.tag_ignore = "1kb:",
+		.tag_show = ".",
+		.tag_root = "endpoint",
+		.tag_leaf = "bytes",
+		.granularity = PPROF_LINE,
+		.runtime = PPROF_RUNTIME_FOLD,
+	};
+	struct pprof_diag diag;
+	struct pprof_profile *p;
+	int r = pprof_filter(ctx, &o, &p, &diag);
+
+	if (r == 0)
+		pprof_profile_free(p);
+	return r;
+}
+
 struct report {
 	const struct pprof_profile *p;
 	const struct pprof_exporter *e;
@@ -134,6 +157,14 @@ static void merging_runs_out(void **state)
 	struct pprof_profile *p = t_rich();
 
 	assert_true(sweep(merge_once, p) > 20);
+	pprof_profile_free(p);
+}
+
+static void filtering_runs_out(void **state)
+{
+	struct pprof_profile *p = t_rich();
+
+	assert_true(sweep(filter_once, p) > 40);
 	pprof_profile_free(p);
 }
 
@@ -199,6 +230,7 @@ int main(void)
 		cmocka_unit_test(encoding_runs_out),
 		cmocka_unit_test(decoding_runs_out),
 		cmocka_unit_test(merging_runs_out),
+		cmocka_unit_test(filtering_runs_out),
 		cmocka_unit_test(reporting_runs_out),
 		cmocka_unit_test(building_goes_on_after_a_failure),
 	};
