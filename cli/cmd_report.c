@@ -109,38 +109,6 @@ static bool has_type(const struct pprof_profile *p, const char *name)
 	return false;
 }
 
-static int write_text(const struct report *r, const struct pprof_profile *p,
-		      const struct output_format *f)
-{
-	const struct pprof_exporter *e = pprof_exporter_named(!strcmp(f->name, "text") ? "top"
-										       : f->name);
-	int n = e ? e->write(p, &r->view.report, stdout) : -ENOTSUP;
-
-	if (n == -ENODATA) {
-		say_error("no function matches '%s'", r->view.report.peek);
-		return PROWL_FAILED;
-	}
-	if (n < 0) {
-		say_error("%s", strerror(-n));
-		return PROWL_FAILED;
-	}
-	return PROWL_OK;
-}
-
-static int write_formatted(const struct report *r, const struct pprof_profile *p,
-			   const struct output_format *f, const char *path)
-{
-	uint64_t size;
-
-	if (f->is_pprof)
-		return output_write(p, f, path, &size);
-	if (strcmp(path, "-") != 0 && !freopen(path, "we", stdout)) {
-		say_error("%s: %s", path, strerror(errno));
-		return PROWL_FAILED;
-	}
-	return write_text(r, p, f);
-}
-
 /* The format that is asked for, or NULL after saying what is wrong. */
 static const struct output_format *choose_format(const struct report *r)
 {
@@ -159,6 +127,7 @@ static int write_report(struct report *r, struct pprof_profile **p)
 {
 	const struct output_format *f = choose_format(r);
 	const char *path = r->output ? r->output : "-";
+	uint64_t size;
 	int code;
 
 	if (!f || !output_may_write(f, path) ||
@@ -166,7 +135,7 @@ static int write_report(struct report *r, struct pprof_profile **p)
 		return PROWL_USAGE;
 	if (!view_apply(&r->view, p, !strcmp(f->name, "traces"), &code))
 		return code;
-	return write_formatted(r, *p, f, path);
+	return output_write_report(*p, f, &r->view.report, path, &size);
 }
 
 static int run(int argc, char **argv)

@@ -159,7 +159,8 @@ void output_default_name(const char *comm, pid_t pid, const char *kind,
 	snprintf(buf, len, "prowl.%s.%d.%s.%s%s", name, (int)pid, kind, when, f->suffix);
 }
 
-static int write_to(const struct pprof_profile *p, const struct output_format *f, int fd)
+static int write_to(const struct pprof_profile *p, const struct output_format *f,
+		    const struct pprof_report_options *o, int fd)
 {
 	const struct pprof_exporter *e;
 	FILE *file;
@@ -173,7 +174,7 @@ static int write_to(const struct pprof_profile *p, const struct output_format *f
 	file = fdopen(dup(fd), "w");
 	if (!file)
 		return -errno;
-	r = e->write(p, NULL, file);
+	r = e->write(p, o, file);
 	if (fclose(file) != 0 && r == 0)
 		r = -errno;
 	return r;
@@ -181,12 +182,16 @@ static int write_to(const struct pprof_profile *p, const struct output_format *f
 
 static int failed(const char *path, int r)
 {
+	if (r == -ENODATA) {
+		say_error("no function matches --peek");
+		return PROWL_FAILED;
+	}
 	say_error("writing %s: %s", path, strerror(-r));
 	return PROWL_FAILED;
 }
 
 static int write_direct(const struct pprof_profile *p, const struct output_format *f,
-			const char *path, uint64_t *size)
+			const struct pprof_report_options *o, const char *path, uint64_t *size)
 {
 	bool std = !strcmp(path, "-");
 	int fd = std ? STDOUT_FILENO : open(path, O_WRONLY | O_CLOEXEC), r;
@@ -194,7 +199,7 @@ static int write_direct(const struct pprof_profile *p, const struct output_forma
 	*size = 0;
 	if (fd < 0)
 		return failed(path, -errno);
-	r = write_to(p, f, fd);
+	r = write_to(p, f, o, fd);
 	if (!std && close(fd) < 0 && r == 0)
 		r = -errno;
 	return r < 0 ? failed(std ? "standard output" : path, r) : PROWL_OK;
@@ -203,20 +208,26 @@ static int write_direct(const struct pprof_profile *p, const struct output_forma
 int output_write(const struct pprof_profile *p, const struct output_format *f, const char *path,
 		 uint64_t *size)
 {
+	return output_write_report(p, f, NULL, path, size);
+}
+
+int output_write_report(const struct pprof_profile *p, const struct output_format *f,
+			const struct pprof_report_options *o, const char *path, uint64_t *size)
+{
 	char tmp[PATH_MAX], real[PATH_MAX];
 	struct stat st;
 	int fd, r;
 
 	path = resolve(path, real);
 	if (!strcmp(path, "-") || (stat(path, &st) == 0 && !S_ISREG(st.st_mode)))
-		return write_direct(p, f, path, size);
+		return write_direct(p, f, o, path, size);
 	r = temporary_name(path, tmp, sizeof tmp);
 	if (r < 0)
 		return failed(path, r);
 	fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 	if (fd < 0)
 		return failed(path, -errno);
-	r = write_to(p, f, fd);
+	r = write_to(p, f, o, fd);
 	if (r == 0 && fstat(fd, &st) < 0)
 		r = -errno;
 	if (close(fd) < 0 && r == 0)

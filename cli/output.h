@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 struct pprof_profile;
+struct pprof_report_options;
 
 struct output_format {
 	const char *name;
@@ -28,6 +29,9 @@ void output_default_name(const char *comm, pid_t pid, const char *kind,
  */
 int output_write(const struct pprof_profile *p, const struct output_format *f, const char *path,
 		 uint64_t *size);
+/* The same with options for reports as text. */
+int output_write_report(const struct pprof_profile *p, const struct output_format *f,
+			const struct pprof_report_options *o, const char *path, uint64_t *size);
 
 /* output_write to path, or, when that is NULL, under the default name. *used is what was written.
  */

@@ -319,7 +319,7 @@ static int make_line(struct filter *f, uint32_t location, const struct pprof_lin
 	char *name;
 	int r;
 
-	if (granularity == PPROF_FUNCTION)
+	if (from && granularity == PPROF_FUNCTION)
 		return copy_line(f, from, to);
 	if (granularity == PPROF_PACKAGE && location >= f->first_tag)
 		granularity = PPROF_FUNCTION; /* a label's value has no package */

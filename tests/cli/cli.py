@@ -91,6 +91,11 @@ def test_arguments():
     refused('profile', '--pid', NO_PID, '--format', 'gif', saying="unknown format 'gif'")
     refused('profile', '--pid', NO_PID, '-o', '/nowhere/at/all.pb.gz', saying='/nowhere/at')
     refused('report', '--lines', 'many', 'x.pb.gz', saying='--lines wants')
+    refused('report', '--granularity', 'word', 'x.pb.gz', saying='or package, not \'word\'')
+    refused('report', '--runtime', 'maybe', 'x.pb.gz', saying='--runtime wants show, fold or hide')
+    for word in ('-0.1', '1.1', 'x', '', 'nan', '0.5x'):
+        refused('report', '--nodefraction', word, 'x.pb.gz', saying='--nodefraction wants a number from 0 to 1')
+    refused('report', '--peek', 'a(', 'x.pb.gz', saying='--peek: bad regular expression at character 3')
 
 
 def test_terminal():
@@ -335,11 +340,40 @@ def test_hostile_profile():
         for path, data in zip(paths, (profile_bytes(CONTROL), profile_bytes(), field(6, b''))):
             with open(path, 'wb') as f:
                 f.write(data)
-        for args in (['-f', 'text'], ['-f', 'tree'], ['-f', 'folded'], ['--comments']):
+        for args in (['-f', 'text'], ['-f', 'tree'], ['-f', 'folded'], ['--comments'], ['--peek', 'function'],
+                     ['-f', 'traces'], ['--granularity', 'line'], ['-f', 'tree', '--granularity', 'file'],
+                     ['--focus', CONTROL], ['--focus', 'function', '--unit', CONTROL], ['--tagroot', CONTROL]):
             assert printable(prowl('report', *args, paths[0])).stdout
+        printable(prowl('report', '--granularity', CONTROL, paths[0], status=2))
+        printable(prowl('report', '--focus', '(' + CONTROL, paths[0], status=2))
+        printable(prowl('report', '--peek', 'nothing' + CONTROL, paths[0], status=1))
         printable(prowl('report', '-t', 'nothing', paths[0], status=2))
         printable(prowl('report', paths[0], paths[1], status=1))
         refused('report', paths[2], saying='has no values')
+
+
+def test_view():
+    """What options of report leave; what is wrong is said before a file is touched."""
+    with tempfile.TemporaryDirectory() as folder:
+        path, out = (os.path.join(folder, n) for n in ('x.pb.gz', 'out.pb.gz'))
+        with open(path, 'wb') as f:
+            f.write(profile_bytes())
+        for option, word in (('focus', 'a('), ('show-from', '[z'), ('tagfocus', 'k=a,b('), ('hide', '*')):
+            refused('report', '--' + option, word, '-o', out, path, saying='--%s: bad regular expression at' % option)
+        refused('report', '--tag', 'bytes=99999999999999999999', path, saying='number is too large')
+        refused('report', '-f', 'peek', path, saying='--peek REGEX')
+        refused('report', '-f', 'tree', '--peek', 'x', path, saying='--peek is for -f peek')
+        refused('report', '-f', 'gif', path, saying='pprof, text, tree, peek, traces')
+        refused('report', '--peek', 'no such', path, saying="no function matches", status=1)
+        refused('report', '--peek', 'no such', '-o', out, path, saying="no function matches", status=1)
+        assert not os.path.exists(out)
+        p = prowl('report', '--focus', 'no such', '--hide', 'function', path)
+        assert 'matched nothing in this profile: focus' in p.stderr and 'hide' not in p.stderr, p.stderr
+        assert 'focus=no such' in p.stdout, p.stdout
+        assert 'function' in prowl('report', '--peek', 'unc', path).stdout
+        assert '   function\n' in prowl('report', '-f', 'traces', path).stdout
+        prowl('report', '--granularity', 'files', '-f', 'pprof', '-o', out, path)
+        assert ' /some/file\n' in prowl('report', out).stdout
 
 
 def test_hostile_name():
