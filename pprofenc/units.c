@@ -155,7 +155,7 @@ const char *pp_units_percent(char text[UNITS_TEXT], int64_t value, int64_t total
 const char *pprof_value_text(char *text, double value, const char *unit)
 {
 	struct scale scale = fit(value, unit);
-	double v = value * scale.factor;
+	double v = value * scale.from / scale.to;
 	int digits = fabs(v) >= 100 || v == 0 ? 0 : fabs(v) >= 10 ? 1 : 2;
 
 	snprintf(text, UNITS_TEXT, "%.*f%s", digits, v, v == 0 ? "" : scale.suffix);
