@@ -174,6 +174,8 @@ static const struct pprof_exporter exporters[] = {
 	{"peek", ".peek.txt", "text/plain; charset=utf-8", pprof_report_peek},
 	{"traces", ".traces.txt", "text/plain; charset=utf-8", pprof_report_traces},
 	{"folded", ".folded", "text/plain; charset=utf-8", pprof_report_folded},
+	{"speedscope", ".speedscope.json", "application/json", pprof_report_speedscope},
+	{"json", ".json", "application/json", pprof_report_json},
 };
 
 const struct pprof_exporter *pprof_exporters(size_t *ret_n)

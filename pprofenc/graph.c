@@ -26,7 +26,7 @@ void pp_make_printable(char *s)
 	*w = '\0';
 }
 
-static char *object_name(const char *path)
+char *pp_object_name(const char *path)
 {
 	const char *slash = strrchr(path, '/');
 	char *name;
@@ -56,7 +56,7 @@ static int name_node(struct naming *n, uint32_t *known, uint32_t string, bool ob
 	r = pp_array_reserve(&g->nodes, &n->cap, g->nnodes + 1, sizeof *g->nodes);
 	if (r < 0)
 		return r;
-	name = object ? object_name(g->p->strings[string]) : strdup(g->p->strings[string]);
+	name = object ? pp_object_name(g->p->strings[string]) : strdup(g->p->strings[string]);
 	if (!name)
 		return -ENOMEM;
 	pp_make_printable(name);

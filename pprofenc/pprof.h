@@ -89,6 +89,16 @@ struct pprof_label {
 	int64_t num;
 };
 
+/*
+ * Keys of labels that say of which process and thread a sample is, and when it ended: a number, the
+ * Unix time in nanoseconds (the key that Datadog's profilers use). Exporters know them.
+ */
+#define PPROF_LABEL_PID         "pid"         /* number */
+#define PPROF_LABEL_COMM        "comm"        /* the process' name */
+#define PPROF_LABEL_THREAD_ID   "thread_id"   /* number; "thread id" is read too */
+#define PPROF_LABEL_THREAD_NAME "thread_name" /* "thread name" is read too */
+#define PPROF_LABEL_TIME        "end_timestamp_ns"
+
 struct pprof_sample {
 	uint32_t first_location, nlocations; /* in stacks[], leaf first */
 	uint32_t first_label, nlabels;       /* in labels[] */
@@ -374,6 +384,45 @@ PPROF_API int pprof_report_folded(const struct pprof_profile *p,
  * which it is at least 1. Returns text, of at least 32 bytes. Control characters become '?'.
  */
 PPROF_API const char *pprof_value_text(char *text, double value, const char *unit);
+
+/*
+ * The format of speedscope: a profile in it for each sample type, and for each process and thread
+ * where labels (PPROF_LABEL_*) tell them apart, the heaviest first; all types, of which the default
+ * one is shown first, or only `sample_type`. Each inlined function is a frame; a frame has name,
+ * file and the line where the function begins. Weights are the values. Stacks are in the order of
+ * time where samples have one (PPROF_LABEL_TIME), else sorted, equal ones as one. Where they have a
+ * time and the values are nanoseconds, an empty stack fills each gap, so the axis is the time since
+ * the profile began. Values below zero, of differences, are in a profile of their own, called
+ * "TYPE, negative", without their sign: speedscope doesn't take them.
+ */
+PPROF_API int pprof_report_speedscope(const struct pprof_profile *p,
+				      const struct pprof_report_options *options, FILE *to);
+
+/*
+ * JSON for scripts, all types or only `sample_type`, all of the profile:
+ *
+ *	{"schema_version": 1,
+ *	 "sample_types": [{"type": "cpu", "unit": "nanoseconds"}, ...],
+ *	 "default_sample_type": "cpu", "period_type": {"type": ..., "unit": ...}, "period": N,
+ *	 "time": "2026-01-31T12:34:56.123456789Z", "time_nanos": N, "duration_nanos": N,
+ *	 "drop_frames": "", "keep_frames": "", "doc_url": "", "comments": ["...", ...],
+ *	 "mappings": [{"start": "0x400000", "limit": "0x...", "offset": "0x0", "file": "...",
+ *	               "build_id": "...", "has_functions": true, "has_filenames": ...,
+ *	               "has_line_numbers": ..., "has_inline_frames": ...}, ...],
+ *	 "functions": [{"name": "main.f", "system_name": "...", "file": "...", "start_line": N},
+ *...], "locations": [{"address": "0x401234", "mapping": INDEX or -1, "folded": false, "lines":
+ *[{"function": INDEX, "name": "main.f", "file": "...", "line": N, "column": N}, ...]}, ...],
+ *	 "samples": [{"values": {"cpu": N, ...}, "labels": {"thread_id": N, "endpoint": "/api",
+ *...}, "label_units": {"thread_id": "id"}, "stack": ["main.f", ..., "main.main"], "locations":
+ *[INDEX, ...]}, ...]}
+ *
+ * Stacks and lines have the innermost frame first; `stack` has the inlined ones too, and code
+ * without symbols under its file's name in brackets. "time" is absent where it is unknown. A label
+ * that a sample has several times is an array; a second sample type of the same name is "name#2".
+ * Integers are written with all their digits. Samples are in no particular order.
+ */
+PPROF_API int pprof_report_json(const struct pprof_profile *p,
+				const struct pprof_report_options *options, FILE *to);
 
 struct pprof_exporter {
 	const char *name;   /* "top" */

@@ -126,6 +126,13 @@ double pp_units_nanoseconds(const char *unit)
 	return u && family == times ? u->factor : 0;
 }
 
+double pp_units_bytes(const char *unit)
+{
+	const struct unit *family, *u = find_unit(unit, &family);
+
+	return u && family == sizes ? u->factor : 0;
+}
+
 const char *pp_units_format(char text[UNITS_TEXT], int64_t value, struct scale scale)
 {
 	int n = snprintf(text, UNITS_TEXT, "%.2f", pp_units_scaled(value, scale));

@@ -34,6 +34,8 @@ double pp_units_scaled(int64_t value, struct scale scale);
 
 /* Nanoseconds in one `unit`, 0 when it isn't one of time. */
 double pp_units_nanoseconds(const char *unit);
+/* Bytes in one `unit`, 0 when it isn't one of sizes. */
+double pp_units_bytes(const char *unit);
 
 const char *pp_units_format(char text[UNITS_TEXT], int64_t value, struct scale scale);
 /* value of total in per cent, in 6 characters. */

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The frames of stacks as viewers know them: name, file and line of a function, inlined or not. All
+ * code of one file that has no symbols is one frame, as in the reports.
+ *
+ * Frames are in the order of their names, so what is sorted by their numbers doesn't depend on the
+ * order in which a profile was built. Only those of samples are there.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "pprof.h"
+
+struct frame {
+	uint32_t name, file; /* strings */
+	int64_t line;        /* where the function begins; 0 unknown */
+	bool object;         /* no function: name is the path of a mapping */
+};
+
+struct frames {
+	const struct pprof_profile *p;
+	size_t n, cap;
+	struct frame *frame;
+	uint32_t *of_line;     /* of each of p's lines */
+	uint32_t *of_location; /* of locations without lines */
+};
+
+/* -ENOMEM. */
+int pp_frames_init(struct frames *f, const struct pprof_profile *p);
+void pp_frames_fini(struct frames *f);
+
+/* One stack from the root to the leaf. */
+struct frame_walk {
+	const struct frames *f;
+	const uint32_t *stack;
+	size_t locations; /* that are left */
+	uint32_t lines;   /* that are left of the present one */
+};
+
+struct frame_walk pp_frames_walk(const struct frames *f, size_t sample);
+bool pp_frames_next(struct frame_walk *w, uint32_t *ret_frame);
+
+/* Orders two samples by their frames, root first. */
+int pp_frames_compare(const struct frames *f, size_t a, size_t b);
