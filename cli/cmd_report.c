@@ -14,7 +14,8 @@
 enum { ID_FORMAT = 1, ID_OUTPUT, ID_COMMENTS, ID_COLOR };
 
 static const struct opt report_opts[] = {
-	{'f', "format", "FORMAT", "text (default), tree, peek, traces, folded or pprof", ID_FORMAT},
+	{'f', "format", "FORMAT",
+	 "text (default), tree, peek, traces, folded, speedscope, json or pprof", ID_FORMAT},
 	{'o', "output", "FILE", "default: standard output", ID_OUTPUT},
 	VIEW_OPTS,
 	{0, "comments", NULL, "print only the profile's comments: how it was taken, what was lost",

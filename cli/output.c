@@ -15,10 +15,14 @@
 #include "term.h"
 
 static const struct output_format formats[] = {
-	{"pprof", ".pb.gz", true},    {"text", ".txt", false}, /* the functions, as go tool pprof
-								  -top */
-	{"tree", ".tree", false},     {"peek", ".peek", false}, {"traces", ".traces", false},
+	{"pprof", ".pb.gz", true},
+	{"text", ".txt", false}, /* the functions, as go tool pprof -top */
+	{"tree", ".tree", false},
+	{"peek", ".peek", false},
+	{"traces", ".traces", false},
 	{"folded", ".folded", false},
+	{"speedscope", ".speedscope.json", false},
+	{"json", ".json", false},
 };
 
 enum { NFORMATS = sizeof formats / sizeof *formats };
@@ -32,7 +36,7 @@ static bool ends_with(const char *s, const char *end)
 
 static void say_unknown(const char *format)
 {
-	char list[128];
+	char list[256];
 	size_t n = 0;
 
 	for (size_t i = 0; i < NFORMATS && n < sizeof list; i++)
@@ -258,6 +262,9 @@ void output_say_written(const struct output_format *f, const struct output_file 
 	if (!strcmp(used->path, "-"))
 		return;
 	say_info("wrote %s (%.1f kB)", used->path, (double)used->size / 1000.0);
+	if (!strcmp(f->name, "speedscope"))
+		say_info("open it: drop it on https://www.speedscope.app, or: npx speedscope %s",
+			 used->path);
 	if (f->is_pprof)
 		say_info("open it: go tool pprof -http=: %s   or: prowl report %s", used->path,
 			 used->path);
