@@ -31,6 +31,7 @@ enum {
 	ID_USER,
 	ID_PER_THREAD,
 	ID_THREADS,
+	ID_TIMELINE,
 	ID_LABELS,
 	ID_CHILDREN,
 	ID_STACK,
@@ -50,6 +51,8 @@ static const struct opt profile_opts[] = {
 	 "pprof, text, tree, folded, speedscope, json (default by the file's name)", ID_FORMAT},
 	{0, "user", NULL, "leave out the kernel: its time counts where it was called", ID_USER},
 	{0, "threads", NULL, "tell threads apart: labels thread_id, thread_name", ID_THREADS},
+	{0, "timeline", NULL, "keep each sample's time and thread, for speedscope's time order",
+	 ID_TIMELINE},
 	{0, "labels", NULL, "Go's pprof labels (runtime/pprof.Do) of the sampled goroutine",
 	 ID_LABELS},
 	{0, "children", NULL, "follow child processes too (always on with a command)", ID_CHILDREN},
@@ -242,6 +245,11 @@ static void say_result(const struct prowl_result *r, bool labels)
 			 (unsigned long long)r->labelled, (unsigned long long)r->unlabelled,
 			 (unsigned long long)r->labels_too_old,
 			 (unsigned long long)r->labels_unknown);
+	if (r->untimed)
+		say_warning(
+			"times are kept of the first %llu samples; %llu more are counted without "
+			"one",
+			(unsigned long long)r->timed, (unsigned long long)r->untimed);
 	if (r->hash_dropped || r->damaged || r->throttled)
 		say_warning(
 			"%llu samples found no room in the hash, %llu records were damaged, the "
@@ -386,6 +394,9 @@ static int parse(struct profile *p, int argc, char **argv)
 			break;
 		case ID_THREADS:
 			p->o.threads = true;
+			break;
+		case ID_TIMELINE:
+			p->o.timeline = true;
 			break;
 		case ID_LABELS:
 			p->o.labels = true;

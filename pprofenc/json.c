@@ -115,7 +115,11 @@ static void write_location(struct writer *w, const struct pprof_location *l)
 
 	pp_json_open(j, NULL, '{');
 	pp_json_address(j, "address", l->address);
-	pp_json_number(j, "mapping", l->mapping == PPROF_NONE ? -1 : (int64_t)l->mapping);
+	/* No -1: jq takes it for the last one. */
+	if (l->mapping == PPROF_NONE)
+		pp_json_null(j, "mapping");
+	else
+		pp_json_number(j, "mapping", l->mapping);
 	pp_json_bool(j, "folded", l->is_folded);
 	pp_json_open(j, "lines", '[');
 	for (uint32_t i = l->first_line; i < l->first_line + l->nlines; i++) {

@@ -88,6 +88,12 @@ void pp_json_number(struct jsonout *j, const char *key, int64_t v)
 	fwrite(digits + at, 1, sizeof digits - at, j->to);
 }
 
+void pp_json_null(struct jsonout *j, const char *key)
+{
+	start(j, key);
+	fputs("null", j->to);
+}
+
 void pp_json_bool(struct jsonout *j, const char *key, bool v)
 {
 	start(j, key);

@@ -391,9 +391,9 @@ PPROF_API const char *pprof_value_text(char *text, double value, const char *uni
  * one is shown first, or only `sample_type`. Each inlined function is a frame; a frame has name,
  * file and the line where the function begins. Weights are the values. Stacks are in the order of
  * time where samples have one (PPROF_LABEL_TIME), else sorted, equal ones as one. Where they have a
- * time and the values are nanoseconds, an empty stack fills each gap, so the axis is the time since
- * the profile began. Values below zero, of differences, are in a profile of their own, called
- * "TYPE, negative", without their sign: speedscope doesn't take them.
+ * time and the values are nanoseconds, an empty stack fills each gap of two samples and more, so
+ * the axis is the time since the profile began. Values below zero, of differences, are in a profile
+ * of their own, called "TYPE, negative", without their sign: speedscope doesn't take them.
  */
 PPROF_API int pprof_report_speedscope(const struct pprof_profile *p,
 				      const struct pprof_report_options *options, FILE *to);
@@ -410,7 +410,7 @@ PPROF_API int pprof_report_speedscope(const struct pprof_profile *p,
  *	               "build_id": "...", "has_functions": true, "has_filenames": ...,
  *	               "has_line_numbers": ..., "has_inline_frames": ...}, ...],
  *	 "functions": [{"name": "main.f", "system_name": "...", "file": "...", "start_line": N},
- *...], "locations": [{"address": "0x401234", "mapping": INDEX or -1, "folded": false, "lines":
+ *...], "locations": [{"address": "0x401234", "mapping": INDEX or null, "folded": false, "lines":
  *[{"function": INDEX, "name": "main.f", "file": "...", "line": N, "column": N}, ...]}, ...],
  *	 "samples": [{"values": {"cpu": N, ...}, "labels": {"thread_id": N, "endpoint": "/api",
  *...}, "label_units": {"thread_id": "id"}, "stack": ["main.f", ..., "main.main"], "locations":

@@ -18,6 +18,8 @@
 #include "lanes.h"
 #include "units.h"
 
+enum { MIN_GAP = 2 }; /* in widths of the bar behind it */
+
 struct speedscope {
 	const struct pprof_profile *p;
 	struct frames frames;
@@ -70,14 +72,17 @@ static uint64_t weigh(const struct part *part, size_t at, size_t *ret_next)
 	return magnitude((int64_t)sum);
 }
 
-/* When the bar of a sample begins, at the earliest: after the bars before it. */
+/*
+ * When the bar of a sample begins: after the bars before it, and at once where little is between
+ * them. Timers are never quite in time, and a thread that ran all the while shall be one bar.
+ */
 static uint64_t begin_of(const struct bars *b, int64_t time, uint64_t width)
 {
 	int64_t origin = b->part->x->origin;
 	uint64_t ends = time > origin ? (uint64_t)time - (uint64_t)origin : 0;
 	uint64_t begins = ends > width ? ends - width : 0;
 
-	return begins < b->end ? b->end : begins;
+	return begins < b->end + MIN_GAP * width ? b->end : begins;
 }
 
 /* The picture of a thread lasts as long as that of the others. */

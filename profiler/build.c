@@ -378,15 +378,67 @@ static int user_part(struct build *b, struct prowl_image *im, const uint64_t *pc
 	return (int)k;
 }
 
+struct counted { /* a stack of the hash, named */
+	const uint32_t *locations;
+	size_t nlocations;
+	struct pprof_label *labels; /* with room for one more */
+	size_t nlabels;
+	uint64_t count;
+	double ns; /* what all of them stand for */
+};
+
+/* How much the first n of them stand for: so the parts add up to the whole. */
+static int64_t first_ns(const struct counted *c, uint64_t n)
+{
+	return rounded(c->ns * (double)n / (double)c->count);
+}
+
+/* Those whose time is known, one by one; returns their number. */
+static int64_t add_timed(struct build *b, uint64_t hash, const struct counted *c)
+{
+	struct prowl_session *s = b->s;
+	const struct prowl_moment *m;
+	size_t n = prowl_timeline_of(&s->timeline, hash, &m);
+	struct pprof_label *time = &c->labels[c->nlabels];
+	int r;
+
+	if (n > c->count)
+		n = c->count;
+	*time = (struct pprof_label){0};
+	r = pprof_string(b->p, PPROF_LABEL_TIME, &time->key);
+	if (r == 0)
+		r = pprof_string(b->p, "nanoseconds", &time->unit);
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		int64_t values[] = {1, first_ns(c, i + 1) - first_ns(c, i)};
+
+		time->num = s->wall_start + (int64_t)(m[i].time - s->from);
+		r = pprof_sample_append(b->p, c->locations, c->nlocations, values, c->labels,
+					c->nlabels + 1);
+	}
+	s->result.timed += n;
+	return r < 0 ? r : (int64_t)n;
+}
+
+static int add_counted(struct build *b, uint64_t hash, const struct counted *c)
+{
+	int64_t timed = b->s->timeline.n ? add_timed(b, hash, c) : 0;
+	int64_t values[2];
+
+	if (timed < 0 || (uint64_t)timed == c->count)
+		return timed < 0 ? (int)timed : 0;
+	values[0] = (int64_t)c->count - timed;
+	values[1] = first_ns(c, c->count) - first_ns(c, (uint64_t)timed);
+	return pprof_sample_add(b->p, c->locations, c->nlocations, values, c->labels, c->nlabels);
+}
+
 static int add_stack(void *arg, const uint64_t *words, size_t n, uint64_t count, uint64_t weight)
 {
 	struct build *b = arg;
 	struct prowl_stackkey key;
 	struct prowl_image *im = read_key(b, words, n, &key);
 	uint32_t locs[MAX_LOCATIONS];
-	struct pprof_label labels[4 + UW_LABELS_MAX];
+	struct pprof_label labels[5 + UW_LABELS_MAX];
 	enum uw_end end;
-	int64_t values[2];
 	bool unknown = false;
 	int k = 0, nl;
 
@@ -416,9 +468,13 @@ static int add_stack(void *arg, const uint64_t *words, size_t n, uint64_t count,
 	if (b->s->o.threads)
 		nl += thread_labels(b, im->proc->pid, key.thread, labels + nl);
 	nl += go_labels(b, key.labels, labels + nl);
-	values[0] = (int64_t)count;
-	values[1] = rounded((double)weight * b->scale[im->id]);
-	b->error = pprof_sample_add(b->p, locs, (size_t)k, values, labels, (size_t)nl);
+	b->error = add_counted(b, prowl_stackhash_hash(words, n),
+			       &(struct counted){.locations = locs,
+						 .nlocations = (size_t)k,
+						 .labels = labels,
+						 .nlabels = (size_t)nl,
+						 .count = count,
+						 .ns = (double)weight * b->scale[im->id]});
 	return b->error < 0;
 }
 
@@ -568,6 +624,9 @@ static void add_comments(struct build *b)
 			   (unsigned long long)r->labelled, (unsigned long long)r->unlabelled,
 			   (unsigned long long)r->labels_too_old,
 			   (unsigned long long)r->labels_unknown);
+	if (b->s->timeline.moments)
+		prowl_note(b->p, "timeline: %llu samples with their time, %llu without",
+			   (unsigned long long)r->timed, (unsigned long long)r->untimed);
 	if (!r->kernel)
 		prowl_note(
 			b->p,
@@ -615,6 +674,8 @@ static int fill(struct build *b)
 		r = name_kernel(b);
 	if (r == 0 && s->result.walks.cfi > 0)
 		r = name_native(b);
+	prowl_timeline_sort(&s->timeline);
+	s->result.untimed = s->timeline.beyond;
 	if (r == 0 && prowl_stackhash_each(&s->hash, add_stack, b) != 0)
 		r = b->error ? b->error : -ENOMEM;
 	if (r == 0)

@@ -40,6 +40,7 @@ struct prowl_options {
 	bool children;        /* follow forks */
 	bool threads;         /* label samples with thread id and name */
 	bool labels;          /* label samples with Go's pprof labels */
+	bool timeline;        /* each sample with its time; implies threads */
 	unsigned int tick_ms; /* call progress at least that often; 0: as it comes */
 };
 
@@ -71,6 +72,8 @@ struct prowl_result {     /* counted, for the last lines and the comments of the
 	/* With labels, each sample is in one of these: it has some; its goroutine has none; it was
 	 * read too late to be believed; its goroutine or labels could not be told. */
 	uint64_t labelled, unlabelled, labels_too_old, labels_unknown;
+	/* With a timeline: how many samples have their time, and how many came too late for it. */
+	uint64_t timed, untimed;
 	uint64_t duration_ns;
 	uint64_t first_sample_ns; /* from open to the first sample */
 	uint64_t period_ns;

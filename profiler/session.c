@@ -189,11 +189,13 @@ enum prowl_code prowl_session_open(const struct prowl_options *o, struct prowl_s
 	prowl_trim_init(&s->trim);
 	if (s->o.rate == 0)
 		s->o.rate = PROWL_DEFAULT_RATE;
+	s->o.threads |= o->timeline;
 	s->procs.children = o->children;
 	s->to = UINT64_MAX;
 	s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (s->wake_fd < 0 || uw_walker_new(&s->walker) < 0 ||
-	    (o->labels && prowl_labels_new(&s->labels) < 0))
+	    (o->labels && prowl_labels_new(&s->labels) < 0) ||
+	    (o->timeline && prowl_timeline_init(&s->timeline) < 0))
 		code = prowl_fail(err, PROWL_FAILED, "out of memory or descriptors");
 	else
 		code = open_all(s, err);
@@ -213,6 +215,7 @@ void prowl_session_free(struct prowl_session *s)
 	prowl_perf_close(s->perf);
 	uw_walker_free(s->walker);
 	prowl_labels_free(s->labels);
+	prowl_timeline_fini(&s->timeline);
 	prowl_trim_fini(&s->trim);
 	prowl_procs_fini(&s->procs);
 	if (s->hash_mem)
@@ -246,13 +249,16 @@ static void add_waiting(struct prowl_session *s)
 	w->n = w->used = 0;
 }
 
-static void add(struct prowl_session *s, const struct prowl_stackkey *key, uint64_t base)
+static void add(struct prowl_session *s, const struct prowl_stackkey *key, uint64_t base,
+		uint64_t time)
 {
 	struct prowl_waiting *w = &s->waiting;
 	uint64_t *words = w->words + w->used;
 	size_t n = prowl_stackkey_pack(key, base, words);
 
 	w->key[w->n].hash = prowl_stackhash_hash(words, n);
+	if (s->timeline.moments)
+		prowl_timeline_add(&s->timeline, w->key[w->n].hash, time);
 	w->key[w->n].at = (uint32_t)w->used;
 	w->key[w->n].n = (uint32_t)n;
 	w->used += n;
@@ -307,7 +313,7 @@ static void on_sample(struct prowl_session *s, const struct prowl_event *ev)
 	if (ev->time <= p->clocked)
 		p->samples_at_clock++;
 	s->result.samples++;
-	add(s, &key, p->image->base);
+	add(s, &key, p->image->base, ev->time);
 }
 
 static bool want_pid(void *ctx, pid_t pid)

@@ -8,6 +8,7 @@
 #include "source_perf.h"
 #include "stackhash.h"
 #include "stackkey.h"
+#include "timeline.h"
 #include "trim.h"
 
 /*
@@ -37,6 +38,7 @@ struct prowl_session {
 	size_t hash_len;
 	uintptr_t made_to; /* the hash's arena has its pages up to here */
 	struct prowl_waiting waiting;
+	struct prowl_timeline timeline; /* empty unless it was asked for */
 	struct prowl_result result;
 	uint64_t opened;    /* CLOCK_MONOTONIC */
 	uint64_t from, to;  /* the window: samples outside of it don't count */

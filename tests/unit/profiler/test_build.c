@@ -68,6 +68,7 @@ static int teardown(void **state)
 {
 	pprof_profile_free(profile);
 	prowl_labels_free(s.labels);
+	prowl_timeline_fini(&s.timeline);
 	prowl_procs_fini(&s.procs);
 	munmap(s.hash_mem, s.hash_len);
 	return 0;
@@ -283,6 +284,91 @@ static void test_labels(void **state)
 	assert_true(has_comment("labels: 3 samples labelled, 2 without labels"));
 }
 
+/* When the samples of one stack were taken, which is added as often. */
+static void add_at(uint64_t pc, uint64_t caller, size_t n, const uint64_t *times)
+{
+	struct prowl_stackkey key = {.end = UW_END_ROOT, .nuser = 2, .pcs = {pc, caller}};
+	uint64_t words[PROWL_KEY_WORDS], hash;
+
+	hash = prowl_stackhash_hash(words, prowl_stackkey_pack(&key, 0, words));
+	for (size_t i = 0; i < n; i++)
+		prowl_timeline_add(&s.timeline, hash, times[i]);
+	add_key(&key, n);
+}
+
+/* The value of a numeric label; 0 where the sample has none. */
+static int64_t label_of(size_t sample, const char *key)
+{
+	const struct pprof_label *l = pprof_sample_labels(profile, sample);
+
+	for (uint32_t i = 0; i < profile->samples[sample].nlabels; i++)
+		if (!strcmp(profile->strings[l[i].key], key))
+			return l[i].num;
+	return 0;
+}
+
+/* Each sample has its wall time; their weights add up to the nanosecond. */
+static void test_timeline(void **state)
+{
+	const uint64_t leaf[] = {1300, 1100, 1200}, root[] = {1150};
+	uint64_t seen = 0;
+
+	assert_int_equal(prowl_timeline_init(&s.timeline), 0);
+	s.from = 1000;
+	s.wall_start = 1700000000000000000;
+	add_at(LEAF, ROOT, 3, leaf);
+	add_at(ROOT, LEAF, 1, root);
+	charge(4);
+	proc->cpu_last -= PERIOD + 1; /* no multiple of the samples */
+	build();
+	assert_int_equal(profile->nsamples, 4);
+	for (size_t i = 0; i < profile->nsamples; i++) {
+		int64_t ns = label_of(i, PPROF_LABEL_TIME) - s.wall_start;
+
+		assert_int_equal(pprof_sample_values(profile, i)[0], 1);
+		assert_string_equal(stack(i),
+				    ns == 150 ? "hand_root;hand_leaf" : "hand_leaf;hand_root");
+		assert_true(ns == 100 || ns == 150 || ns == 200 || ns == 300);
+		seen += (uint64_t)ns;
+	}
+	assert_int_equal(seen, 750);
+	assert_int_equal(s.result.timed, 4);
+	assert_true(has_comment("timeline: 4 samples with their time, 0 without"));
+	seen = 0;
+	for (size_t i = 0; i < profile->nsamples; i++)
+		seen += (uint64_t)pprof_sample_values(profile, i)[1];
+	/* Each stack's sum is rounded once. */
+	assert_in_range(seen, 3 * PERIOD - 2, 3 * PERIOD);
+}
+
+/* What comes after the last one that has room is counted, without a time. */
+static void test_timeline_full(void **state)
+{
+	const uint64_t before[] = {1001, 1002}, after[] = {1003, 1004, 1005};
+	size_t untimed = 0;
+
+	assert_int_equal(prowl_timeline_init(&s.timeline), 0);
+	s.from = 1000;
+	for (size_t i = 0; i < PROWL_TIMELINE_MAX - 2; i++)
+		prowl_timeline_add(&s.timeline, 1, 1000); /* of no stack */
+	add_at(LEAF, ROOT, 2, before);
+	add_at(LEAF, ROOT, 3, after);
+	charge(5);
+	build();
+	assert_int_equal(profile->nsamples, 3);
+	for (size_t i = 0; i < profile->nsamples; i++) {
+		if (label_of(i, PPROF_LABEL_TIME))
+			continue;
+		untimed++;
+		assert_int_equal(pprof_sample_values(profile, i)[0], 3);
+		assert_int_equal(pprof_sample_values(profile, i)[1], 3 * PERIOD);
+	}
+	assert_int_equal(untimed, 1);
+	assert_int_equal(total(), 5);
+	assert_int_equal(s.result.untimed, 3);
+	assert_true(has_comment("timeline: 2 samples with their time, 3 without"));
+}
+
 /* Words that are no stack of this session are passed over. */
 static void test_senseless(void **state)
 {
@@ -322,9 +408,10 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_marks),     TEST(test_lost),      TEST(test_lost_of_cpus),
-		TEST(test_dropped),   TEST(test_no_kernel), TEST(test_labels),
-		TEST(test_senseless), TEST(test_no_charge), TEST(test_empty),
+		TEST(test_marks),     TEST(test_lost),          TEST(test_lost_of_cpus),
+		TEST(test_dropped),   TEST(test_no_kernel),     TEST(test_labels),
+		TEST(test_senseless), TEST(test_no_charge),     TEST(test_empty),
+		TEST(test_timeline),  TEST(test_timeline_full),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
