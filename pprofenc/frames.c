@@ -76,7 +76,17 @@ static int find_location(struct frames *f, struct table *t, uint32_t location)
 	return r;
 }
 
-static int find_all(struct frames *f)
+static bool has_value(const struct pprof_profile *p, size_t sample, size_t type)
+{
+	const int64_t *values = pprof_sample_values(p, sample);
+
+	for (size_t i = 0; i < p->nsample_types; i++)
+		if (values[i] && (type == FRAMES_ALL || type == i))
+			return true;
+	return false;
+}
+
+static int find_all(struct frames *f, size_t type)
 {
 	const struct pprof_profile *p = f->p;
 	struct table t = {0};
@@ -84,8 +94,9 @@ static int find_all(struct frames *f)
 
 	for (size_t i = 0; r == 0 && i < p->nsamples; i++) {
 		const uint32_t *stack = pprof_sample_stack(p, i);
+		size_t n = has_value(p, i, type) ? p->samples[i].nlocations : 0;
 
-		for (size_t j = 0; r == 0 && j < p->samples[i].nlocations; j++)
+		for (size_t j = 0; r == 0 && j < n; j++)
 			r = find_location(f, &t, stack[j]);
 	}
 	pp_table_fini(&t);
@@ -142,7 +153,7 @@ static int sort_all(struct frames *f)
 	return ok ? 0 : -ENOMEM;
 }
 
-int pp_frames_init(struct frames *f, const struct pprof_profile *p)
+int pp_frames_init(struct frames *f, const struct pprof_profile *p, size_t type)
 {
 	int r;
 
@@ -155,7 +166,7 @@ int pp_frames_init(struct frames *f, const struct pprof_profile *p)
 	}
 	memset(f->of_line, 0xff, p->nlines * sizeof *f->of_line);
 	memset(f->of_location, 0xff, p->nlocations * sizeof *f->of_location);
-	r = find_all(f);
+	r = find_all(f, type);
 	if (r == 0)
 		r = sort_all(f);
 	if (r < 0)

@@ -4,7 +4,7 @@
  * code of one file that has no symbols is one frame, as in the reports.
  *
  * Frames are in the order of their names, so what is sorted by their numbers doesn't depend on the
- * order in which a profile was built. Only those of samples are there.
+ * order in which a profile was built. Only those of samples with a value are there.
  */
 #pragma once
 
@@ -28,8 +28,9 @@ struct frames {
 	uint32_t *of_location; /* of locations without lines */
 };
 
-/* -ENOMEM. */
-int pp_frames_init(struct frames *f, const struct pprof_profile *p);
+/* Of samples with a value of any type, or of `type` alone unless it is FRAMES_ALL. -ENOMEM. */
+#define FRAMES_ALL SIZE_MAX
+int pp_frames_init(struct frames *f, const struct pprof_profile *p, size_t type);
 void pp_frames_fini(struct frames *f);
 
 /* One stack from the root to the leaf. */

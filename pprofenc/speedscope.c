@@ -357,17 +357,18 @@ int pprof_report_speedscope(const struct pprof_profile *p,
 {
 	const char *type = options ? options->sample_type : NULL;
 	struct speedscope x = {.p = p, .j.to = to};
+	bool all = !type || !*type;
 	int r = pprof_find_sample_type(p, type, &x.type);
 
 	if (r < 0)
 		return r;
-	r = pp_frames_init(&x.frames, p);
+	r = pp_frames_init(&x.frames, p, all ? FRAMES_ALL : x.type);
 	if (r < 0)
 		return r;
 	r = pp_lanes_init(&x.lanes, &x.frames, x.type);
 	if (r == 0) {
 		find_axis(&x);
-		r = write_file(&x, !type || !*type);
+		r = write_file(&x, all);
 	}
 	if (r == 0 && ferror(to))
 		r = -EIO;
