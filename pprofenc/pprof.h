@@ -403,18 +403,22 @@ PPROF_API int pprof_report_speedscope(const struct pprof_profile *p,
  *
  *	{"schema_version": 1,
  *	 "sample_types": [{"type": "cpu", "unit": "nanoseconds"}, ...],
- *	 "default_sample_type": "cpu", "period_type": {"type": ..., "unit": ...}, "period": N,
- *	 "time": "2026-01-31T12:34:56.123456789Z", "time_nanos": N, "duration_nanos": N,
- *	 "drop_frames": "", "keep_frames": "", "doc_url": "", "comments": ["...", ...],
- *	 "mappings": [{"start": "0x400000", "limit": "0x...", "offset": "0x0", "file": "...",
- *	               "build_id": "...", "has_functions": true, "has_filenames": ...,
- *	               "has_line_numbers": ..., "has_inline_frames": ...}, ...],
- *	 "functions": [{"name": "main.f", "system_name": "...", "file": "...", "start_line": N},
- *...], "locations": [{"address": "0x401234", "mapping": INDEX or null, "folded": false, "lines":
- *[{"function": INDEX, "name": "main.f", "file": "...", "line": N, "column": N}, ...]}, ...],
- *	 "samples": [{"values": {"cpu": N, ...}, "labels": {"thread_id": N, "endpoint": "/api",
- *...}, "label_units": {"thread_id": "id"}, "stack": ["main.f", ..., "main.main"], "locations":
- *[INDEX, ...]}, ...]}
+ *	 "default_sample_type": "cpu", "period_type": {"type": ..., "unit": ...},
+ *	 "period": N, "time": "2026-01-31T12:34:56.123456789Z", "time_nanos": N,
+ *	 "duration_nanos": N, "drop_frames": "", "keep_frames": "", "doc_url": "",
+ *	 "comments": ["...", ...],
+ *	 "mappings": [{"start": "0x400000", "limit": "0x5f1000", "offset": "0x0",
+ *	   "file": "...", "build_id": "...", "has_functions": true,
+ *	   "has_filenames": ..., "has_line_numbers": ..., "has_inline_frames": ...},
+ *	   ...],
+ *	 "functions": [{"name": "main.f", "system_name": "...", "file": "...",
+ *	   "start_line": N}, ...],
+ *	 "locations": [{"address": "0x401234", "mapping": INDEX or null,
+ *	   "folded": false, "lines": [{"function": INDEX, "name": "main.f",
+ *	   "file": "...", "line": N, "column": N}, ...]}, ...],
+ *	 "samples": [{"values": {"cpu": N, ...}, "labels": {"thread_id": N, ...},
+ *	   "label_units": {"thread_id": "id"}, "stack": ["main.f", ...],
+ *	   "locations": [INDEX, ...]}, ...]}
  *
  * Stacks and lines have the innermost frame first; `stack` has the inlined ones too, and code
  * without symbols under its file's name in brackets. "time" is absent where it is unknown. A label

@@ -340,9 +340,10 @@ def test_hostile_profile():
         for path, data in zip(paths, (profile_bytes(CONTROL), profile_bytes(), field(6, b''))):
             with open(path, 'wb') as f:
                 f.write(data)
-        for args in (['-f', 'text'], ['-f', 'tree'], ['-f', 'folded'], ['--comments'], ['--peek', 'function'],
-                     ['-f', 'traces'], ['--granularity', 'line'], ['-f', 'tree', '--granularity', 'file'],
-                     ['--focus', CONTROL], ['--focus', 'function', '--unit', CONTROL], ['--tagroot', CONTROL]):
+        for args in (['-f', 'text'], ['-f', 'tree'], ['-f', 'folded'], ['-f', 'speedscope'], ['-f', 'json'], ['--comments'],
+                     ['--peek', 'function'], ['-f', 'traces'], ['--granularity', 'line'],
+                     ['-f', 'tree', '--granularity', 'file'], ['--focus', CONTROL],
+                     ['--focus', 'function', '--unit', CONTROL], ['--tagroot', CONTROL]):
             assert printable(prowl('report', *args, paths[0])).stdout
         printable(prowl('report', '--granularity', CONTROL, paths[0], status=2))
         printable(prowl('report', '--focus', '(' + CONTROL, paths[0], status=2))

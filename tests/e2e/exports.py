@@ -4,6 +4,7 @@
 import collections
 import json
 import os
+import urllib.request
 
 import browser
 import pprof
@@ -151,6 +152,10 @@ def cpu():
         with Target(build('1.19', 'known_shares', 'stripped')) as other:
             Prowl('profile', '-p', t.pid, '-p', other.pid, '-d', 1, '--timeline', '-o', merged).must(0)
         check_all(validator, merged, 'cpu of two processes')
+    if os.geteuid() == 0:
+        with Target(build('1.19', 'known_shares', 'static'), nobody=True) as t:
+            prof = profile(t.pid, 1, '--timeline', nobody=True)
+        check_all(validator, prof.path, 'cpu as nobody')  # with the kernel's time, which has none
 
 
 @test('clients', 'speedscope files and JSON of recorded profiles')
@@ -170,7 +175,6 @@ def recorded():
 
 
 def fetch_own(target, kind, path):
-    import urllib.request
     with urllib.request.urlopen('http://%s/debug/pprof/%s' % (target.hello['http'], kind), timeout=60) as f:
         with open(path, 'wb') as out:
             out.write(f.read())
