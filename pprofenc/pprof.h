@@ -428,6 +428,42 @@ PPROF_API int pprof_report_speedscope(const struct pprof_profile *p,
 PPROF_API int pprof_report_json(const struct pprof_profile *p,
 				const struct pprof_report_options *options, FILE *to);
 
+/*
+ * Values by function, as the reports print them, in a form for programs: what an interactive table
+ * shows. Tables of several profiles of one program add up, so that a window that slides is the sum
+ * of the tables of its parts, and nothing is counted twice.
+ */
+struct pprof_function_row {
+	const char *name; /* printable UTF-8, told apart by it; of code without symbols "[file]" */
+	const char *file; /* "" when not known; may hold anything but is UTF-8 */
+	int64_t line;     /* the one with the largest flat value, else cum; 0: not known */
+	int64_t flat, cum;
+};
+
+struct pprof_call {        /* between two different functions */
+	uint32_t from, to; /* rows */
+	int64_t value;
+};
+
+struct pprof_functions { /* read by anyone, changed only by the functions below */
+	int64_t total;   /* of all samples, of which the shares are */
+	size_t nrows;
+	struct pprof_function_row *rows; /* in no order */
+	size_t ncalls;
+	struct pprof_call *calls;            /* in no order */
+	struct pprof_functions_index *index; /* private */
+};
+
+/* The table of a profile, or an empty one when p is NULL. -ENOENT: no such sample type; -ENOMEM. */
+PPROF_API int pprof_functions_new(const struct pprof_profile *p, const char *sample_type,
+				  struct pprof_functions **ret_functions);
+PPROF_API void pprof_functions_free(struct pprof_functions *f);
+/*
+ * Adds another table. The line of a function is that of the table where it has the larger flat
+ * value. -ENOMEM leaves f readable, but with a part of the other one.
+ */
+PPROF_API int pprof_functions_add(struct pprof_functions *f, const struct pprof_functions *other);
+
 struct pprof_exporter {
 	const char *name;   /* "top" */
 	const char *suffix; /* of files, with the dot; "" when none is usual */

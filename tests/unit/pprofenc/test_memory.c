@@ -119,6 +119,21 @@ static int filter_once(void *ctx)
 	return r;
 }
 
+static int functions_once(void *ctx)
+{
+	struct pprof_functions *f, *sum = NULL;
+	int r = pprof_functions_new(ctx, NULL, &f);
+
+	if (r < 0)
+		return r;
+	r = pprof_functions_new(NULL, NULL, &sum);
+	if (r == 0)
+		r = pprof_functions_add(sum, f);
+	pprof_functions_free(sum);
+	pprof_functions_free(f);
+	return r;
+}
+
 struct report {
 	const struct pprof_profile *p;
 	const struct pprof_exporter *e;
@@ -165,6 +180,14 @@ static void filtering_runs_out(void **state)
 	struct pprof_profile *p = t_rich();
 
 	assert_true(sweep(filter_once, p) > 40);
+	pprof_profile_free(p);
+}
+
+static void tables_run_out(void **state)
+{
+	struct pprof_profile *p = t_rich();
+
+	assert_true(sweep(functions_once, p) > 10);
 	pprof_profile_free(p);
 }
 
@@ -231,6 +254,7 @@ int main(void)
 		cmocka_unit_test(decoding_runs_out),
 		cmocka_unit_test(merging_runs_out),
 		cmocka_unit_test(filtering_runs_out),
+		cmocka_unit_test(tables_run_out),
 		cmocka_unit_test(reporting_runs_out),
 		cmocka_unit_test(building_goes_on_after_a_failure),
 	};
