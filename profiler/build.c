@@ -12,7 +12,7 @@
 
 #include "gostored.h"
 #include "idmap.h"
-#include "ksyms.h"
+#include "knames.h"
 #include "naming.h"
 #include "notes.h"
 #include "pprof.h"
@@ -37,7 +37,6 @@ struct build {
 	struct uw_repairer *repairer;
 	uint64_t named;    /* addresses */
 	bool native_named; /* those of native code */
-	struct prowl_ksyms kernel;
 	uint32_t kernel_map;
 	uint8_t *facts; /* per location: enum fact, 0 until looked at */
 	size_t cap_facts;
@@ -205,10 +204,11 @@ static int name_kernel(struct build *b)
 	if (b->nkernel_pcs == 0)
 		return 0;
 	qsort(b->kernel_pcs, b->nkernel_pcs, sizeof *b->kernel_pcs, cmp_u64);
-	r = prowl_ksyms_init(&b->kernel, b->kernel_pcs, b->nkernel_pcs, NULL);
+	r = prowl_knames_learn(&b->s->knames, b->kernel_pcs, b->nkernel_pcs);
+	b->s->result.kernel_sampled = true;
 	b->s->result.kernel_names = r == 0;
-	if (b->kernel.cache == PROWL_KSYMS_UNWRITABLE)
-		b->s->result.ksyms_cache_error = b->kernel.cache_error;
+	if (b->s->knames.cache == PROWL_KSYMS_UNWRITABLE)
+		b->s->result.ksyms_cache_error = b->s->knames.cache_error;
 	pm.start = b->kernel_pcs[0] & ~0xfffull;
 	pm.limit = (b->kernel_pcs[b->nkernel_pcs - 1] | 0xfffull) + 1;
 	r = pprof_string(b->p, "[kernel.kallsyms]", &pm.filename);
@@ -217,16 +217,16 @@ static int name_kernel(struct build *b)
 
 static int kernel_location(struct build *b, uint64_t pc, uint32_t *ret)
 {
-	const char *module = NULL, *name;
+	const struct prowl_kname *k;
 	char file[80] = "";
 	int r;
 
 	if (prowl_idmap_get(&b->kernel_loc, pc, ret) && *ret != PPROF_NONE)
 		return 0;
-	name = prowl_ksyms_name(&b->kernel, pc, &module);
-	if (module)
-		snprintf(file, sizeof file, "[%s]", module);
-	r = named_location(b, b->kernel_map, pc, name ? name : "[kernel]", file, ret);
+	k = prowl_knames_of(&b->s->knames, pc);
+	if (k && k->module)
+		snprintf(file, sizeof file, "[%s]", k->module);
+	r = named_location(b, b->kernel_map, pc, k ? k->name : "[kernel]", file, ret);
 	return r < 0 ? r : prowl_idmap_put(&b->kernel_loc, pc, *ret);
 }
 
@@ -482,7 +482,8 @@ static int add_stack(void *arg, const uint64_t *words, size_t n, uint64_t count,
 
 static uint64_t user_share(const struct prowl_proc *p, uint64_t cpu)
 {
-	uint64_t u = p->utime_last - p->utime_first, k = p->stime_last - p->stime_first;
+	uint64_t u = p->utime_last - p->utime_first - p->begun.utime;
+	uint64_t k = p->stime_last - p->stime_first - p->begun.stime;
 
 	return u + k ? (uint64_t)((double)cpu * (double)u / (double)(u + k)) : cpu;
 }
@@ -493,7 +494,13 @@ static uint64_t user_share(const struct prowl_proc *p, uint64_t cpu)
  */
 static uint64_t lost_of_targets(const struct prowl_session *s)
 {
-	return s->result.whole_cpus ? 0 : s->result.lost;
+	return s->result.whole_cpus ? 0 : s->result.lost - s->begun.lost;
+}
+
+/* Of all targets, in this window. */
+static uint64_t window_samples(const struct prowl_session *s)
+{
+	return s->result.samples - s->begun.samples;
 }
 
 /*
@@ -503,14 +510,15 @@ static uint64_t lost_of_targets(const struct prowl_session *s)
  */
 static double scale_of(const struct prowl_session *s, const struct prowl_proc *p)
 {
-	double n = (double)(p->samples_at_clock ? p->samples_at_clock : p->samples);
-	uint64_t cpu = p->cpu_last - p->cpu_first;
+	bool clocked = p->samples_at_clock > p->begun.samples;
+	double n = (double)((clocked ? p->samples_at_clock : p->samples) - p->begun.samples);
+	uint64_t cpu = p->cpu_last - p->cpu_first - p->begun.cpu;
 
 	if (!s->result.kernel)
 		cpu = user_share(p, cpu);
 	if (n < 1 || cpu == 0)
 		return 1.0;
-	n *= 1.0 + (double)lost_of_targets(s) / (double)s->result.samples;
+	n *= 1.0 + (double)lost_of_targets(s) / (double)window_samples(s);
 	return (double)cpu / (n * (double)s->result.period_ns);
 }
 
@@ -518,7 +526,7 @@ static double scale_of(const struct prowl_session *s, const struct prowl_proc *p
 static int add_unsampled_kernel(struct build *b)
 {
 	const struct prowl_session *s = b->s;
-	uint64_t ns = s->result.kernel_unsampled_ns;
+	uint64_t ns = s->result.kernel_unsampled_ns - s->begun.kernel_unsampled_ns;
 	int64_t values[2];
 	uint32_t loc;
 	int r;
@@ -539,17 +547,21 @@ static int add_lost(struct build *b)
 	const struct prowl_procs *t = &b->s->procs;
 	double weight = 0;
 	int64_t values[2];
-	uint64_t lost;
+	uint64_t lost = lost_of_targets(b->s);
 	uint32_t loc;
 
-	if (prowl_stackhash_stats(&b->s->hash, &st) == 0)
-		b->s->result.hash_dropped = st.dropped_count;
-	lost = b->s->result.hash_dropped + lost_of_targets(b->s);
+	if (prowl_stackhash_stats(&b->s->hash, &st) == 0) {
+		b->s->result.hash_dropped += st.dropped_count;
+		lost += st.dropped_count;
+	}
 	if (lost == 0)
 		return 0;
-	for (size_t i = 0; i < t->n; i++)
-		weight += scale_of(b->s, t->procs[i]) * (double)t->procs[i]->samples;
-	weight /= (double)b->s->result.samples;
+	for (size_t i = 0; i < t->n; i++) {
+		const struct prowl_proc *p = t->procs[i];
+
+		weight += scale_of(b->s, p) * (double)(p->samples - p->begun.samples);
+	}
+	weight = window_samples(b->s) ? weight / (double)window_samples(b->s) : 1.0;
 	loc = mark(b, MARK_LOST);
 	values[0] = (int64_t)lost;
 	values[1] = rounded((double)lost * (double)b->s->result.period_ns * weight);
@@ -559,47 +571,47 @@ static int add_lost(struct build *b)
 /* --- comments -------------------------------------------------------------------- */
 
 /* Of the Go program, or else of the program that was started. */
-static void note_build(struct build *b, struct uw_space *space)
+static void note_build(struct pprof_profile *p, struct uw_space *space)
 {
 	const struct uw_go *go = uw_space_go(space);
 	struct uw_binary *bin = go ? space->go_bin : space->exe;
 
-	prowl_notes_build(b->p, go, bin ? uw_binary_elf(bin) : NULL);
+	prowl_notes_build(p, go, bin ? uw_binary_elf(bin) : NULL);
 }
 
-static void add_comments(struct build *b)
+void prowl_session_note(struct prowl_session *s, struct pprof_profile *p)
 {
-	const struct prowl_result *r = &b->s->result;
-	const struct prowl_perf_facts *f = prowl_perf_facts(b->s->perf);
+	const struct prowl_result *r = &s->result;
+	const struct prowl_perf_facts *f = prowl_perf_facts(s->perf);
 
-	prowl_note(b->p, "prowl " PROWL_VERSION ": cpu profile by perf cpu-clock, %u Hz, %s, %s",
-		   b->s->o.rate, f->whole_cpus ? "whole CPUs" : "per thread",
+	prowl_note(p, "prowl " PROWL_VERSION ": cpu profile by perf cpu-clock, %u Hz, %s, %s",
+		   s->o.rate, f->whole_cpus ? "whole CPUs" : "per thread",
 		   r->kernel ? "kernel and user" : "user only");
-	for (size_t i = 0; i < prowl_session_targets(b->s); i++) {
+	for (size_t i = 0; i < prowl_session_targets(s); i++) {
 		struct prowl_target t;
 
-		prowl_session_target(b->s, i, &t);
-		prowl_note(b->p, "target: %s, pid %d, %s%s%s%s", t.comm, (int)t.pid,
+		prowl_session_target(s, i, &t);
+		prowl_note(p, "target: %s, pid %d, %s%s%s%s", t.comm, (int)t.pid,
 			   t.go_version[0] ? t.go_version : "not Go",
 			   t.stripped ? ", stripped" : "", t.pie ? ", PIE" : "",
 			   t.cgo ? ", cgo" : "");
 		if (t.go_guessed)
 			prowl_note(
-				b->p,
+				p,
 				"warning: %s is newer than every version known; the newest known "
 				"layout was used and its checks passed",
 				t.go_version);
 		if (t.go_error)
-			prowl_note(b->p, "warning: the Go tables of %s could not be read", t.comm);
-		note_build(b, &b->s->procs.procs[i]->image->space);
+			prowl_note(p, "warning: the Go tables of %s could not be read", t.comm);
+		note_build(p, &s->procs.procs[i]->image->space);
 	}
-	prowl_notes_machine(b->p);
-	prowl_note(b->p, "samples: %llu; lost: %llu; dropped: %llu; damaged: %llu; throttled: %llu",
+	prowl_notes_machine(p);
+	prowl_note(p, "samples: %llu; lost: %llu; dropped: %llu; damaged: %llu; throttled: %llu",
 		   (unsigned long long)r->samples, (unsigned long long)r->lost,
 		   (unsigned long long)r->hash_dropped, (unsigned long long)r->damaged,
 		   (unsigned long long)r->throttled);
 	prowl_note(
-		b->p,
+		p,
 		"stacks: %llu; complete: %llu; truncated: %llu; unknown root: %llu; with unknown "
 		"frames: %llu",
 		(unsigned long long)r->user_stacks,
@@ -607,18 +619,18 @@ static void add_comments(struct build *b)
 		(unsigned long long)(r->ends[UW_END_TRUNCATED] + r->ends[UW_END_NO_MEM]),
 		(unsigned long long)r->ends[UW_END_UNKNOWN], (unsigned long long)r->unknown_frames);
 	prowl_note(
-		b->p,
+		p,
 		"walks: leaf's caller put back: %llu; through C frames: %llu; completed from live memory, "
 		"verified: %llu of %llu; cut where the chain left the stack: %llu",
 		(unsigned long long)r->walks.repaired, (unsigned long long)r->walks.cfi,
 		(unsigned long long)r->walks.live, (unsigned long long)r->walks.live_wanted,
 		(unsigned long long)r->walks.derailed);
 	prowl_note(
-		b->p,
+		p,
 		"cpu charged by the kernel: %.6f s; sampled: %.6f s; weights are scaled to the charge",
 		(double)r->cpu_ns / 1e9, (double)r->sampled_ns / 1e9);
-	if (b->s->labels)
-		prowl_note(b->p,
+	if (s->labels)
+		prowl_note(p,
 			   "labels: %llu samples labelled, %llu without labels, %llu too old, %llu "
 			   "unknown",
 			   (unsigned long long)r->labelled, (unsigned long long)r->unlabelled,
@@ -629,13 +641,13 @@ static void add_comments(struct build *b)
 			   (unsigned long long)r->timed, (unsigned long long)r->untimed);
 	if (!r->kernel)
 		prowl_note(
-			b->p,
+			p,
 			"warning: no permission to sample the kernel; its %.6f s are estimated from tick "
 			"accounting and shown as [kernel, not sampled]",
 			(double)r->kernel_unsampled_ns / 1e9);
-	if (r->kernel && b->nkernel_pcs && !r->kernel_names)
+	if (r->kernel && r->kernel_sampled && !r->kernel_names)
 		prowl_note(
-			b->p,
+			p,
 			"warning: kernel symbols are hidden (kernel.kptr_restrict or no CAP_SYSLOG)");
 }
 
@@ -664,8 +676,8 @@ static int fill(struct build *b)
 		r = pprof_sample_type(b->p, "cpu", "nanoseconds");
 	if (r == 0)
 		r = pprof_period(b->p, "cpu", "nanoseconds", (int64_t)s->result.period_ns);
-	b->p->time_nanos = s->wall_start;
-	b->p->duration_nanos = (int64_t)s->result.duration_ns;
+	b->p->time_nanos = s->wall_start + (int64_t)s->begun.duration_ns;
+	b->p->duration_nanos = (int64_t)(s->result.duration_ns - s->begun.duration_ns);
 	for (size_t i = 0; i < s->procs.nimages; i++)
 		b->scale[i] = scale_of(s, s->procs.images[i]->proc);
 	if (r == 0)
@@ -682,7 +694,6 @@ static int fill(struct build *b)
 		r = add_unsampled_kernel(b);
 	if (r == 0)
 		r = add_lost(b);
-	add_comments(b);
 	return r;
 }
 
@@ -694,7 +705,6 @@ static void build_fini(struct build *b)
 		prowl_idmap_fini(&b->images[i].map);
 	}
 	prowl_idmap_fini(&b->kernel_loc);
-	prowl_ksyms_fini(&b->kernel);
 	uw_repairer_free(b->repairer);
 	free(b->images);
 	free(b->scale);
@@ -702,8 +712,7 @@ static void build_fini(struct build *b)
 	free(b->facts);
 }
 
-enum prowl_code prowl_session_build(struct prowl_session *s, struct pprof_profile **ret,
-				    struct prowl_err *err)
+int prowl_session_name(struct prowl_session *s, struct pprof_profile **ret)
 {
 	struct build b = {.s = s, .kernel_map = PPROF_NONE};
 	int r;
@@ -719,13 +728,23 @@ enum prowl_code prowl_session_build(struct prowl_session *s, struct pprof_profil
 	if (r == 0)
 		r = fill(&b);
 	build_fini(&b);
+	if (r < 0)
+		pprof_profile_free(b.p);
+	else
+		*ret = b.p;
+	return r;
+}
+
+enum prowl_code prowl_session_build(struct prowl_session *s, struct pprof_profile **ret,
+				    struct prowl_err *err)
+{
+	int r = prowl_session_name(s, ret);
+
 	/* The window is over: the profile, which is encoded next, has all that the hash had. */
 	madvise(s->hash_mem, s->hash_len, MADV_DONTNEED);
 	uw_binaries_trim(&s->procs.files);
-	if (r < 0) {
-		pprof_profile_free(b.p);
+	if (r < 0)
 		return prowl_fail(err, PROWL_FAILED, "building the profile: %s", strerror(-r));
-	}
-	*ret = b.p;
+	prowl_session_note(s, *ret);
 	return PROWL_OK;
 }

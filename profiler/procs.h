@@ -37,6 +37,10 @@ struct prowl_proc {
 	/* CPU time charged by the kernel, ns: at attach and when last read. */
 	uint64_t cpu_first, cpu_last;
 	uint64_t utime_first, stime_first, utime_last, stime_last; /* clock ticks */
+	/* What of these counts was before the window; 0 in a session of one window. */
+	struct prowl_begun {
+		uint64_t samples, cpu, utime, stime;
+	} begun;
 };
 
 struct prowl_procs {

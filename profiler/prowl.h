@@ -6,11 +6,17 @@
  *	prowl_session_run    waits, drains, walks and counts until the time is over
  *	prowl_session_build  names what was counted: a profile
  *
+ * For one window after the other, without a gap between them, instead:
+ *
+ *	prowl_session_collect  waits, drains, walks and counts for a while
+ *	prowl_session_cut      ends a window and begins the next: a profile of the one that ended
+ *	prowl_session_note     puts into a profile what is known of the session so far
+ *
  * Nothing is written to a target, none is stopped. A session belongs to one thread;
  * prowl_session_wake_fd may be written by a signal handler to end a run early.
  *
  * Units: time in nanoseconds, sizes in bytes, CPU weight in nanoseconds. Zero in an option means
- *its default.
+ * its default.
  */
 #pragma once
 
@@ -78,6 +84,7 @@ struct prowl_result {     /* counted, for the last lines and the comments of the
 	uint64_t first_sample_ns; /* from open to the first sample */
 	uint64_t period_ns;
 	bool whole_cpus, kernel, kernel_names;
+	bool kernel_sampled; /* some sample has kernel frames */
 	bool all_exited;
 	int paranoid;
 	int ksyms_cache_error; /* the kernel's symbols could not be kept: negative errno */
@@ -99,6 +106,25 @@ enum prowl_code prowl_session_run(struct prowl_session *s, uint64_t duration_ns,
 /* The profile of what was counted, once a session. The caller frees it with pprof_profile_free. */
 enum prowl_code prowl_session_build(struct prowl_session *s, struct pprof_profile **ret,
 				    struct prowl_err *err);
+
+/*
+ * Collects for `duration_ns`, or until wake_fd (-1: none) is readable or every target exited; goes
+ * on sampling afterwards, also while nobody collects, as long as the rings have room: what finds
+ * none is counted as lost. The result is brought up to date, PROWL_OK or not.
+ */
+void prowl_session_collect(struct prowl_session *s, uint64_t duration_ns, int wake_fd);
+
+/*
+ * The profile of what was counted since the last cut, or since open; it may have no samples, and
+ * has no comments. The caller frees it. The windows' weights add up to what the kernel charged:
+ * time of a process that has no sample in a window counts in the next one that has some. For use
+ * with prowl_session_collect only.
+ */
+enum prowl_code prowl_session_cut(struct prowl_session *s, struct pprof_profile **ret,
+				  struct prowl_err *err);
+
+/* Adds comments on how it was sampled, of which build, and what was lost: of the whole session. */
+void prowl_session_note(struct prowl_session *s, struct pprof_profile *p);
 
 size_t prowl_session_targets(const struct prowl_session *s);
 void prowl_session_target(struct prowl_session *s, size_t i, struct prowl_target *ret);

@@ -163,6 +163,7 @@ static enum prowl_code open_all(struct prowl_session *s, struct prowl_err *err)
 	if (code != PROWL_OK)
 		return code;
 	s->from = read_clocks(s, true);
+	s->prompt_until = s->from + FIRST_PROMPT_MS * 1000000ull;
 	s->wall_start = (int64_t)(clock_ns(CLOCK_REALTIME) - (clock_ns(CLOCK_MONOTONIC) - s->from));
 	reload_maps(s);
 	s->result.period_ns = po.period_ns;
@@ -218,6 +219,7 @@ void prowl_session_free(struct prowl_session *s)
 	prowl_timeline_fini(&s->timeline);
 	prowl_trim_fini(&s->trim);
 	prowl_procs_fini(&s->procs);
+	prowl_knames_fini(&s->knames);
 	if (s->hash_mem)
 		munmap(s->hash_mem, s->hash_len);
 	if (s->wake_fd >= 0)
@@ -423,14 +425,12 @@ static void take_counts(struct prowl_session *s)
 	}
 }
 
-enum prowl_code prowl_session_run(struct prowl_session *s, uint64_t duration_ns,
-				  void (*progress)(void *ctx, const struct prowl_result *r),
-				  void *ctx, struct prowl_err *err)
+/* Until `end`, or wake_fd is readable, or every target exited. */
+static void collect(struct prowl_session *s, uint64_t end, int wake_fd,
+		    void (*progress)(void *ctx, const struct prowl_result *r), void *ctx)
 {
-	uint64_t end = duration_ns ? s->from + duration_ns : UINT64_MAX;
-	struct pollfd wake = {.fd = s->wake_fd, .events = POLLIN};
-	uint64_t wanted = 0, turn = DRAIN_MS;
-	uint64_t prompt_until = s->from + FIRST_PROMPT_MS * 1000000ull, clocked = 0;
+	struct pollfd wake = {.fd = wake_fd, .events = POLLIN};
+	uint64_t turn = DRAIN_MS;
 
 	if (s->o.tick_ms && s->o.tick_ms < turn)
 		turn = s->o.tick_ms;
@@ -441,24 +441,31 @@ enum prowl_code prowl_session_run(struct prowl_session *s, uint64_t duration_ns,
 
 		if (now >= end || prowl_procs_all_exited(&s->procs) || poll(&wake, 1, 0) > 0)
 			break;
-		prowl_perf_wait(s->perf, left < turn ? (int)left : (int)turn, s->wake_fd,
-				s->labels || now < prompt_until);
-		if (now - clocked > DRAIN_MS * 900000ull) {
+		prowl_perf_wait(s->perf, left < turn ? (int)left : (int)turn, wake_fd,
+				s->labels || now < s->prompt_until);
+		if (now - s->clocked > DRAIN_MS * 900000ull) {
 			prowl_procs_clock(&s->procs, false);
-			clocked = now;
+			s->clocked = now;
 		}
 		uw_walker_patience(s->walker, DRAIN_PAUSES);
 		drain(s);
 		prowl_trim(&s->trim, &s->procs.files, uw_walker_stats(s->walker)->lookups);
-		if (uw_walker_stats(s->walker)->live_wanted != wanted) {
-			wanted = uw_walker_stats(s->walker)->live_wanted;
-			prompt_until = now + PROMPT_MS * 1000000ull;
+		if (uw_walker_stats(s->walker)->live_wanted != s->live_wanted) {
+			s->live_wanted = uw_walker_stats(s->walker)->live_wanted;
+			s->prompt_until = now + PROMPT_MS * 1000000ull;
 		}
 		if (progress) {
 			s->result.duration_ns = clock_ns(CLOCK_MONOTONIC) - s->from;
 			progress(ctx, &s->result);
 		}
 	}
+}
+
+enum prowl_code prowl_session_run(struct prowl_session *s, uint64_t duration_ns,
+				  void (*progress)(void *ctx, const struct prowl_result *r),
+				  void *ctx, struct prowl_err *err)
+{
+	collect(s, duration_ns ? s->from + duration_ns : UINT64_MAX, s->wake_fd, progress, ctx);
 	stop(s);
 	drain(s);
 	s->result.walks = *uw_walker_stats(s->walker);
@@ -473,6 +480,68 @@ enum prowl_code prowl_session_run(struct prowl_session *s, uint64_t duration_ns,
 	return prowl_fail(err, PROWL_NOTHING,
 			  "nothing captured: the target used %.1f ms of CPU in %.1f s",
 			  (double)s->result.cpu_ns / 1e6, (double)s->result.duration_ns / 1e9);
+}
+
+/* --- one window after the other -------------------------------------------------- */
+
+void prowl_session_collect(struct prowl_session *s, uint64_t duration_ns, int wake_fd)
+{
+	uint64_t now = clock_ns(CLOCK_MONOTONIC);
+
+	collect(s, duration_ns < UINT64_MAX - now ? now + duration_ns : UINT64_MAX, wake_fd, NULL,
+		NULL);
+	s->result.walks = *uw_walker_stats(s->walker);
+	s->result.duration_ns = clock_ns(CLOCK_MONOTONIC) - s->from;
+	take_counts(s);
+}
+
+/*
+ * Samples that were drained after the clock was read belong to the window in which they are
+ * counted: each window has the time that was charged in it, and its samples share that. An exited
+ * process' clock is of earlier, and what it did since is known by samples only.
+ */
+static void settle(struct prowl_session *s)
+{
+	s->result.duration_ns = read_clocks(s, false) - s->from;
+	drain(s);
+	for (size_t i = 0; i < s->procs.n; i++) {
+		struct prowl_proc *p = s->procs.procs[i];
+
+		if (!p->exited)
+			p->samples_at_clock = p->samples;
+	}
+	s->result.walks = *uw_walker_stats(s->walker);
+	take_counts(s);
+}
+
+void prowl_session_begin_window(struct prowl_session *s)
+{
+	prowl_stackhash_clear(&s->hash);
+	s->begun = s->result;
+	for (size_t i = 0; i < s->procs.n; i++) {
+		struct prowl_proc *p = s->procs.procs[i];
+
+		if (p->samples == p->begun.samples)
+			continue;
+		p->begun.samples = p->samples;
+		p->begun.cpu = p->cpu_last - p->cpu_first;
+		p->begun.utime = p->utime_last - p->utime_first;
+		p->begun.stime = p->stime_last - p->stime_first;
+	}
+	s->made_to = 0; /* the other half of the hash is filled now */
+}
+
+enum prowl_code prowl_session_cut(struct prowl_session *s, struct pprof_profile **ret,
+				  struct prowl_err *err)
+{
+	int r;
+
+	settle(s);
+	r = prowl_session_name(s, ret);
+	prowl_session_begin_window(s);
+	if (r < 0)
+		return prowl_fail(err, PROWL_FAILED, "building the profile: %s", strerror(-r));
+	return PROWL_OK;
 }
 
 /* --- facts about targets --------------------------------------------------------- */

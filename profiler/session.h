@@ -2,6 +2,7 @@
 /* A session's insides, shared by session.c (collects) and build.c (names). */
 #pragma once
 
+#include "knames.h"
 #include "labels.h"
 #include "procs.h"
 #include "prowl.h"
@@ -40,9 +41,19 @@ struct prowl_session {
 	struct prowl_waiting waiting;
 	struct prowl_timeline timeline; /* empty unless it was asked for */
 	struct prowl_result result;
+	struct prowl_result begun; /* the result when the window began */
+	struct prowl_knames knames;
 	uint64_t opened;    /* CLOCK_MONOTONIC */
 	uint64_t from, to;  /* the window: samples outside of it don't count */
 	int64_t wall_start; /* Unix time, ns */
 	int wake_fd;
 	bool stopped;
+	uint64_t clocked, prompt_until; /* CLOCK_MONOTONIC */
+	uint64_t live_wanted;           /* of the walker, when last looked */
 };
+
+/* What build.c does for prowl_session_cut: a window's profile, without comments. Negative errno. */
+int prowl_session_name(struct prowl_session *s, struct pprof_profile **ret);
+/* Its other half: what is counted from here on is the next window's. A process without samples
+ * keeps its time for that. */
+void prowl_session_begin_window(struct prowl_session *s);

@@ -404,6 +404,75 @@ static void test_empty(void **state)
 	assert_true(has_comment("samples: 0"));
 }
 
+/* The kernel has charged that many periods since the first window began. */
+static void next_window(uint64_t periods)
+{
+	pprof_profile_free(profile);
+	profile = NULL;
+	prowl_session_begin_window(&s);
+	proc->cpu_last = 500 + periods * PERIOD;
+	s.result.cpu_ns = periods * PERIOD;
+}
+
+static void name_window(void)
+{
+	proc->samples_at_clock = proc->samples;
+	assert_int_equal(prowl_session_name(&s, &profile), 0);
+}
+
+/* Each window has its own samples, loss and time, and together they have all that was charged. */
+static void test_windows(void **state)
+{
+	s.wall_start = 1000;
+	add(UW_END_ROOT, 0, 4, LEAF, ROOT);
+	charge(8);
+	s.result.duration_ns = 100;
+	name_window();
+	expect("hand_leaf;hand_root", 4, 8);
+	assert_int_equal(profile->time_nanos, 1000);
+	assert_int_equal(profile->duration_nanos, 100);
+	assert_int_equal(profile->ncomments, 0);
+
+	next_window(11);
+	s.result.duration_ns = 250;
+	name_window(); /* time, but no sample yet */
+	assert_int_equal(profile->nsamples, 0);
+	assert_int_equal(profile->time_nanos, 1100);
+	assert_int_equal(profile->duration_nanos, 150);
+
+	next_window(20);
+	add(UW_END_ROOT, 0, 1, ROOT, LEAF);
+	add(UW_END_TRUNCATED, 0, 2, LEAF, ROOT);
+	s.result.lost = 1;
+	name_window();
+	expect("hand_root;hand_leaf", 1, 3);
+	expect("hand_leaf;hand_root;[truncated]", 2, 6);
+	expect("[lost]", 1, 3);
+	assert_int_equal(total(), 20 - 8);
+
+	next_window(22);
+	add(UW_END_ROOT, 0, 1, LEAF, ROOT);
+	name_window();
+	assert_int_equal(profile->nsamples, 1);
+	expect("hand_leaf;hand_root", 1, 2);
+
+	prowl_session_note(&s, profile);
+	assert_true(has_comment("samples: 8; lost: 1"));
+}
+
+/* Of a process that has exited, what it did since its clock was read is known by samples. */
+static void test_window_of_exited(void **state)
+{
+	add(UW_END_ROOT, 0, 4, LEAF, ROOT);
+	charge(4);
+	name_window();
+	next_window(4);
+	add(UW_END_ROOT, 0, 3, LEAF, ROOT);
+	proc->exited = true;
+	assert_int_equal(prowl_session_name(&s, &profile), 0);
+	expect("hand_leaf;hand_root", 3, 3);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -411,7 +480,8 @@ int main(void)
 		TEST(test_marks),     TEST(test_lost),          TEST(test_lost_of_cpus),
 		TEST(test_dropped),   TEST(test_no_kernel),     TEST(test_labels),
 		TEST(test_senseless), TEST(test_no_charge),     TEST(test_empty),
-		TEST(test_timeline),  TEST(test_timeline_full),
+		TEST(test_timeline),  TEST(test_timeline_full), TEST(test_windows),
+		TEST(test_window_of_exited),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

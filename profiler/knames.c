@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "knames.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "array.h"
+
+static int put(struct prowl_knames *k, uint64_t pc, const char *name, const char *module)
+{
+	struct prowl_kname n = {0};
+	int r = prowl_array_reserve(&k->names, &k->cap, k->n + 1, sizeof *k->names);
+
+	if (r < 0)
+		return r;
+	n.name = name ? strdup(name) : NULL;
+	n.module = module ? strdup(module) : NULL;
+	if ((name && !n.name) || (module && !n.module) ||
+	    prowl_idmap_put(&k->ids, pc, (uint32_t)k->n) < 0) {
+		free(n.name);
+		free(n.module);
+		return -ENOMEM;
+	}
+	k->names[k->n++] = n;
+	return 0;
+}
+
+/* Nothing is kept on disk: all symbols, for now and later. */
+static void read_all(struct prowl_knames *k)
+{
+	int fd = open("/proc/kallsyms", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	if (uw_kallsyms_read(fd, &k->all) < 0)
+		k->all = NULL;
+	close(fd);
+}
+
+static int learn_new(struct prowl_knames *k, const uint64_t *pcs, size_t n)
+{
+	struct prowl_ksyms syms = {0};
+	const char *name, *module;
+	int r = 0;
+
+	if (k->times++ > 0 && !k->all && k->cache != PROWL_KSYMS_KEPT &&
+	    k->cache != PROWL_KSYMS_WRITTEN)
+		read_all(k);
+	if (!k->all) {
+		r = prowl_ksyms_init(&syms, pcs, n, NULL);
+		k->cache = syms.cache;
+		k->cache_error = syms.cache_error;
+	}
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		module = NULL;
+		name = k->all ? uw_kallsyms_name(k->all, pcs[i], &module, NULL)
+			      : prowl_ksyms_name(&syms, pcs[i], &module);
+		r = put(k, pcs[i], name, module);
+	}
+	prowl_ksyms_fini(&syms);
+	return r;
+}
+
+int prowl_knames_learn(struct prowl_knames *k, const uint64_t *pcs, size_t n)
+{
+	uint64_t *fresh = malloc((n + 1) * sizeof *fresh);
+	size_t nfresh = 0;
+	uint32_t id;
+	int r = 0;
+
+	if (!fresh)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		if (!prowl_idmap_get(&k->ids, pcs[i], &id))
+			fresh[nfresh++] = pcs[i];
+	}
+	if (nfresh > 0)
+		r = learn_new(k, fresh, nfresh);
+	free(fresh);
+	return r;
+}
+
+const struct prowl_kname *prowl_knames_of(const struct prowl_knames *k, uint64_t pc)
+{
+	uint32_t id;
+
+	return prowl_idmap_get(&k->ids, pc, &id) && k->names[id].name ? &k->names[id] : NULL;
+}
+
+void prowl_knames_fini(struct prowl_knames *k)
+{
+	for (size_t i = 0; i < k->n; i++) {
+		free(k->names[i].name);
+		free(k->names[i].module);
+	}
+	free(k->names);
+	prowl_idmap_fini(&k->ids);
+	uw_kallsyms_free(k->all);
+	*k = (struct prowl_knames){0};
+}
