@@ -27,6 +27,7 @@ extern const struct cmd cmd_mutex;
 extern const struct cmd cmd_threadcreate;
 extern const struct cmd cmd_goroutine;
 extern const struct cmd cmd_wall;
+extern const struct cmd cmd_top;
 extern const struct cmd cmd_report;
 extern const struct cmd cmd_diff;
 extern const struct cmd cmd_bench;

@@ -3,11 +3,20 @@
 
 #include <stddef.h>
 
+#include "utf8.h"
+
 static void put_string(FILE *f, const char *s);
+
+static void new_line(struct json *j)
+{
+	if (!j->line)
+		fprintf(j->f, "\n%*s", (int)j->depth * 2, "");
+}
 
 static void start(struct json *j, const char *key)
 {
-	fprintf(j->f, "%s\n%*s", j->some ? "," : "", (int)j->depth * 2, "");
+	fputs(j->some ? "," : "", j->f);
+	new_line(j);
 	j->some = true;
 	if (key) {
 		put_string(j->f, key);
@@ -15,35 +24,14 @@ static void start(struct json *j, const char *key)
 	}
 }
 
-/* The length of the UTF-8 character at s, or 0: overlong, a surrogate, cut off, too large. */
-static size_t utf8_len(const unsigned char *s)
-{
-	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-	size_t n = s[0] < 0x80   ? 1
-		   : s[0] < 0xc0 ? 0
-		   : s[0] < 0xe0 ? 2
-		   : s[0] < 0xf0 ? 3
-		   : s[0] < 0xf8 ? 4
-				 : 0;
-	uint32_t v = n > 1 ? s[0] & (0x7fu >> n) : s[0];
-
-	for (size_t i = 1; i < n; i++) {
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-		v = v << 6 | (s[i] & 0x3f);
-	}
-	if (n > 1 && (v < least[n] || v > 0x10ffff || (v >= 0xd800 && v < 0xe000)))
-		return 0;
-	return n;
-}
-
 static void put_string(FILE *f, const char *s)
 {
 	const unsigned char *p = (const unsigned char *)s;
+	uint32_t c;
 
 	putc('"', f);
 	while (*p) {
-		size_t n = utf8_len(p);
+		size_t n = utf8_decode((const char *)p, &c);
 
 		if (n == 0) {
 			fputs("\\ufffd", f);
@@ -69,9 +57,16 @@ void json_begin(struct json *j, FILE *f)
 	json_number(j, "schema_version", JSON_SCHEMA_VERSION);
 }
 
+void json_begin_line(struct json *j, FILE *f)
+{
+	*j = (struct json){.f = f, .depth = 1, .line = true};
+	putc('{', f);
+	json_number(j, "schema_version", JSON_SCHEMA_VERSION);
+}
+
 void json_end(struct json *j)
 {
-	fputs("\n}\n", j->f);
+	fputs(j->line ? "}\n" : "\n}\n", j->f);
 }
 
 void json_open(struct json *j, const char *key, char bracket)
@@ -86,7 +81,7 @@ void json_close(struct json *j, char bracket)
 {
 	j->depth--;
 	if (j->some)
-		fprintf(j->f, "\n%*s", (int)j->depth * 2, "");
+		new_line(j);
 	putc(bracket, j->f);
 	j->some = true;
 }

@@ -15,10 +15,13 @@ struct json {
 	FILE *f;
 	unsigned int depth;
 	bool some; /* the open object or array has a member already */
+	bool line; /* all on one line: one of many objects of a stream */
 };
 
 /* Opens the object that everything is in; its first member is schema_version. */
 void json_begin(struct json *j, FILE *f);
+/* The same, on one line. */
+void json_begin_line(struct json *j, FILE *f);
 /* Closes it and ends the line. */
 void json_end(struct json *j);
 

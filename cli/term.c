@@ -11,6 +11,8 @@ static struct {
 	int level;
 	int color; /* -1: not decided */
 	bool line; /* a progress line stands */
+	void (*to)(void *ctx, const char *text);
+	void *ctx;
 } term = {.color = -1};
 
 size_t text_control(const char *s)
@@ -76,31 +78,42 @@ bool say_color(const char *when)
 	return true;
 }
 
-static bool use_color(void)
+bool say_use_color(int fd)
 {
-	if (term.color < 0) {
-		const char *t = getenv("TERM");
+	const char *t = getenv("TERM");
 
-		if (set("NO_COLOR"))
-			term.color = 0;
-		else if (set("CLICOLOR_FORCE") || set("FORCE_COLOR"))
-			term.color = 1;
-		else
-			term.color = isatty(STDERR_FILENO) && (!t || strcmp(t, "dumb") != 0);
-	}
-	return term.color;
+	if (term.color >= 0)
+		return term.color;
+	if (set("NO_COLOR"))
+		return false;
+	if (set("CLICOLOR_FORCE") || set("FORCE_COLOR"))
+		return true;
+	return isatty(fd) && (!t || strcmp(t, "dumb") != 0);
+}
+
+void say_elsewhere(void (*to)(void *ctx, const char *text), void *ctx)
+{
+	term.to = to;
+	term.ctx = ctx;
 }
 
 static void say(const char *color, const char *word, const char *fmt, va_list ap)
 {
 	char *text = NULL;
 
+	if (vasprintf(&text, fmt, ap) < 0)
+		text = NULL;
+	if (term.to) {
+		term.to(term.ctx, text ? text : "out of memory");
+		free(text);
+		return;
+	}
 	say_progress_end();
-	if (use_color() && *color)
+	if (*color && say_use_color(STDERR_FILENO))
 		fprintf(stderr, "prowl: \033[%sm%s\033[0m", color, word);
 	else
 		fprintf(stderr, "prowl: %s", word);
-	if (vasprintf(&text, fmt, ap) >= 0)
+	if (text)
 		text_put(stderr, text);
 	free(text);
 	fputc('\n', stderr);

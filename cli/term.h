@@ -22,6 +22,15 @@ bool say_verbose(void);
 /* "auto", "always" or "never"; false for another word. NO_COLOR and CLICOLOR_FORCE are honoured. */
 bool say_color(const char *when);
 
+/* Whether to write colours to fd, a terminal or not. */
+bool say_use_color(int fd);
+
+/*
+ * While `to` is set, what would be said, but progress, is not printed: the screen is somebody
+ * else's. NULL ends that.
+ */
+void say_elsewhere(void (*to)(void *ctx, const char *text), void *ctx);
+
 void say_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void say_warning(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void say_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What prowl top has seen: the tables of the last windows, one of all of them, and the profile of
+ * all for writing it to a file.
+ *
+ * Memory is bounded: of that profile the oldest part, an eighth, is let go where it has more than
+ * TOP_HISTORY_STACKS different stacks (some 150 bytes each). The tables grow with the functions
+ * that were seen.
+ *
+ * One thread.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "pprof.h"
+
+enum {
+	TOP_HISTORY_STACKS = 200000,
+	TOP_HISTORY_PART = TOP_HISTORY_STACKS / 8,
+};
+
+struct top_counts { /* of one window, or of several, added up */
+	uint64_t span_ns, cpu_ns;
+	uint64_t samples, lost;
+	uint64_t truncated; /* stacks that did not end at their root */
+	uint64_t unknown;   /* samples with a frame without a name */
+};
+
+struct top_history;
+
+/* recent_ns: how long the last windows are together, at least one. -ENOMEM. */
+int top_history_new(uint64_t recent_ns, struct top_history **ret);
+void top_history_free(struct top_history *h);
+
+/* Takes the profile of a window, whatever it returns. -ENOMEM, or as pprof_merge. */
+int top_history_add(struct top_history *h, struct pprof_profile *window,
+		    const struct top_counts *counts);
+
+/* Tables for the caller to free; and of what. */
+int top_history_recent(const struct top_history *h, struct pprof_functions **ret,
+		       struct top_counts *counts);
+int top_history_all(const struct top_history *h, struct pprof_functions **ret,
+		    struct top_counts *counts);
+
+/* The profile of all windows that are still there, for the caller to free. -ENODATA: none yet. */
+int top_history_profile(const struct top_history *h, struct pprof_profile **ret);
+/* Whether the beginning was let go. */
+bool top_history_cut(const struct top_history *h);
