@@ -128,13 +128,16 @@ static void head_goroutines(struct drawing *d)
 		 figure(f, PROWL_FIGURE_THREADS, n[5]));
 }
 
-static void megabytes(const struct prowl_figures *f, enum prowl_figure which,
-		      char text[TOP_NUMBER * 2])
+static void bytes(const struct prowl_figures *f, enum prowl_figure which, char text[TOP_NUMBER * 2])
 {
-	if (f->known[which])
-		snprintf(text, TOP_NUMBER * 2, "%.1f MB", (double)f->value[which] / 1e6);
-	else
+	double v = (double)f->value[which];
+
+	if (!f->known[which])
 		strcpy(text, "?");
+	else if (v < 1e9)
+		snprintf(text, TOP_NUMBER * 2, "%.1f MB", v / 1e6);
+	else
+		snprintf(text, TOP_NUMBER * 2, "%.1f GB", v / 1e9);
 }
 
 static void head_heap(struct drawing *d)
@@ -150,11 +153,11 @@ static void head_heap(struct drawing *d)
 		put_line(d, TOP_PLAIN, "%s", own);
 		return;
 	}
-	megabytes(f, PROWL_FIGURE_HEAP_LIVE, live);
-	megabytes(f, PROWL_FIGURE_HEAP_GOAL, goal);
+	bytes(f, PROWL_FIGURE_HEAP_LIVE, live);
+	bytes(f, PROWL_FIGURE_HEAP_GOAL, goal);
 	if (f->npauses)
 		snprintf(pause, sizeof pause, ", pause %.2f ms", (double)f->pauses[0] / 1e6);
-	put_line(d, TOP_PLAIN, "heap %s, goal %s; GC %s%s; %s", live, goal,
+	put_line(d, TOP_PLAIN, "heap %s live, goal %s; GC %s%s; %s", live, goal,
 		 figure(f, PROWL_FIGURE_GC_COUNT, n), pause, own);
 }
 
@@ -196,6 +199,24 @@ static int numbers(const struct drawing *d, char *to, const char *flat, const ch
 	return snprintf(to, TOP_LINE, "%6s ", flat_share);
 }
 
+/*
+ * A name that is too long for its column first goes without the folders of its package, then
+ * without its beginning: the end tells most.
+ */
+static const char *short_name(const char *name, int room)
+{
+	const char *from = name;
+	char line[TOP_LINE];
+
+	if (room <= 0 || top_text_fit(line, name, room + 1) <= room)
+		return name;
+	for (const char *c = name; *c && *c != '(' && *c != '['; c++) {
+		if (*c == '/')
+			from = c + 1;
+	}
+	return *from && *from != '(' && *from != '[' ? from : name;
+}
+
 /* A line of the table, of which `file` is the last column. */
 static void put_cells(struct drawing *d, enum top_style style, const char *marks, const char *cells,
 		      int ncells, const char *name, const char *file)
@@ -211,7 +232,7 @@ static void put_cells(struct drawing *d, enum top_style style, const char *marks
 		d->put(d->ctx, d->row++, style, line);
 		return;
 	}
-	top_text_fill_tail(left, name, room);
+	top_text_fill_tail(left, short_name(name, room), room);
 	if (wide)
 		top_text_fill_tail(right, file, wide);
 	snprintf(line, sizeof line, "%s%s%s%s%s", marks, cells, left, wide ? " " : "", right);
@@ -256,7 +277,7 @@ static void put_call(struct drawing *d, const struct top_line *l, bool chosen)
 	n = numbers(d, cells, "", all || d->cols >= MIN_SHARES ? "" : share,
 		    top_text_time(time, l->value), share);
 	room = d->cols - 2 - n - (int)strlen(word);
-	top_text_fit_tail(name, f->rows[l->other].name, room);
+	top_text_fit_tail(name, short_name(f->rows[l->other].name, room), room);
 	{
 		char line[2 * TOP_LINE + 64];
 

@@ -11,7 +11,7 @@ import tempfile
 
 PROWL = os.environ['PROWL']
 MAN = os.environ.get('PROWL_MAN', '')
-COMMANDS = ['profile', 'report', 'diff', 'bench', 'ps', 'info', 'doctor', 'completion']
+COMMANDS = ['profile', 'top', 'report', 'diff', 'bench', 'ps', 'info', 'doctor', 'completion']
 NO_PID = '2147483632'  # beyond every pid_max
 
 
@@ -74,7 +74,7 @@ def test_help():
             assert p.stdout.startswith('prowl %s: ' % command), p.stdout
             assert p.stderr == '', p.stderr
     for args in (['--version'], ['-V'], ['version']):
-        assert re.fullmatch(r'prowl \d+\.\d+\.\d+\n', prowl(*args).stdout)
+        assert re.fullmatch(r'prowl \d+\.\d+\.\d+\n(without: .*\n)*', prowl(*args).stdout)
 
 
 def test_arguments():
@@ -90,6 +90,17 @@ def test_arguments():
     refused('profile', '--pid', NO_PID, '--color', 'blue', saying='--color wants')
     refused('profile', '--pid', NO_PID, '--format', 'gif', saying="unknown format 'gif'")
     refused('profile', '--pid', NO_PID, '-o', '/nowhere/at/all.pb.gz', saying='/nowhere/at')
+    refused('top', saying='--pid PID')
+    refused('top', '--pid', '1', 'word', saying="'word'")
+    refused('top', '--name', 'a', '--name', 'b', saying='only once')
+    refused('top', '--pid', NO_PID, '--interval', '99ms', saying='--interval wants at least')
+    refused('top', '--pid', NO_PID, '--interval', 'x', saying='--interval wants a time')
+    refused('top', '--pid', NO_PID, '--rate', '0', saying='--rate wants')
+    refused('top', '--pid', NO_PID, '--lines', '0', saying='--lines wants')
+    refused('top', '--pid', NO_PID, '--color', 'blue', saying='--color wants')
+    refused('top', '--pid', NO_PID, '--once', saying='no process', status=5)
+    refused('top', '--pid', NO_PID, '--json', '--seconds', '1', saying='no process', status=5)
+    refused('top', '--name', 'no-such-name-anywhere', '--once', saying='no process is named', status=5)
     refused('report', '--lines', 'many', 'x.pb.gz', saying='--lines wants')
     refused('report', '--granularity', 'word', 'x.pb.gz', saying='or package, not \'word\'')
     refused('report', '--runtime', 'maybe', 'x.pb.gz', saying='--runtime wants show, fold or hide')
@@ -147,7 +158,7 @@ def test_completion_fish():
 
 
 def test_man():
-    for command in ('profile', 'heap', 'report', 'ps', 'info', 'doctor'):
+    for command in ('profile', 'heap', 'top', 'report', 'ps', 'info', 'doctor'):
         with open(os.path.join(MAN, 'prowl-%s.scd' % command)) as f:
             page = f.read()
         # "  -p, --pid PID    text" stands in the page as "*-p*, *--pid* _PID_".

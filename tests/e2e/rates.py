@@ -354,4 +354,5 @@ def only_reads():
             check(reads > 0, 'the trace shows nothing of prowl %s', args[0])
         need_perf()
         check(trace(t.pid, 'profile', '--pid', t.pid, '--seconds', 1, '-o', out_file()) > 0, 'the trace shows nothing')
-        note('%d commands', len(commands) + 1)
+        check(trace(t.pid, 'top', '--pid', t.pid, '--once', '--interval', 1) > 0, 'the trace shows nothing')
+        note('%d commands', len(commands) + 2)
