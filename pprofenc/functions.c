@@ -112,9 +112,10 @@ static int row_line(struct pprof_functions *f, uint32_t row, const char *file, i
 		    int64_t weight)
 {
 	struct pprof_function_row *r = &f->rows[row];
+	int64_t *best = f->index->best;
 	char *copy;
 
-	if (weight <= f->index->best[row])
+	if (!best || weight <= best[row])
 		return 0;
 	if (strcmp(r->file, file) != 0) {
 		copy = strdup(file);
@@ -124,7 +125,7 @@ static int row_line(struct pprof_functions *f, uint32_t row, const char *file, i
 		r->file = copy;
 	}
 	r->line = line;
-	f->index->best[row] = weight;
+	best[row] = weight;
 	return 0;
 }
 
