@@ -11,8 +11,8 @@ import subprocess
 import time
 
 import pprof
-from harness import (PROWL, Prowl, Skip, Target, build, check, need_perf, need_prowl, note, goroot, any_goroot, tmp,
-                     test, within)
+from harness import (PROWL, Prowl, Skip, Target, any_goroot, build, check, goroot, need_perf, need_prowl, need_root,
+                     note, test, tmp, within)
 from terminal import Terminal
 
 VERSION = '1.24'
@@ -198,9 +198,13 @@ def freeze():
         t.send(' ')
         before = t.until(lambda l: l[23].startswith('q quit'), 'that it goes on')
         t.until(lambda l: rows(l) and l[5:23] != before[5:23], 'another table')
-        # what was sampled while it stood still is there: the total is nearly that of the process
         t.send('q')
         t.ends(0)
+        # what was sampled while it stood still is counted
+        said = re.search(r'prowl: (\d+) samples, ([\d.]+) s of CPU in ([\d.]+) s; lost 0', '\n'.join(t.screen.text()))
+        check(said, 'no last words: %r', t.screen.text())
+        samples, cpu = int(said[1]), float(said[2])
+        check(cpu > used / 1e9 and abs(samples / 99 - cpu) < 0.2 * cpu + 0.1, '%d samples of %.2f s', samples, cpu)
 
 
 @test('e2e', 'top: sizes of the terminal')
@@ -338,6 +342,73 @@ def no_terminal():
                 t.send('q')
                 t.process.wait(20)
                 check(t.process.returncode == 0, 'on a %s it ended with %d', term, t.process.returncode)
+
+
+# --- what may be in its way -------------------------------------------------------------------------------------------------
+
+HOSTILE = 'spin\033[2J\033]0;title\007\377\n\233x'
+
+
+def hostile_program():
+    """A program that spins in a function with that name, and with such a name of its own."""
+    if not shutil.which('gcc') or not shutil.which('objcopy'):
+        raise Skip('no gcc or objcopy')
+    source, object_file, program = tmp('hostile.c'), tmp('hostile.o'), tmp('hostile')
+    with open(source, 'w') as f:
+        f.write('#include <sys/prctl.h>\nvolatile long n;\nvoid spin(void) { for (;;) n++; }\n'
+                'int main(void) { prctl(PR_SET_NAME, "e\\033[2J\\377\\n"); spin(); }\n')
+    subprocess.run(['gcc', '-O1', '-c', '-o', object_file, source], check=True)
+    subprocess.run(['objcopy', b'--redefine-sym=spin=' + HOSTILE.encode('latin-1'), object_file], check=True)
+    subprocess.run(['gcc', '-o', program, object_file], check=True)
+    return program
+
+
+@test('e2e', 'top: hostile names do not reach the terminal')
+def hostile():
+    need_perf()
+    process = subprocess.Popen([hostile_program()])
+    try:
+        time.sleep(0.3)
+        out = Prowl('top', '--pid', process.pid, '--once', '--interval', '500ms').must(0).out
+        check('spin?[2J?]0;title?' in out and 'e?[2J' in out, '%r', out)
+        check(not re.search('[\0-\x09\x0b-\x1f\x7f-\x9f]', out), '%r', out)
+        o = json.loads(Prowl('top', '--pid', process.pid, '--once', '--json', '--interval', '500ms').must(0).out)
+        check(any(f['name'].startswith('spin?[2J') for f in o['functions']), '%r', o['functions'])
+        with top(process.pid, '--interval', '300ms') as t:
+            lines = t.shows('spin?[2J')
+            check(lines[0].startswith('prowl top: e?[2J') and 'title' not in lines[0], '%r', lines)
+            check(not t.screen.strange, '%r', t.screen.strange)
+            t.send('q')
+            t.ends(0)
+    finally:
+        process.kill()
+        process.wait()
+
+
+@test('e2e', 'top: the target is killed at any moment')
+def killed():
+    need_perf()
+    for n in range(8):
+        with Target(build(VERSION, 'known_shares', 'static')) as t:
+            p = Prowl('top', '--pid', t.pid, '--json', '--interval', '100ms', wait=False)
+            time.sleep(0.05 * n)
+            t.process.kill()
+            t.process.wait()
+            p.wait()
+            check(p.status in (0, 5) or (p.status in (1, 4) and n < 2), 'exit %d\n%s', p.status, p.err)
+
+
+@test('e2e', 'top: a user without privilege')
+def nobody():
+    need_perf()
+    need_root()
+    with Target(build(VERSION, 'known_shares', 'static'), nobody=True) as t:
+        p = Prowl('top', '--pid', t.pid, '--once', '--interval', 2, nobody=True)
+        if p.status == 4:
+            raise Skip('this kernel lets nobody sample: %s' % p.err.splitlines()[0])
+        p.must(0)
+        check('main.leafSpin' in p.out and 'goroutines' in p.out, '%r', p.out)
+        note('%s', p.err.strip()[:100])
 
 
 # --- what it costs --------------------------------------------------------------------------------------------------------

@@ -422,6 +422,11 @@ static void text_is_cut(void **state)
 	fits("\xe6\xbc\xa2\xe5\xad\x97\xe6\xbc\xa2", 5, "\xe6\xbc\xa2..", "..\xe6\xbc\xa2");
 	fits("caf\xc3\xa9s", 5, "caf\xc3\xa9s", "caf\xc3\xa9s");
 	fits("a\xffz", 3, "a?z", "a?z");
+	/* what would turn the rest of the line around, and what is not there */
+	fits("\xe2\x80\xae"
+	     "ab",
+	     5, "?ab", "?ab");
+	fits("e\xcc\x81x", 5, "ex", "ex");
 }
 
 static void text_in_a_poor_locale(void **state)

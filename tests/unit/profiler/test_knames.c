@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Names of kernel addresses that come bit by bit. */
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "knames.h"
+
+enum { SOME = 200 };
+
+static struct {
+	uint64_t at;
+	char name[128];
+} symbols[SOME];
+static size_t nsymbols;
+
+static int ascending(const void *a, const void *b)
+{
+	const uint64_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+/* Functions of the kernel, each the only symbol at its address. */
+static int read_symbols(void **state)
+{
+	FILE *f = fopen("/proc/kallsyms", "r");
+	char line[512], type, name[128];
+	uint64_t at, last = 0;
+	int every = 0;
+
+	while (f && nsymbols < SOME && fgets(line, sizeof line, f)) {
+		if (strchr(line, '[') ||
+		    sscanf(line, "%" SCNx64 " %c %127s", &at, &type, name) != 3)
+			continue;
+		if (at == last && nsymbols && symbols[nsymbols - 1].at == at)
+			nsymbols--;
+		else if (at != last && at != 0 && (type == 'T' || type == 't') &&
+			 every++ % 50 == 0) {
+			symbols[nsymbols].at = at;
+			strcpy(symbols[nsymbols++].name, name);
+		}
+		last = at;
+	}
+	if (f)
+		fclose(f);
+	qsort(symbols, nsymbols, sizeof *symbols, ascending);
+	return 0;
+}
+
+static void learns_each_once(void **state)
+{
+	struct prowl_knames k = {0};
+	uint64_t pcs[SOME];
+	unsigned int times;
+	size_t right = 0;
+
+	if (nsymbols < 10) {
+		print_message("# the kernel hides its symbols\n");
+		skip();
+	}
+	for (size_t i = 0; i < nsymbols; i++)
+		pcs[i] = symbols[i].at;
+	for (size_t n = 5; n < nsymbols; n += nsymbols / 5) { /* more and more of them */
+		assert_int_equal(prowl_knames_learn(&k, pcs, n), 0);
+		assert_int_equal(k.n, n);
+	}
+	assert_int_equal(prowl_knames_learn(&k, pcs, nsymbols), 0);
+	times = k.times;
+	assert_int_equal(prowl_knames_learn(&k, pcs, nsymbols), 0);
+	assert_int_equal(k.times, times);
+	for (size_t i = 0; i < nsymbols; i++) {
+		const struct prowl_kname *n = prowl_knames_of(&k, pcs[i]);
+
+		right += n && !strcmp(n->name, symbols[i].name);
+	}
+	assert_true(right >= nsymbols - nsymbols / 20);
+	prowl_knames_fini(&k);
+}
+
+static void learns_without_a_cache(void **state)
+{
+	setenv("PROWL_NO_CACHE", "1", 1);
+	learns_each_once(state);
+	unsetenv("PROWL_NO_CACHE");
+}
+
+static void what_is_no_code(void **state)
+{
+	const uint64_t pcs[] = {1, 2};
+	struct prowl_knames k = {0};
+
+	(void)prowl_knames_learn(&k, pcs, 2);
+	assert_null(prowl_knames_of(&k, 1));
+	assert_null(prowl_knames_of(&k, 7));
+	prowl_knames_fini(&k);
+	assert_int_equal(prowl_knames_learn(&k, pcs, 0), 0);
+	prowl_knames_fini(&k);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(learns_each_once),
+		cmocka_unit_test(learns_without_a_cache),
+		cmocka_unit_test(what_is_no_code),
+	};
+
+	return cmocka_run_group_tests(tests, read_symbols, NULL);
+}
