@@ -498,12 +498,13 @@ static void say_warnings(const struct top *t)
 
 static int run_opened(struct top *t)
 {
+	bool scripts = t->once || t->json; /* each table is of one interval */
 	int code = learn_targets(t);
 
 	if (code != PROWL_OK)
 		return code;
 	if (top_model_new(t->cum ? TOP_BY_CUM : TOP_BY_FLAT, &t->model) < 0 ||
-	    top_history_new(t->once || t->json ? 0 : recent_ns, &t->history) < 0) {
+	    top_history_new(scripts ? 0 : recent_ns, !scripts, &t->history) < 0) {
 		say_error("out of memory");
 		return PROWL_FAILED;
 	}
@@ -513,7 +514,7 @@ static int run_opened(struct top *t)
 	setpriority(PRIO_PROCESS, 0, COLLECT_NICE);
 	code = refresh(t);
 	if (code == PROWL_OK)
-		code = t->once || t->json ? run_printing(t) : run_screen(t);
+		code = scripts ? run_printing(t) : run_screen(t);
 	return code;
 }
 
@@ -608,8 +609,12 @@ static int check(struct top *t)
 	}
 	if (!t->interval)
 		t->interval = t->once ? recent_ns : SECOND;
-	if (!t->once && !t->json && !top_screen_built())
-		return top_screen_open(NULL); /* which says so */
+	if (!t->once && !t->json) {
+		int code = top_screen_check();
+
+		if (code != PROWL_OK)
+			return code;
+	}
 	return t->name ? target_add_name(&t->pids, t->name) : 0;
 }
 

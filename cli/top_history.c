@@ -14,6 +14,7 @@ struct window {
 
 struct top_history {
 	uint64_t recent_ns;
+	bool keep_profile;
 	size_t nwindows;
 	struct window windows[WINDOWS]; /* oldest first */
 	struct window all;
@@ -24,13 +25,14 @@ struct top_history {
 	bool cut;
 };
 
-int top_history_new(uint64_t recent_ns, struct top_history **ret)
+int top_history_new(uint64_t recent_ns, bool keep_profile, struct top_history **ret)
 {
 	struct top_history *h = calloc(1, sizeof *h);
 
 	if (!h)
 		return -ENOMEM;
 	h->recent_ns = recent_ns;
+	h->keep_profile = keep_profile;
 	if (pprof_functions_new(NULL, NULL, &h->all.functions) < 0) {
 		free(h);
 		return -ENOMEM;
@@ -164,8 +166,12 @@ static int add_part(struct top_history *h, struct pprof_profile *p)
 int top_history_add(struct top_history *h, struct pprof_profile *window,
 		    const struct top_counts *counts)
 {
-	int r = add_window(h, window, counts), w = add_part(h, window);
+	int r = add_window(h, window, counts), w = 0;
 
+	if (h->keep_profile)
+		w = add_part(h, window);
+	else
+		pprof_profile_free(window);
 	return r < 0 ? r : w;
 }
 

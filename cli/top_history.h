@@ -31,8 +31,11 @@ struct top_counts { /* of one window, or of several, added up */
 
 struct top_history;
 
-/* recent_ns: how long the last windows are together, at least one. -ENOMEM. */
-int top_history_new(uint64_t recent_ns, struct top_history **ret);
+/*
+ * recent_ns: how long the last windows are together, at least one. keep_profile false: nobody will
+ * ask for the profile. -ENOMEM.
+ */
+int top_history_new(uint64_t recent_ns, bool keep_profile, struct top_history **ret);
 void top_history_free(struct top_history *h);
 
 /* Takes the profile of a window, whatever it returns. -ENOMEM, or as pprof_merge. */

@@ -179,10 +179,13 @@ static void start_screen(struct top_screen *s)
 	set_colors(s);
 }
 
-static bool has_terminal(void)
+int top_screen_check(void)
 {
-	return isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) &&
-	       tcgetattr(STDIN_FILENO, &tty.before) == 0;
+	if (isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) &&
+	    tcgetattr(STDIN_FILENO, &tty.before) == 0)
+		return PROWL_OK;
+	say_error("the table needs a terminal; --once or --json need none");
+	return PROWL_USAGE;
 }
 
 /* The cursor can be put anywhere. */
@@ -209,10 +212,8 @@ int top_screen_open(struct top_screen **ret)
 	struct top_screen *s;
 	const char *term = getenv("TERM");
 
-	if (!has_terminal()) {
-		say_error("the table needs a terminal; --once or --json need none");
+	if (top_screen_check() != PROWL_OK)
 		return PROWL_USAGE;
-	}
 	s = calloc(1, sizeof *s);
 	if (!s || open_events(s) < 0) {
 		free(s);

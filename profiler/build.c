@@ -89,6 +89,26 @@ static bool is_go(const struct prowl_image *im, uint64_t pc)
 	return pc >= im->space.go_lo && pc < im->space.go_hi;
 }
 
+/* In a session of many windows, native addresses are looked up once. */
+static size_t symbols_at(struct build *b, struct prowl_image *im, uint64_t pc,
+			 struct uw_symbol *syms, const struct uw_mapping **ret_map)
+{
+	struct prowl_session *s = b->s;
+	bool cached = s->windows && !is_go(im, pc);
+	enum uw_kind kind;
+	size_t n;
+
+	if (cached && prowl_symcache_get(&s->symcache, im->id, pc, syms, &n)) {
+		*ret_map = uw_space_at(&im->space, pc);
+		return n;
+	}
+	prowl_trim(&s->trim, &s->procs.files, s->result.walks.lookups + ++b->named);
+	n = uw_symbolize(&im->space, pc, syms, UW_MAX_INLINE, &kind, ret_map);
+	if (cached)
+		prowl_symcache_put(&s->symcache, im->id, pc, syms, n);
+	return n;
+}
+
 static int user_location(struct build *b, struct prowl_image *im, uint64_t pc, bool keep,
 			 uint32_t *ret)
 {
@@ -97,7 +117,6 @@ static int user_location(struct build *b, struct prowl_image *im, uint64_t pc, b
 	struct pprof_line lines[UW_MAX_INLINE];
 	const struct uw_mapping *m;
 	uint32_t map = PPROF_NONE;
-	enum uw_kind kind;
 	size_t n, k = 0;
 	int r = 0;
 
@@ -108,8 +127,7 @@ static int user_location(struct build *b, struct prowl_image *im, uint64_t pc, b
 		if (r < 0 || prowl_idmap_get(&ic->loc[keep], pc, ret))
 			return r;
 	}
-	prowl_trim(&b->s->trim, &b->s->procs.files, b->s->result.walks.lookups + ++b->named);
-	n = uw_symbolize(&im->space, pc, syms, UW_MAX_INLINE, &kind, &m);
+	n = symbols_at(b, im, pc, syms, &m);
 	if (m)
 		r = prowl_name_mapping(b->p, &ic->map, m, &map);
 	for (size_t i = 0; i < n && r == 0; i++) {
@@ -259,6 +277,8 @@ static int name_native_of(void *arg, const uint64_t *words, size_t n, uint64_t c
 static int name_native(struct build *b)
 {
 	b->native_named = true;
+	if (b->s->windows)
+		return 0; /* few are new: see prowl_session_cut */
 	uw_binaries_trim(&b->s->procs.files);
 	if (prowl_stackhash_each(&b->s->hash, name_native_of, b) != 0)
 		return b->error ? b->error : -ENOMEM;

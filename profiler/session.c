@@ -14,6 +14,7 @@
 
 enum {
 	DRAIN_MS = 100,
+	FORGET_S = 10,
 	DRAIN_PAUSES = 32, /* of the walker, in one drain */
 	/*
 	 * Copies of the stack: 512 bytes repair nearly all leaves of Go, 4 KiB those with a large
@@ -163,6 +164,7 @@ static enum prowl_code open_all(struct prowl_session *s, struct prowl_err *err)
 	if (code != PROWL_OK)
 		return code;
 	s->from = read_clocks(s, true);
+	s->forgotten = s->from;
 	s->prompt_until = s->from + FIRST_PROMPT_MS * 1000000ull;
 	s->wall_start = (int64_t)(clock_ns(CLOCK_REALTIME) - (clock_ns(CLOCK_MONOTONIC) - s->from));
 	reload_maps(s);
@@ -220,6 +222,7 @@ void prowl_session_free(struct prowl_session *s)
 	prowl_trim_fini(&s->trim);
 	prowl_procs_fini(&s->procs);
 	prowl_knames_fini(&s->knames);
+	prowl_symcache_fini(&s->symcache);
 	if (s->hash_mem)
 		munmap(s->hash_mem, s->hash_len);
 	if (s->wake_fd >= 0)
@@ -531,13 +534,29 @@ void prowl_session_begin_window(struct prowl_session *s)
 	s->made_to = 0; /* the other half of the hash is filled now */
 }
 
+/*
+ * To unpack them takes tens of milliseconds, to keep them megabytes: for the addresses that are new
+ * in some of the next windows they stay for a while.
+ */
+static void forget_debug_sections(struct prowl_session *s)
+{
+	uint64_t now = clock_ns(CLOCK_MONOTONIC);
+
+	if (now - s->forgotten < FORGET_S * 1000000000ull)
+		return;
+	uw_binaries_forget(&s->procs.files);
+	s->forgotten = now;
+}
+
 enum prowl_code prowl_session_cut(struct prowl_session *s, struct pprof_profile **ret,
 				  struct prowl_err *err)
 {
 	int r;
 
 	settle(s);
+	s->windows = true;
 	r = prowl_session_name(s, ret);
+	forget_debug_sections(s);
 	prowl_session_begin_window(s);
 	if (r < 0)
 		return prowl_fail(err, PROWL_FAILED, "building the profile: %s", strerror(-r));

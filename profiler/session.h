@@ -9,6 +9,7 @@
 #include "source_perf.h"
 #include "stackhash.h"
 #include "stackkey.h"
+#include "symcache.h"
 #include "timeline.h"
 #include "trim.h"
 
@@ -42,7 +43,10 @@ struct prowl_session {
 	struct prowl_timeline timeline; /* empty unless it was asked for */
 	struct prowl_result result;
 	struct prowl_result begun; /* the result when the window began */
+	bool windows;              /* there are several */
 	struct prowl_knames knames;
+	struct prowl_symcache symcache;
+	uint64_t forgotten; /* when unpacked debug sections were let go last */
 	uint64_t opened;    /* CLOCK_MONOTONIC */
 	uint64_t from, to;  /* the window: samples outside of it don't count */
 	int64_t wall_start; /* Unix time, ns */

@@ -474,7 +474,7 @@ static void history_slides(void **state)
 	struct pprof_profile *p;
 	struct top_counts c;
 
-	assert_int_equal(top_history_new(5000000000, &h), 0);
+	assert_int_equal(top_history_new(5000000000, true, &h), 0);
 	assert_int_equal(top_history_profile(h, &p), -ENODATA);
 	for (int i = 1; i <= 20; i++) {
 		assert_int_equal(top_history_add(h, calls(i, 0, i == 1), &counts), 0);
@@ -504,7 +504,7 @@ static void history_of_long_windows(void **state)
 	struct pprof_functions *f;
 	struct top_history *h;
 
-	assert_int_equal(top_history_new(5000000000, &h), 0);
+	assert_int_equal(top_history_new(5000000000, true, &h), 0);
 	for (int i = 1; i <= 3; i++)
 		assert_int_equal(top_history_add(h, calls(i, 0, 0), &counts), 0);
 	assert_int_equal(top_history_recent(h, &f, &c), 0);
@@ -531,7 +531,7 @@ static void history_is_bounded(void **state)
 	struct top_counts c;
 	int64_t sum = 0;
 
-	assert_int_equal(top_history_new(5000000000, &h), 0);
+	assert_int_equal(top_history_new(5000000000, true, &h), 0);
 	for (uint32_t i = 0; i < 600; i++) {
 		uint32_t map, l[2];
 

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Names of native addresses, kept from one window of a session to the next: to look them up means
+ * to read symbol tables and debug information, which are unpacked for that and not kept.
+ *
+ * Holds copies. Emptied when it has PROWL_SYMCACHE_MAX addresses, some 4 MB. One thread.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "idmap.h"
+#include "symbolize.h"
+
+enum { PROWL_SYMCACHE_MAX = 16384 };
+
+struct prowl_symcache { /* zero-initialised is empty */
+	struct prowl_idmap ids;
+	struct prowl_symcache_entry {
+		struct uw_symbol *symbols;
+		size_t n;
+	} * entries;
+	size_t n, cap;
+};
+
+void prowl_symcache_fini(struct prowl_symcache *c);
+/*
+ * The frames at pc in an image, as uw_symbolize gave them; false: not known. The strings live until
+ * the next put.
+ */
+bool prowl_symcache_get(const struct prowl_symcache *c, uint32_t image, uint64_t pc,
+			struct uw_symbol *symbols, size_t *ret_n);
+/* Keeps them; where memory runs out it doesn't, and the address is looked up again. */
+void prowl_symcache_put(struct prowl_symcache *c, uint32_t image, uint64_t pc,
+			const struct uw_symbol *symbols, size_t n);

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "symcache.h"
+
+static void keeps_copies(void **state)
+{
+	char name[] = "inner", file[] = "a.c";
+	struct uw_symbol in[] = {
+		{.frame = {.name = name,
+			   .readable = name,
+			   .file = file,
+			   .line = 3,
+			   .start_line = 1}},
+		{.frame = {.name = "outer", .readable = "outer()", .file = NULL}, .wrapper = true},
+	};
+	struct prowl_symcache c = {0};
+	struct uw_symbol out[UW_MAX_INLINE];
+	size_t n = 7;
+
+	assert_false(prowl_symcache_get(&c, 0, 0x1000, out, &n));
+	prowl_symcache_put(&c, 0, 0x1000, in, 2);
+	prowl_symcache_put(&c, 0, 0x2000, in, 0); /* without a name, which is known, too */
+	memset(name, 'x', sizeof name - 1);
+	memset(file, 'x', sizeof file - 1);
+	assert_true(prowl_symcache_get(&c, 0, 0x1000, out, &n));
+	assert_int_equal(n, 2);
+	assert_string_equal(out[0].frame.name, "inner");
+	assert_string_equal(out[0].frame.file, "a.c");
+	assert_int_equal(out[0].frame.line, 3);
+	assert_string_equal(out[1].frame.readable, "outer()");
+	assert_null(out[1].frame.file);
+	assert_true(out[1].wrapper);
+	assert_true(prowl_symcache_get(&c, 0, 0x2000, out, &n));
+	assert_int_equal(n, 0);
+	/* an address means something else in another image */
+	assert_false(prowl_symcache_get(&c, 1, 0x1000, out, &n));
+	prowl_symcache_fini(&c);
+}
+
+static void is_bounded(void **state)
+{
+	const struct uw_symbol in = {.frame = {.name = "f", .readable = "f", .file = "f.c"}};
+	struct prowl_symcache c = {0};
+	struct uw_symbol out[UW_MAX_INLINE];
+	size_t n;
+
+	for (uint64_t pc = 1; pc < 3 * PROWL_SYMCACHE_MAX; pc++) {
+		prowl_symcache_put(&c, 65535, pc, &in, 1);
+		assert_true(c.n <= PROWL_SYMCACHE_MAX);
+		assert_true(prowl_symcache_get(&c, 65535, pc, out, &n));
+	}
+	/* what has no key is not kept, and not confused */
+	prowl_symcache_put(&c, 65536, 5, &in, 1);
+	prowl_symcache_put(&c, 0, 1ull << 48, &in, 1);
+	assert_false(prowl_symcache_get(&c, 65536, 5, out, &n));
+	assert_false(prowl_symcache_get(&c, 0, 1ull << 48, out, &n));
+	prowl_symcache_fini(&c);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(keeps_copies),
+		cmocka_unit_test(is_bounded),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
