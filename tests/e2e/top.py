@@ -143,7 +143,9 @@ def keys():
         cum = [r[1] for r in rows(t.until(lambda l: 'by cum' in l[0] and rows(l), 'by cum'))]
         check(cum == sorted(cum, reverse=True), 'not by cum: %r', cum)
         t.send('s')
-        names = [r[2] for r in rows(t.until(lambda l: 'by name' in l[0] and rows(l), 'by name')) if '..' not in r[2]]
+        # those that are shown without their package's folders stand where they are with them
+        names = [r[2] for r in rows(t.until(lambda l: 'by name' in l[0] and rows(l), 'by name'))
+                 if '.' not in r[2] or r[2].startswith('main.')]
         check(names == sorted(names), 'not by name: %r', names)
 
         t.send('/LEAFspin')
@@ -248,7 +250,7 @@ def write():
     check(prof.sample_types[:2] == [('samples', 'count'), ('cpu', 'nanoseconds')], '%r', prof.sample_types)
     check(1.5e9 < prof.duration_nanos < 30e9 and prof.total('samples') > 20, 'duration %d', prof.duration_nanos)
     notes = [c for c in prof.comments if c.startswith('samples: ')]
-    check(len(notes) == 1 and len(prof.comments) < 12, 'comments %r', prof.comments)
+    check(len(notes) == 1 and len(prof.comments) < 20, 'comments %r', prof.comments)
     check('main.leafSpin' in Prowl('report', path).must().out, 'report does not know it')
     go = os.path.join(goroot(any_goroot(['1.24', '1.23', '1.22'])), 'bin', 'go')
     p = subprocess.run([go, 'tool', 'pprof', '-top', path], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
