@@ -656,8 +656,8 @@ void prowl_session_note(struct prowl_session *s, struct pprof_profile *p)
 			   (unsigned long long)r->labelled, (unsigned long long)r->unlabelled,
 			   (unsigned long long)r->labels_too_old,
 			   (unsigned long long)r->labels_unknown);
-	if (b->s->timeline.moments)
-		prowl_note(b->p, "timeline: %llu samples with their time, %llu without",
+	if (s->timeline.moments)
+		prowl_note(p, "timeline: %llu samples with their time, %llu without",
 			   (unsigned long long)r->timed, (unsigned long long)r->untimed);
 	if (!r->kernel)
 		prowl_note(
