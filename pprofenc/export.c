@@ -176,6 +176,8 @@ static const struct pprof_exporter exporters[] = {
 	{"folded", ".folded", "text/plain; charset=utf-8", pprof_report_folded},
 	{"speedscope", ".speedscope.json", "application/json", pprof_report_speedscope},
 	{"json", ".json", "application/json", pprof_report_json},
+	{"html", ".html", "text/html; charset=utf-8", pprof_report_html},
+	{"svg", ".svg", "image/svg+xml", pprof_report_svg},
 };
 
 const struct pprof_exporter *pprof_exporters(size_t *ret_n)

@@ -347,6 +347,9 @@ struct pprof_report_options {
 	 * of this profile), and the filter, for the lines above the report. */
 	int64_t total;
 	const struct pprof_filter_options *filtered;
+	/* html, svg: what it was before; shown is the difference. May be NULL; told by type's name.
+	 */
+	const struct pprof_profile *base;
 };
 
 /*
@@ -463,6 +466,19 @@ PPROF_API void pprof_functions_free(struct pprof_functions *f);
  * value. -ENOMEM leaves f readable, but with a part of the other one.
  */
 PPROF_API int pprof_functions_add(struct pprof_functions *f, const struct pprof_functions *other);
+
+/*
+ * Pictures to look at in a browser. `html` is one file that needs nothing else, neither network nor
+ * server: flame graph, callers and callees of a function, table, search, all sample types. `svg` is
+ * a flame graph of one sample type, also to be shown where scripts don't run. Names are shown as
+ * text whatever they are; what is no text (control characters, marks that turn the direction of
+ * writing) becomes U+FFFD. Values beyond 2^53 are rounded. Equal profiles give equal bytes.
+ * Errors as above, and -EINVAL: the base has no values.
+ */
+PPROF_API int pprof_report_html(const struct pprof_profile *p,
+				const struct pprof_report_options *options, FILE *to);
+PPROF_API int pprof_report_svg(const struct pprof_profile *p,
+			       const struct pprof_report_options *options, FILE *to);
 
 struct pprof_exporter {
 	const char *name;   /* "top" */

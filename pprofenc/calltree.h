@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * All stacks of a profile as one tree, told by function name: what the pictures are drawn from.
+ *
+ * A second profile may be laid over the first one, for a comparison: its values stand beside those
+ * of the first, node by node; what only one of them has is 0 in the other. The order of the samples
+ * makes no difference to the tree.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "graph.h"
+#include "pprof.h"
+
+/* Whose code a frame is; judged by the names of the function, its source and its binary. */
+enum frame_kind { KIND_GO, KIND_RUNTIME, KIND_KERNEL, KIND_NATIVE, KIND_OTHER };
+
+struct tree_func {
+	const char *name;   /* printable */
+	const char *file;   /* of the source; "" unknown */
+	const char *object; /* file name of the binary; "" unknown */
+	int64_t line;       /* of the declaration; 0 unknown */
+	enum frame_kind kind;
+};
+
+struct tree_node {
+	uint32_t parent, func; /* nodes[0] is the root, which has no function */
+	uint32_t depth;        /* of the root 0 */
+	uint32_t end;          /* one behind the last node below this one */
+};
+
+struct calltree {
+	const struct pprof_profile *p, *base;
+	size_t nfuncs;
+	struct tree_func *funcs; /* by name */
+	size_t nnodes;
+	struct tree_node *nodes; /* each before those it called, callees by name */
+	size_t ntypes;           /* those of p */
+	int64_t *self;           /* ntypes of each node, then, with a base, ntypes of the base */
+	size_t nvalues;          /* of each node: ntypes, or twice that */
+	struct graph graphs[2];  /* own the names */
+};
+
+/* base may be NULL. The profiles must outlive the tree. -EINVAL: no sample types; -ENOMEM. */
+int pp_calltree_init(struct calltree *t, const struct pprof_profile *p,
+		     const struct pprof_profile *base);
+void pp_calltree_fini(struct calltree *t);
+
+enum frame_kind pp_frame_kind(const char *name, const char *file, const char *object);

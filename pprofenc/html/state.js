@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is shown, as the part of the address behind '#': so a link, a reload and the Back button keep it.
+
+const DEFAULTS = {view: 'flame', type: '', search: '', zoom: [], func: '', callers: [], callees: [], colour: 'kind', theme: '',
+	widths: 'new', compare: 'values', sort: 'flat'};
+const CHOICES = {view: ['flame', 'sandwich', 'table'], colour: ['kind', 'package'], theme: ['', 'light', 'dark'],
+	widths: ['new', 'old'], compare: ['values', 'shares'], sort: ['flat', 'cum', 'flatChange', 'cumChange', 'name']};
+const PATHS = ['zoom', 'callers', 'callees'];
+
+function readState(hash) {
+	const given = new URLSearchParams(hash.replace(/^#/, '')), state = structuredClone(DEFAULTS);
+
+	for (const key of Object.keys(DEFAULTS)) {
+		const text = given.get(key);
+
+		if (text === null)
+			continue;
+		if (PATHS.includes(key))
+			state[key] = /^\d{1,9}(\.\d{1,9})*$/.test(text) ? text.split('.').map(Number) : [];
+		else if (!CHOICES[key] || CHOICES[key].includes(text))
+			state[key] = text;
+	}
+	return state;
+}
+
+function writeState(state) {
+	const out = new URLSearchParams();
+
+	for (const key of Object.keys(DEFAULTS)) {
+		const text = PATHS.includes(key) ? state[key].join('.') : state[key];
+
+		if (text !== (PATHS.includes(key) ? '' : DEFAULTS[key]))
+			out.set(key, text);
+	}
+	return '#' + out.toString();
+}
+
+/** Words of a search as a test of names; what is no regular expression is taken as it is. */
+function matcher(words) {
+	let pattern;
+
+	try {
+		pattern = new RegExp(words, 'iu');
+	} catch {
+		pattern = new RegExp(words.replace(/[^\p{L}\p{N}_\s]/gu, '\\$&'), 'i');
+	}
+	return (name) => pattern.test(name);
+}
