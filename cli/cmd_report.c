@@ -1,23 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cmd.h"
+#include "input.h"
 #include "output.h"
 #include "pprof.h"
 #include "term.h"
 #include "view.h"
 
-enum { ID_FORMAT = 1, ID_OUTPUT, ID_COMMENTS, ID_COLOR };
+enum { ID_FORMAT = 1, ID_OUTPUT, ID_COMMENTS, ID_COLOR, ID_BASE };
 
 static const struct opt report_opts[] = {
 	{'f', "format", "FORMAT",
-	 "text (default), tree, peek, traces, folded, speedscope, json or pprof", ID_FORMAT},
+	 "text (default), tree, peek, traces, folded, speedscope, html, svg, json or pprof",
+	 ID_FORMAT},
 	{'o', "output", "FILE", "default: standard output", ID_OUTPUT},
 	VIEW_OPTS,
+	{0, "diff-base", "FILE", "html, svg: show what changed since this profile", ID_BASE},
 	{0, "comments", NULL, "print only the profile's comments: how it was taken, what was lost",
 	 ID_COMMENTS},
 	{0, "color", "WHEN", "auto, always or never", ID_COLOR},
@@ -26,60 +27,9 @@ static const struct opt report_opts[] = {
 
 struct report {
 	struct view view;
-	const char *format, *output;
+	const char *format, *output, *base;
 	bool comments;
 };
-
-static struct pprof_profile *load(const char *path)
-{
-	struct pprof_profile *p;
-	struct pprof_diag diag = {0};
-	int fd = strcmp(path, "-") ? open(path, O_RDONLY | O_CLOEXEC) : dup(STDIN_FILENO);
-	int r;
-
-	if (fd < 0) {
-		say_error("%s: %s", path, strerror(errno));
-		return NULL;
-	}
-	r = pprof_read_fd(fd, 0, &p, &diag);
-	close(fd);
-	if (r == 0)
-		return p;
-	if (r == -EBADMSG)
-		say_error("%s is not a valid profile: %s (at byte %llu)", path,
-			  diag.what ? diag.what : "damaged", (unsigned long long)diag.at);
-	else
-		say_error("%s: %s", path, strerror(-r));
-	return NULL;
-}
-
-/* Reads all files and merges them; NULL after saying what is wrong. */
-static struct pprof_profile *load_all(char **paths, size_t n)
-{
-	struct pprof_profile **in = calloc(n, sizeof *in), *merged = NULL;
-	struct pprof_diag diag = {0};
-	size_t k = 0;
-	int r;
-
-	while (in && k < n && (in[k] = load(paths[k])))
-		k++;
-	if (k == n && n == 1) {
-		merged = in[0];
-		in[0] = NULL;
-	} else if (k == n && n > 0) {
-		r = pprof_merge((const struct pprof_profile *const *)in, n, &merged, &diag);
-		if (r < 0) {
-			say_error("%s can't be merged with %s: %s %s",
-				  paths[diag.at < n ? diag.at : 0], paths[0],
-				  diag.what ? diag.what : strerror(-r), diag.detail);
-			merged = NULL;
-		}
-	}
-	for (size_t i = 0; in && i < k; i++)
-		pprof_profile_free(in[i]);
-	free(in);
-	return merged;
-}
 
 static int print_comments(const struct pprof_profile *p)
 {
@@ -124,19 +74,49 @@ static const struct output_format *choose_format(const struct report *r)
 	return f;
 }
 
+/* What is compared must be there on both sides, and is looked at in the same way. */
+static struct pprof_profile *load_base(struct report *r, const struct pprof_profile *p, int *code)
+{
+	struct pprof_profile *base = input_load((char *const[]){(char *)r->base}, 1);
+	struct view view = r->view;
+	size_t type;
+
+	*code = PROWL_FAILED;
+	if (!base)
+		return NULL;
+	if (pprof_find_sample_type(p, r->view.report.sample_type, &type) == 0 &&
+	    pprof_find_sample_type(base, p->strings[p->sample_types[type].type], &type) < 0) {
+		say_error("%s has no values called '%s' to compare with", r->base,
+			  p->strings[p->sample_types[type].type]);
+	} else if (view_apply(&view, &base, false, code)) {
+		r->view.report.base = base;
+		return base;
+	}
+	pprof_profile_free(base);
+	return NULL;
+}
+
 static int write_report(struct report *r, struct pprof_profile **p)
 {
 	const struct output_format *f = choose_format(r);
 	const char *path = r->output ? r->output : "-";
+	struct pprof_profile *base = NULL;
 	uint64_t size;
 	int code;
 
 	if (!f || !output_may_write(f, path) ||
 	    (!f->is_pprof && !has_type(*p, r->view.report.sample_type)))
 		return PROWL_USAGE;
-	if (!view_apply(&r->view, p, !strcmp(f->name, "traces"), &code))
+	if (r->base && !f->compares) {
+		say_error("--diff-base goes with -f html or -f svg, not with %s", f->name);
+		return PROWL_USAGE;
+	}
+	if (r->base && !(base = load_base(r, *p, &code)))
 		return code;
-	return output_write_report(*p, f, &r->view.report, path, &size);
+	if (view_apply(&r->view, p, !strcmp(f->name, "traces"), &code))
+		code = output_write_report(*p, f, &r->view.report, path, &size);
+	pprof_profile_free(base);
+	return code;
 }
 
 static int run(int argc, char **argv)
@@ -156,6 +136,9 @@ static int run(int argc, char **argv)
 			break;
 		case ID_OUTPUT:
 			r.output = arg;
+			break;
+		case ID_BASE:
+			r.base = arg;
 			break;
 		case ID_COMMENTS:
 			r.comments = true;
@@ -179,7 +162,7 @@ static int run(int argc, char **argv)
 		say_error("which file? prowl report FILE...");
 		return PROWL_USAGE;
 	}
-	p = load_all(argv + first, (size_t)(argc - first));
+	p = input_load(argv + first, (size_t)(argc - first));
 	if (!p)
 		return PROWL_FAILED;
 	code = r.comments ? print_comments(p) : write_report(&r, &p);
@@ -195,6 +178,8 @@ const struct cmd cmd_report = {
 		"Examples:\n"
 		"  prowl report prowl.etcd.4242.cpu.*.pb.gz\n"
 		"  prowl report -f folded cpu.pb.gz | flamegraph.pl > flame.svg\n"
+		"  prowl report -f html -o cpu.html cpu.pb.gz\n"
+		"  prowl report -f html -o change.html --diff-base before.pb.gz after.pb.gz\n"
 		"  prowl report -t inuse_space --cum -n 20 heap.pb.gz\n"
 		"  prowl report --focus 'net/http' --hide '^runtime\\.' --granularity line cpu.pb.gz\n"
 		"  prowl report --peek 'json\\.Marshal' cpu.pb.gz\n"

@@ -9,14 +9,15 @@
 #include <unistd.h>
 
 #include "cmd.h"
+#include "http.h"
 #include "term.h"
 #include "top_screen.h"
 
 const struct cmd *const commands[] = {
-	&cmd_profile,      &cmd_heap,      &cmd_allocs,  &cmd_block, &cmd_mutex,
-	&cmd_threadcreate, &cmd_goroutine, &cmd_wall,    &cmd_top,   &cmd_report,
-	&cmd_diff,         &cmd_bench,     &cmd_ps,      &cmd_info,  &cmd_doctor,
-	&cmd_completion,   &cmd_help,      &cmd_version, NULL,
+	&cmd_profile,      &cmd_heap,       &cmd_allocs, &cmd_block,   &cmd_mutex,
+	&cmd_threadcreate, &cmd_goroutine,  &cmd_wall,   &cmd_top,     &cmd_report,
+	&cmd_open,         &cmd_diff,       &cmd_bench,  &cmd_ps,      &cmd_info,
+	&cmd_doctor,       &cmd_completion, &cmd_help,   &cmd_version, NULL,
 };
 
 const struct cmd *cmd_find(const char *name)
@@ -65,6 +66,8 @@ static int run_version(int argc, char **argv)
 	printf("prowl " PROWL_VERSION "\n");
 	if (!top_screen_built())
 		puts("without: the screen of prowl top (ncurses)");
+	if (!http_built())
+		puts("without: prowl open (libmicrohttpd)");
 	return 0;
 }
 

@@ -15,14 +15,16 @@
 #include "term.h"
 
 static const struct output_format formats[] = {
-	{"pprof", ".pb.gz", true},
-	{"text", ".txt", false}, /* the functions, as go tool pprof -top */
-	{"tree", ".tree", false},
-	{"peek", ".peek", false},
-	{"traces", ".traces", false},
-	{"folded", ".folded", false},
-	{"speedscope", ".speedscope.json", false},
-	{"json", ".json", false},
+	{"pprof", ".pb.gz", true, false},
+	{"text", ".txt", false, false}, /* the functions, as go tool pprof -top */
+	{"tree", ".tree", false, false},
+	{"peek", ".peek", false, false},
+	{"traces", ".traces", false, false},
+	{"folded", ".folded", false, false},
+	{"speedscope", ".speedscope.json", false, false},
+	{"json", ".json", false, false},
+	{"html", ".html", false, true},
+	{"svg", ".svg", false, true},
 };
 
 enum { NFORMATS = sizeof formats / sizeof *formats };

@@ -14,6 +14,7 @@ struct output_format {
 	const char *name;
 	const char *suffix; /* of default names; also chooses the format from a given name */
 	bool is_pprof;      /* binary */
+	bool compares;      /* can show the difference to another profile */
 };
 
 /* By the given format, else by the name's end, else pprof. NULL after saying what is wrong. */

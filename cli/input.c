@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "input.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "pprof.h"
+#include "term.h"
+
+static struct pprof_profile *load(const char *path)
+{
+	struct pprof_profile *p;
+	struct pprof_diag diag = {0};
+	int fd = strcmp(path, "-") ? open(path, O_RDONLY | O_CLOEXEC) : dup(STDIN_FILENO);
+	int r;
+
+	if (fd < 0) {
+		say_error("%s: %s", path, strerror(errno));
+		return NULL;
+	}
+	r = pprof_read_fd(fd, 0, &p, &diag);
+	close(fd);
+	if (r == 0)
+		return p;
+	if (r == -EBADMSG)
+		say_error("%s is not a valid profile: %s (at byte %llu)", path,
+			  diag.what ? diag.what : "damaged", (unsigned long long)diag.at);
+	else
+		say_error("%s: %s", path, strerror(-r));
+	return NULL;
+}
+
+struct pprof_profile *input_load(char *const *paths, size_t n)
+{
+	struct pprof_profile **in = calloc(n, sizeof *in), *merged = NULL;
+	struct pprof_diag diag = {0};
+	size_t k = 0;
+	int r;
+
+	while (in && k < n && (in[k] = load(paths[k])))
+		k++;
+	if (k == n && n == 1) {
+		merged = in[0];
+		in[0] = NULL;
+	} else if (k == n && n > 0) {
+		r = pprof_merge((const struct pprof_profile *const *)in, n, &merged, &diag);
+		if (r < 0) {
+			say_error("%s can't be merged with %s: %s %s",
+				  paths[diag.at < n ? diag.at : 0], paths[0],
+				  diag.what ? diag.what : strerror(-r), diag.detail);
+			merged = NULL;
+		}
+	}
+	for (size_t i = 0; in && i < k; i++)
+		pprof_profile_free(in[i]);
+	free(in);
+	return merged;
+}
