@@ -160,7 +160,7 @@ class Browser:
         """A key as the keyboard gives it; a character is also typed."""
         if text is None and len(key) == 1:
             text = key
-        common = {'key': key, 'windowsVirtualKeyCode': KEYS.get(key, ord(key[0].upper()))}
+        common = {'key': key, 'windowsVirtualKeyCode': KEYS.get(key, ord(key.upper()) if len(key) == 1 and key.isalnum() else 0)}
         if key == 'Enter':
             text = '\r'
         self.call('Input.dispatchKeyEvent', type='keyDown', **common, **({'text': text} if text else {}))

@@ -16,7 +16,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import harness
 
-MODULES = ['shares', 'goroutines', 'wall', 'recorded', 'stacks', 'cgo', 'labels', 'figures', 'total', 'debian', 'ends', 'core', 'rates', 'pgo', 'diff', 'clients', 'browser', 'quickstart', 'equal', 'exports', 'top']
+MODULES = ['shares', 'goroutines', 'wall', 'recorded', 'stacks', 'cgo', 'labels', 'figures', 'total', 'debian', 'ends', 'core', 'rates', 'pgo', 'diff', 'clients', 'browser', 'quickstart', 'equal', 'exports', 'top', 'report_page']
 # by name only
 LONG = {'matrix', 'soak'}
 
