@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "http.h"
 #include "pprof.h"
 #include "term.h"
 
@@ -268,6 +269,7 @@ void output_say_written(const struct output_format *f, const struct output_file 
 		say_info("open it: drop it on https://www.speedscope.app, or: npx speedscope %s",
 			 used->path);
 	if (f->is_pprof)
-		say_info("open it: go tool pprof -http=: %s   or: prowl report %s", used->path,
+		say_info("open it: %s %s   or: prowl report %s",
+			 http_built() ? "prowl open" : "go tool pprof -http=:", used->path,
 			 used->path);
 }

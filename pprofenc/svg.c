@@ -237,7 +237,7 @@ static void put_small(const struct picture *s, size_t n, double x, double size, 
 
 	if (width_of(s, size) < narrowest)
 		return;
-	snprintf(name, sizeof name, "(%zu small)", n);
+	snprintf(name, sizeof name, row < MAX_ROWS ? "(%zu small)" : "(%zu deeper)", n);
 	fprintf(s->to, "<g class=\"small\"><title>%s\n", name);
 	put_share(s, (int64_t)fmin(size, 9e18));
 	fputs("</title>", s->to);

@@ -66,6 +66,8 @@ class FunctionTable {
 		this.more.className = 'more';
 		this.more.addEventListener('click', () => this.fill(this.filled + ROWS_AT_ONCE));
 		this.fill(ROWS_AT_ONCE);
+		this.host.scrollTop = 0;
+		this.host.querySelector('tr.selected')?.scrollIntoView({block: 'nearest'});
 	}
 
 	head() {

@@ -30,7 +30,7 @@ class Browser:
              program, '--headless', '--no-sandbox', '--disable-gpu', '--disable-background-networking',
              '--disable-component-update', '--disable-sync', '--no-first-run', '--disable-dev-shm-usage',
              '--disable-default-apps', '--disable-extensions', '--hide-scrollbars', '--remote-debugging-pipe',
-             '--window-size=%d,%d' % (width, height), '--user-data-dir=' + tmp('chromium-%d' % os.getpid()),
+             '--window-size=%d,%d' % (width, height), '--user-data-dir=' + tmp('chromium-%d' % time.monotonic_ns()),
              'about:blank'],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             pass_fds=(theirs_in, theirs_out), env=dict(os.environ, HOME=tmp()))
