@@ -7,7 +7,7 @@
 
 static bool takes_file(const char *name)
 {
-	return !strcmp(name, "report") || !strcmp(name, "info");
+	return !strcmp(name, "report") || !strcmp(name, "open") || !strcmp(name, "info");
 }
 
 static void bash(void)
@@ -20,7 +20,7 @@ static void bash(void)
 	       "\t\tCOMPREPLY=($(compgen -W \"$(prowl ps -q 2>/dev/null)\" -- \"$cur\"))\n"
 	       "\t\treturn ;;\n"
 	       "\t-f|--format)\n"
-	       "\t\tCOMPREPLY=($(compgen -W 'pprof text tree folded' -- \"$cur\"))\n"
+	       "\t\tCOMPREPLY=($(compgen -W 'pprof text tree folded html svg' -- \"$cur\"))\n"
 	       "\t\treturn ;;\n"
 	       "\t--color)\n"
 	       "\t\tCOMPREPLY=($(compgen -W 'auto always never' -- \"$cur\"))\n"

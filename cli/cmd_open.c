@@ -99,20 +99,21 @@ static int load(struct opening *x, char **paths, size_t n)
 	if (!x->p)
 		return PROWL_FAILED;
 	if (x->base_path) {
-		x->base = input_load((char *const[]){(char *)x->base_path}, 1);
+		x->base = input_load_base(x->base_path, x->p, x->o.sample_type);
 		x->o.base = x->base;
 		if (!x->base)
 			return PROWL_FAILED;
 	}
 	r = render(x);
 	if (r == -ENOENT) {
-		say_error("the profile has no values called '%s'",
-			  x->o.sample_type ? x->o.sample_type : "");
+		if (x->p->nsample_types == 0)
+			say_error("the profile has no values: it is empty");
+		else
+			say_error("the profile has no values called '%s'", x->o.sample_type);
 		return PROWL_USAGE;
 	}
 	if (r < 0)
-		say_error("%s", r == -EINVAL ? "the profile to compare with has no values"
-					     : strerror(-r));
+		say_error("%s", strerror(-r));
 	return r < 0 ? PROWL_FAILED : PROWL_OK;
 }
 

@@ -74,33 +74,11 @@ static const struct output_format *choose_format(const struct report *r)
 	return f;
 }
 
-/* What is compared must be there on both sides, and is looked at in the same way. */
-static struct pprof_profile *load_base(struct report *r, const struct pprof_profile *p, int *code)
-{
-	struct pprof_profile *base = input_load((char *const[]){(char *)r->base}, 1);
-	struct view view = r->view;
-	size_t type;
-
-	*code = PROWL_FAILED;
-	if (!base)
-		return NULL;
-	if (pprof_find_sample_type(p, r->view.report.sample_type, &type) == 0 &&
-	    pprof_find_sample_type(base, p->strings[p->sample_types[type].type], &type) < 0) {
-		say_error("%s has no values called '%s' to compare with", r->base,
-			  p->strings[p->sample_types[type].type]);
-	} else if (view_apply(&view, &base, false, code)) {
-		r->view.report.base = base;
-		return base;
-	}
-	pprof_profile_free(base);
-	return NULL;
-}
-
-static int write_report(struct report *r, struct pprof_profile **p)
+static int write_report(struct report *r, struct pprof_profile **p, struct pprof_profile **base)
 {
 	const struct output_format *f = choose_format(r);
 	const char *path = r->output ? r->output : "-";
-	struct pprof_profile *base = NULL;
+	struct view view = r->view;
 	uint64_t size;
 	int code;
 
@@ -111,18 +89,34 @@ static int write_report(struct report *r, struct pprof_profile **p)
 		say_error("--diff-base goes with -f html or -f svg, not with %s", f->name);
 		return PROWL_USAGE;
 	}
-	if (r->base && !(base = load_base(r, *p, &code)))
+	/* Both are looked at in the same way. */
+	if (*base && !view_apply(&view, base, false, &code))
 		return code;
+	r->view.report.base = *base;
 	if (view_apply(&r->view, p, !strcmp(f->name, "traces"), &code))
 		code = output_write_report(*p, f, &r->view.report, path, &size);
+	return code;
+}
+
+static int report_files(struct report *r, char **paths, size_t n)
+{
+	struct pprof_profile *p = input_load(paths, n), *base = NULL;
+	int code = PROWL_FAILED;
+
+	if (!p)
+		return code;
+	if (r->base)
+		base = input_load_base(r->base, p, r->view.report.sample_type);
+	if (!r->base || base)
+		code = r->comments ? print_comments(p) : write_report(r, &p, &base);
 	pprof_profile_free(base);
+	pprof_profile_free(p);
 	return code;
 }
 
 static int run(int argc, char **argv)
 {
 	struct report r = {0};
-	struct pprof_profile *p;
 	struct opts o;
 	const char *arg;
 	int id, first, code;
@@ -162,12 +156,7 @@ static int run(int argc, char **argv)
 		say_error("which file? prowl report FILE...");
 		return PROWL_USAGE;
 	}
-	p = input_load(argv + first, (size_t)(argc - first));
-	if (!p)
-		return PROWL_FAILED;
-	code = r.comments ? print_comments(p) : write_report(&r, &p);
-	pprof_profile_free(p);
-	return code;
+	return report_files(&r, argv + first, (size_t)(argc - first));
 }
 
 const struct cmd cmd_report = {

@@ -59,3 +59,20 @@ struct pprof_profile *input_load(char *const *paths, size_t n)
 	free(in);
 	return merged;
 }
+
+struct pprof_profile *input_load_base(const char *path, const struct pprof_profile *p,
+				      const char *type)
+{
+	struct pprof_profile *base = input_load((char *const[]){(char *)path}, 1);
+	size_t index;
+
+	/* What p itself doesn't have is said by those who show it. */
+	if (!base || pprof_find_sample_type(p, type, &index) < 0)
+		return base;
+	type = p->strings[p->sample_types[index].type];
+	if (pprof_find_sample_type(base, type, &index) == 0)
+		return base;
+	say_error("%s has no values called '%s' to compare with", path, type);
+	pprof_profile_free(base);
+	return NULL;
+}

@@ -8,3 +8,10 @@ struct pprof_profile;
 
 /* Reads all files ("-" is standard input) and merges them; NULL after saying what is wrong. */
 struct pprof_profile *input_load(char *const *paths, size_t n);
+
+/*
+ * The profile that p is compared with; it must have the values of that type, too (NULL: p's
+ * default). NULL after saying what is wrong.
+ */
+struct pprof_profile *input_load_base(const char *path, const struct pprof_profile *p,
+				      const char *type);

@@ -11,7 +11,7 @@ import tempfile
 
 PROWL = os.environ['PROWL']
 MAN = os.environ.get('PROWL_MAN', '')
-COMMANDS = ['profile', 'top', 'report', 'diff', 'bench', 'ps', 'info', 'doctor', 'completion']
+COMMANDS = ['profile', 'top', 'report', 'open', 'diff', 'bench', 'ps', 'info', 'doctor', 'completion']
 NO_PID = '2147483632'  # beyond every pid_max
 
 
@@ -52,6 +52,8 @@ def test_usage():
     refused('profile', '--pid', saying='needs an argument')
     refused('profile', '--pid', '1', 'ls', saying='not both')
     refused('report', saying='FILE')
+    refused('open', saying='FILE')
+    refused('open', '--prot', '1', saying='did you mean --port?')
     refused('info', saying='--pid PID')
     refused('info', 'a', 'b', saying='--pid PID')
     refused('info', '--pid', '1', 'file', saying='--pid PID')
@@ -103,6 +105,9 @@ def test_arguments():
     p = prowl('top', '--pid', NO_PID, status=None)  # 6: built without a screen
     assert p.returncode in (2, 6) and '--once' in p.stderr and p.stdout == '', p
     refused('top', '--name', 'no-such-name-anywhere', '--once', saying='no process is named', status=5)
+    for word in ('0', 'x', '65536', '-1', ''):
+        refused('open', '--port', word, 'x.pb.gz', saying='--port wants a whole number')
+    refused('open', '/nowhere/x.pb.gz', saying='/nowhere/x.pb.gz', status=1)
     refused('report', '--lines', 'many', 'x.pb.gz', saying='--lines wants')
     refused('report', '--granularity', 'word', 'x.pb.gz', saying='or package, not \'word\'')
     refused('report', '--runtime', 'maybe', 'x.pb.gz', saying='--runtime wants show, fold or hide')
@@ -160,7 +165,7 @@ def test_completion_fish():
 
 
 def test_man():
-    for command in ('profile', 'heap', 'top', 'report', 'ps', 'info', 'doctor'):
+    for command in ('profile', 'heap', 'top', 'report', 'open', 'diff', 'bench', 'ps', 'info', 'doctor'):
         with open(os.path.join(MAN, 'prowl-%s.scd' % command)) as f:
             page = f.read()
         # "  -p, --pid PID    text" stands in the page as "*-p*, *--pid* _PID_".
@@ -361,9 +366,17 @@ def test_hostile_profile():
         printable(prowl('report', '--granularity', CONTROL, paths[0], status=2))
         printable(prowl('report', '--focus', '(' + CONTROL, paths[0], status=2))
         printable(prowl('report', '--peek', 'nothing' + CONTROL, paths[0], status=1))
+        for kind in ('svg', 'html'):
+            text = prowl('report', '-f', kind, paths[0]).stdout
+            assert not re.search('[^\t\n -~\xa0-\U0010ffff]', text) and text.rstrip().endswith('>'), text[:200]
         printable(prowl('report', '-t', 'nothing', paths[0], status=2))
         printable(prowl('report', paths[0], paths[1], status=1))
         refused('report', paths[2], saying='has no values')
+        refused('report', '-f', 'text', '--diff-base', paths[0], paths[0], saying='goes with -f html')
+        refused('report', '-f', 'svg', '--diff-base', paths[1], paths[0], saying='to compare with', status=1)
+        refused('open', paths[2], saying='no values')
+        refused('open', '-t', 'nothing', paths[0], saying="called 'nothing'")
+        printable(prowl('open', '--diff-base', paths[2], paths[0], status=1))
 
 
 def test_view():
