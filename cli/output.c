@@ -268,6 +268,8 @@ void output_say_written(const struct output_format *f, const struct output_file 
 	if (!strcmp(f->name, "speedscope"))
 		say_info("open it: drop it on https://www.speedscope.app, or: npx speedscope %s",
 			 used->path);
+	if (!strcmp(f->name, "html") || !strcmp(f->name, "svg"))
+		say_info("open it: xdg-open %s", used->path);
 	if (f->is_pprof)
 		say_info("open it: %s %s   or: prowl report %s",
 			 http_built() ? "prowl open" : "go tool pprof -http=:", used->path,

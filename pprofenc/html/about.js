@@ -19,7 +19,7 @@ function describe(list, term, text) {
 function describeOne(list, raw, what) {
 	describe(list, what + 'File', raw.file);
 	describe(list, what + 'Build ID', raw.buildId);
-	describe(list, what + 'Taken', raw.time ? new Date(raw.time).toISOString().replace('T', ' ').replace('.000Z', ' UTC') : '');
+	describe(list, what + 'Taken', raw.time ? new Date(raw.time).toISOString().slice(0, 19).replace('T', ' ') + ' UTC' : '');
 	describe(list, what + 'Duration', raw.duration ? formatValue(raw.duration, 'nanoseconds') : '');
 	for (const comment of raw.comments)
 		describe(list, what + 'Note', comment);
