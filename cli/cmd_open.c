@@ -159,7 +159,6 @@ static int serve(struct opening *x)
 	sigemptyset(&ends);
 	sigaddset(&ends, SIGINT);
 	sigaddset(&ends, SIGTERM);
-	sigaddset(&ends, SIGHUP);
 	sigprocmask(SIG_BLOCK, &ends, NULL);
 	r = http_serve(pages, &x->port, &server, &why);
 	if (r == -ENOTSUP) {

@@ -50,7 +50,8 @@ static int find_functions(struct http_server *s)
 		{"MHD_destroy_response", &s->destroy},
 	};
 
-	s->lib = dlopen(library, RTLD_NOW | RTLD_LOCAL);
+	/* Not unloaded again: what it brings has data of threads, and is not made for that. */
+	s->lib = dlopen(library, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
 	if (!s->lib)
 		return -ENOTSUP;
 	for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
