@@ -10,12 +10,12 @@
 enum { ID_BASE = 1, ID_HEAD };
 
 static const struct opt diff_opts[] = {
-	{0, "base", "FILE...", "profiles of runs before the change", ID_BASE},
-	{0, "head", "FILE...", "profiles of runs after it", ID_HEAD},
+	{0, "base", "FILES", "profiles of runs before the change", ID_BASE},
+	{0, "head", "FILES", "profiles of runs after it", ID_HEAD},
 	{0, "mode", "MODE",
 	 "absolute (default): each run did the same work; share: of each profile's total; per-op",
 	 GATE_MODE},
-	{0, "ops", "N,N,...", "with per-op: the operations of each base and head profile",
+	{0, "ops", "LIST", "with per-op: the operations of each base and head profile",
 	 GATE_OPERATIONS},
 	GATE_OPTIONS,
 	OPT_END,
