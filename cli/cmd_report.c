@@ -79,6 +79,7 @@ static int write_report(struct report *r, struct pprof_profile **p, struct pprof
 	const struct output_format *f = choose_format(r);
 	const char *path = r->output ? r->output : "-";
 	struct view view = r->view;
+	enum view_use use;
 	uint64_t size;
 	int code;
 
@@ -89,11 +90,14 @@ static int write_report(struct report *r, struct pprof_profile **p, struct pprof
 		say_error("--diff-base goes with -f html or -f svg, not with %s", f->name);
 		return PROWL_USAGE;
 	}
+	use = f->is_pprof                 ? VIEW_AS_DATA
+	      : strcmp(f->name, "traces") ? VIEW_AS_REPORT
+					  : VIEW_AS_TRACES;
 	/* Both are looked at in the same way. */
-	if (*base && !view_apply(&view, base, false, &code))
+	if (*base && !view_apply(&view, base, use, &code))
 		return code;
 	r->view.report.base = *base;
-	if (view_apply(&r->view, p, !strcmp(f->name, "traces"), &code))
+	if (view_apply(&r->view, p, use, &code))
 		code = output_write_report(*p, f, &r->view.report, path, &size);
 	return code;
 }

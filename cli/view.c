@@ -227,15 +227,16 @@ static int filter(struct view *v, struct pprof_profile **p)
 	return PROWL_OK;
 }
 
-bool view_apply(struct view *v, struct pprof_profile **p, bool traces, int *code)
+bool view_apply(struct view *v, struct pprof_profile **p, enum view_use use, int *code)
 {
+	bool drops = use != VIEW_AS_DATA && (*p)->drop_frames;
 	size_t type = 0;
 	bool typed = pprof_find_sample_type(*p, v->report.sample_type, &type) == 0;
 
-	v->filter.apart = traces;
+	v->filter.apart = use == VIEW_AS_TRACES;
 	v->report.filtered = &v->filter;
 	if (typed && !v->relative)
 		v->report.total = pprof_total(*p, type);
-	*code = is_whole(&v->filter) ? PROWL_OK : filter(v, p);
+	*code = is_whole(&v->filter) && !drops ? PROWL_OK : filter(v, p);
 	return *code == PROWL_OK;
 }

@@ -94,8 +94,11 @@ enum view_taken { VIEW_OTHER, VIEW_OK, VIEW_WRONG };
 /* Takes an option: not one of ours, done, or wrong, which has been said. */
 enum view_taken view_take(struct view *v, int id, const char *arg);
 
+enum view_use { VIEW_AS_REPORT, VIEW_AS_TRACES, VIEW_AS_DATA };
+
 /*
  * Replaces the profile by the part of it that is to be shown, with v->report. False after saying
- * what is wrong; *code is the exit code then. `traces`: samples stay apart.
+ * what is wrong; *code is the exit code then. For traces, samples stay apart; for data, a profile
+ * of which nothing is filtered stays as it is.
  */
-bool view_apply(struct view *v, struct pprof_profile **p, bool traces, int *code);
+bool view_apply(struct view *v, struct pprof_profile **p, enum view_use use, int *code);

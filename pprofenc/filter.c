@@ -30,7 +30,7 @@ struct pattern {
 
 struct filter {
 	const struct pprof_profile *p; /* what is filtered: with frames for tags */
-	struct pprof_profile *with_tags, *to;
+	struct pprof_profile *pruned, *with_tags, *to;
 	const struct pprof_filter_options *o;
 	struct pprof_diag *diag;
 	struct strings strings;
@@ -298,19 +298,6 @@ static int make_function(struct filter *f, const struct pprof_function *from, co
 	return r == 0 ? pprof_function(f->to, &fn, ret_function) : r;
 }
 
-static int copy_line(struct filter *f, const struct pprof_line *from, struct pprof_line *to)
-{
-	struct pprof_function fn = f->p->functions[from->function];
-	int r = pp_strings_get(&f->strings, fn.name, &fn.name);
-
-	if (r == 0)
-		r = pp_strings_get(&f->strings, fn.system_name, &fn.system_name);
-	if (r == 0)
-		r = pp_strings_get(&f->strings, fn.filename, &fn.filename);
-	*to = *from;
-	return r == 0 ? pprof_function(f->to, &fn, &to->function) : r;
-}
-
 static int make_line(struct filter *f, uint32_t location, const struct pprof_line *from,
 		     struct pprof_line *to)
 {
@@ -320,7 +307,7 @@ static int make_line(struct filter *f, uint32_t location, const struct pprof_lin
 	int r;
 
 	if (from && granularity == PPROF_FUNCTION)
-		return copy_line(f, from, to);
+		return pp_copy_line(&f->strings, from, to);
 	if (granularity == PPROF_PACKAGE && location >= f->first_tag)
 		granularity = PPROF_FUNCTION; /* a label's value has no package */
 	name = pp_frame_name(f->p, location, from, granularity);
@@ -507,18 +494,9 @@ static int new_labels(struct filter *f, size_t sample, size_t *ret_n)
 	int r = pp_array_reserve(&f->labels, &f->cap_labels, count, sizeof *f->labels);
 
 	for (size_t i = 0; r >= 0 && i < count; i++) {
-		struct pprof_label *to = &f->labels[n];
-
 		r = label_stays(f, labels[i].key);
-		if (r <= 0)
-			continue;
-		to->num = labels[i].num;
-		r = pp_strings_get(&f->strings, labels[i].key, &to->key);
-		if (r == 0)
-			r = pp_strings_get(&f->strings, labels[i].str, &to->str);
-		if (r == 0)
-			r = pp_strings_get(&f->strings, labels[i].unit, &to->unit);
-		n++;
+		if (r > 0)
+			r = pp_copy_label(&f->strings, &labels[i], &f->labels[n++]);
 	}
 	*ret_n = n;
 	return r < 0 ? r : 0;
@@ -584,6 +562,31 @@ int pp_strings_get(struct strings *s, uint32_t string, uint32_t *ret_string)
 	return r;
 }
 
+int pp_copy_line(struct strings *s, const struct pprof_line *from, struct pprof_line *to)
+{
+	struct pprof_function fn = s->from->functions[from->function];
+	int r = pp_strings_get(s, fn.name, &fn.name);
+
+	if (r == 0)
+		r = pp_strings_get(s, fn.system_name, &fn.system_name);
+	if (r == 0)
+		r = pp_strings_get(s, fn.filename, &fn.filename);
+	*to = *from;
+	return r == 0 ? pprof_function(s->to, &fn, &to->function) : r;
+}
+
+int pp_copy_label(struct strings *s, const struct pprof_label *from, struct pprof_label *to)
+{
+	int r = pp_strings_get(s, from->key, &to->key);
+
+	if (r == 0)
+		r = pp_strings_get(s, from->str, &to->str);
+	if (r == 0)
+		r = pp_strings_get(s, from->unit, &to->unit);
+	to->num = from->num;
+	return r;
+}
+
 static int copy_mapping(const struct pprof_profile *p, size_t index, struct pprof_profile *to)
 {
 	struct pprof_mapping m = p->mappings[index];
@@ -621,8 +624,8 @@ int pp_copy_header(const struct pprof_profile *p, struct pprof_profile *to)
 	return r;
 }
 
-/* Frames of tags come first, as expressions may match them. */
-static int prepare(struct filter *f)
+/* Frames of tags come before the rest, as expressions may match them. */
+static int add_tag_frames(struct filter *f)
 {
 	const struct pprof_filter_options *o = f->o;
 	unsigned seen = 0;
@@ -638,6 +641,16 @@ static int prepare(struct filter *f)
 	if (r == 0)
 		f->p = f->with_tags;
 	return r;
+}
+
+static int prepare(struct filter *f)
+{
+	int r = f->p->drop_frames ? pp_prune(f->p, &f->pruned) : 0;
+
+	if (f->pruned)
+		f->p = f->pruned;
+	/* A profile whose own expressions are wrong is taken as it is, as pprof does. */
+	return r == 0 || r == -EINVAL ? add_tag_frames(f) : r;
 }
 
 static int filter(struct filter *f)
@@ -681,6 +694,7 @@ static void filter_fini(struct filter *f)
 	free(f->made);
 	free(f->stack);
 	free(f->labels);
+	pprof_profile_free(f->pruned);
 	pprof_profile_free(f->with_tags);
 	pprof_profile_free(f->to);
 }

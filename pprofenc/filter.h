@@ -25,6 +25,16 @@ int pp_strings_init(struct strings *s, const struct pprof_profile *from, struct 
 void pp_strings_fini(struct strings *s);
 int pp_strings_get(struct strings *s, uint32_t string, uint32_t *ret_string);
 
+/* A line with its function, a label. */
+int pp_copy_line(struct strings *s, const struct pprof_line *from, struct pprof_line *to);
+int pp_copy_label(struct strings *s, const struct pprof_label *from, struct pprof_label *to);
+
+/*
+ * A copy without the frames that p itself wants to be dropped (drop_frames, keep_frames). -EINVAL:
+ * one of these is no expression, or one that takes too long.
+ */
+int pp_prune(const struct pprof_profile *p, struct pprof_profile **ret_profile);
+
 /* --- tags ------------------------------------------------------------------------- */
 
 /* The unit of each numeric label by its key (a string); NULL for other strings. As in pprof: the

@@ -375,14 +375,8 @@ static int copy_labels(struct framing *f, const struct pprof_label *labels, size
 {
 	int r = pp_array_reserve(&f->labels, &f->cap_labels, n, sizeof *f->labels);
 
-	for (size_t i = 0; r == 0 && i < n; i++) {
-		f->labels[i].num = labels[i].num;
-		r = pp_strings_get(&f->strings, labels[i].key, &f->labels[i].key);
-		if (r == 0)
-			r = pp_strings_get(&f->strings, labels[i].str, &f->labels[i].str);
-		if (r == 0)
-			r = pp_strings_get(&f->strings, labels[i].unit, &f->labels[i].unit);
-	}
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = pp_copy_label(&f->strings, &labels[i], &f->labels[i]);
 	return r;
 }
 

@@ -315,7 +315,8 @@ struct pprof_filter_options {
 
 /*
  * A new profile of what the options leave of p, which any exporter takes as any other. Options
- * that are all 0 leave everything; `options` may be NULL, too.
+ * that are all 0 leave everything; `options` may be NULL, too. Frames that the profile itself wants
+ * to be dropped (drop_frames, keep_frames) are gone in any case, as in pprof.
  *
  * -EINVAL with diag: an expression is wrong (`detail` says which, `at` where in it), or takes too
  * long: no expression can hang. On success diag->what is NULL, or says that the options that

@@ -108,6 +108,9 @@ def make_profiles():
         own, ours = cpu(version, name, variant, *args)
         what = '%s %s go%s' % (name, variant, version)
         result['cpu, own, ' + what], result['cpu, ours, ' + what] = own, ours
+    result['cpu, with frames to drop'] = with_drops(
+        result['cpu, own, known_shares pie go' + new], 'sort\\..*|main\\.(inl|ph|rec).*|runtime\\.[a-m].*|syscall\\..*',
+        'main\\.phaseSort.*|sort\\.Slice')
     with Target(build(new, 'heapzoo', 'static')) as t:
         for kind in ('heap', 'allocs', 'block', 'mutex', 'threadcreate', 'goroutine'):
             result[kind + ', own'] = served(t, kind)
@@ -133,31 +136,41 @@ def pprof_program():
     return path
 
 
-def without_starts(path):
-    """The profile without the functions' start lines, by which pprof -files would tell rows of one file apart."""
-    def encode(number, value):
-        def number_bytes(n):
-            out = bytearray()
-            while n > 127:
-                out.append(n & 127 | 128)
-                n >>= 7
-            out.append(n)
-            return bytes(out)
-        if isinstance(value, int):
-            return number_bytes(number << 3) + number_bytes(value)
-        return number_bytes(number << 3 | 2) + number_bytes(len(value)) + bytes(value)
+def encoded(number, value):
+    """A field of a protobuf message."""
+    def varint(n):
+        out = bytearray()
+        while n > 127:
+            out.append(n & 127 | 128)
+            n >>= 7
+        out.append(n)
+        return bytes(out)
+    if isinstance(value, int):
+        return varint(number << 3) + varint(value)
+    return varint(number << 3 | 2) + varint(len(value)) + bytes(value)
 
+
+def rewritten(path, suffix, change, more=()):
+    """A copy of a profile, each field as change(number, value) says, with more fields at its end."""
     with gzip.open(path) as f:
         data = f.read()
-    out = bytearray()
-    for number, value in pprof.fields(data):
-        if number == 5:
-            value = b''.join(encode(n, v) for n, v in pprof.fields(value) if n != 5)
-        out += encode(number, value)
-    copy = path + '.without_starts'
-    with gzip.open(copy, 'wb') as f:
-        f.write(out)
-    return copy
+    with gzip.open(path + suffix, 'wb') as f:
+        f.write(b''.join(encoded(n, change(n, v)) for n, v in pprof.fields(data)))
+        f.write(b''.join(encoded(n, v) for n, v in more))
+    return path + suffix
+
+
+def without_starts(path):
+    """The profile without the functions' start lines, by which pprof -files would tell rows of one file apart."""
+    return rewritten(path, '.without_starts', lambda number, value: value if number != 5 else b''.join(
+        encoded(n, v) for n, v in pprof.fields(value) if n != 5))
+
+
+def with_drops(path, drop, keep):
+    """The profile that wants some of its frames to be dropped."""
+    n = len(pprof.load(path).strings)
+    return rewritten(path, '.with_drops', lambda number, value: value,
+                     [(6, drop.encode()), (6, keep.encode()), (7, n), (8, n + 1)])
 
 
 def words_for(path):
