@@ -196,11 +196,11 @@ def lines_of(text):
     return [line.rstrip() for line in text.splitlines()]
 
 
-def run_pprof(program, args, path):
+def run_pprof(program, args, *paths):
     # its defaults for what is dropped differ from report to report; ours drop nothing
     defaults = [o for o in ('-nodecount=0', '-nodefraction=0', '-edgefraction=0')
                 if not any(a.startswith(o.split('=')[0] + '=') for a in args)]
-    p = subprocess.run([program, '-symbolize=none'] + defaults + args + [path], stdout=subprocess.PIPE,
+    p = subprocess.run([program, '-symbolize=none'] + defaults + args + list(paths), stdout=subprocess.PIPE,
                        stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, timeout=120,
                        env={'HOME': tmp(), 'PATH': os.environ['PATH'], 'PPROF_TMPDIR': tmp(),
                             'TZ': os.environ.get('TZ', '')})
@@ -246,3 +246,30 @@ def compare(report):
 
 for _report in REPORTS:
     test('clients', 'prowl report is go tool pprof -%s' % _report, _report)(compare)
+
+
+@test('clients', 'prowl report of several files is go tool pprof\'s')
+def merged():
+    program = pprof_program()
+    paths = [p for name, p in profiles().items() if name.startswith('cpu, o')]
+    check(len(paths) >= 6, 'only %d profiles', len(paths))
+
+    def comparable(lines):
+        # what stands before the type is in the files' order with pprof, sorted with prowl, for which the order makes no
+        # difference; which of several binaries is named is a choice of each
+        at = next(i for i, line in enumerate(lines) if line.startswith('Type: '))
+        return sorted(line for line in lines[:at] if not re.match('File: |Build ID: ', line)) + lines[at:]
+
+    for theirs, ours in (REPORTS['top'], REPORTS['tree'], REPORTS['peek'], (['-top', '-lines'], ['--granularity', 'line']),
+                         (['-top', '-tagfocus=tenant=red'], ['--tag', 'tenant=red'])):
+        words = {'main': 'main\\.'}
+        code, want, said = run_pprof(program, filled(theirs, words), *paths)
+        check(code == 0, 'pprof: %s', said)
+        want = comparable(want)
+        for order in (paths, paths[::-1]):
+            p = Prowl('report', *filled(ours, words), *order).must()
+            got = comparable(lines_of(p.out))
+            differ = [pair for pair in zip(got, want) if pair[0] != pair[1]]
+            check(not differ and len(got) == len(want), '%s: %d and %d lines, %r', p.command, len(got), len(want),
+                  differ[:3])
+        note('%s: %d lines', ' '.join(theirs), len(want))
