@@ -110,6 +110,110 @@ static void tree_shows_callers_and_callees(void **state)
 	pprof_profile_free(p);
 }
 
+static void peek_shows_all_around_a_function(void **state)
+{
+	struct pprof_report_options o = {.sample_type = "samples",
+					 .peek = "^main\\.a|no such",
+					 .nodes = 1,
+					 .node_fraction = 0.5};
+	struct pprof_profile *p = calls();
+	FILE *none = tmpfile();
+
+	p->time_nanos = p->duration_nanos = 0;
+	prints(p, "peek", &o,
+	       "File: fib\n"
+	       "Build ID: c0ffee\n"
+	       "Type: samples\n"
+	       "Showing nodes accounting for 100, 100% of 100 total\n"
+	       "----------------------------------------------------------+-------------\n"
+	       "      flat  flat%   sum%        cum   cum%   calls calls% + context\n"
+	       "----------------------------------------------------------+-------------\n"
+	       "                                                45   100% |   main.fib (inline)\n"
+	       "        45 45.00% 45.00%         45 45.00%                | main.add\n"
+	       "----------------------------------------------------------+-------------\n");
+	o.peek = "no such";
+	assert_int_equal(pprof_report_peek(p, &o, none), -ENODATA);
+	o.peek = "main(";
+	assert_int_equal(pprof_report_peek(p, &o, none), -EINVAL);
+	assert_int_equal(ftell(none), 0); /* nothing is written then */
+	fclose(none);
+	pprof_profile_free(p);
+}
+
+static void traces_list_samples_with_their_labels(void **state)
+{
+	struct pprof_report_options o = {.sample_type = "cpu"};
+	struct pprof_profile *p = calls();
+	struct pprof_label labels[] = {
+		{.key = t_str(p, "request"), .num = 2048},
+		{.key = t_str(p, "endpoint"), .str = t_str(p, "/api")},
+		{.key = t_str(p, "a long name of a label"), .str = t_str(p, "x")},
+		{.key = t_str(p, "wait"), .num = 1500000, .unit = t_str(p, "nanoseconds")},
+	};
+
+	p->time_nanos = p->duration_nanos = 0;
+	t_add(p, pprof_sample_stack(p, 2), 2, 1, labels, 4);
+	prints(p, "traces", &o,
+	       "File: fib\n"
+	       "Build ID: c0ffee\n"
+	       "Type: cpu\n"
+	       "-----------+-------------------------------------------------------\n"
+	       "     500ms   main.fib\n"
+	       "             main.fib\n"
+	       "             main.fib\n"
+	       "             main.main\n"
+	       "-----------+-------------------------------------------------------\n"
+	       "     300ms   main.add (inline)\n"
+	       "             main.fib\n"
+	       "             main.fib\n"
+	       "             main.main\n"
+	       "-----------+-------------------------------------------------------\n"
+	       "     150ms   main.add (inline)\n"
+	       "             main.fib\n"
+	       "             main.main\n"
+	       "-----------+-------------------------------------------------------\n"
+	       "      50ms   [libc.so.6]\n"
+	       "             main.main\n"
+	       "-----------+-------------------------------------------------------\n"
+	       "  endpoint:  /api\n"
+	       "a long name of a label:  x\n"
+	       "      wait:  1.50ms\n"
+	       "   request:  2kB\n"
+	       "      10ms   main.add (inline)\n"
+	       "             main.fib\n"
+	       "             main.main\n"
+	       "-----------+-------------------------------------------------------\n");
+	pprof_profile_free(p);
+}
+
+static void values_take_the_unit_asked_for(void **state)
+{
+	static const struct {
+		const char *unit, *first, *last;
+	} cases[] = {
+		{NULL, "500ms 50.00%", "1000ms   100%"},
+		{"us", "500000us 50.00%", "1000000us   100%"},
+		{"auto", "500ms 50.00%", "1s   100%"},
+		{"sec", "0.50s 50.00%", "1s   100%"},
+		{"MB", "0.50s 50.00%", "1s   100%"},
+	};
+	struct pprof_profile *p = calls();
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct pprof_report_options o = {.unit = cases[i].unit};
+		char *text;
+		size_t len;
+		FILE *f = open_memstream(&text, &len);
+
+		assert_int_equal(pprof_report_top(p, &o, f), 0);
+		fclose(f);
+		if (!strstr(text, cases[i].first) || !strstr(text, cases[i].last))
+			fail_msg("%s: %s", cases[i].unit, text);
+		free(text);
+	}
+	pprof_profile_free(p);
+}
+
 static void folded_is_sorted_and_summed(void **state)
 {
 	struct pprof_report_options o = {.sample_type = "samples"};
@@ -228,6 +332,9 @@ int main(void)
 		cmocka_unit_test(top_counts_recursion_once),
 		cmocka_unit_test(top_takes_options),
 		cmocka_unit_test(tree_shows_callers_and_callees),
+		cmocka_unit_test(peek_shows_all_around_a_function),
+		cmocka_unit_test(traces_list_samples_with_their_labels),
+		cmocka_unit_test(values_take_the_unit_asked_for),
 		cmocka_unit_test(folded_is_sorted_and_summed),
 		cmocka_unit_test(names_cannot_break_the_output),
 		cmocka_unit_test(headers_cannot_break_the_output),
