@@ -200,6 +200,7 @@ static int cut(struct top *t, bool keep)
 		return say_failure(&err);
 	counts = counts_since(prowl_session_result(t->s), &t->last);
 	t->last = *prowl_session_result(t->s);
+	look_at_ourselves(t);
 	if (!keep) {
 		pprof_profile_free(window);
 		return PROWL_OK;
@@ -236,15 +237,15 @@ static void tell_facts(struct top *t, const struct top_counts *c, struct top_fac
 static int refresh(struct top *t)
 {
 	struct top_view recent = {0}, all = {0};
-	struct top_counts c, c_all;
+	struct top_counts c, c_all = {0};
 
 	if (top_history_recent(t->history, &recent.functions, &c) < 0 ||
-	    top_history_all(t->history, &all.functions, &c_all) < 0) {
+	    (top_model_wants_all(t->model) &&
+	     top_history_all(t->history, &all.functions, &c_all) < 0)) {
 		pprof_functions_free(recent.functions);
 		say_error("out of memory");
 		return PROWL_FAILED;
 	}
-	look_at_ourselves(t);
 	tell_facts(t, &c, &recent.facts);
 	tell_facts(t, &c_all, &all.facts);
 	top_model_update(t->model, &recent, &all);
@@ -388,6 +389,9 @@ static bool take_events(struct top *t, struct top_screen *screen)
 				break;
 			case TOP_REPAINT:
 				top_screen_repaint(screen, t->model);
+				break;
+			case TOP_UPDATE:
+				refresh(t);
 				break;
 			default:
 				break;

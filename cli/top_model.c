@@ -309,18 +309,26 @@ static void open_or_go(struct top_model *m)
 
 static void take(struct top_view *to, const struct top_view *from)
 {
+	if (!from->functions)
+		return;
 	pprof_functions_free(to->functions);
 	*to = *from;
+}
+
+bool top_model_wants_all(const struct top_model *m)
+{
+	return m->all || m->catch_up;
 }
 
 void top_model_update(struct top_model *m, const struct top_view *recent,
 		      const struct top_view *all)
 {
-	if (m->frozen) {
+	if (m->frozen && !m->catch_up) {
 		pprof_functions_free(recent->functions);
 		pprof_functions_free(all->functions);
 		return;
 	}
+	m->catch_up = false;
 	take(&m->recent, recent);
 	take(&m->since_start, all);
 	rebuild(m);
@@ -431,11 +439,12 @@ static enum top_action command(struct top_model *m, int key)
 	case ' ':
 	case 'f':
 		m->frozen = !m->frozen;
-		break;
+		m->catch_up = m->frozen;
+		return TOP_UPDATE;
 	case 'a':
 		m->all = !m->all;
 		rebuild(m);
-		break;
+		return TOP_UPDATE;
 	case 's':
 		sort_by(m, (m->sort + 1) % TOP_SORTS);
 		break;

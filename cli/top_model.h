@@ -53,14 +53,18 @@ enum top_key {
 };
 
 /* What the owner has to do after a key, beside drawing. */
-enum top_action { TOP_NOTHING, TOP_QUIT, TOP_WRITE, TOP_REPAINT };
+enum top_action { TOP_NOTHING, TOP_QUIT, TOP_WRITE, TOP_REPAINT, TOP_UPDATE };
 
 struct top_model;
 
 int top_model_new(enum top_sort sort, struct top_model **ret);
 void top_model_free(struct top_model *m);
 
-/* Takes new tables, of the last seconds and since the start; unless frozen they are shown. */
+/*
+ * Takes new tables, of the last seconds and since the start; unless frozen they are shown. The
+ * second one need not be made (functions NULL) while nobody wants it.
+ */
+bool top_model_wants_all(const struct top_model *m);
 void top_model_update(struct top_model *m, const struct top_view *recent,
 		      const struct top_view *all);
 enum top_action top_model_key(struct top_model *m, int key);

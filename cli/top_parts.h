@@ -16,6 +16,7 @@ struct top_line {
 struct top_model {
 	enum top_sort sort;
 	bool all, frozen, help, typing;
+	bool catch_up; /* frozen, but for the tables of this moment, which come next */
 	char filter[128], old_filter[128];
 	char message[512], over[256];
 	struct top_view recent, since_start;

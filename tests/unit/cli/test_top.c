@@ -132,8 +132,11 @@ static struct top_model *model(struct pprof_profile *p)
 
 static void keys(struct top_model *m, const char *s)
 {
-	for (; *s; s++)
-		assert_int_equal(top_model_key(m, (unsigned char)*s), TOP_NOTHING);
+	for (; *s; s++) {
+		enum top_action a = top_model_key(m, (unsigned char)*s);
+
+		assert_true(a == TOP_NOTHING || a == TOP_UPDATE);
+	}
 }
 
 /* --- the tests ---------------------------------------------------------------------- */
@@ -324,14 +327,23 @@ static void frozen_it_stands_still(void **state)
 	struct top_model *m = model(calls(10, 60, 30));
 	static struct lines before;
 
-	keys(m, " ");
+	assert_false(top_model_wants_all(m));
+	assert_int_equal(top_model_key(m, ' '), TOP_UPDATE);
+	assert_true(top_model_wants_all(m));
+	update(m, calls(10, 60, 30)); /* both tables of this moment */
+	assert_false(top_model_wants_all(m));
 	draw(m, 24, 80);
 	assert_int_equal(strncmp(screen.text[23], "FROZEN", 6), 0);
 	before = screen;
 	update(m, calls(1000, 1, 1));
 	draw(m, 24, 80);
 	assert_memory_equal(&before, &screen, sizeof screen);
-	keys(m, "f");
+	assert_int_equal(top_model_key(m, 'a'), TOP_UPDATE);
+	assert_true(top_model_wants_all(m));
+	update(m, calls(1000, 1, 1));
+	draw(m, 24, 80);
+	assert_int_equal(shown("main.leaf"), 5);
+	keys(m, "af");
 	update(m, calls(1000, 1, 1));
 	draw(m, 24, 80);
 	assert_int_equal(shown("main.work"), 5);
