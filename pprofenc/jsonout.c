@@ -73,19 +73,30 @@ void pp_json_text(struct jsonout *j, const char *key, const char *s)
 	put_text(j->to, s);
 }
 
-void pp_json_number(struct jsonout *j, const char *key, int64_t v)
+/* fprintf(3) takes three times as long. */
+static void put_number(FILE *to, bool negative, uint64_t v)
 {
-	uint64_t rest = v < 0 ? -(uint64_t)v : (uint64_t)v;
 	char digits[24];
 	size_t at = sizeof digits;
 
-	start(j, key);
 	do
-		digits[--at] = (char)('0' + rest % 10);
-	while ((rest /= 10) > 0);
-	if (v < 0)
+		digits[--at] = (char)('0' + v % 10);
+	while ((v /= 10) > 0);
+	if (negative)
 		digits[--at] = '-';
-	fwrite(digits + at, 1, sizeof digits - at, j->to);
+	fwrite(digits + at, 1, sizeof digits - at, to);
+}
+
+void pp_json_number(struct jsonout *j, const char *key, int64_t v)
+{
+	start(j, key);
+	put_number(j->to, v < 0, v < 0 ? -(uint64_t)v : (uint64_t)v);
+}
+
+void pp_json_unsigned(struct jsonout *j, const char *key, uint64_t v)
+{
+	start(j, key);
+	put_number(j->to, false, v);
 }
 
 void pp_json_null(struct jsonout *j, const char *key)

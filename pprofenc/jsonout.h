@@ -23,6 +23,7 @@ void pp_json_close(struct jsonout *j, char bracket);                 /* '}' or '
 void pp_json_text(struct jsonout *j, const char *key, const char *s);
 /* All 64 bits, though many readers keep only 53 of them. */
 void pp_json_number(struct jsonout *j, const char *key, int64_t v);
+void pp_json_unsigned(struct jsonout *j, const char *key, uint64_t v);
 void pp_json_null(struct jsonout *j, const char *key);
 void pp_json_bool(struct jsonout *j, const char *key, bool v);
 /* "0x401000": readers take numbers for doubles. */

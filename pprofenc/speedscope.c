@@ -255,14 +255,14 @@ static int write_part(struct speedscope *x, const struct part *part)
 	pp_json_text(j, "name", name);
 	pp_json_text(j, "unit", unit_of(x->p, part->type));
 	pp_json_number(j, "startValue", 0);
-	pp_json_number(j, "endValue", (int64_t)end_of(part));
+	pp_json_unsigned(j, "endValue", end_of(part));
 	pp_json_open(j, "samples", '[');
 	while (next_bar(&b, &bar))
 		write_stack(j, &x->frames, &bar);
 	pp_json_close(j, ']');
 	pp_json_open(j, "weights", '[');
 	while (next_bar(&again, &bar))
-		pp_json_number(j, NULL, (int64_t)bar.width);
+		pp_json_unsigned(j, NULL, bar.width);
 	pp_json_close(j, ']');
 	pp_json_close(j, '}');
 	free(name);
@@ -346,7 +346,7 @@ static int write_file(struct speedscope *x, bool all)
 	if (r == 0)
 		r = write_parts(x, all);
 	pp_json_close(j, ']');
-	pp_json_number(j, "activeProfileIndex", (int64_t)(x->active < x->written ? x->active : 0));
+	pp_json_unsigned(j, "activeProfileIndex", x->active < x->written ? x->active : 0);
 	pp_json_close(j, '}');
 	putc('\n', j->to);
 	return r;

@@ -53,6 +53,16 @@ LABELS = msg(3, num(1, 10), num(2, 11)) + msg(3, num(1, 12), num(3, -48), num(4,
 SAMPLES = (msg(2, packed(1, 2, 1), packed(2, 3, 30000000), LABELS) +
            msg(2, num(1, 3), num(1, 1), num(2, 1), num(2, 10000000)) +
            msg(2, packed(1, 2, 2, 1), packed(2, 0, -5)))
+# threads with times, of which some make no sense
+THREAD_STRINGS = STRINGS + ["thread_id", "thread_name", "end_timestamp_ns", "pid", "comm"]
+THREADS = b"".join(
+    msg(2, packed(1, 2, 1), packed(2, n, n * 10000000), msg(3, num(1, 14), num(3, tid), num(4, 10)),
+        msg(3, num(1, 16), num(3, when), num(4, 4)), msg(3, num(1, 15), num(2, 11)),
+        msg(3, num(1, 17), num(3, 7), num(4, 10)), msg(3, num(1, 18), num(2, 5)))
+    for tid, n, when in ((1, 1, 1700000000010000000), (1, 2, 1700000001000000000), (2, 1, 1 << 63),
+                         (2, 1, (1 << 63) - 1), (3, -1, 1700000000500000000), (3, 1, -1))) + \
+    msg(2, num(1, 3), packed(2, 1, (1 << 63) - 1), msg(3, num(1, 16), num(2, 11)))
+
 REST = (num(7, 5), num(8, 7), num(9, 1700000000000000000), num(10, 30000000000),
         msg(11, num(1, 3), num(2, 4)), num(12, 10000000), packed(13, 13, 11), num(14, 3),
         num(15, 11))
@@ -70,6 +80,7 @@ SEEDS = {
     "valid_strings_first": strings() + profile(table=b""),
     "valid_sparse_ids": profile(locations=LOCATIONS.replace(b"\x08\x03", b"\x08\x70"),
                                 samples=msg(2, packed(1, 0x70), packed(2, 1, 2))),
+    "valid_threads": profile(samples=THREADS, table=strings(THREAD_STRINGS)),
     "valid_no_samples": profile(samples=b""),
     "valid_only_strings": msg(6),
     "valid_unknown_field": profile() + msg(99, b"later"),

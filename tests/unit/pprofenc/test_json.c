@@ -174,10 +174,13 @@ static void speedscope_of_differences(void **state)
 
 	t_types(p);
 	a = t_loc(p, PPROF_NONE, 0x401000, "main.a", 1);
-	t_add(p, &a, 1, -3, NULL, 0);
+	assert_int_equal(pprof_sample_add(p, &a, 1, (int64_t[]){-3, INT64_MIN}, NULL, 0), 0);
 	text_ = written(p, "speedscope", "samples");
 	has(text_, "\"profiles\":[\n" SAMPLED "\"samples, negative\",\"unit\":\"none\","
 		   "\"startValue\":0,\"endValue\":3,\"samples\":[[0]],\"weights\":[3]}],");
+	free(text_);
+	text_ = written(p, "speedscope", "cpu");
+	has(text_, "\"weights\":[9223372036854775808]}],");
 	free(text_);
 	pprof_profile_free(p);
 }
