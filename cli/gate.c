@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "diff_rules.h"
+#include "input.h"
 #include "opts.h"
 #include "show_diff.h"
 #include "term.h"
@@ -43,36 +44,13 @@ static const char *path_of(const struct gate *d, size_t i)
 	return i < d->base.n ? d->base.paths[i] : d->head.paths[i - d->base.n];
 }
 
-static struct pprof_profile *load(const char *path)
-{
-	struct pprof_profile *p;
-	struct pprof_diag diag = {0};
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	int r;
-
-	if (fd < 0) {
-		say_error("%s: %s", path, strerror(errno));
-		return NULL;
-	}
-	r = pprof_read_fd(fd, 0, &p, &diag);
-	close(fd);
-	if (r == 0)
-		return p;
-	if (r == -EBADMSG)
-		say_error("%s is not a valid profile: %s (at byte %llu)", path,
-			  diag.what ? diag.what : "damaged", (unsigned long long)diag.at);
-	else
-		say_error("%s: %s", path, strerror(-r));
-	return NULL;
-}
-
 static bool load_all(struct gate *d)
 {
 	size_t n = d->base.n + d->head.n;
 
 	d->profiles = calloc(n + 1, sizeof *d->profiles);
 	for (size_t i = 0; d->profiles && i < n; i++) {
-		d->profiles[i] = load(path_of(d, i));
+		d->profiles[i] = input_load((char *[]){(char *)path_of(d, i)}, 1);
 		if (!d->profiles[i])
 			return false;
 	}
