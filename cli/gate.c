@@ -2,10 +2,8 @@
 #include "gate.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "diff_rules.h"
 #include "input.h"

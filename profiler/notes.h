@@ -19,8 +19,8 @@ struct uw_elf;
 int prowl_notes_build(struct pprof_profile *p, const struct uw_go *go, const struct uw_elf *elf);
 
 /*
- * Adds the comment "machine: MODEL OF THE CPU, N CPUs, ARCHITECTURE" of the machine that this runs on:
- * times of two machines are not to be compared. -ENOMEM.
+ * Adds the comment "machine: MODEL OF THE CPU, N CPUs, ARCHITECTURE" of the machine that this runs
+ * on: times of two machines are not to be compared. -ENOMEM.
  */
 int prowl_notes_machine(struct pprof_profile *p);
 

@@ -477,10 +477,18 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_marks),     TEST(test_lost),          TEST(test_lost_of_cpus),
-		TEST(test_dropped),   TEST(test_no_kernel),     TEST(test_labels),
-		TEST(test_senseless), TEST(test_no_charge),     TEST(test_empty),
-		TEST(test_timeline),  TEST(test_timeline_full), TEST(test_windows),
+		TEST(test_marks),
+		TEST(test_lost),
+		TEST(test_lost_of_cpus),
+		TEST(test_dropped),
+		TEST(test_no_kernel),
+		TEST(test_labels),
+		TEST(test_senseless),
+		TEST(test_no_charge),
+		TEST(test_empty),
+		TEST(test_timeline),
+		TEST(test_timeline_full),
+		TEST(test_windows),
 		TEST(test_window_of_exited),
 	};
 
