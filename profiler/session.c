@@ -520,6 +520,7 @@ static void settle(struct prowl_session *s)
 void prowl_session_begin_window(struct prowl_session *s)
 {
 	prowl_stackhash_clear(&s->hash);
+	prowl_timeline_clear(&s->timeline);
 	s->begun = s->result;
 	for (size_t i = 0; i < s->procs.n; i++) {
 		struct prowl_proc *p = s->procs.procs[i];

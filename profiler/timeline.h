@@ -34,6 +34,12 @@ static inline void prowl_timeline_add(struct prowl_timeline *t, uint64_t stack, 
 		t->beyond++;
 }
 
+/* Makes room for those of the next window; what found none so far stays counted. */
+static inline void prowl_timeline_clear(struct prowl_timeline *t)
+{
+	t->n = 0;
+}
+
 /* Once all are there. */
 void prowl_timeline_sort(struct prowl_timeline *t);
 

@@ -473,23 +473,38 @@ static void test_window_of_exited(void **state)
 	expect("hand_leaf;hand_root", 3, 3);
 }
 
+/* A stack of two windows: each has the times of its own. */
+static void test_timeline_windows(void **state)
+{
+	const uint64_t before[] = {1010, 1020}, after[] = {1110};
+
+	assert_int_equal(prowl_timeline_init(&s.timeline), 0);
+	s.from = 1000;
+	s.wall_start = 5000;
+	add_at(LEAF, ROOT, 2, before);
+	charge(2);
+	name_window();
+	assert_int_equal(profile->nsamples, 2);
+
+	next_window(3);
+	add_at(LEAF, ROOT, 1, after);
+	name_window();
+	assert_int_equal(profile->nsamples, 1);
+	assert_int_equal(label_of(0, PPROF_LABEL_TIME), 5110);
+	assert_int_equal(s.result.timed, 3);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_marks),
-		TEST(test_lost),
-		TEST(test_lost_of_cpus),
-		TEST(test_dropped),
-		TEST(test_no_kernel),
-		TEST(test_labels),
-		TEST(test_senseless),
-		TEST(test_no_charge),
-		TEST(test_empty),
-		TEST(test_timeline),
-		TEST(test_timeline_full),
-		TEST(test_windows),
-		TEST(test_window_of_exited),
+		TEST(test_marks),         TEST(test_lost),
+		TEST(test_lost_of_cpus),  TEST(test_dropped),
+		TEST(test_no_kernel),     TEST(test_labels),
+		TEST(test_senseless),     TEST(test_no_charge),
+		TEST(test_empty),         TEST(test_timeline),
+		TEST(test_timeline_full), TEST(test_timeline_windows),
+		TEST(test_windows),       TEST(test_window_of_exited),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
