@@ -59,14 +59,10 @@ static bool load_all(struct gate *d)
 
 static void warn(struct gate *d, char *text)
 {
-	char **bigger = realloc(d->warnings, (d->nwarnings + 1) * sizeof *bigger);
-
-	if (!bigger || !text) {
+	if (d->nwarnings < sizeof d->warnings / sizeof *d->warnings)
+		d->warnings[d->nwarnings++] = text;
+	else
 		free(text);
-		return;
-	}
-	d->warnings = bigger;
-	d->warnings[d->nwarnings++] = text;
 }
 
 /* What a comment that begins so says; "" without one. */
@@ -74,7 +70,7 @@ static const char *said(const struct pprof_profile *p, const char *key)
 {
 	size_t n = strlen(key);
 
-	for (size_t i = 0; i < p->ncomments; i++) {
+	for (size_t i = 0; p && i < p->ncomments; i++) {
 		const char *c = p->strings[p->comments[i]];
 
 		if (!strncmp(c, key, n))
@@ -369,7 +365,6 @@ void gate_fini(struct gate *d)
 	for (size_t i = 0; i < d->nwarnings; i++)
 		free(d->warnings[i]);
 	free(d->profiles);
-	free(d->warnings);
 	free(d->operations);
 	side_fini(&d->base);
 	side_fini(&d->head);

@@ -68,7 +68,7 @@ struct gate { /* zero-initialised, but for lines; private but for base and head 
 		*head_name; /* what the sides are called; NULL: by their first files */
 	enum gate_fail_on fail_on;
 	uint64_t lines;
-	char **warnings;
+	char *warnings[8]; /* of a kind one */
 	size_t nwarnings;
 };
 
