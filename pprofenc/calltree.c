@@ -65,7 +65,7 @@ static int find_func(struct planting *pl, const char *name, const struct pprof_f
 	}
 	if (mapping != PPROF_NONE)
 		new->object = base_name(g->p->strings[g->p->mappings[mapping].filename]);
-	new->kind = pp_frame_kind(name, new->file, new->object);
+	new->kind = pp_frame_kind(name, new->file, new->object, t->granularity);
 	*ret_func = t->nfuncs++;
 	return 0;
 }
@@ -351,13 +351,14 @@ static int init_graphs(struct calltree *t)
 }
 
 int pp_calltree_init(struct calltree *t, const struct pprof_profile *p,
-		     const struct pprof_profile *base)
+		     const struct pprof_report_options *o)
 {
 	struct planting pl = {.t = t};
 	int r;
 
-	*t = (struct calltree){.p = p, .base = base, .ntypes = p->nsample_types};
-	t->nvalues = base ? 2 * t->ntypes : t->ntypes;
+	*t = (struct calltree){.p = p, .base = o->base, .ntypes = p->nsample_types};
+	t->granularity = o->filtered ? o->filtered->granularity : PPROF_FUNCTION;
+	t->nvalues = o->base ? 2 * t->ntypes : t->ntypes;
 	r = t->ntypes ? init_graphs(t) : -EINVAL;
 	if (r == 0)
 		r = plant(&pl);

@@ -33,6 +33,7 @@ struct tree_node {
 
 struct calltree {
 	const struct pprof_profile *p, *base;
+	enum pprof_granularity granularity;
 	size_t nfuncs;
 	struct tree_func *funcs; /* by name */
 	size_t nnodes;
@@ -43,9 +44,12 @@ struct calltree {
 	struct graph graphs[2];  /* own the names */
 };
 
-/* base may be NULL. The profiles must outlive the tree. -EINVAL: no sample types; -ENOMEM. */
+/* Of the options counts the base, and how p was filtered. The profiles must outlive the tree.
+ * -EINVAL: no sample types; -ENOMEM. */
 int pp_calltree_init(struct calltree *t, const struct pprof_profile *p,
-		     const struct pprof_profile *base);
+		     const struct pprof_report_options *o);
 void pp_calltree_fini(struct calltree *t);
 
-enum frame_kind pp_frame_kind(const char *name, const char *file, const char *object);
+/* granularity: what the names are of, see pprof_filter. */
+enum frame_kind pp_frame_kind(const char *name, const char *file, const char *object,
+			      enum pprof_granularity granularity);

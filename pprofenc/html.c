@@ -243,7 +243,7 @@ int pprof_report_html(const struct pprof_profile *p, const struct pprof_report_o
 	int r = pprof_find_sample_type(p, o->sample_type, &type);
 
 	if (r == 0)
-		r = pp_calltree_init(&t, p, o->base);
+		r = pp_calltree_init(&t, p, o);
 	if (r < 0)
 		return r;
 	fwrite(pp_html_head, 1, pp_html_head_size, to);

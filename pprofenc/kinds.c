@@ -31,20 +31,55 @@ static bool is_go_name(const char *name)
 	return true;
 }
 
+/* A package of the runtime. */
+static bool is_runtime_package(const char *s, size_t len)
+{
+	return (len == 7 && strncmp(s, "runtime", 7) == 0) || begins(s, "runtime/internal/") ||
+	       begins(s, "internal/runtime/");
+}
+
+/* The folder that a file lies in, below any GOROOT. */
+static bool is_runtime_file(const char *file)
+{
+	const char *slash = strrchr(file, '/'), *src = strstr(file, "/src/");
+
+	if (src)
+		file = src + 5;
+	return slash && slash > file && is_runtime_package(file, (size_t)(slash - file));
+}
+
 static bool is_runtime(const char *name)
 {
 	return begins(name, "runtime.") || begins(name, "runtime/internal/") ||
-	       begins(name, "internal/runtime/") || strcmp(name, "runtime") == 0 ||
-	       strcmp(name, "[runtime]") == 0;
+	       begins(name, "internal/runtime/") || strcmp(name, "[runtime]") == 0;
 }
 
-enum frame_kind pp_frame_kind(const char *name, const char *file, const char *object)
+/* Names of packages: of Go's as they are, of other code the binary in brackets. */
+static enum frame_kind kind_of_package(const char *name, const char *object)
 {
-	bool go = ends(file, ".go") || (!*file && !strstr(object, ".so") && is_go_name(name)) ||
-		  ends(file, ".s");
+	if (begins(name, "[kernel"))
+		return KIND_KERNEL;
+	if (is_runtime_package(name, strlen(name)) || is_runtime(name))
+		return KIND_RUNTIME;
+	return *name != '[' ? KIND_GO : *object ? KIND_NATIVE : KIND_OTHER;
+}
 
+enum frame_kind pp_frame_kind(const char *name, const char *file, const char *object,
+			      enum pprof_granularity granularity)
+{
+	bool go;
+
+	if (granularity == PPROF_PACKAGE)
+		return kind_of_package(name, object);
+	/* "0000000000401000 main.work ..." */
+	if (granularity == PPROF_ADDRESS && name[strspn(name, "0123456789abcdef")] == ' ')
+		name += strspn(name, "0123456789abcdef") + 1;
+	go = ends(file, ".go") || ends(file, ".s") ||
+	     (!*file && !strstr(object, ".so") && is_go_name(name));
 	if (begins(object, "[kernel") || begins(object, "[guest.kernel") || begins(name, "[kernel"))
 		return KIND_KERNEL;
+	if (granularity == PPROF_FILE && go && is_runtime_file(name))
+		return KIND_RUNTIME;
 	if (is_runtime(name) && (go || !*file))
 		return KIND_RUNTIME;
 	if (go)

@@ -366,7 +366,7 @@ int pprof_report_svg(const struct pprof_profile *p, const struct pprof_report_op
 	int r = pprof_find_sample_type(p, o->sample_type, &s.type);
 
 	if (r == 0)
-		r = pp_calltree_init(&t, p, o->base);
+		r = pp_calltree_init(&t, p, o);
 	if (r < 0)
 		return r;
 	r = sum_up(&s);

@@ -119,7 +119,7 @@ static void a_tree_has_each_stack_once(void **state)
 		struct pprof_profile *p = small(turned);
 		struct calltree t;
 
-		assert_int_equal(pp_calltree_init(&t, p, NULL), 0);
+		assert_int_equal(pp_calltree_init(&t, p, &(struct pprof_report_options){0}), 0);
 		assert_int_equal(t.nnodes, 7);
 		assert_int_equal(t.nfuncs, 4);
 		for (size_t i = 0; i < 7; i++) {
@@ -151,7 +151,7 @@ static void a_base_stands_beside(void **state)
 
 		assert_int_equal(pprof_sample_add(base, stack, 2, (int64_t[]){70}, NULL, 0), 0);
 	}
-	assert_int_equal(pp_calltree_init(&t, p, base), 0);
+	assert_int_equal(pp_calltree_init(&t, p, &(struct pprof_report_options){.base = base}), 0);
 	assert_int_equal(t.nvalues, 4);
 	assert_int_equal(t.nnodes, 8);
 	assert_string_equal(t.funcs[t.nodes[2].func].name, "gone");
@@ -168,6 +168,7 @@ static void kinds_are_told_by_names(void **state)
 	static const struct {
 		const char *name, *file, *object;
 		enum frame_kind kind;
+		enum pprof_granularity granularity;
 	} cases[] = {
 		{"main.main", "/src/main.go", "server", KIND_GO},
 		{"net/http.(*conn).serve", "net/http/server.go", "server", KIND_GO},
@@ -187,12 +188,26 @@ static void kinds_are_told_by_names(void **state)
 		{"std::map<int>::find", "/usr/include/map.h", "tool", KIND_NATIVE},
 		{"[libc.so.6]", "", "libc.so.6", KIND_NATIVE},
 		{"[lost]", "", "", KIND_OTHER},
+		{"[runtime]", "", "", KIND_RUNTIME},
+		{"bufio", "", "server", KIND_GO, PPROF_PACKAGE},
+		{"runtime", "", "server", KIND_RUNTIME, PPROF_PACKAGE},
+		{"runtime/debug", "", "server", KIND_GO, PPROF_PACKAGE},
+		{"[libc.so.6]", "", "libc.so.6", KIND_NATIVE, PPROF_PACKAGE},
+		{"[kernel.kallsyms]", "", "[kernel.kallsyms]", KIND_KERNEL, PPROF_PACKAGE},
+		{"/usr/lib/go-1.19/src/runtime/proc.go", "proc.go", "server", KIND_RUNTIME,
+		 PPROF_FILE},
+		{"runtime/proc.go", "runtime/proc.go", "server", KIND_RUNTIME, PPROF_FILE},
+		{"/src/app/main.go", "/src/app/main.go", "server", KIND_GO, PPROF_FILE},
+		{"0000000000401000 runtime.mcall", "asm.s", "server", KIND_RUNTIME, PPROF_ADDRESS},
 	};
 
-	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-		if (pp_frame_kind(cases[i].name, cases[i].file, cases[i].object) != cases[i].kind)
-			fail_msg("%s is taken for kind %d", cases[i].name,
-				 (int)pp_frame_kind(cases[i].name, cases[i].file, cases[i].object));
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		enum frame_kind kind = pp_frame_kind(cases[i].name, cases[i].file, cases[i].object,
+						     cases[i].granularity);
+
+		if (kind != cases[i].kind)
+			fail_msg("%s is taken for kind %d", cases[i].name, (int)kind);
+	}
 }
 
 /* --- HTML ------------------------------------------------------------------------ */
