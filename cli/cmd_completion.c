@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cmd.h"
+#include "output.h"
 #include "term.h"
 
 static bool takes_file(const char *name)
@@ -20,7 +21,10 @@ static void bash(void)
 	       "\t\tCOMPREPLY=($(compgen -W \"$(prowl ps -q 2>/dev/null)\" -- \"$cur\"))\n"
 	       "\t\treturn ;;\n"
 	       "\t-f|--format)\n"
-	       "\t\tCOMPREPLY=($(compgen -W 'pprof text tree folded html svg' -- \"$cur\"))\n"
+	       "\t\tCOMPREPLY=($(compgen -W '");
+	for (size_t i = 0; output_name(i); i++)
+		printf("%s ", output_name(i));
+	printf("' -- \"$cur\"))\n"
 	       "\t\treturn ;;\n"
 	       "\t--color)\n"
 	       "\t\tCOMPREPLY=($(compgen -W 'auto always never' -- \"$cur\"))\n"

@@ -30,6 +30,11 @@ static const struct output_format formats[] = {
 
 enum { NFORMATS = sizeof formats / sizeof *formats };
 
+const char *output_name(size_t index)
+{
+	return index < NFORMATS ? formats[index].name : NULL;
+}
+
 static bool ends_with(const char *s, const char *end)
 {
 	size_t n = strlen(s), k = strlen(end);

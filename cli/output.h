@@ -17,6 +17,8 @@ struct output_format {
 	bool compares;      /* can show the difference to another profile */
 };
 
+/* The name of each format, NULL behind the last one. */
+const char *output_name(size_t index);
 /* By the given format, else by the name's end, else pprof. NULL after saying what is wrong. */
 const struct output_format *output_choose(const char *format, const char *path);
 /* False after saying why: binary data is not written to a terminal, a folder must exist. */
