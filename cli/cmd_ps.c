@@ -38,25 +38,22 @@ struct table {
 /* Columns on a terminal: characters, not bytes, of text that text_put prints. */
 static size_t columns_of(const char *s)
 {
-	size_t n = 0;
+	size_t n = 0, len;
 
-	for (; *s; s++)
-		n += ((unsigned char)*s & 0xc0) != 0x80;
+	for (; *s; s += len, n++)
+		text_char(s, &len);
 	return n;
 }
 
 static void put_cut(const char *s, size_t width)
 {
-	size_t n = 0;
+	size_t n;
 
-	while (*s) {
-		size_t control = text_control(s);
-
-		n += ((unsigned char)*s & 0xc0) != 0x80;
-		if (n > width)
-			return;
-		putchar(control ? '?' : *s);
-		s += control ? control : 1;
+	for (; *s && width > 0; width--, s += n) {
+		if (text_char(s, &n))
+			fwrite(s, 1, n, stdout);
+		else
+			putchar('?');
 	}
 }
 

@@ -7,6 +7,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "utf8.h"
+
 static struct {
 	int level;
 	int color; /* -1: not decided */
@@ -24,19 +26,26 @@ size_t text_control(const char *s)
 	return c == 0xc2 && next >= 0x80 && next < 0xa0 ? 2 : 0;
 }
 
+bool text_char(const char *s, size_t *ret_len)
+{
+	size_t control = text_control(s), n = 0;
+	uint32_t c;
+
+	if (control == 0)
+		n = utf8_decode(s, &c);
+	*ret_len = n ? n : control ? control : 1;
+	return n > 0;
+}
+
 static void put(FILE *f, const char *s, bool lines)
 {
-	while (*s) {
-		size_t n = 0, run = 0;
+	size_t n;
 
-		while (s[run] && ((n = text_control(s + run)) == 0 || (lines && s[run] == '\n')))
-			run++;
-		fwrite(s, 1, run, f);
-		s += run;
-		if (*s) {
+	for (; *s; s += n) {
+		if (text_char(s, &n) || (lines && *s == '\n'))
+			fwrite(s, 1, n, f);
+		else
 			putc('?', f);
-			s += n;
-		}
 	}
 }
 

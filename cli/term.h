@@ -8,11 +8,16 @@
 
 #include "err.h"
 
-/* Foreign text for a terminal: control characters become '?'; a newline too, but not in _lines. */
+/*
+ * Foreign text for a terminal: control characters and bytes that are not UTF-8 become '?'; a
+ * newline too, but not in _lines.
+ */
 void text_put(FILE *f, const char *s);
 void text_put_lines(FILE *f, const char *s);
 /* Bytes of the control character (C0, DEL, C1 in UTF-8) at s, 0 when it is none. */
 size_t text_control(const char *s);
+/* The bytes of the character at s, which isn't the end; false when it must become '?'. */
+bool text_char(const char *s, size_t *ret_len);
 
 /* What is said may have foreign text in it, too. */
 enum say_level { SAY_QUIET = -1, SAY_NORMAL = 0, SAY_VERBOSE = 1 };

@@ -404,8 +404,8 @@ def test_view():
 
 
 def test_hostile_name():
-    """A process that calls itself what a terminal would obey."""
-    name = CONTROL.encode()[:15]
+    """A process that calls itself what a terminal would obey, and what no reader of UTF-8 can read."""
+    name = CONTROL.encode() + b'\xff'
     code = 'import sys\nopen("/proc/self/comm", "wb").write(%r)\nprint(flush=True)\nwhile True: pass' % name
     with subprocess.Popen([sys.executable, '-c', code], stdout=subprocess.PIPE) as target, \
             tempfile.TemporaryDirectory() as folder:
@@ -415,7 +415,7 @@ def test_hostile_name():
             assert '?]0;x?' in printable(prowl('ps', '--all')).stdout
             ps = prowl('ps', '--all', '--json')
             assert [x['name'] for x in json.loads(printable(ps).stdout)['processes'] if x['pid'] == target.pid] == \
-                [name.decode()], ps.stdout
+                [name.decode('utf-8', 'replace')], ps.stdout
             printable(prowl('info', '--pid', pid, status=6))
             if printable(doctor_says('--pid', pid)).returncode:
                 raise Skip('profiles do not work here; the rest passes')
