@@ -31,6 +31,7 @@ extern const struct cmd cmd_top;
 extern const struct cmd cmd_report;
 extern const struct cmd cmd_diff;
 extern const struct cmd cmd_bench;
+extern const struct cmd cmd_baseline;
 extern const struct cmd cmd_open;
 extern const struct cmd cmd_ps;
 extern const struct cmd cmd_info;

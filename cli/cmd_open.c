@@ -52,6 +52,7 @@ static bool parse(struct opening *x, int argc, char **argv, int *first, int *cod
 	uint64_t n;
 	int id;
 
+	opts_permute(&cmd_open, argc, argv);
 	opts_init(&o, &cmd_open, argc, argv);
 	while (ok && (id = opts_next(&o, &arg, first, code)) >= 0) {
 		switch (id) {

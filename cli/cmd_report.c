@@ -126,6 +126,7 @@ static int run(int argc, char **argv)
 	int id, first, code;
 	bool ok = true;
 
+	opts_permute(&cmd_report, argc, argv);
 	opts_init(&o, &cmd_report, argc, argv);
 	while (ok && (id = opts_next(&o, &arg, &first, &code)) >= 0) {
 		switch (id) {

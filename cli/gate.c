@@ -65,28 +65,14 @@ static void warn(struct gate *d, char *text)
 		free(text);
 }
 
-/* What a comment that begins so says; "" without one. */
-static const char *said(const struct pprof_profile *p, const char *key)
-{
-	size_t n = strlen(key);
-
-	for (size_t i = 0; p && i < p->ncomments; i++) {
-		const char *c = p->strings[p->comments[i]];
-
-		if (!strncmp(c, key, n))
-			return c + n;
-	}
-	return "";
-}
-
 /* What makes two profiles hard to compare, whatever the change: told, not refused. */
 static void warn_of(struct gate *d, const char *key, const char *what)
 {
-	const char *first = said(d->profiles[0], key);
+	const char *first = input_comment(d->profiles[0], key);
 	size_t n = d->base.n + d->head.n;
 
 	for (size_t i = 1; i < n; i++) {
-		const char *other = said(d->profiles[i], key);
+		const char *other = input_comment(d->profiles[i], key);
 		char *text;
 
 		if (!*first || !*other || !strcmp(first, other))

@@ -60,6 +60,19 @@ struct pprof_profile *input_load(char *const *paths, size_t n)
 	return merged;
 }
 
+const char *input_comment(const struct pprof_profile *p, const char *key)
+{
+	size_t n = strlen(key);
+
+	for (size_t i = 0; p && i < p->ncomments; i++) {
+		const char *c = p->strings[p->comments[i]];
+
+		if (!strncmp(c, key, n))
+			return c + n;
+	}
+	return "";
+}
+
 struct pprof_profile *input_load_base(const char *path, const struct pprof_profile *p,
 				      const char *type)
 {

@@ -9,6 +9,9 @@ struct pprof_profile;
 /* Reads all files ("-" is standard input) and merges them; NULL after saying what is wrong. */
 struct pprof_profile *input_load(char *const *paths, size_t n);
 
+/* What the comment that begins with `key` says behind it; "" without one. Borrowed from p. */
+const char *input_comment(const struct pprof_profile *p, const char *key);
+
 /*
  * The profile that p is compared with; it must have the values of that type, too (NULL: p's
  * default). NULL after saying what is wrong.

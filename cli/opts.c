@@ -50,6 +50,46 @@ void opts_init(struct opts *o, const struct cmd *cmd, int argc, char **argv)
 	optind = 1;
 }
 
+/* Is the next word this option's argument? "-n5" and "--lines=5" have theirs with them. */
+static bool takes_next(const struct cmd *cmd, const char *word)
+{
+	for (const struct opt *p = cmd->opts; p && p->name; p++) {
+		size_t n = strlen(word);
+
+		if (!p->arg)
+			continue;
+		if (!strncmp(word, "--", 2) ? !strcmp(word + 2, p->name)
+					    : p->letter && word[n - 1] == p->letter)
+			return true;
+	}
+	return false;
+}
+
+void opts_permute(const struct cmd *cmd, int argc, char **argv)
+{
+	char **operands = calloc((size_t)argc + 1, sizeof *operands);
+	int n = 1, k = 0, i = 1;
+
+	for (; operands && i < argc && strcmp(argv[i], "--") != 0; i++) {
+		bool is_option = argv[i][0] == '-' && argv[i][1];
+		bool with_next = is_option && i + 1 < argc && takes_next(cmd, argv[i]);
+
+		if (!is_option) {
+			operands[k++] = argv[i];
+			continue;
+		}
+		argv[n++] = argv[i];
+		if (with_next)
+			argv[n++] = argv[++i];
+	}
+	/* What is behind "--" is where it was. */
+	if (operands && i < argc)
+		argv[n++] = (char *)"--";
+	if (operands)
+		memcpy(&argv[n], operands, sizeof *argv * (size_t)k);
+	free(operands);
+}
+
 void opts_fini(struct opts *o)
 {
 	free(o->longs);

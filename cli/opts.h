@@ -37,6 +37,11 @@ enum {
 
 /* Initialises the parse of argv for cmd; -h and --help are known to every command. */
 void opts_init(struct opts *o, const struct cmd *cmd, int argc, char **argv);
+/*
+ * For commands whose operands are files: moves options that come after operands before them, in
+ * argv, up to a "--". Call it before opts_init.
+ */
+void opts_permute(const struct cmd *cmd, int argc, char **argv);
 /* The next option's id, with its argument in *arg; OPTS_DONE: *first is the first operand. */
 int opts_next(struct opts *o, const char **arg, int *first, int *code);
 void opts_fini(struct opts *o);

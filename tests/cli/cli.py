@@ -11,7 +11,7 @@ import tempfile
 
 PROWL = os.environ['PROWL']
 MAN = os.environ.get('PROWL_MAN', '')
-COMMANDS = ['profile', 'top', 'report', 'open', 'diff', 'bench', 'ps', 'info', 'doctor', 'completion']
+COMMANDS = ['profile', 'top', 'report', 'open', 'diff', 'bench', 'baseline', 'ps', 'info', 'doctor', 'completion']
 NO_PID = '2147483632'  # beyond every pid_max
 
 
@@ -108,6 +108,13 @@ def test_arguments():
     for word in ('0', 'x', '65536', '-1', ''):
         refused('open', '--port', word, 'x.pb.gz', saying='--port wants a whole number')
     refused('open', '/nowhere/x.pb.gz', saying='/nowhere/x.pb.gz', status=1)
+    refused('baseline', saying='save DIR')
+    refused('baseline', 'keep', 'x', saying='save DIR')
+    refused('baseline', 'save', saying='which folder')
+    refused('baseline', 'save', 'x', saying='which profiles')
+    refused('baseline', 'use', 'x', saying='--like FILE')
+    refused('baseline', 'list', 'x', 'y', saying='one folder')
+    refused('baseline', 'list', '/nowhere/at/all', saying='/nowhere', status=1)
     refused('report', '--lines', 'many', 'x.pb.gz', saying='--lines wants')
     refused('report', '--granularity', 'word', 'x.pb.gz', saying='or package, not \'word\'')
     refused('report', '--runtime', 'maybe', 'x.pb.gz', saying='--runtime wants show, fold or hide')
@@ -165,7 +172,7 @@ def test_completion_fish():
 
 
 def test_man():
-    for command in ('profile', 'heap', 'top', 'report', 'open', 'diff', 'bench', 'ps', 'info', 'doctor'):
+    for command in ('profile', 'heap', 'top', 'report', 'open', 'diff', 'bench', 'baseline', 'ps', 'info', 'doctor'):
         with open(os.path.join(MAN, 'prowl-%s.scd' % command)) as f:
             page = f.read()
         # "  -p, --pid PID    text" stands in the page as "*-p*, *--pid* _PID_".

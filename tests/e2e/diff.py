@@ -9,7 +9,8 @@ import subprocess
 import xml.etree.ElementTree as ET
 
 from clients import pprof_tool
-from harness import PROWL, ROOT, Prowl, Skip, build, check, go_environment, goroot, need_perf, need_prowl, note, test, tmp
+from harness import (PROWL, ROOT, TARGETS, Prowl, Skip, build, check, go_environment, goroot, need_perf, need_prowl, note,
+                     test, tmp)
 
 VERSION = '1.23'
 RUNS = 5
@@ -143,6 +144,63 @@ def rules():
         with open(file, 'w') as f:
             f.write(text)
         Prowl('diff', base[0], more[0], '--rules', file).must(2)
+
+
+@test('e2e', 'baseline: sets by revision, kept and found')
+def baseline():
+    need_prowl()
+    folder = path('')
+    source = open(os.path.join(TARGETS, 'fixed_work', 'main.go')).read()
+    files = {}
+
+    def revision(name):
+        # what the version control says of a build is a comment of its profiles
+        here = path('')
+        os.makedirs(here)
+        with open(os.path.join(here, 'go.mod'), 'w') as f:
+            f.write('module example.org/work\n\ngo 1.19\n')
+        with open(os.path.join(here, 'main.go'), 'w') as f:
+            f.write(source + '// %s\n' % name)
+        for args in (['init', '-q'], ['add', '.'], ['commit', '-qm', name]):
+            subprocess.run(['git', '-c', 'user.name=t', '-c', 'user.email=t@localhost', *args], cwd=here, check=True)
+        # a folder in a folder of a version control is not the program's own
+        environment = dict(go_environment(VERSION), GIT_CEILING_DIRECTORIES=os.path.dirname(here))
+        subprocess.run([goroot(VERSION) + '/bin/go', 'build', '-buildvcs=true', '-o', 'work', '.'], cwd=here, check=True,
+                       env=environment)
+        files[name] = []
+        for _ in range(2):
+            out = path()
+            Prowl('profile', '-q', '-F', '499', '-o', out, '--', os.path.join(here, 'work'), '-work', '100').must()
+            files[name].append(out)
+
+    need_perf()
+    if not shutil.which('git'):
+        raise Skip('no git')
+    for name in ('one', 'two', 'three'):
+        revision(name)
+        Prowl('baseline', 'save', folder, *files[name], '--keep', '2').must()
+    sets = json.loads(Prowl('baseline', 'list', '--json', folder).must().out)['sets']
+    check(len(sets) == 2 and all(s['profiles'] == 2 for s in sets), 'kept: %r', sets)
+    check(all(s['package'] == 'example.org/work' and s['kind'] == 'cpu' and s['machine'] for s in sets), 'sets: %r', sets)
+    # of the newest other revision, and of the one that is asked for
+    used = Prowl('baseline', 'use', folder, '--like', files['three'][0]).must().out.split()
+    check(len(used) == 2 and all(sets[0]['dir'] in u for u in used), 'used %r, of %r', used, sets)
+    used = Prowl('baseline', 'use', folder, '--like', files['one'][0]).must().out.split()
+    check(all(sets[1]['dir'] in u for u in used), 'used %r, of %r', used, sets)
+    used = Prowl('baseline', 'use', folder, '--like', files['three'][0], '--revision', sets[1]['revision'][:8]).must().out.split()
+    check(all(sets[1]['dir'] in u for u in used), 'used %r', used)
+    Prowl('baseline', 'use', folder, '--like', run_allocs()).must(5)
+    Prowl('diff', '--base', *used, '--head', *files['two'], '--fail-on', 'never').must()
+    # what an index says leads nowhere else
+    with open(os.path.join(folder, 'index.tsv'), 'a') as f:
+        for d in ('../..', '/etc', 'a/../../b', '.'):
+            f.write(d + '\tcpu\tx\ty\tz\tm\t9\n')
+        f.write('broken\n\t\t\t\t\t\t\n')
+    again = json.loads(Prowl('baseline', 'list', '--json', folder).must().out)['sets']
+    check(again == sets, 'after damage: %r', again)
+    os.remove(os.path.join(folder, 'index.tsv'))
+    again = json.loads(Prowl('baseline', 'list', '--json', folder).must().out)['sets']
+    check(again == sets, 'without the index: %r', again)
 
 
 @test('e2e', 'bench: runs in turn, and compares')
