@@ -242,6 +242,7 @@ static bool write_index(struct baseline *b)
 	for (size_t i = 0; i < b->n; i++) {
 		const struct baseline_set *s = &b->sets[i];
 
+		/* Freed sets have left the array. NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
 		fprintf(f, "%s\t%s\t%s\t%s\t%s\t%s\t%lld\n", s->dir, s->key.kind, s->key.package,
 			s->key.revision, s->key.go, s->key.machine, (long long)s->time);
 	}
