@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """prowl diff on runs of a real program: the same program passes, a slower function is caught and named first."""
 
+import collections
+import itertools
 import json
 import os
 import re
@@ -8,6 +10,7 @@ import shutil
 import subprocess
 import xml.etree.ElementTree as ET
 
+import pprof
 from clients import pprof_tool
 from harness import (PROWL, ROOT, TARGETS, Prowl, Skip, build, check, go_environment, goroot, need_perf, need_prowl, note,
                      test, tmp)
@@ -365,26 +368,66 @@ def gate():
     check(len(left.splitlines()) == 1, 'left behind: %s', left)
 
 
+def flat(file):
+    """Samples by the innermost function of one run, and in all."""
+    counts = collections.Counter()
+    for frames, values, _ in pprof.load(file).stacks():
+        counts[frames[0].name] += values[0]
+    return counts
+
+
+def mann_whitney(x, y):
+    """The exact one-sided probability that y is not larger than x."""
+    def larger(a, b):
+        return sum((v > u) + 0.5 * (v == u) for u in a for v in b)
+
+    both, seen = x + y, larger(x, y)
+    splits = list(itertools.combinations(range(len(both)), len(y)))
+    return sum(larger([both[i] for i in range(len(both)) if i not in s], [both[i] for i in s]) >= seen
+               for s in splits) / len(splits)
+
+
+def by_other_rules(base, head):
+    """What a plain threshold, and Mann-Whitney with Benjamini-Hochberg, call regressions, of the same functions."""
+    base, head = [flat(f) for f in base], [flat(f) for f in head]
+    total = sum(sum(c.values()) for c in base) / len(base)
+    mean = {n: [sum(c[n] for c in side) / len(side) for side in (base, head)] for c in base + head for n in c}
+    judged = [n for n, (b, h) in mean.items() if n.startswith('main.') and max(b, h) >= 0.005 * total]
+    plain = {n for n in judged if mean[n][1] > 1.1 * mean[n][0]}
+    p = sorted((mann_whitney([c[n] for c in base], [c[n] for c in head]), n) for n in judged)
+    tested, limit = set(), 0
+    for i, (value, _) in enumerate(p, 1):
+        if value <= 0.05 * i / len(p):
+            limit = i
+    tested.update(n for _, n in p[:limit])
+    return plain, tested
+
+
 @test('soak', 'diff: 30 comparisons of a program with itself, 20 with a function that is 30 % slower')
 def often():
     need_prowl()
     need_perf()
-    alarms, undecided, found, first, blamed, missed = [], 0, 0, 0, 0, 0
+    rules = ('prowl diff', 'more than 10 %', 'Mann-Whitney, BH')
+    alarms, found, blamed = ({r: 0 for r in rules} for _ in range(3))
+    undecided = first = 0
     for k in range(30):
         base, same, slow = compared(run_cpu, ('-slow', '1.3')) if k < 20 else (*in_turn(run_cpu, [(), ()]), None)
         code, result = diff(base, same)
         undecided += code == 7
-        if code == 3:
-            alarms.append(bad(result) or ['total'])
+        for rule, names in zip(rules, (bad(result) + ['total'] if code == 3 else [], *by_other_rules(base, same))):
+            alarms[rule] += bool(names)
         if slow is None:
             continue
         code, result = diff(base, slow)
-        found += 'main.parse' in bad(result) and code == 3
         first += code == 3 and bad(result)[:1] == ['main.parse']
-        blamed += code == 3 and any(name != 'main.parse' for name in bad(result))
-        missed += code != 3
-    note('of 30 with itself: %d alarms %r, %d undecided; of 20 slower: found %d, named first %d, others blamed %d',
-         len(alarms), alarms, undecided, found, first, blamed)
-    check(len(alarms) == 0, '%d alarms of 30: %r', len(alarms), alarms)
-    check(found >= 16, 'found %d of 20', found)
-    check(first == found and blamed == 0, 'named first %d, others blamed %d', first, blamed)
+        for rule, names in zip(rules, (bad(result) if code == 3 else [], *by_other_rules(base, slow))):
+            found[rule] += 'main.parse' in names
+            blamed[rule] += any(n != 'main.parse' for n in names)
+    note('%-18s %14s %14s %14s', 'rule', 'false alarms', 'found', 'others blamed')
+    for rule in rules:
+        note('%-18s %8d of 30 %8d of 20 %8d of 20', rule, alarms[rule], found[rule], blamed[rule])
+    note('%d of 30 undecided; the culprit named first %d of 20', undecided, first)
+    ours = rules[0]
+    check(alarms[ours] == 0, '%d alarms of 30', alarms[ours])
+    check(found[ours] >= 16, 'found %d of 20', found[ours])
+    check(first == found[ours] and blamed[ours] == 0, 'named first %d, others blamed %d', first, blamed[ours])
