@@ -274,6 +274,9 @@ static int run(int argc, char **argv)
 		say_error("which programs? prowl bench --base COMMAND --head COMMAND");
 		ok = false;
 	}
+	/* Said now, not after the runs. */
+	if (ok && id != OPTS_EXIT)
+		ok = gate_check_outputs(&b.gate);
 	if (!ok)
 		code = PROWL_USAGE;
 	else if (id != OPTS_EXIT)

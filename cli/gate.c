@@ -8,6 +8,7 @@
 #include "diff_rules.h"
 #include "input.h"
 #include "opts.h"
+#include "output.h"
 #include "show_diff.h"
 #include "term.h"
 
@@ -17,9 +18,14 @@ static const struct {
 	const char *name, *suffix;
 	show_fn show;
 } formats[] = {
-	{"text", ".txt", show_diff_text},  {"markdown", ".md", show_diff_markdown},
-	{"json", ".json", show_diff_json}, {"junit", ".xml", show_diff_junit},
+	{"text", ".txt", show_diff_text},
+	{"markdown", ".md", show_diff_markdown},
+	{"json", ".json", show_diff_json},
+	{"junit", ".xml", show_diff_junit},
 	{"github", "", show_diff_github},
+	{"html", ".html", NULL},
+	{"svg", ".svg", NULL},
+	{"pprof", ".pb.gz", NULL},
 };
 enum { NFORMATS = sizeof formats / sizeof *formats };
 
@@ -197,7 +203,11 @@ bool gate_option(struct gate *d, int id, const char *arg)
 		d->format = arg;
 		return true;
 	case GATE_OUTPUT:
-		d->output = arg;
+		if (d->noutputs == sizeof d->outputs / sizeof *d->outputs) {
+			say_error("--output can be given %zu times", d->noutputs);
+			return false;
+		}
+		d->outputs[d->noutputs++] = arg;
 		return true;
 	case GATE_COLOR:
 		if (say_color(arg))
@@ -231,22 +241,41 @@ static bool check(struct gate *d)
 	return true;
 }
 
-static show_fn choose_format(const struct gate *d)
+/* Of one output: by --format, else by the name's end, else text. -1 after saying what is wrong. */
+static int choose_format(const struct gate *d, const char *path)
 {
-	size_t n = d->output ? strlen(d->output) : 0;
+	size_t n = path ? strlen(path) : 0;
 
-	for (size_t i = 0; i < NFORMATS; i++) {
+	for (int i = 0; i < NFORMATS; i++) {
 		size_t k = strlen(formats[i].suffix);
 
 		if (d->format ? !strcmp(d->format, formats[i].name)
-			      : n > k && k && !strcmp(d->output + n - k, formats[i].suffix))
-			return formats[i].show;
+			      : n > k && k && !strcmp(path + n - k, formats[i].suffix))
+			return i;
 	}
 	if (!d->format)
-		return show_diff_text;
-	say_error("unknown format '%s'; there are text, markdown, json, junit and github",
-		  d->format);
-	return NULL;
+		return 0;
+	say_error(
+		"unknown format '%s'; there are text, markdown, json, junit, github, html, svg and "
+		"pprof",
+		d->format);
+	return -1;
+}
+
+bool gate_check_outputs(struct gate *d)
+{
+	if (d->noutputs == 0)
+		d->outputs[d->noutputs++] = "-";
+	for (size_t i = 0; i < d->noutputs; i++) {
+		int format = choose_format(d, d->outputs[i]);
+
+		if (format < 0)
+			return false;
+		if (!formats[format].show &&
+		    !output_may_write(output_choose(formats[format].name, NULL), d->outputs[i]))
+			return false;
+	}
+	return true;
 }
 
 /* --- the comparison -------------------------------------------------------------- */
@@ -282,7 +311,57 @@ static void add_summary(const struct pprof_comparison *c, const struct diff_word
 	fclose(f);
 }
 
-static int write_out(const struct gate *d, const struct pprof_comparison *c, show_fn show)
+static int write_words(const struct gate *d, const struct pprof_comparison *c, const char *path,
+		       show_fn show, const struct diff_words *w)
+{
+	bool to_file = strcmp(path, "-") != 0, failed;
+	FILE *f = to_file ? fopen(path, "we") : stdout;
+
+	if (!f) {
+		say_error("%s: %s", path, strerror(errno));
+		return PROWL_FAILED;
+	}
+	show(f, c, w);
+	failed = fflush(f) != 0 || ferror(f);
+	if (to_file)
+		failed |= fclose(f) != 0;
+	if (!failed)
+		return PROWL_OK;
+	say_error("%s: %s", to_file ? path : "standard output", strerror(errno));
+	return PROWL_FAILED;
+}
+
+/* The mean runs of both sides: as one profile, or as a picture of one beside the other. */
+static int write_profiles(const struct gate *d, const char *path, int format)
+{
+	const struct pprof_profile *const *p = (const struct pprof_profile *const *)d->profiles;
+	const struct output_format *f = output_choose(formats[format].name, NULL);
+	struct pprof_report_options o = {.sample_type = d->o.sample_type};
+	struct pprof_profile *base = NULL, *head = NULL, *both = NULL;
+	struct pprof_diag diag = {0};
+	int code = PROWL_FAILED;
+	uint64_t size;
+	int r = pprof_merge_scaled(p, d->base.n, 1.0 / (double)d->base.n, &base, &diag);
+
+	if (r == 0)
+		r = pprof_merge_scaled(p + d->base.n, d->head.n, 1.0 / (double)d->head.n, &head,
+				       &diag);
+	if (r == 0 && f->is_pprof)
+		r = pprof_difference(base, head, &both, &diag);
+	o.base = base;
+	if (r < 0)
+		say_error("%s: %s %s", path, diag.what ? diag.what : strerror(-r), diag.detail);
+	else if (f->is_pprof)
+		code = output_write(both, f, path, &size);
+	else
+		code = output_write_report(head, f, &o, path, &size);
+	pprof_profile_free(base);
+	pprof_profile_free(head);
+	pprof_profile_free(both);
+	return code;
+}
+
+static int write_out(const struct gate *d, const struct pprof_comparison *c)
 {
 	struct diff_words w = {.base = d->base_name ? d->base_name : d->base.paths[0],
 			       .head = d->head_name ? d->head_name : d->head.paths[0],
@@ -290,35 +369,31 @@ static int write_out(const struct gate *d, const struct pprof_comparison *c, sho
 			       .workspace = getenv("GITHUB_WORKSPACE"),
 			       .warnings = (const char *const *)d->warnings,
 			       .nwarnings = d->nwarnings};
-	bool to_file = d->output && strcmp(d->output, "-") != 0;
-	FILE *f = to_file ? fopen(d->output, "we") : stdout;
 	const char *actions = getenv("GITHUB_ACTIONS");
-	bool failed;
+	bool told = false, annotated = false;
+	int code = PROWL_OK;
 
-	if (!f) {
-		say_error("%s: %s", d->output, strerror(errno));
-		return PROWL_FAILED;
-	}
-	show(f, c, &w);
-	failed = fflush(f) != 0 || ferror(f);
-	if (to_file)
-		failed |= fclose(f) != 0;
-	if (failed) {
-		say_error("%s: %s", to_file ? d->output : "standard output", strerror(errno));
-		return PROWL_FAILED;
+	for (size_t i = 0; i < d->noutputs && code == PROWL_OK; i++) {
+		const char *path = d->outputs[i];
+		int format = choose_format(d, path);
+		show_fn show = formats[format].show;
+
+		told |= show == show_diff_text && !strcmp(path, "-");
+		annotated |= !strcmp(path, "-") && show != show_diff_text;
+		code = show ? write_words(d, c, path, show, &w) : write_profiles(d, path, format);
 	}
 	/* A file for machines, and a line for who reads the log. */
-	if (show != show_diff_text)
+	if (code == PROWL_OK && !told)
 		show_diff_verdict(stderr, c);
-	if (actions && !strcmp(actions, "true")) {
-		if (to_file || show == show_diff_text)
+	if (code == PROWL_OK && actions && !strcmp(actions, "true")) {
+		if (!annotated)
 			show_diff_github(stdout, c, &w);
 		add_summary(c, &w);
 	}
-	return PROWL_OK;
+	return code;
 }
 
-static int compare(struct gate *d, show_fn show)
+static int compare(struct gate *d)
 {
 	struct pprof_comparison *c;
 	struct pprof_diag diag = {0};
@@ -330,7 +405,7 @@ static int compare(struct gate *d, show_fn show)
 		say_error("%s: %s", path_of(d, diag.at), diag.what ? diag.what : strerror(-r));
 		return r == -ENODATA ? PROWL_NOTHING : r == -ENOMEM ? PROWL_FAILED : PROWL_USAGE;
 	}
-	code = write_out(d, c, show);
+	code = write_out(d, c);
 	if (code == PROWL_OK)
 		code = (int)exit_of(d, c);
 	pprof_comparison_free(c);
@@ -359,7 +434,7 @@ void gate_fini(struct gate *d)
 
 bool gate_check(struct gate *d)
 {
-	return check(d) && choose_format(d);
+	return check(d) && gate_check_outputs(d);
 }
 
 int gate_compare(struct gate *d)
@@ -367,5 +442,5 @@ int gate_compare(struct gate *d)
 	if (!load_all(d))
 		return PROWL_FAILED;
 	find_warnings(d);
-	return compare(d, choose_format(d));
+	return compare(d);
 }

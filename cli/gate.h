@@ -40,9 +40,11 @@ enum { /* ids of the options below: a command's own must be others */
 		{0, "rules", "FILE",                                                             \
 		 "tolerances of single functions, and what is accepted (YAML)", GATE_RULES},     \
 		{0, "fail-on", "WHAT", "any (default), total, function or never", GATE_FAIL_ON}, \
-		{'f', "format", "FORMAT", "text (default), markdown, json, junit or github",     \
+		{'f', "format", "FORMAT",                                                        \
+		 "text (default), markdown, json, junit, github, html, svg or pprof",            \
 		 GATE_FORMAT},                                                                   \
-		{'o', "output", "FILE", "default: standard output", GATE_OUTPUT},                \
+		{'o', "output", "FILE", "default: standard output; may be given several times",  \
+		 GATE_OUTPUT},                                                                   \
 		{'n', "lines", "N", "unchanged functions that are listed (default: 10)",         \
 		 GATE_LINES},                                                                    \
 	{                                                                                        \
@@ -63,7 +65,9 @@ struct gate { /* zero-initialised, but for lines; private but for base and head 
 	size_t noperations;
 	struct diff_rules *rules;
 	struct pprof_profile **profiles; /* base, then head */
-	const char *format, *output, *ops;
+	const char *format, *ops;
+	const char *outputs[8];
+	size_t noutputs;
 	const char *base_name,
 		*head_name; /* what the sides are called; NULL: by their first files */
 	enum gate_fail_on fail_on;
@@ -76,6 +80,8 @@ struct gate { /* zero-initialised, but for lines; private but for base and head 
 bool gate_take(struct gate_side *s, const char *path);
 /* One of the options above; false after saying what is wrong. arg is borrowed. */
 bool gate_option(struct gate *g, int id, const char *arg);
+/* May the outputs be written, and in which forms? False after saying what is wrong. */
+bool gate_check_outputs(struct gate *g);
 /* Do the options fit together and with the files? False after saying what doesn't. */
 bool gate_check(struct gate *g);
 /* Loads, compares, writes; the exit code. */

@@ -259,6 +259,17 @@ PPROF_API int pprof_read_fd(int fd, size_t limit, struct pprof_profile **ret_pro
  */
 PPROF_API int pprof_merge(const struct pprof_profile *const *inputs, size_t n,
 			  struct pprof_profile **ret_profile, struct pprof_diag *diag);
+/* The same, with all values times `factor`, rounded: 1.0 / n makes a mean of n runs. */
+PPROF_API int pprof_merge_scaled(const struct pprof_profile *const *inputs, size_t n, double factor,
+				 struct pprof_profile **ret_profile, struct pprof_diag *diag);
+
+/*
+ * What changed from base to head, in the form of go tool pprof -diff_base: head's samples, and
+ * those of base with their values negated and the label pprof::base = "true". Shares are then those
+ * of the base's total in pprof. Errors of pprof_merge; diag's `at` is 1 when base doesn't fit.
+ */
+PPROF_API int pprof_difference(const struct pprof_profile *base, const struct pprof_profile *head,
+			       struct pprof_profile **ret_profile, struct pprof_diag *diag);
 
 /* --- choosing what to look at ---------------------------------------------------- */
 

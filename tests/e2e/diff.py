@@ -248,6 +248,18 @@ def agrees():
         check(abs(flat - int(m.group(1))) <= rounding and abs(cum - int(m.group(2))) <= rounding, '%s: %r, not %s and %s', m.group(3),
               ours[m.group(3)], m.group(1), m.group(2))
     check(seen >= 3, 'only %d functions in:\n%s', seen, text)
+    # as a profile, and as a page
+    both, page, table = path(), path('.html'), path('.md')
+    p = Prowl('diff', base, head, '-t', 'alloc_space', '-o', both, '-o', page, '-o', table).must(7)
+    check(p.out == '' and 'inconclusive' in p.err, 'standard output: %r', p.out)
+    of_file = pprof_tool('-top', '-sample_index=alloc_space', '-unit=B', '-nodefraction=0', both)
+    rows = [re.sub(r' +\(inline\)$', '', line.strip()) for line in text.split('flat%', 1)[1].splitlines()[1:]]
+    theirs = [re.sub(r' +\(inline\)$', '', line.strip()) for line in of_file.split('flat%', 1)[1].splitlines()[1:]]
+    check(rows and sorted(rows) == sorted(theirs), 'as a profile:\n%s\nnot\n%s', of_file, text)
+    with open(page) as f:
+        check('<script' in f.read(), 'no page')
+    with open(table) as f:
+        check(f.read().startswith('### prowl'), 'no table')
     # normalised to the same total, as our shares are
     _, result = diff([base], [head], '-t', 'alloc_space', '--mode', 'share', status=7)
     text = pprof_tool('-top', '-sample_index=alloc_space', '-unit=B', '-nodefraction=0', '-normalize', '-diff_base', base,

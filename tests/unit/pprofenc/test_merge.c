@@ -149,9 +149,47 @@ static void differences_are_named(void **state)
 	pprof_profile_free(d);
 }
 
+/* What is in both cancels out; what is in one keeps its sign. */
+static void differences(void **state)
+{
+	struct pprof_profile *a = t_rich(), *b = t_rich(), *mean, *d;
+	const struct pprof_profile *two[] = {a, b};
+	int64_t sum = 0, marked = 0, plain = 0;
+	struct t_bytes bytes;
+
+	t_add(b, NULL, 0, 40, NULL, 0);
+	assert_int_equal(pprof_merge_scaled(two, 2, 0.5, &mean, NULL), 0);
+	for (size_t i = 0; i < mean->nsamples; i++)
+		sum += pprof_sample_values(mean, i)[0];
+	assert_int_equal(sum, 25 + 20);
+	pprof_profile_free(mean);
+	assert_int_equal(pprof_difference(a, b, &d, NULL), 0);
+	for (size_t i = 0; i < d->nsamples; i++) {
+		const struct pprof_label *l = pprof_sample_labels(d, i);
+		int64_t v = pprof_sample_values(d, i)[0];
+		bool of_base = false;
+
+		for (uint32_t k = 0; k < d->samples[i].nlabels; k++)
+			of_base |= !strcmp(d->strings[l[k].key], "pprof::base") &&
+				   !strcmp(d->strings[l[k].str], "true");
+		assert_true(of_base ? v < 0 : v > 0);
+		*(of_base ? &marked : &plain) += v;
+	}
+	assert_int_equal(marked, -25);
+	assert_int_equal(plain, 25 + 40);
+	assert_int_equal(d->duration_nanos, b->duration_nanos);
+	bytes = t_encode(d, PPROF_LEVEL_RAW);
+	pprof_profile_free(t_decode(bytes));
+	free(bytes.bytes);
+	pprof_profile_free(d);
+	pprof_profile_free(a);
+	pprof_profile_free(b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(differences),
 		cmocka_unit_test(one_input_gives_itself),
 		cmocka_unit_test(runs_line_up_under_aslr),
 		cmocka_unit_test(order_of_inputs_makes_no_difference),
