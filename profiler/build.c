@@ -482,6 +482,11 @@ static int add_stack(void *arg, const uint64_t *words, size_t n, uint64_t count,
 		locs[k++] = mark(b, MARK_TRUNCATED);
 	else if (end == UW_END_UNKNOWN || end == UW_END_NO_REGS)
 		locs[k++] = mark(b, MARK_UNKNOWN);
+	/* Only wrappers, which aren't shown: it is somebody's time all the same. */
+	if (k == 0) {
+		locs[k++] = mark(b, MARK_UNKNOWN);
+		unknown = true;
+	}
 	if (unknown)
 		b->s->result.unknown_frames += count;
 	nl = process_labels(b, im->proc, labels);

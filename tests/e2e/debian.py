@@ -143,7 +143,10 @@ def judge_runtime(pid, port):
     theirs = goroutines.parse(get(port, '/debug/pprof/goroutine?debug=2').decode())
     dump = Prowl('goroutine', '--pid', pid, '--text').must(0)
     mine = goroutines.parse(dump.out)
-    at_rest = [i for i, g in theirs.items() if i in mine and g.state == mine[i].state and g.state != 'running']
+    # those that were not elsewhere before and after: the same in both of Go's dumps
+    after = goroutines.parse(get(port, '/debug/pprof/goroutine?debug=2').decode())
+    at_rest = [i for i, g in theirs.items() if i in mine and i in after and g.state == mine[i].state == after[i].state
+               and g.state != 'running' and goroutines.same_frames(g, after[i])]
     same = [i for i in at_rest if goroutines.same_frames(mine[i], theirs[i]) and mine[i].created == theirs[i].created]
     note('%d goroutines, %d at rest in the same state, %d of them equal', len(mine), len(at_rest), len(same))
     check(len(at_rest) >= 20, 'only %d goroutines of %d at rest', len(at_rest), len(theirs))

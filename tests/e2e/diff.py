@@ -384,7 +384,7 @@ def flat(file):
     """Samples by the innermost function of one run, and in all."""
     counts = collections.Counter()
     for frames, values, _ in pprof.load(file).stacks():
-        counts[frames[0].name] += values[0]
+        counts[frames[0].name if frames else ''] += values[0]
     return counts
 
 

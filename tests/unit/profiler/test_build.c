@@ -183,6 +183,19 @@ static void test_marks(void **state)
 	assert_true(has_comment("samples: 21; lost: 0; dropped: 0; damaged: 0; throttled: 0"));
 }
 
+/* A sample always has a frame. */
+static void test_no_frame(void **state)
+{
+	struct prowl_stackkey key = {.end = UW_END_ROOT};
+
+	add_key(&key, 2);
+	charge(2);
+	build();
+	assert_int_equal(profile->nsamples, 1);
+	expect("[unknown]", 2, 2);
+	assert_int_equal(s.result.unknown_frames, 2);
+}
+
 /* Lost samples are part of what the kernel charged. */
 static void test_lost(void **state)
 {
@@ -498,13 +511,21 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_marks),         TEST(test_lost),
-		TEST(test_lost_of_cpus),  TEST(test_dropped),
-		TEST(test_no_kernel),     TEST(test_labels),
-		TEST(test_senseless),     TEST(test_no_charge),
-		TEST(test_empty),         TEST(test_timeline),
-		TEST(test_timeline_full), TEST(test_timeline_windows),
-		TEST(test_windows),       TEST(test_window_of_exited),
+		TEST(test_no_frame),
+		TEST(test_marks),
+		TEST(test_lost),
+		TEST(test_lost_of_cpus),
+		TEST(test_dropped),
+		TEST(test_no_kernel),
+		TEST(test_labels),
+		TEST(test_senseless),
+		TEST(test_no_charge),
+		TEST(test_empty),
+		TEST(test_timeline),
+		TEST(test_timeline_full),
+		TEST(test_timeline_windows),
+		TEST(test_windows),
+		TEST(test_window_of_exited),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
