@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -36,11 +37,49 @@ struct bench {
 	char dir[PATH_MAX / 2];
 };
 
-static volatile sig_atomic_t interrupted;
+/* --- signals --------------------------------------------------------------------- */
 
+static const int ends[] = {SIGINT, SIGTERM, SIGHUP};
+enum { NENDS = sizeof ends / sizeof *ends };
+
+/* For the signal handler, which has no other way to know them. */
+static volatile sig_atomic_t interrupted;
+static volatile sig_atomic_t running; /* leads the session of the command; 0: none */
+
+/* The command and all that it started get it; told twice, they are ended. */
 static void on_interrupt(int sig)
 {
+	int saved = errno, send = interrupted ? SIGKILL : sig;
+
+	if (running > 0 && kill(-running, send) < 0)
+		kill(running, send); /* not yet a session of its own */
 	interrupted = 1;
+	errno = saved;
+}
+
+static void catch_signals(void)
+{
+	/* Without SA_RESTART: what waits shall look. */
+	struct sigaction act = {.sa_handler = on_interrupt}, old;
+
+	for (size_t i = 0; i < NENDS; i++) {
+		/* nohup(1) has it ignored. */
+		if (ends[i] != SIGHUP || sigaction(SIGHUP, NULL, &old) < 0 ||
+		    old.sa_handler != SIG_IGN)
+			sigaction(ends[i], &act, NULL);
+	}
+}
+
+/* In the child, where they are blocked: what came since the fork comes now. */
+static void release_signals(const sigset_t *mask)
+{
+	struct sigaction old;
+
+	for (size_t i = 0; i < NENDS; i++) {
+		if (sigaction(ends[i], NULL, &old) == 0 && old.sa_handler == on_interrupt)
+			signal(ends[i], SIG_DFL);
+	}
+	sigprocmask(SIG_SETMASK, mask, NULL);
 }
 
 /* --- one run --------------------------------------------------------------------- */
@@ -100,17 +139,54 @@ static void show_log(const char *log)
 		fclose(f);
 }
 
+/* Returns the status. Until it is reaped, the number is its own. */
+static int wait_for(pid_t pid)
+{
+	siginfo_t info;
+	int status = 0;
+
+	while (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT) < 0 && errno == EINTR)
+		;
+	if (interrupted)
+		kill(-pid, SIGTERM); /* a shell lets background jobs ignore SIGINT */
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	return status;
+}
+
+/* Runs it in a session of its own, and waits; -1: there is no process. */
+static pid_t run_and_wait(const struct bench *b, const char *command, const char *path,
+			  const char *log, int *status)
+{
+	sigset_t block, mask;
+	pid_t pid;
+
+	sigemptyset(&block);
+	for (size_t i = 0; i < NENDS; i++)
+		sigaddset(&block, ends[i]);
+	sigprocmask(SIG_BLOCK, &block, &mask);
+	pid = interrupted ? 0 : fork();
+	if (pid == 0 && !interrupted) {
+		setsid();
+		prctl(PR_SET_PDEATHSIG, SIGTERM);
+		release_signals(&mask);
+		execute(b, command, path, log);
+	}
+	running = pid > 0 ? pid : 0;
+	sigprocmask(SIG_SETMASK, &mask, NULL);
+	if (pid > 0)
+		*status = wait_for(pid);
+	running = 0;
+	return pid;
+}
+
 static bool run_command(const struct bench *b, const char *command, const char *path,
 			const char *log)
 {
 	struct stat st;
 	int status = 0;
-	pid_t pid = fork();
+	pid_t pid = run_and_wait(b, command, path, log, &status);
 
-	if (pid == 0)
-		execute(b, command, path, log);
-	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
 	if (interrupted) {
 		say_error("interrupted");
 		return false;
@@ -137,6 +213,7 @@ static bool run_one(struct bench *b, bool head, uint64_t number)
 {
 	const char *side = head ? "head" : "base", *command = head ? b->head : b->base;
 	char path[PATH_MAX], log[PATH_MAX];
+	bool ok;
 
 	snprintf(path, sizeof path, "%s/%s-%02llu.pb.gz", b->dir, side, (unsigned long long)number);
 	snprintf(log, sizeof log, "%s/log", b->dir);
@@ -145,14 +222,14 @@ static bool run_one(struct bench *b, bool head, uint64_t number)
 			     (unsigned long long)b->runs);
 	else
 		say_progress("%s, a run that doesn't count", side);
-	if (!run_command(b, command, path, log)) {
+	unlink(path); /* of an earlier time */
+	ok = run_command(b, command, path, log);
+	if (!ok)
 		say_progress_end();
-		return false;
-	}
 	unlink(log);
-	if (!number)
-		unlink(path);
-	return !number || gate_take(head ? &b->gate.head : &b->gate.base, path);
+	if (!number || !ok)
+		unlink(path); /* half a profile is none */
+	return ok && (!number || gate_take(head ? &b->gate.head : &b->gate.base, path));
 }
 
 /* Every second round begins with the other side: a drift of the machine then hits both alike. */
@@ -172,25 +249,34 @@ static bool run_all(struct bench *b)
 	return true;
 }
 
+/* Absolute, as a command may change its folder. */
+static bool enter_folder(struct bench *b, const char *dir)
+{
+	char *full = realpath(dir, NULL);
+	bool fits = full && strlen(full) < sizeof b->dir;
+
+	if (fits)
+		strcpy(b->dir, full);
+	else if (full)
+		errno = ENAMETOOLONG;
+	free(full);
+	return fits;
+}
+
 static bool make_folder(struct bench *b)
 {
 	const char *tmp = getenv("TMPDIR");
+	char made[PATH_MAX / 2];
 
-	if (b->save) {
-		snprintf(b->dir, sizeof b->dir, "%s", b->save);
-		if (mkdir(b->dir, 0777) == 0 || errno == EEXIST)
-			return true;
-	} else {
-		snprintf(b->dir, sizeof b->dir, "%s/prowl-bench-XXXXXX",
-			 tmp && *tmp ? tmp : "/tmp");
-		if (mkdtemp(b->dir))
-			return true;
-	}
-	say_error("%s: %s", b->dir, strerror(errno));
+	snprintf(made, sizeof made, "%s/prowl-bench-XXXXXX", tmp && *tmp ? tmp : "/tmp");
+	if (b->save ? (mkdir(b->save, 0777) == 0 || errno == EEXIST) && enter_folder(b, b->save)
+		    : mkdtemp(made) && enter_folder(b, made))
+		return true;
+	say_error("%s: %s", b->save ? b->save : made, strerror(errno));
 	return false;
 }
 
-static void remove_side(const struct gate_side *s)
+static void drop_side(const struct gate_side *s)
 {
 	for (size_t i = 0; i < s->n; i++)
 		unlink(s->paths[i]);
@@ -198,30 +284,20 @@ static void remove_side(const struct gate_side *s)
 
 static void drop_folder(const struct bench *b)
 {
-	static const char *const rest[] = {"log", "base-00.pb.gz", "head-00.pb.gz"};
-	char path[PATH_MAX];
-
 	if (b->save)
 		return;
-	remove_side(&b->gate.base);
-	remove_side(&b->gate.head);
-	for (size_t i = 0; i < sizeof rest / sizeof *rest; i++) {
-		snprintf(path, sizeof path, "%s/%s", b->dir, rest[i]);
-		unlink(path);
-	}
+	drop_side(&b->gate.base);
+	drop_side(&b->gate.head);
 	rmdir(b->dir);
 }
 
 static int work(struct bench *b)
 {
-	struct sigaction act = {.sa_handler = on_interrupt};
 	int code = PROWL_FAILED;
 
 	if (!make_folder(b))
 		return PROWL_FAILED;
-	/* Without SA_RESTART; the command gets the signal, too. */
-	sigaction(SIGINT, &act, NULL);
-	sigaction(SIGTERM, &act, NULL);
+	catch_signals();
 	b->gate.base_name = b->base;
 	b->gate.head_name = b->head;
 	if (run_all(b))

@@ -7,13 +7,16 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
+import time
 import xml.etree.ElementTree as ET
 
 import pprof
 from clients import pprof_tool
 from harness import (PROWL, ROOT, TARGETS, Prowl, Skip, build, check, go_environment, goroot, need_perf, need_prowl, note,
                      test, tmp)
+from made import profile
 
 VERSION = '1.23'
 RUNS = 5
@@ -228,6 +231,50 @@ def bench():
     result = json.loads(p.out)
     found = next(f for f in result['functions'] if f['name'] == 'main.parse')
     check(p.status in (3, 7) and 4 < found['ratio'] < 14, 'exit %d, %r', p.status, found)
+
+
+def wait_for(true, what):
+    deadline = time.monotonic() + 30
+    while not true():
+        check(time.monotonic() < deadline, 'waited in vain for %s', what)
+        time.sleep(0.02)
+
+
+@test('e2e', 'bench: interrupted or failed, it leaves no process and no file; a command may change its folder')
+def bench_ends():
+    need_prowl()
+    here = path('')
+    os.makedirs(here)
+    environment = dict(os.environ, TMPDIR=here)
+    started = os.path.join(here, 'started')
+    for sig in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        command = "echo half > {}; sh -c 'echo $$ > %s.new; mv %s.new %s; exec sleep 60' & wait" % ((started,) * 3)
+        p = subprocess.Popen([PROWL, 'bench', '-q', '--warmup', '0', '--base', command, '--head', 'true {}'], env=environment,
+                             stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        wait_for(lambda: os.path.exists(started), 'the command')
+        with open(started) as f:
+            pid = int(f.read())
+        os.unlink(started)
+        p.send_signal(sig)  # to it alone, as those who watch over builds do
+        said = p.communicate(timeout=30)[1]
+        check(p.returncode == 1 and 'interrupted' in said, '%s: exit %d, %s', sig, p.returncode, said)
+        wait_for(lambda: not os.path.exists('/proc/%d' % pid), 'the end of the command after %s' % sig)
+        check(not os.listdir(here), '%s: left behind: %r', sig, os.listdir(here))
+    for options, status in ((('--base', 'echo half > {}; exit 3'), 1), (('--base', 'touch %s; true {}' % started, '-f', 'none'), 2)):
+        p = subprocess.run([PROWL, 'bench', '-q', '--warmup', '0', *options, '--head', 'true {}'], env=environment,
+                           stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        check(p.returncode == status and not os.listdir(here), '%r: exit %d, left %r', options, p.returncode, os.listdir(here))
+    os.makedirs(os.path.join(here, 'kept'))
+    with open(os.path.join(here, 'kept', 'base-01.pb.gz'), 'wb') as f:
+        f.write(profile([(('main.f',), (1, 1))]))
+    made = os.path.join(here, 'made')
+    with open(made, 'wb') as f:
+        f.write(profile([(('main.f',), (500, 5 * 10 ** 9))]))
+    for base, status in (('true {}', 1), ('cd / && cat %s > {}' % made, 0)):
+        p = subprocess.run([PROWL, 'bench', '-q', '--warmup', '0', '--runs', '2', '--save', 'kept', '--base', base, '--head',
+                            'cat %s > {}' % made], cwd=here, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        check(p.returncode == status, '%s: exit %d\n%s', base, p.returncode, p.stderr)
+    check(len(os.listdir(os.path.join(here, 'kept'))) == 4, 'kept: %r', os.listdir(os.path.join(here, 'kept')))
 
 
 @test('clients', 'diff: the same differences as go tool pprof -diff_base')
