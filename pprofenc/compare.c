@@ -230,6 +230,21 @@ static bool is_judged(const struct work *w, size_t row, const struct counts *n)
 	       (is_large(w, n->base, false) || is_large(w, n->head, true));
 }
 
+/*
+ * As many events on the two sides, and so few of them of base: how probable is that without an
+ * increase beyond the tolerance? Exact (binomial) but for the variation, which leaves the fewer
+ * independent events the larger it is: a log of a ratio knows nothing of no event at all.
+ */
+static double test_appearance(const struct work *w, const struct counts *n, double tolerance)
+{
+	double head = (1 + tolerance) * w->head_exposure;
+
+	if (n->head <= 0)
+		return 1;
+	return pp_beta_below(n->head / n->phi, n->base / n->phi + 1,
+			     head / (head + w->base_exposure));
+}
+
 /* Is head's count, at its lower bound, a sizeable share of the total? */
 static bool is_new(const struct work *w, const struct counts *n)
 {
@@ -264,9 +279,7 @@ static void make_change(struct work *w, size_t row, struct pprof_change *g)
 	w->c->njudged++;
 	g->verdict = PPROF_SAME;
 	if (n.base < FEW_EVENTS) {
-		g->p = 1;
-		if (is_new(w, &n))
-			g->verdict = isfinite(g->tolerance) ? PPROF_NEW : PPROF_ACCEPTED;
+		g->p = isfinite(g->tolerance) ? test_appearance(w, &n, g->tolerance) : 1;
 	} else if (n.head < FEW_EVENTS) {
 		g->verdict = PPROF_VANISHED;
 	}
@@ -325,13 +338,25 @@ static int judge(struct work *w)
 					   c->options.q / (double)n);
 		if (g->verdict != PPROF_SAME)
 			continue;
-		if (g->q < c->options.q && matters(w, g))
+		if (g->q < c->options.q && matters(w, g) && k.base >= FEW_EVENTS)
 			g->verdict = PPROF_REGRESSED;
+		else if (g->q < c->options.q && matters(w, g) && is_new(w, &k))
+			g->verdict = PPROF_NEW;
 		else if (is_improved(w, &k, g, c->options.q / (double)n))
 			g->verdict = PPROF_IMPROVED;
 	}
 	free(order);
 	return 0;
+}
+
+static bool would_fail(const struct work *w, const struct pprof_change *g)
+{
+	const struct pprof_compare_options *o = &w->c->options;
+	struct counts n = counts_of(w, g);
+
+	if (n.base >= FEW_EVENTS)
+		return g->low > 1 + o->tolerance;
+	return is_new(w, &n) && test_appearance(w, &n, o->tolerance) < o->q;
 }
 
 /* What is accepted: an infinite tolerance has no test, but is told if it would have failed. */
@@ -340,8 +365,8 @@ static void judge_accepted(struct work *w)
 	for (size_t i = 0; i < w->c->nchanges; i++) {
 		struct pprof_change *g = &w->c->changes[i];
 
-		if (g->verdict == PPROF_SAME && !isfinite(g->tolerance) &&
-		    g->low > 1 + w->c->options.tolerance && matters(w, g))
+		if (g->verdict == PPROF_SAME && !isfinite(g->tolerance) && would_fail(w, g) &&
+		    matters(w, g))
 			g->verdict = PPROF_ACCEPTED;
 	}
 }
@@ -604,6 +629,9 @@ static int load(struct work *w, const struct pprof_profile *const *base,
 		fail(diag, "has no values of that type", which, ENOENT);
 	else if (r == -EINVAL)
 		fail(diag, "its values are of another kind", which, EINVAL);
+	else if (r == -EDOM)
+		r = fail(diag, "has negative values: is it a difference of profiles?", which,
+			 EINVAL);
 	else if (r == 0 && pprof_find_sample_type(all[0], o->sample_type, &type) == 0) {
 		w->c->type = all[0]->strings[all[0]->sample_types[type].type];
 		w->c->unit = all[0]->strings[all[0]->sample_types[type].unit];

@@ -194,8 +194,8 @@ static int count_sample(struct counting *c, size_t sample)
 	bool leaf = true;
 	int r = 0;
 
-	if (value == 0)
-		return 0;
+	if (value <= 0)
+		return value < 0 ? -EDOM : 0;
 	events = value / event_of(c, sample);
 	c->t->sample++;
 	c->t->totals[c->profile] += events;
@@ -302,7 +302,7 @@ int pp_rows_init(struct rows *t, const struct pprof_profile *const *profiles, si
 	if (c.per_event <= 0)
 		c.per_event = 1;
 	for (size_t i = 0; i < n && r == 0; i++) {
-		c.profile = i;
+		*ret_which = c.profile = i;
 		r = count_profile(&c, profiles[i]);
 	}
 	if (r < 0)

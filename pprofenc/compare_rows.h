@@ -44,7 +44,8 @@ struct rows {
 
 /*
  * The profiles must have the sample type `type` (by name; NULL: the default one of the first) and
- * outlive the rows. -ENOENT: one doesn't have it (*ret_which); -EINVAL: the units differ; -ENOMEM.
+ * outlive the rows. -ENOENT: one doesn't have it (*ret_which); -EINVAL: the units differ; -EDOM: a
+ * value is negative; -ENOMEM.
  */
 int pp_rows_init(struct rows *t, const struct pprof_profile *const *profiles, size_t n,
 		 const char *type, enum pprof_by by, size_t *ret_which);

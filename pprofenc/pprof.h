@@ -586,7 +586,8 @@ struct pprof_comparison {
  * the same.
  *
  * The profiles must outlive the comparison. -EINVAL with diag: no profile on a side, types or units
- * that differ (at: the index among base, then head), operations that are not positive; -ENOENT: no
+ * that differ (at: the index among base, then head), negative values, operations that are not
+ * positive; -ENOENT: no
  * such sample type; -ENODATA: a side has no samples; -ENOMEM.
  */
 PPROF_API int pprof_compare(const struct pprof_profile *const *base, size_t nbase,

@@ -396,6 +396,56 @@ static void new_vanished_and_renamed(void **state)
 	drop_runs(&r);
 }
 
+/* Small functions that two short runs happened to miss, and that ten of head have. */
+static void missed_by_few_runs_is_not_new(void **state)
+{
+	struct dice d = {12};
+	struct plan plan = {500, 0.03, 0.02, {0}};
+	size_t alarms = 0;
+
+	for (int round = 0; round < 100; round++) {
+		struct pprof_comparison *c;
+		struct runs r;
+
+		draw_runs(&r, &d, &plan, 6);
+		assert_int_equal(pprof_compare((const struct pprof_profile *const *)r.p, 2,
+					       (const struct pprof_profile *const *)r.p + 2, 10,
+					       NULL, &c, NULL),
+				 0);
+		alarms += c->verdict == PPROF_REGRESSED;
+		pprof_comparison_free(c);
+		drop_runs(&r);
+	}
+	print_message("2 runs and 10: %zu false alarms of 100\n", alarms);
+	assert_in_range(alarms, 0, 2);
+}
+
+/* What all happened in one run tells of that run. */
+static void a_burst_in_one_run_is_not_new(void **state)
+{
+	for (int64_t bursts = 1; bursts <= 5; bursts += 4) {
+		struct pprof_comparison *c;
+		struct runs r = {.n = 5};
+
+		for (size_t i = 0; i < 10; i++) {
+			struct pprof_profile *p = r.p[i] = t_new();
+			uint32_t m;
+
+			t_types(p);
+			m = t_mapping(p, 0x400000, "/bin/prog");
+			t_add(p, (uint32_t[]){t_loc(p, m, 0x400001, "a.work", 1)}, 1, 1000, NULL,
+			      0);
+			if (i >= 10 - (size_t)bursts)
+				t_add(p, (uint32_t[]){t_loc(p, m, 0x400002, "a.burst", 1)}, 1, 40,
+				      NULL, 0);
+		}
+		c = compare(&r, NULL);
+		assert_true(find(c, "a.burst")->verdict == (bursts == 1 ? PPROF_SAME : PPROF_NEW));
+		pprof_comparison_free(c);
+		drop_runs(&r);
+	}
+}
+
 /* Objects of 64 bytes, sampled every 512 kB: each stands for 8,192, and varies as one does. */
 static struct pprof_profile *heap(struct dice *d, double objects)
 {
@@ -502,6 +552,8 @@ static void what_can_t_be_compared(void **state)
 	r.p[3] = t_new();
 	t_types(r.p[3]);
 	refuse(&r, "cpu", -ENODATA, 3);
+	t_add(r.p[3], (uint32_t[]){t_loc(r.p[3], PPROF_NONE, 1, "a", 1)}, 1, -1, NULL, 0);
+	refuse(&r, "cpu", -EINVAL, 3);
 	assert_int_equal(
 		pprof_compare(NULL, 0, (const struct pprof_profile *const *)r.p, 1, NULL, &c, NULL),
 		-EINVAL);
@@ -521,6 +573,8 @@ int main(void)
 		cmocka_unit_test(a_base_that_jumps_decides_nothing),
 		cmocka_unit_test(tolerances_of_their_own),
 		cmocka_unit_test(new_vanished_and_renamed),
+		cmocka_unit_test(missed_by_few_runs_is_not_new),
+		cmocka_unit_test(a_burst_in_one_run_is_not_new),
 		cmocka_unit_test(allocations_count_as_what_was_sampled),
 		cmocka_unit_test(the_kernel_and_the_unknown_are_not_judged),
 		cmocka_unit_test(what_can_t_be_compared),
