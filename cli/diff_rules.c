@@ -2,7 +2,6 @@
 #include "diff_rules.h"
 
 #include <cyaml/cyaml.h>
-#include <fnmatch.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -93,6 +92,10 @@ static bool check(const char *path, const struct diff_rules *r)
 {
 	bool ok = check_percent(path, "all", r->tolerance);
 
+	if (ok && r->tolerance && diff_parse_percent(r->tolerance) == 0) {
+		say_error("%s: the tolerance of all must be above 0", path);
+		ok = false;
+	}
 	for (unsigned i = 0; i < r->nfunctions; i++) {
 		if (!r->functions[i].tolerance) {
 			say_error("%s: %s has no tolerance", path, r->functions[i].name);
@@ -142,16 +145,40 @@ double diff_rules_tolerance(const struct diff_rules *r)
 	return r && r->tolerance ? diff_parse_percent(r->tolerance) : -1;
 }
 
+/* * and ? only: the brackets of "Map[...]" are part of a name. */
+static bool fits(const char *pattern, const char *name)
+{
+	const char *star = NULL, *from = NULL; /* behind the last *; what is tried next with it */
+
+	while (*name) {
+		if (*pattern == '*') {
+			star = ++pattern;
+			from = name;
+		} else if (*pattern && (*pattern == '?' || *pattern == *name)) {
+			pattern++;
+			name++;
+		} else if (star) {
+			pattern = star;
+			name = ++from;
+		} else {
+			return false;
+		}
+	}
+	while (*pattern == '*')
+		pattern++;
+	return !*pattern;
+}
+
 double diff_rules_tolerance_of(void *ctx, const char *name)
 {
 	const struct diff_rules *r = ctx;
 
 	for (unsigned i = 0; r && i < r->naccept; i++) {
-		if (fnmatch(r->accept[i].name, name, 0) == 0)
+		if (fits(r->accept[i].name, name))
 			return INFINITY;
 	}
 	for (unsigned i = 0; r && i < r->nfunctions; i++) {
-		if (fnmatch(r->functions[i].name, name, 0) == 0)
+		if (fits(r->functions[i].name, name))
 			return diff_parse_percent(r->functions[i].tolerance);
 	}
 	return -1;

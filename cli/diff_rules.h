@@ -4,7 +4,7 @@
  *
  *	tolerance: 5%             # an increase that is none, of every function
  *	functions:
- *	  - name: example.org/app/parse.*    # * and ? as in file names
+ *	  - name: example.org/app/parse.*    # * is any text, ? any character
  *	    tolerance: 20%
  *	accept:
  *	  - name: example.org/app/render.Table

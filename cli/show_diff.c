@@ -71,6 +71,19 @@ static const char *value(char text[TEXT], const struct pprof_comparison *c, doub
 	return text;
 }
 
+/* Which line, where lines are compared; else nothing. */
+static const char *place(char text[TEXT * 4], const struct pprof_comparison *c,
+			 const struct pprof_change *g)
+{
+	const char *slash = strrchr(g->file, '/');
+
+	text[0] = '\0';
+	if (c->options.by == PPROF_BY_LINE && g->file[0])
+		snprintf(text, TEXT * 4, " %.90s:%lld", slash ? slash + 1 : g->file,
+			 (long long)g->line);
+	return text;
+}
+
 /* 1.052 → "+5.2%" */
 static const char *percent(char text[TEXT], double ratio)
 {
@@ -154,15 +167,17 @@ static void text_head(FILE *f, const struct pprof_comparison *c, const struct di
 
 static void text_row(FILE *f, const struct pprof_comparison *c, const struct pprof_change *g)
 {
-	char a[TEXT], b[TEXT], r[TEXT], i[TEXT * 3], q[TEXT];
+	char a[TEXT], b[TEXT], r[TEXT], i[TEXT * 3], q[TEXT], at[TEXT * 4];
 
 	fprintf(f, "%10s %10s %9s  %-18s %7s %-10s ", value(a, c, g->base), value(b, c, g->head),
 		percent(r, g->ratio), interval(i, g),
 		g->verdict == PPROF_NOT_JUDGED ? "-" : probability(q, g->q), word_of(g->verdict));
 	text_put(f, g->name);
+	text_put(f, place(at, c, g));
 	if (g->verdict == PPROF_RENAMED) {
 		fputs(", was ", f);
 		text_put(f, c->changes[g->other].name);
+		text_put(f, place(at, c, &c->changes[g->other]));
 	}
 	if (g->verdict == PPROF_SAME && isfinite(g->detectable))
 		fprintf(f, " (found from %s)", percent(a, g->detectable));
@@ -217,10 +232,12 @@ static void markdown_name(FILE *f, const char *s)
 
 static void markdown_row(FILE *f, const struct pprof_comparison *c, const struct pprof_change *g)
 {
-	char a[TEXT], b[TEXT], r[TEXT], i[TEXT * 3], q[TEXT];
+	char a[TEXT], b[TEXT], r[TEXT], i[TEXT * 3], q[TEXT], at[TEXT * 4];
 
 	fputs("| ", f);
 	markdown_name(f, g->name);
+	if (*place(at, c, g))
+		markdown_name(f, at);
 	if (g->verdict == PPROF_RENAMED) {
 		fputs(", was ", f);
 		markdown_name(f, c->changes[g->other].name);
@@ -383,10 +400,17 @@ void show_diff_json(FILE *f, const struct pprof_comparison *c, const struct diff
 
 /* --- JUnit ----------------------------------------------------------------------- */
 
+/* U+FFFE and U+FFFF are no characters of XML. */
+static size_t xml_control(const char *s)
+{
+	return !strncmp(s, "\xef\xbf\xbe", 3) || !strncmp(s, "\xef\xbf\xbf", 3) ? 3
+										: text_control(s);
+}
+
 static void xml_text(FILE *f, const char *s)
 {
 	while (*s) {
-		size_t bad = text_control(s);
+		size_t bad = xml_control(s);
 
 		switch (bad ? '?' : *s) {
 		case '&':
@@ -410,12 +434,13 @@ static void xml_text(FILE *f, const char *s)
 
 static void junit_case(FILE *f, const struct pprof_comparison *c, const struct pprof_change *g)
 {
-	char a[TEXT], b[TEXT], r[TEXT], i[TEXT * 3], q[TEXT];
+	char a[TEXT], b[TEXT], r[TEXT], i[TEXT * 3], q[TEXT], at[TEXT * 4];
 
 	fputs("  <testcase classname=\"prowl.diff.", f);
 	xml_text(f, c->type);
 	fputs("\" name=\"", f);
 	xml_text(f, g->name);
+	xml_text(f, place(at, c, g));
 	fputs("\">", f);
 	if (g == &c->total && c->verdict == PPROF_UNDECIDED) {
 		fputs("<skipped message=\"inconclusive: ", f);

@@ -51,6 +51,10 @@ static int row_find(struct rows *t, const struct row_key *key, const struct row 
 	int r;
 
 	if (found != PPROF_NONE) {
+		if (!key->by_place && fresh->file[0]) { /* where the last profile has it */
+			t->rows[found].file = fresh->file;
+			t->rows[found].line = fresh->line;
+		}
 		*ret = found;
 		return 0;
 	}

@@ -233,6 +233,48 @@ def bench():
     check(p.status in (3, 7) and 4 < found['ratio'] < 14, 'exit %d, %r', p.status, found)
 
 
+def made_runs(stacks, n=3, **how):
+    """Files of n runs that are all but the same."""
+    out = []
+    for i in range(n):
+        out.append(path())
+        with open(out[-1], 'wb') as f:
+            f.write(profile([(names, (count + i, (count + i) * 10 ** 7)) for names, count in stacks], **how))
+    return out
+
+
+@test('e2e', 'diff: generic and hostile names, lines, moved functions')
+def names():
+    need_prowl()
+    generic, hostile = 'a/b.Map[...].Get', 'a/b.|`<x>&"\n::error::%0A\ufffe\uffff'
+    files = {generic: 'old/map.go', hostile: '/w/s/a,b:c.go'}
+    base = made_runs([((generic, 'main.main'), 1000), ((hostile, 'main.main'), 1000), (('main.f', 'main.main'), 3000)], files=files)
+    files[generic] = 'new/map.go'
+    head = made_runs([((generic, 'main.main'), 2000), ((hostile, 'main.main'), 2000), (('main.f', 'main.main'), 3000)], files=files)
+    sides = ['--base', *base, '--head', *head]
+    rules = path('.yaml')
+    for pattern, fit in ((generic, True), ('a/b.Map[...].*', True), ('a/?.Map*Get', True), ('*', True), ('a/b.Map.Get', False),
+                         ('a/b.Map*Ge', False)):
+        with open(rules, 'w') as f:
+            f.write('accept:\n  - name: "%s"\n    reason: known\n' % pattern)
+        result = json.loads(Prowl('diff', *sides, '--rules', rules, '-f', 'json').out)
+        found = next(f for f in result['functions'] if f['name'] == generic)
+        check(found['verdict'] == ('accepted' if fit else 'regressed'), '%s: %s', pattern, found['verdict'])
+    with open(rules, 'w') as f:
+        f.write('tolerance: 0%\n')
+    Prowl('diff', *sides, '--rules', rules).must(2)
+    lines = Prowl('diff', *sides, '-f', 'github').must(3).out.splitlines()
+    check(len(lines) == 3 and all(line.startswith('::error ') for line in lines), 'annotations: %r', lines)
+    check(any('file=new/map.go,line=5,' in line for line in lines), 'not where head has it: %r', lines)
+    check(any('file=/w/s/a%2Cb%3Ac.go,line=5,' in line for line in lines), 'not escaped: %r', lines)
+    cases = ET.fromstring(Prowl('diff', *sides, '-f', 'junit').out).find('testsuite').findall('testcase')
+    check([c.get('name') for c in cases if '<x>' in c.get('name')], 'JUnit: %r', [c.get('name') for c in cases])
+    rows = [line for line in Prowl('diff', *sides, '-f', 'markdown').out.splitlines() if line.startswith('|')]
+    check(all(line.count('|') == 8 for line in rows), 'cells: %r', rows)
+    by_line = Prowl('diff', *sides, '--by', 'line', '--fail-on', 'never').must(0).out
+    check(re.search(r'regressed +\S.* a,b:c\.go:7', by_line), 'no line in:\n%s', by_line)
+
+
 def wait_for(true, what):
     deadline = time.monotonic() + 30
     while not true():
