@@ -253,14 +253,22 @@ static bool run_all(struct bench *b)
 static bool enter_folder(struct bench *b, const char *dir)
 {
 	char *full = realpath(dir, NULL);
-	bool fits = full && strlen(full) < sizeof b->dir;
+	struct stat st;
+	int error = 0;
 
-	if (fits)
+	if (!full)
+		return false;
+	if (stat(full, &st) < 0)
+		error = errno;
+	else if (!S_ISDIR(st.st_mode))
+		error = ENOTDIR;
+	else if (strlen(full) >= sizeof b->dir)
+		error = ENAMETOOLONG;
+	else
 		strcpy(b->dir, full);
-	else if (full)
-		errno = ENAMETOOLONG;
 	free(full);
-	return fits;
+	errno = error;
+	return error == 0;
 }
 
 static bool make_folder(struct bench *b)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <glob.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cmd.h"
 #include "err.h"
@@ -33,6 +35,20 @@ static bool takes_argument(const char *word)
 	return false;
 }
 
+/* A pattern that the shell left as it is, in quotes or behind --base=, is what it stands for. */
+static bool take(struct gate_side *s, const char *word)
+{
+	bool ok = true;
+	glob_t found;
+
+	if (access(word, F_OK) == 0 || glob(word, 0, NULL, &found) != 0)
+		return gate_take(s, word);
+	for (size_t i = 0; i < found.gl_pathc && ok; i++)
+		ok = gate_take(s, found.gl_pathv[i]);
+	globfree(&found);
+	return ok;
+}
+
 /*
  * --base and --head hold until the next option: what a shell makes of a pattern are several words.
  * Takes them out of argv; the rest is left to the usual parser. Two plain words are base and head.
@@ -50,9 +66,9 @@ static bool split_sides(struct gate *g, int *argc, char **argv)
 		if ((base || head) && (!word[6] || word[6] == '=')) {
 			now = base ? &g->base : &g->head;
 			if (word[6])
-				ok = gate_take(now, word + 7);
+				ok = take(now, word + 7);
 		} else if (word[0] != '-' || !word[1]) {
-			ok = gate_take(now ? now : &plain, word);
+			ok = now ? take(now, word) : gate_take(&plain, word);
 		} else {
 			now = NULL;
 			argv[n++] = word;
@@ -63,7 +79,7 @@ static bool split_sides(struct gate *g, int *argc, char **argv)
 	argv[n] = NULL;
 	*argc = n;
 	if (ok && plain.n == 2 && !g->base.n && !g->head.n) {
-		ok = gate_take(&g->base, plain.paths[0]) && gate_take(&g->head, plain.paths[1]);
+		ok = take(&g->base, plain.paths[0]) && take(&g->head, plain.paths[1]);
 	} else if (ok && plain.n) {
 		say_error(
 			"which side is it? prowl diff BASE HEAD, or --base FILE... --head FILE...");

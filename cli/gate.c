@@ -105,8 +105,28 @@ static void warn_of_periods(struct gate *d)
 	}
 }
 
+/* One run that is there twice looks like two that agree. */
+static void warn_of_same_files(struct gate *d)
+{
+	size_t n = d->base.n + d->head.n;
+
+	for (size_t i = 0; i < n; i++) {
+		for (size_t k = i + 1; k < n; k++) {
+			char *text;
+
+			if (strcmp(path_of(d, i), path_of(d, k)) != 0)
+				continue;
+			if (asprintf(&text, "%s is there more than once: each run counts once",
+				     path_of(d, i)) >= 0)
+				warn(d, text);
+			return;
+		}
+	}
+}
+
 static void find_warnings(struct gate *d)
 {
+	warn_of_same_files(d);
 	warn_of(d, "build: go=", "the Go version");
 	warn_of(d, "machine: ", "the machine");
 	warn_of(d, "build: package=", "the program");
@@ -133,6 +153,16 @@ static bool share(const char *option, const char *arg, double *ret)
 	if (*ret > 0)
 		return true;
 	say_error("--%s wants a share such as 5%%, not '%s'", option, arg);
+	return false;
+}
+
+static bool part(const char *option, const char *arg, double *ret)
+{
+	if (!share(option, arg, ret))
+		return false;
+	if (*ret < 1)
+		return true;
+	say_error("--%s wants less than 100%%, not '%s'", option, arg);
 	return false;
 }
 
@@ -191,9 +221,9 @@ bool gate_option(struct gate *d, int id, const char *arg)
 	case GATE_TOLERANCE:
 		return share("tolerance", arg, &d->o.tolerance);
 	case GATE_Q:
-		return share("q", arg, &d->o.q);
+		return part("q", arg, &d->o.q);
 	case GATE_MIN_SHARE:
-		return share("min-share", arg, &d->o.min_share);
+		return part("min-share", arg, &d->o.min_share);
 	case GATE_RULES:
 		d->rules = diff_rules_load(arg);
 		return d->rules != NULL;

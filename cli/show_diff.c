@@ -63,9 +63,11 @@ static const char *mode_of(const struct pprof_comparison *c)
 
 /* --- figures --------------------------------------------------------------------- */
 
-static const char *value(char text[TEXT], const struct pprof_comparison *c, double v)
+/* Where shares are compared, the total is what they are shares of. */
+static const char *value(char text[TEXT], const struct pprof_comparison *c,
+			 const struct pprof_change *g, double v)
 {
-	if (c->options.exposure != PPROF_PER_TOTAL)
+	if (c->options.exposure != PPROF_PER_TOTAL || g == &c->total)
 		return pprof_value_text(text, v, c->unit);
 	snprintf(text, TEXT, "%.2f%%", v * 100);
 	return text;
@@ -169,8 +171,8 @@ static void text_row(FILE *f, const struct pprof_comparison *c, const struct ppr
 {
 	char a[TEXT], b[TEXT], r[TEXT], i[TEXT * 3], q[TEXT], at[TEXT * 4];
 
-	fprintf(f, "%10s %10s %9s  %-18s %7s %-10s ", value(a, c, g->base), value(b, c, g->head),
-		percent(r, g->ratio), interval(i, g),
+	fprintf(f, "%10s %10s %9s  %-18s %7s %-10s ", value(a, c, g, g->base),
+		value(b, c, g, g->head), percent(r, g->ratio), interval(i, g),
 		g->verdict == PPROF_NOT_JUDGED ? "-" : probability(q, g->q), word_of(g->verdict));
 	text_put(f, g->name);
 	text_put(f, place(at, c, g));
@@ -242,8 +244,8 @@ static void markdown_row(FILE *f, const struct pprof_comparison *c, const struct
 		fputs(", was ", f);
 		markdown_name(f, c->changes[g->other].name);
 	}
-	fprintf(f, " | %s | %s | %s%s%s | %s | %s | %s |\n", value(a, c, g->base),
-		value(b, c, g->head), is_bad(g) ? "**" : "", percent(r, g->ratio),
+	fprintf(f, " | %s | %s | %s%s%s | %s | %s | %s |\n", value(a, c, g, g->base),
+		value(b, c, g, g->head), is_bad(g) ? "**" : "", percent(r, g->ratio),
 		is_bad(g) ? "**" : "", interval(i, g),
 		g->verdict == PPROF_NOT_JUDGED ? "" : probability(q, g->q), word_of(g->verdict));
 }
@@ -448,9 +450,9 @@ static void junit_case(FILE *f, const struct pprof_comparison *c, const struct p
 		fputs("\"/>", f);
 	} else if (is_bad(g) && c->verdict == PPROF_REGRESSED) {
 		fprintf(f, "<failure message=\"%s: ", word_of(g->verdict));
-		xml_text(f, value(a, c, g->base));
+		xml_text(f, value(a, c, g, g->base));
 		fputs(" to ", f);
-		xml_text(f, value(b, c, g->head));
+		xml_text(f, value(b, c, g, g->head));
 		fprintf(f, ", %s (%s), q %s\"/>", percent(r, g->ratio), interval(i, g),
 			probability(q, g->q));
 	}
@@ -525,9 +527,9 @@ static void github_change(FILE *f, const struct pprof_comparison *c, const struc
 	fprintf(f, " %s::", word_of(g->verdict));
 	github_text(f, g->name, false);
 	fputs(": ", f);
-	github_text(f, value(a, c, g->base), false);
+	github_text(f, value(a, c, g, g->base), false);
 	fputs(" to ", f);
-	github_text(f, value(b, c, g->head), false);
+	github_text(f, value(b, c, g, g->head), false);
 	fputs(", ", f);
 	github_text(f, percent(r, g->ratio), false);
 	fputs(" (", f);

@@ -421,8 +421,8 @@ static void judge_total(struct work *w)
 
 	g->tolerance = c->options.tolerance;
 	g->verdict = PPROF_SAME;
-	if (c->options.exposure == PPROF_PER_TOTAL) { /* all shares are one */
-		g->p = g->q = g->ratio = g->low = g->high = 1;
+	if (c->options.exposure == PPROF_PER_TOTAL) { /* not compared */
+		g->p = g->q = 1;
 		g->detectable = INFINITY;
 		g->verdict = PPROF_NOT_JUDGED;
 		return;

@@ -565,8 +565,8 @@ struct pprof_comparison {
 	struct pprof_compare_options options; /* as used: with the defaults */
 	const char *type, *unit;              /* of the values */
 	size_t nbase, nhead;
-	double *totals; /* values of each base run, then of each head run */
-	struct pprof_change total;
+	double *totals;               /* values of each base run, then of each head run */
+	struct pprof_change total;    /* PPROF_PER_TOTAL: only its values, not judged */
 	struct pprof_change *changes; /* regressions first, then by how much the total changed */
 	size_t nchanges, njudged, nregressed;
 	double cv;      /* of runs, beyond what counting explains, as the functions show it */

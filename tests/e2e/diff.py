@@ -271,6 +271,21 @@ def names():
     check([c.get('name') for c in cases if '<x>' in c.get('name')], 'JUnit: %r', [c.get('name') for c in cases])
     rows = [line for line in Prowl('diff', *sides, '-f', 'markdown').out.splitlines() if line.startswith('|')]
     check(all(line.count('|') == 8 for line in rows), 'cells: %r', rows)
+    pattern = path('')
+    os.makedirs(pattern)
+    for side, files in (('b', base), ('h', head)):
+        for i, file in enumerate(files):
+            shutil.copy(file, '%s/%s%d.pb.gz' % (pattern, side, i))
+    for words in (['--base', pattern + '/b*', '--head=' + pattern + '/h?.pb.gz'], [pattern + '/b*.gz', pattern + '/h*.gz']):
+        result = json.loads(Prowl('diff', *words, '-f', 'json').must(3).out)
+        check(len(result['base']['totals']) == len(result['head']['totals']) == 3, 'files of a pattern: %r', result['base'])
+    Prowl('diff', '--base', pattern + '/x*', '--head', *head).must(1)
+    shares = Prowl('diff', *sides, '--mode', 'share').out
+    check(re.search(r'^ +50\.\ds +70\.\ds +- +- +- not judged total$', shares, re.M), 'the total in:\n%s', shares)
+    check('warning' not in shares and 'more than once' in Prowl('diff', '--base', base[0], *base, '--head', *head).out,
+          'a run that is there twice is not told')
+    for option in ('--q', '--min-share'):
+        Prowl('diff', *sides, option, '100%').must(2)
     by_line = Prowl('diff', *sides, '--by', 'line', '--fail-on', 'never').must(0).out
     check(re.search(r'regressed +\S.* a,b:c\.go:7', by_line), 'no line in:\n%s', by_line)
 
@@ -302,7 +317,8 @@ def bench_ends():
         check(p.returncode == 1 and 'interrupted' in said, '%s: exit %d, %s', sig, p.returncode, said)
         wait_for(lambda: not os.path.exists('/proc/%d' % pid), 'the end of the command after %s' % sig)
         check(not os.listdir(here), '%s: left behind: %r', sig, os.listdir(here))
-    for options, status in ((('--base', 'echo half > {}; exit 3'), 1), (('--base', 'touch %s; true {}' % started, '-f', 'none'), 2)):
+    for options, status in ((('--base', 'echo half > {}; exit 3'), 1), (('--base', 'touch %s; true {}' % started, '-f', 'none'), 2),
+                            (('--base', 'touch %s; true {}' % started, '--save', '/dev/null'), 1)):
         p = subprocess.run([PROWL, 'bench', '-q', '--warmup', '0', *options, '--head', 'true {}'], env=environment,
                            stdin=subprocess.DEVNULL, capture_output=True, text=True)
         check(p.returncode == status and not os.listdir(here), '%r: exit %d, left %r', options, p.returncode, os.listdir(here))
