@@ -479,8 +479,10 @@ def gate():
     rules = path('.yaml')
     with open(rules, 'w') as f:
         f.write('accept:\n  - name: example.org/app/parser.Fold\n    reason: folds more\n')
-    p = run('--rules', rules, '--fail-on', 'function', '--runs', '2')
+    p = run('--rules', rules, '--fail-on', 'function', '--runs', '2', '--save', 'profiles')
     check(p.returncode in (0, 7), 'accepted: exit %d\n%s', p.returncode, p.stdout[-2000:])
+    saved = os.path.join(here, 'profiles')
+    check(os.path.isdir(saved) and len(os.listdir(saved)) == 4, 'saved: %s', p.stderr)
     left = subprocess.run(['git', 'worktree', 'list'], cwd=here, capture_output=True, text=True, check=True).stdout
     check(len(left.splitlines()) == 1, 'left behind: %s', left)
 
