@@ -133,6 +133,21 @@ double pp_units_bytes(const char *unit)
 	return u && family == sizes ? u->factor : 0;
 }
 
+/* Takes off a last character of which a part has been cut. */
+static void drop_part(char *text)
+{
+	size_t n = strlen(text), begin = n;
+	unsigned char lead;
+
+	while (begin > 0 && ((unsigned char)text[begin - 1] & 0xc0) == 0x80)
+		begin--;
+	if (begin == 0)
+		return;
+	lead = (unsigned char)text[--begin];
+	if (n - begin < (lead >= 0xf0 ? 4u : lead >= 0xe0 ? 3u : lead >= 0xc0 ? 2u : 1u))
+		text[begin] = '\0';
+}
+
 const char *pp_units_format(char text[UNITS_TEXT], int64_t value, struct scale scale)
 {
 	int n = snprintf(text, UNITS_TEXT, "%.2f", pp_units_scaled(value, scale));
@@ -143,6 +158,7 @@ const char *pp_units_format(char text[UNITS_TEXT], int64_t value, struct scale s
 		strcpy(text, "0");
 	else
 		snprintf(text + n, UNITS_TEXT - n, "%s", scale.suffix);
+	drop_part(text);
 	return text;
 }
 
@@ -161,11 +177,13 @@ const char *pp_units_percent(char text[UNITS_TEXT], int64_t value, int64_t total
 
 const char *pprof_value_text(char *text, double value, const char *unit)
 {
+	enum { PUBLIC_TEXT = 32 };
 	struct scale scale = fit(value, unit);
 	double v = value * scale.from / scale.to;
 	int digits = fabs(v) >= 100 || v == 0 ? 0 : fabs(v) >= 10 ? 1 : 2;
 
-	snprintf(text, UNITS_TEXT, "%.*f%s", digits, v, v == 0 ? "" : scale.suffix);
+	snprintf(text, PUBLIC_TEXT, "%.*f%s", digits, v, v == 0 ? "" : scale.suffix);
+	drop_part(text);
 	pp_make_printable(text);
 	return text;
 }

@@ -16,7 +16,8 @@ struct scale {
 	double from, to;    /* a value times `from`, by `to`; two roundings, as in pprof */
 };
 
-enum { UNITS_TEXT = 32 };
+/* The longest number, of petabytes as bytes, takes 39; a unit that no longer fits is cut. */
+enum { UNITS_TEXT = 64 };
 
 /* The scale in which `value` of `unit` ("nanoseconds", "bytes", "count", ...) is at least 1. */
 struct scale pp_units_fit(int64_t value, const char *unit);

@@ -301,6 +301,54 @@ static void units_are_scaled(void **state)
 	}
 }
 
+/* A number with more digits than a text of the usual length has, and a unit that is cut. */
+static void long_values_keep_to_their_text(void **state)
+{
+	static const struct {
+		const char *unit, *wanted, *want;
+	} cases[] = {
+		{"petabytes", "B", " 5192296858534827628530496329220096B,"},
+		{"hours", "ns", " 16602069666338596454400000000000ns,"},
+		{"\xc3\xbc\xe2\x82\xac\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xf0\x9f\x98\x80"
+		 "\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xf0\x9f\x98\x80",
+		 NULL,
+		 " 4611686018427387904\xc3\xbc\xe2\x82\xac\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xf0"
+		 "\x9f\x98\x80\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xf0\x9f"
+		 "\x98\x80,"},
+		{"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\xe2\x82\xac", NULL,
+		 " 4611686018427387904xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx,"},
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct pprof_report_options o = {.unit = cases[i].wanted};
+		struct pprof_profile *p = t_new();
+		uint32_t loc;
+		char *text;
+		size_t len;
+		FILE *f = open_memstream(&text, &len);
+
+		assert_int_equal(pprof_sample_type(p, "t", cases[i].unit), 0);
+		loc = t_loc(p, PPROF_NONE, 1, "f", 1);
+		assert_int_equal(
+			pprof_sample_add(p, &loc, 1, (int64_t[]){INT64_C(1) << 62}, NULL, 0), 0);
+		assert_int_equal(pprof_report_top(p, &o, f), 0);
+		fclose(f);
+		if (!strstr(text, cases[i].want))
+			fail_msg("%s: %s", cases[i].unit, text);
+		free(text);
+		pprof_profile_free(p);
+	}
+}
+
+static void a_value_fits_its_text(void **state)
+{
+	char text[32];
+
+	/* 31 bytes, of which the last would be a part of a character */
+	pprof_value_text(text, 42, "xxxxxxxxxxxxxxxxxxxxxxxxxx\xe2\x82\xac");
+	assert_string_equal(text, "42.0xxxxxxxxxxxxxxxxxxxxxxxxxx");
+}
+
 static void empty_profiles_are_reported(void **state)
 {
 	struct pprof_profile *p = t_new();
@@ -339,6 +387,8 @@ int main(void)
 		cmocka_unit_test(names_cannot_break_the_output),
 		cmocka_unit_test(headers_cannot_break_the_output),
 		cmocka_unit_test(units_are_scaled),
+		cmocka_unit_test(long_values_keep_to_their_text),
+		cmocka_unit_test(a_value_fits_its_text),
 		cmocka_unit_test(empty_profiles_are_reported),
 		cmocka_unit_test(exporters_are_found_by_name),
 	};
