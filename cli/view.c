@@ -13,8 +13,9 @@ static bool choose(const char *option, const char *const *words, const char *arg
 	for (int i = 0; words[i]; i++) {
 		size_t n = strlen(words[i]);
 
-		/* pprof has the plural: "lines". */
-		if (strncmp(words[i], arg, n) == 0 && (!arg[n] || strcmp(arg + n, "s") == 0)) {
+		/* pprof has the plural: "lines", "addresses". */
+		if (strncmp(words[i], arg, n) == 0 &&
+		    (!arg[n] || strcmp(arg + n, words[i][n - 1] == 's' ? "es" : "s") == 0)) {
 			*ret = i;
 			return true;
 		}

@@ -407,6 +407,7 @@ def test_view():
         assert 'function' in prowl('report', '--peek', 'unc', path).stdout
         assert '   function\n' in prowl('report', '-f', 'traces', path).stdout
         prowl('report', '--granularity', 'files', '-f', 'pprof', '-o', out, path)
+        prowl('report', '--granularity', 'addresses', path)
         assert ' /some/file\n' in prowl('report', out).stdout
 
 
