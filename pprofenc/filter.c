@@ -21,7 +21,15 @@ static const char *const option_names[NOPTIONS] = {
 	"taghide", "tagfocus", "tagignore", "tagroot", "tagleaf",
 };
 
-enum { FOCUSED = 1, IGNORED = 2, HIDDEN = 4, SHOWN_FROM = 8, RUNTIME_IN = 16, RUNTIME_OUT = 32 };
+enum {
+	FOCUSED = 1,
+	IGNORED = 2,
+	HIDDEN = 4,
+	SHOWN_FROM = 8,
+	RUNTIME_IN = 16,
+	RUNTIME_OUT = 32,
+	REMADE = 64,
+};
 
 struct pattern {
 	struct regex *re;
@@ -266,7 +274,9 @@ static int decide_locations(struct filter *f)
 	f->flags = calloc(p->nlocations + 1, 1);
 	f->nlines = malloc((p->nlocations + 1) * sizeof *f->nlines);
 	f->lines = malloc((p->nlines + 1) * sizeof *f->lines);
-	if (!f->flags || !f->nlines || !f->lines)
+	f->whole = malloc((p->nlocations + 1) * sizeof *f->whole);
+	f->inner = malloc((p->nlocations + 1) * sizeof *f->inner);
+	if (!f->flags || !f->nlines || !f->lines || !f->whole || !f->inner)
 		return -ENOMEM;
 	if (p->nlines > 0)
 		memcpy(f->lines, p->lines, p->nlines * sizeof *f->lines);
@@ -384,35 +394,23 @@ static int make_location(struct filter *f, uint32_t location, size_t n, uint32_t
 	return r;
 }
 
+/* Once, when the first sample that stays has it: no other shall be in the result. */
 static int remake_location(struct filter *f, uint32_t location)
 {
 	bool had_lines = f->p->locations[location].nlines > 0;
 	size_t n;
 	int r;
 
-	f->whole[location] = f->inner[location] = PPROF_NONE;
-	if (f->flags[location] & HIDDEN)
+	if (f->flags[location] & REMADE)
 		return 0;
+	f->flags[location] |= REMADE;
+	f->whole[location] = f->inner[location] = PPROF_NONE;
 	r = make_lines(f, location, &n);
 	if (r == 0 && (n > 0 || !had_lines))
 		r = make_location(f, location, n, &f->whole[location]);
 	if (r == 0 && n > 1 && f->flags[location] & RUNTIME_OUT &&
 	    f->o->runtime == PPROF_RUNTIME_FOLD)
 		r = make_location(f, location, n - 1, &f->inner[location]);
-	return r;
-}
-
-static int remake_locations(struct filter *f)
-{
-	size_t size = (f->p->nlocations + 1) * sizeof *f->whole;
-	int r = 0;
-
-	f->whole = malloc(size);
-	f->inner = malloc(size);
-	if (!f->whole || !f->inner)
-		return -ENOMEM;
-	for (uint32_t i = 0; r == 0 && i < f->p->nlocations; i++)
-		r = remake_location(f, i);
 	return r;
 }
 
@@ -454,25 +452,32 @@ static size_t shown_from(const struct filter *f, const uint32_t *stack, size_t n
 	return n;
 }
 
-/* The sample's locations in the result, into f->stack, and how many they are. */
-static size_t new_stack(struct filter *f, const uint32_t *stack, size_t n)
+/* The sample's locations in the result, into the end of f->stack, and how many they are. */
+static int new_stack(struct filter *f, const uint32_t *stack, size_t n, size_t *ret_kept)
 {
 	bool runtime = false; /* the caller's innermost frame is the runtime's */
 	size_t kept = 0;
 
 	/* From the root, as what joins depends on the caller. */
 	for (size_t i = n; i-- > 0;) {
-		uint8_t flags = f->flags[stack[i]];
-		bool joins = runtime && flags & RUNTIME_OUT && f->o->runtime == PPROF_RUNTIME_FOLD;
-		uint32_t location = joins ? f->inner[stack[i]] : f->whole[stack[i]];
+		uint8_t *flags = &f->flags[stack[i]];
+		uint32_t location;
+		bool joins;
+		int r;
 
-		if (flags & HIDDEN)
+		if (*flags & HIDDEN)
 			continue;
-		runtime = flags & RUNTIME_IN;
+		r = remake_location(f, stack[i]);
+		if (r < 0)
+			return r;
+		joins = runtime && *flags & RUNTIME_OUT && f->o->runtime == PPROF_RUNTIME_FOLD;
+		location = joins ? f->inner[stack[i]] : f->whole[stack[i]];
+		runtime = *flags & RUNTIME_IN;
 		if (location != PPROF_NONE)
 			f->stack[n - ++kept] = location;
 	}
-	return kept;
+	*ret_kept = kept;
+	return 0;
 }
 
 static int label_stays(struct filter *f, uint32_t key)
@@ -528,9 +533,9 @@ static int filter_sample(struct filter *f, size_t sample)
 	r = is_tagged(f, sample);
 	if (r <= 0)
 		return r;
-	kept = new_stack(f, stack, shown);
-	if (kept == 0 && (n > 0 || f->any_hidden))
-		return 0;
+	r = new_stack(f, stack, shown, &kept);
+	if (r < 0 || (kept == 0 && (n > 0 || f->any_hidden)))
+		return r;
 	return add_sample(f, sample, f->stack + shown - kept, kept);
 }
 
@@ -669,8 +674,6 @@ static int filter(struct filter *f)
 		r = -ENOMEM;
 	if (r == 0)
 		r = decide_locations(f);
-	if (r == 0)
-		r = remake_locations(f);
 	for (size_t i = 0; r == 0 && i < f->p->nsamples; i++)
 		r = filter_sample(f, i);
 	return r;

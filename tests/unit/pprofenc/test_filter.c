@@ -161,6 +161,34 @@ static void names_choose_stacks_and_frames(void **state)
 	pprof_profile_free(p);
 }
 
+/* A profile that is passed on without some of its stacks tells nothing of them. */
+static void what_is_left_out_leaves_no_trace(void **state)
+{
+	static const struct pprof_filter_options cases[] = {
+		{.ignore = "kallsyms|runtimex|memcpy"},
+		{.focus = "main\\.handle"},
+		{.tag_focus = "endpoint=/api"},
+		{.tag_focus = "endpoint=/api", .granularity = PPROF_PACKAGE},
+		{.show = "main\\."},
+	};
+	struct pprof_profile *p = server();
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct pprof_profile *q = filtered(p, &cases[i]);
+
+		for (size_t k = 0; k < q->nfunctions; k++) {
+			const char *name = q->strings[q->functions[k].name];
+
+			if (strstr(name, "task_switch") || strstr(name, "runtimex") ||
+			    strstr(name, "memcpy"))
+				fail_msg("case %zu: %s", i, name);
+		}
+		assert_true(q->nlocations > 0);
+		pprof_profile_free(q);
+	}
+	pprof_profile_free(p);
+}
+
 /* How many samples a tag filter keeps of 1, 2 and 4, which have labels. */
 static int64_t kept(const struct pprof_profile *p, const char *tag)
 {
@@ -581,6 +609,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(names_choose_stacks_and_frames),
+		cmocka_unit_test(what_is_left_out_leaves_no_trace),
 		cmocka_unit_test(tags_choose_samples),
 		cmocka_unit_test(tags_are_shown_and_hidden),
 		cmocka_unit_test(tags_become_frames),
