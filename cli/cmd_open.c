@@ -12,6 +12,7 @@
 #include "input.h"
 #include "pprof.h"
 #include "term.h"
+#include "view.h"
 
 enum { ID_TYPE = 1, ID_BASE, ID_PORT, ID_NO_BROWSER, ID_COLOR };
 
@@ -89,23 +90,36 @@ static int render(struct opening *x)
 
 	if (f && fclose(f) != 0 && r == 0)
 		r = -errno;
-	return r < 0 ? r : pprof_encode(x->p, PPROF_LEVEL_DEFAULT, &x->pprof, &x->pprof_len);
+	return r;
+}
+
+/* As prowl report has it: without the frames that a profile wants to be dropped. */
+static bool view_as_report(struct pprof_profile **p, int *code)
+{
+	struct view whole = {0};
+
+	return !*p || view_apply(&whole, p, VIEW_AS_REPORT, code);
 }
 
 static int load(struct opening *x, char **paths, size_t n)
 {
-	int r;
+	int r, code;
 
 	x->p = input_load(paths, n);
 	if (!x->p)
 		return PROWL_FAILED;
 	if (x->base_path) {
 		x->base = input_load_base(x->base_path, x->p, x->o.sample_type);
-		x->o.base = x->base;
 		if (!x->base)
 			return PROWL_FAILED;
 	}
-	r = render(x);
+	/* The file is served as it is. */
+	r = pprof_encode(x->p, PPROF_LEVEL_DEFAULT, &x->pprof, &x->pprof_len);
+	if (r == 0 && (!view_as_report(&x->p, &code) || !view_as_report(&x->base, &code)))
+		return code;
+	x->o.base = x->base;
+	if (r == 0)
+		r = render(x);
 	if (r == -ENOENT) {
 		if (x->p->nsample_types == 0)
 			say_error("the profile has no values: it is empty");

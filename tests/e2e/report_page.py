@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The HTML report and the SVG in a headless Chromium, beside sums made here; prowl open."""
 
+import base64
 import collections
 import contextlib
+import gzip
 import http.client
 import json
 import os
@@ -16,6 +18,7 @@ import xml.dom.minidom
 
 import clients
 import debian
+import equal
 import made
 import pprof
 from chromium import Browser
@@ -591,6 +594,24 @@ def open_report():
         free = s.getsockname()[1]
     with opened('--port', free, prof.path) as (_, port):
         check(port == free, 'port %d, not %d', port, free)
+
+
+def names_in(page):
+    packed = re.search('id="data">([^<]*)<', open(page).read()).group(1)
+    return json.loads(gzip.decompress(base64.b64decode(packed)))['names']
+
+
+@test('clients', 'prowl open: frames that a profile wants to be dropped')
+def open_drops():
+    prof, _ = clients.known()
+    path = equal.with_drops(prof.path, 'main\\.leafSpin', 'no such')
+    with opened(path) as (_, port), opened('--diff-base', path, path) as (_, comparing):
+        names = names_in(report(path))
+        check('main.leafSpin' not in names and 'main.worker' in names, 'prowl report has all frames')
+        for p, args in ((port, []), (comparing, ['--diff-base', path])):
+            check(ask(p)[2] == open(report(path, 'html', *args), 'rb').read(), 'not the page of prowl report %s', args)
+            served = pprof.Profile(ask(p, '/profile.pb.gz')[2])
+            check('main.leafSpin' in served.strings, 'the file is served without the frames')
 
 
 @test('clients', 'prowl open: go tool pprof and a browser')
