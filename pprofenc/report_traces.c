@@ -186,7 +186,7 @@ static bool same_tag(const struct pprof_label *a, const struct pprof_label *b)
 	return a->key == b->key && !a->str == !b->str;
 }
 
-/* The key, and the values of all labels of that key and kind. */
+/* The key, and the values of all labels of that key and kind, which stand together. */
 static char *tag_text(const struct report *r, const struct pprof_label *labels, size_t n,
 		      size_t index, const char *const *units)
 {
@@ -200,11 +200,9 @@ static char *tag_text(const struct report *r, const struct pprof_label *labels, 
 	for (size_t k = strlen(p->strings[labels[index].key]); k < 10; k++)
 		fputc(' ', to);
 	fprintf(to, "%s: ", p->strings[labels[index].key]);
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = index; i < n && same_tag(&labels[i], &labels[index]); i++) {
 		const struct pprof_label *l = &labels[i];
 
-		if (!same_tag(l, &labels[index]))
-			continue;
 		if (!l->str)
 			pp_units_format(value, l->num, pp_units_in(l->num, units[l->key], "auto"));
 		fprintf(to, " %s", l->str ? p->strings[l->str] : value);
@@ -225,11 +223,7 @@ static int print_tags(struct report *r, size_t sample, const char *const *units)
 	int e = tags ? 0 : -ENOMEM;
 
 	for (size_t i = 0; e == 0 && i < count; i++) {
-		size_t before = 0;
-
-		while (before < i && !same_tag(&labels[before], &labels[i]))
-			before++;
-		if (before < i)
+		if (i > 0 && same_tag(&labels[i - 1], &labels[i]))
 			continue;
 		tags[n] = (struct tag){tag_text(r, labels, count, i, units), labels[i].str == 0};
 		if (!tags[n++].text)

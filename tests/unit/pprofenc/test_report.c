@@ -186,6 +186,33 @@ static void traces_list_samples_with_their_labels(void **state)
 	pprof_profile_free(p);
 }
 
+/* Were each looked for among all others, this would take minutes. */
+static void traces_take_many_labels(void **state)
+{
+	enum { MANY = 300000 };
+	struct pprof_label *labels = calloc(MANY, sizeof *labels);
+	struct pprof_profile *p = t_new();
+	char key[16], *text;
+	uint32_t loc;
+	size_t len;
+	FILE *f = open_memstream(&text, &len);
+
+	assert_non_null(labels);
+	t_types(p);
+	loc = t_loc(p, PPROF_NONE, 1, "f", 1);
+	for (uint32_t i = 0; i < MANY; i++) {
+		snprintf(key, sizeof key, "k%u", i / 2);
+		labels[i] = (struct pprof_label){.key = t_str(p, key), .num = i};
+	}
+	t_add(p, &loc, 1, 1, labels, MANY);
+	assert_int_equal(pprof_report_traces(p, NULL, f), 0);
+	fclose(f);
+	assert_non_null(strstr(text, "   k149999:  299998 299999\n"));
+	free(text);
+	free(labels);
+	pprof_profile_free(p);
+}
+
 static void values_take_the_unit_asked_for(void **state)
 {
 	static const struct {
@@ -382,6 +409,7 @@ int main(void)
 		cmocka_unit_test(tree_shows_callers_and_callees),
 		cmocka_unit_test(peek_shows_all_around_a_function),
 		cmocka_unit_test(traces_list_samples_with_their_labels),
+		cmocka_unit_test(traces_take_many_labels),
 		cmocka_unit_test(values_take_the_unit_asked_for),
 		cmocka_unit_test(folded_is_sorted_and_summed),
 		cmocka_unit_test(names_cannot_break_the_output),
