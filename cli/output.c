@@ -186,7 +186,10 @@ static int write_to(const struct pprof_profile *p, const struct output_format *f
 	file = fdopen(dup(fd), "w");
 	if (!file)
 		return -errno;
+	errno = 0;
 	r = e->write(p, o, file);
+	if (r == -EIO && errno) /* the writers only know that it failed */
+		r = -errno;
 	if (fclose(file) != 0 && r == 0)
 		r = -errno;
 	return r;

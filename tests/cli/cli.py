@@ -408,6 +408,8 @@ def test_view():
         assert '   function\n' in prowl('report', '-f', 'traces', path).stdout
         prowl('report', '--granularity', 'files', '-f', 'pprof', '-o', out, path)
         prowl('report', '--granularity', 'addresses', path)
+        for kind in ('text', 'html', 'svg'):
+            refused('report', '-f', kind, '-o', '/dev/full', path, saying='No space left on device', status=1)
         assert ' /some/file\n' in prowl('report', out).stdout
 
 
