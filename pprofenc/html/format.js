@@ -57,5 +57,6 @@ function nanosecondsOf(unit) {
 
 /** Long names are cut where they are only shown; what is compared is whole. */
 function shorten(text, length) {
-	return text.length > length ? text.slice(0, length - 1) + '…' : text;
+	// never between the two halves of a character
+	return text.length > length ? text.slice(0, length - 1).replace(/[\ud800-\udbff]$/, '') + '…' : text;
 }

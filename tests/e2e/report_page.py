@@ -413,7 +413,7 @@ HOSTILE = [
     '</script><script>window.hacked = 1</script>', '<img src=x onerror="window.hacked = 1">', '"><svg onload=hacked=1>',
     '\x1b]0;x\x07\x9b31m', 'a\u202egnp.exe\u2066', 'line\nbreak\ttab', 'amp&amp;&#60;script&#62;', ']]>', '-->', "'\";alert(1)//",
     b'\xff\xfe bytes \xc3(\xed\xa0\x80', 'x' * 100_000, '\\u003c/script\\u003e', '__proto__', 'constructor', '{{7*7}}',
-    'javascript:alert(1)', '日本語の関数名', 'semi;colon', '', '\ufeff\u2028', '%3Cscript%3E', '${alert(1)}',
+    '😀' * 160, 'javascript:alert(1)', '日本語の関数名', 'semi;colon', '', '\ufeff\u2028', '%3Cscript%3E', '${alert(1)}',
 ]
 
 
@@ -444,6 +444,7 @@ def hostile_page():
                 for i in range(0, 40):
                     b.run('{const r = report.%s.layout.rows.flat(); if (r[%d]) report.detail(r[%d]);}' % (graph, i, i))
             check(b.run('window.hacked') is None, 'a name ran at %s', hash)
+            check(b.run('document.body.innerText.isWellFormed()'), 'half a character is shown at %s', hash)
             check(b.run('document.scripts.length') == 2 and b.run('document.images.length') == 0,
                   'a name became an element')
         seen = b.run('report.profile.names')
