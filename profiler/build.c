@@ -104,7 +104,7 @@ static size_t symbols_at(struct build *b, struct prowl_image *im, uint64_t pc,
 	}
 	prowl_trim(&s->trim, &s->procs.files, s->result.walks.lookups + ++b->named);
 	n = uw_symbolize(&im->space, pc, syms, UW_MAX_INLINE, &kind, ret_map);
-	if (cached)
+	if (cached && *ret_map) /* what is mapped there later has names */
 		prowl_symcache_put(&s->symcache, im->id, pc, syms, n);
 	return n;
 }

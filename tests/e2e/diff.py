@@ -468,6 +468,10 @@ def gate():
     git('add', '.')
     git('commit', '-qm', 'base')
     p = run()
+    if p.returncode == 3:  # what was it, and in which run?
+        result = json.loads(p.stdout)
+        note('unchanged: %r; totals %r, %r', [f for f in result['functions'] if f['name'] in bad(result)],
+             result['base']['totals'], result['head']['totals'])
     check(p.returncode in (0, 7), 'unchanged: exit %d\n%s%s', p.returncode, p.stdout[-2000:], p.stderr)
     unchanged = p.returncode
     write('parser/parser_test.go', BENCH % 4000000)

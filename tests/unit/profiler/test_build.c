@@ -486,6 +486,23 @@ static void test_window_of_exited(void **state)
 	expect("hand_leaf;hand_root", 3, 3);
 }
 
+/* Where nothing is mapped yet there may be names in a later window. */
+static void test_window_before_mapping(void **state)
+{
+	struct uw_symbol symbols[UW_MAX_INLINE];
+	size_t n;
+
+	s.windows = true;
+	add(UW_END_ROOT, 0, 1, 0x1000, LEAF);
+	charge(1);
+	name_window();
+	assert_int_equal(profile->nsamples, 1);
+	assert_true(prowl_symcache_get(&s.symcache, proc->image->id, LEAF - 1, symbols, &n) ||
+		    prowl_symcache_get(&s.symcache, proc->image->id, LEAF, symbols, &n));
+	assert_false(prowl_symcache_get(&s.symcache, proc->image->id, 0x1000, symbols, &n));
+	prowl_symcache_fini(&s.symcache);
+}
+
 /* A stack of two windows: each has the times of its own. */
 static void test_timeline_windows(void **state)
 {
@@ -526,6 +543,7 @@ int main(void)
 		TEST(test_timeline_windows),
 		TEST(test_windows),
 		TEST(test_window_of_exited),
+		TEST(test_window_before_mapping),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
