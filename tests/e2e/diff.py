@@ -248,9 +248,11 @@ def names():
     need_prowl()
     generic, hostile = 'a/b.Map[...].Get', 'a/b.|`<x>&"\n::error::%0A\ufffe\uffff'
     files = {generic: 'old/map.go', hostile: '/w/s/a,b:c.go'}
-    base = made_runs([((generic, 'main.main'), 1000), ((hostile, 'main.main'), 1000), (('main.f', 'main.main'), 3000)], files=files)
+    base = made_runs([((generic, 'main.main'), 1000), ((hostile, 'main.main'), 1000), (('main.f', 'main.main'), 3000)],
+                     files=files)
     files[generic] = 'new/map.go'
-    head = made_runs([((generic, 'main.main'), 2000), ((hostile, 'main.main'), 2000), (('main.f', 'main.main'), 3000)], files=files)
+    head = made_runs([((generic, 'main.main'), 2000), ((hostile, 'main.main'), 2000), (('main.f', 'main.main'), 3000)],
+                     files=files)
     sides = ['--base', *base, '--head', *head]
     rules = path('.yaml')
     for pattern, fit in ((generic, True), ('a/b.Map[...].*', True), ('a/?.Map*Get', True), ('*', True), ('a/b.Map.Get', False),
@@ -317,7 +319,8 @@ def bench_ends():
         check(p.returncode == 1 and 'interrupted' in said, '%s: exit %d, %s', sig, p.returncode, said)
         wait_for(lambda: not os.path.exists('/proc/%d' % pid), 'the end of the command after %s' % sig)
         check(not os.listdir(here), '%s: left behind: %r', sig, os.listdir(here))
-    for options, status in ((('--base', 'echo half > {}; exit 3'), 1), (('--base', 'touch %s; true {}' % started, '-f', 'none'), 2),
+    for options, status in ((('--base', 'echo half > {}; exit 3'), 1),
+                            (('--base', 'touch %s; true {}' % started, '-f', 'none'), 2),
                             (('--base', 'touch %s; true {}' % started, '--save', '/dev/null'), 1)):
         p = subprocess.run([PROWL, 'bench', '-q', '--warmup', '0', *options, '--head', 'true {}'], env=environment,
                            stdin=subprocess.DEVNULL, capture_output=True, text=True)
