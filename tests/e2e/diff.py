@@ -77,7 +77,11 @@ def slower():
     need_perf()
     base, same, slow = compared(run_cpu, ('-slow', '1.6'))
     first, result = diff(base, same)
-    # On a machine that is busy with other things the data may tell nothing, but never a regression.
+    # On a machine that is busy with other things the data may tell nothing, but no regression; by chance it may, some two
+    # in a thousand times: not twice.
+    if first == 3:
+        note('the same program regressed: %r', bad(result))
+        first, result = diff(*in_turn(run_cpu, [(), ()]))
     check(first != 3, 'the same program regressed: %r', bad(result))
     code, result = diff(base, slow)
     found = next(f for f in result['functions'] if f['name'] == 'main.parse')
@@ -475,6 +479,7 @@ def gate():
         result = json.loads(p.stdout)
         note('unchanged: %r; totals %r, %r', [f for f in result['functions'] if f['name'] in bad(result)],
              result['base']['totals'], result['head']['totals'])
+        p = run()  # by chance it may, some two in a thousand times: not twice
     check(p.returncode in (0, 7), 'unchanged: exit %d\n%s%s', p.returncode, p.stdout[-2000:], p.stderr)
     unchanged = p.returncode
     write('parser/parser_test.go', BENCH % 4000000)
