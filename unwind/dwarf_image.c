@@ -21,6 +21,7 @@
 
 enum {
 	ALIGN = 16,
+	MAX_AHEAD = 32 << 20,
 	MAX_RATIO = 1032, /* no deflate stream unpacks to more than this many times its size */
 };
 
@@ -200,8 +201,12 @@ static bool fill(const struct plan *p, uint8_t *image)
 
 		if (!part->from)
 			continue;
-		/* Where that isn't known, they come one by one. */
-		advise(to, part->size, MADV_POPULATE_WRITE);
+		/*
+		 * Where that isn't known, they come one by one. So they do where they are many:
+		 * what a file says of its size may not be true.
+		 */
+		if (part->size <= MAX_AHEAD)
+			advise(to, part->size, MADV_POPULATE_WRITE);
 		if (!part->is_packed)
 			memcpy(to, part->from, part->size);
 		else if (!unpack(part, to))
