@@ -127,6 +127,8 @@ def test_terminal():
     script = shutil.which('script')
     if not script:
         raise Skip('there is no script(1)')
+    if subprocess.run([script, '-qec', 'true', '/dev/null'], stdin=subprocess.DEVNULL, capture_output=True).returncode != 0:
+        raise Skip('script(1) gets no terminal here (is /dev/pts mounted?)')
     command = '%s profile --pid %s --seconds 1 -o -' % (PROWL, NO_PID)
     p = subprocess.run([script, '-qec', command, '/dev/null'], stdin=subprocess.DEVNULL, capture_output=True, text=True,
                        timeout=60)

@@ -15,7 +15,7 @@ import sys
 import termios
 import time
 
-from harness import Failed, check
+from harness import Failed, Skip, check
 
 SEQUENCE = re.compile(r'\x1b(?:\[([?>!]?)([0-9;]*)([@-~])|\]([^\x07\x1b]*)(?:\x07|\x1b\\)|([()])(.)|([=>78MDEc]))', re.S)
 
@@ -172,7 +172,10 @@ class Terminal:
     def __init__(self, command, rows=24, cols=80, env=(), cwd=None, job=False):
         if job:
             command = [sys.executable, '-c', SHELL, *command]
-        self.master, self.slave = pty.openpty()
+        try:
+            self.master, self.slave = pty.openpty()
+        except OSError as e:
+            raise Skip('no terminal can be made here (is /dev/pts mounted?): %s' % e) from e
         self.screen = Screen(rows, cols)
         self.output = b''
         self.set_size(rows, cols)
