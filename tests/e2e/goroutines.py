@@ -300,13 +300,14 @@ def core():
         check(os.path.exists(file), 'gcore wrote nothing: %s', p.stderr)
         dead = parse(Prowl('goroutine', '--core', file, '--text').must(0).out)
         os.unlink(file)
-    compared = 0
-    for goid, g in live.items():
-        if of_program(g):
-            check(goid in dead and dead[goid].frames == g.frames and dead[goid].state == g.state,
-                  'goroutine %d differs', goid)
-            compared += 1
-    check(compared > 2000, 'only %d goroutines', compared)
+        after = parse(ours(t.pid, '--text').out)
+    # those that stood still; gcore's stop may have one of them out of its system call for a moment
+    still = [i for i, g in live.items() if of_program(g) and i in after and after[i] == g]
+    moved = [i for i in still if i not in dead or dead[i].frames != live[i].frames or dead[i].state != live[i].state]
+    for i in moved[:3]:
+        note('alive: %s\nin the core: %s', show(live[i]), show(dead[i]) if i in dead else 'not there')
+    check(len(still) > 2000, 'only %d goroutines', len(still))
+    check(len(moved) <= 2, '%d of %d goroutines differ', len(moved), len(still))
 
 
 SHORT = {('1.19', 'static'), ('1.23', 'pie'), ('1.26', 'stripped'), ('1.27', 'static'), ('1.27', 'cgo')}
