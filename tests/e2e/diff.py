@@ -313,7 +313,8 @@ def bench_ends():
     for sig in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         command = "echo half > {}; sh -c 'echo $$ > %s.new; mv %s.new %s; exec sleep 60' & wait" % ((started,) * 3)
         p = subprocess.Popen([PROWL, 'bench', '-q', '--warmup', '0', '--base', command, '--head', 'true {}'], env=environment,
-                             stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+                             stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                             preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL))  # these may run below nohup
         wait_for(lambda: os.path.exists(started), 'the command')
         with open(started) as f:
             pid = int(f.read())
