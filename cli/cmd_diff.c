@@ -23,18 +23,6 @@ static const struct opt diff_opts[] = {
 	OPT_END,
 };
 
-static bool takes_argument(const char *word)
-{
-	for (const struct opt *p = diff_opts; p->name; p++) {
-		bool is_long = !strncmp(word, "--", 2) && !strcmp(word + 2, p->name);
-		bool is_short = word[0] == '-' && word[1] == p->letter && p->letter && !word[2];
-
-		if (is_long || is_short)
-			return p->arg != NULL;
-	}
-	return false;
-}
-
 /* A pattern that the shell left as it is, in quotes or behind --base=, is what it stands for. */
 static bool take(struct gate_side *s, const char *word)
 {
@@ -72,7 +60,7 @@ static bool split_sides(struct gate *g, int *argc, char **argv)
 		} else {
 			now = NULL;
 			argv[n++] = word;
-			if (takes_argument(word) && i + 1 < *argc)
+			if (opts_takes_next(&cmd_diff, word) && i + 1 < *argc)
 				argv[n++] = argv[++i];
 		}
 	}

@@ -50,8 +50,7 @@ void opts_init(struct opts *o, const struct cmd *cmd, int argc, char **argv)
 	optind = 1;
 }
 
-/* Is the next word this option's argument? "-n5" and "--lines=5" have theirs with them. */
-static bool takes_next(const struct cmd *cmd, const char *word)
+bool opts_takes_next(const struct cmd *cmd, const char *word)
 {
 	for (const struct opt *p = cmd->opts; p && p->name; p++) {
 		size_t n = strlen(word);
@@ -72,7 +71,7 @@ void opts_permute(const struct cmd *cmd, int argc, char **argv)
 
 	for (; operands && i < argc && strcmp(argv[i], "--") != 0; i++) {
 		bool is_option = argv[i][0] == '-' && argv[i][1];
-		bool with_next = is_option && i + 1 < argc && takes_next(cmd, argv[i]);
+		bool with_next = is_option && i + 1 < argc && opts_takes_next(cmd, argv[i]);
 
 		if (!is_option) {
 			operands[k++] = argv[i];

@@ -37,6 +37,8 @@ enum {
 
 /* Initialises the parse of argv for cmd; -h and --help are known to every command. */
 void opts_init(struct opts *o, const struct cmd *cmd, int argc, char **argv);
+/* Is the next word this option's argument? "-n5" and "--lines=5" have theirs with them. */
+bool opts_takes_next(const struct cmd *cmd, const char *word);
 /*
  * For commands whose operands are files: moves options that come after operands before them, in
  * argv, up to a "--". Call it before opts_init.

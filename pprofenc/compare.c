@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "compare_rows.h"
+#include "filter.h"
 #include "model.h"
 #include "tails.h"
 
@@ -372,19 +373,12 @@ static void judge_accepted(struct work *w)
 }
 
 /* A new function that costs no more than one that vanished, of the same package, is that one. */
-static size_t package_of(const char *name)
-{
-	const char *slash = strrchr(name, '/');
-
-	return (size_t)(slash ? slash - name : 0) + strcspn(slash ? slash : name, ".");
-}
-
 static bool may_be(const struct work *w, const struct pprof_change *now,
 		   const struct pprof_change *then)
 {
-	size_t n = package_of(now->name);
+	size_t n = pp_package_length(now->name);
 
-	return then->verdict == PPROF_VANISHED && n == package_of(then->name) &&
+	return then->verdict == PPROF_VANISHED && n == pp_package_length(then->name) &&
 	       strncmp(now->name, then->name, n) == 0 &&
 	       now->head <= then->base * (1 + 2 * w->c->options.tolerance);
 }

@@ -10,6 +10,8 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "filter.h"
+
 struct counting {
 	struct rows *t;
 	enum pprof_by by;
@@ -83,18 +85,6 @@ static const char *keep_text(struct rows *t, char *text)
 	return t->texts[t->ntexts++] = text;
 }
 
-/* "a/b.c/d" of "a/b.c/d.(*T).f[...]": all before the first dot behind the last slash before '['. */
-static size_t package_length(const char *name)
-{
-	size_t args = strcspn(name, "[(");
-	size_t slash = args, dot;
-
-	while (slash > 0 && name[slash - 1] != '/')
-		slash--;
-	dot = slash + strcspn(name + slash, ".");
-	return name[dot] ? dot : 0;
-}
-
 static bool is_kernel(const struct pprof_profile *p, const struct pprof_location *l)
 {
 	return l->mapping != PPROF_NONE &&
@@ -109,13 +99,13 @@ static int row_of_name(struct counting *c, const struct row *r, bool by_place, u
 	return row_find(c->t, &key, r, ret);
 }
 
-static int row_of_package(struct counting *c, const char *name, bool judged, uint32_t *ret)
+static int row_of_package(struct counting *c, const struct pprof_location *l,
+			  const struct pprof_line *line, uint32_t *ret)
 {
-	size_t n = package_length(name);
-	struct row r = {.name = name, .file = "", .judged = judged};
+	uint32_t location = (uint32_t)(l - c->p->locations);
+	struct row r = {.file = "", .judged = true};
 
-	if (n > 0)
-		r.name = keep_text(c->t, strndup(name, n));
+	r.name = keep_text(c->t, pp_frame_name(c->p, location, line, PPROF_PACKAGE));
 	return r.name ? row_of_name(c, &r, false, ret) : -ENOMEM;
 }
 
@@ -135,7 +125,7 @@ static int row_make(struct counting *c, const struct pprof_location *l,
 	if (!r.judged)
 		return row_of_name(c, &r, false, ret);
 	if (c->by == PPROF_BY_PACKAGE)
-		return row_of_package(c, r.name, r.judged, ret);
+		return row_of_package(c, l, line, ret);
 	r.file = p->strings[f->filename];
 	r.line = c->by == PPROF_BY_LINE ? line->line : f->start_line;
 	if (c->by == PPROF_BY_FILE && r.file[0])

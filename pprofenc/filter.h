@@ -65,6 +65,10 @@ int pp_tag_frames(const struct pprof_profile *p, const char *root, const char *l
 /* Whether the name is that of a function of Go's runtime proper. */
 bool pp_is_runtime(const char *function);
 
+/* Bytes of the package's name in that of a Go function, "net/http" of "net/http.(*conn).serve"; 0
+ * where it has none. */
+size_t pp_package_length(const char *function);
+
 /*
  * What the frame is called at that granularity, as a new text. `line` is NULL for code without
  * symbols. NULL: out of memory.

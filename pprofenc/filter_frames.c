@@ -116,24 +116,25 @@ static void unescape(char *s)
 	*w = '\0';
 }
 
-/* "net/http" of "net/http.(*conn).serve"; "" where the name has none. */
-static char *package_of(const char *function)
+size_t pp_package_length(const char *function)
 {
 	/* Parameters and receivers may hold other packages' names. */
-	size_t n = strcspn(function, "[("), dot;
-	char *package;
+	size_t n = strcspn(function, "[("), slash = n, dot;
 
-	for (size_t i = n; i > 0; i--) {
-		if (function[i - 1] == '/') {
-			dot = i + strcspn(function + i, ".");
-			package = dot < n ? strndup(function, dot) : strdup("");
-			if (package)
-				unescape(package);
-			return package;
-		}
-	}
-	dot = strcspn(function, ".");
-	return dot < n ? strndup(function, dot) : strdup("");
+	while (slash > 0 && function[slash - 1] != '/')
+		slash--;
+	dot = slash + strcspn(function + slash, ".");
+	return dot < n ? dot : 0;
+}
+
+/* "" where the name has none. */
+static char *package_of(const char *function)
+{
+	char *package = strndup(function, pp_package_length(function));
+
+	if (package && strchr(package, '/'))
+		unescape(package);
+	return package;
 }
 
 static char *bracketed(const char *object)
