@@ -284,8 +284,9 @@ static int check(struct goroutine *c)
 	return 0;
 }
 
-static bool take_option(struct goroutine *c, int id, const char *arg)
+static bool take_option(void *ctx, int id, const char *arg)
 {
+	struct goroutine *c = ctx;
 	pid_t pid;
 
 	switch (id) {
@@ -346,24 +347,9 @@ static bool take_option(struct goroutine *c, int id, const char *arg)
 
 static int parse(struct goroutine *c, int argc, char **argv)
 {
-	struct opts o;
-	const char *arg;
-	int id, first, code = 0;
-	bool ok = true;
+	int code = opts_parse(&cmd_goroutine, argc, argv, take_option, c);
 
-	opts_init(&o, &cmd_goroutine, argc, argv);
-	while (ok && (id = opts_next(&o, &arg, &first, &code)) >= 0)
-		ok = take_option(c, id, arg);
-	opts_fini(&o);
-	if (!ok)
-		return PROWL_USAGE;
-	if (id == OPTS_EXIT)
-		return code ? code : -1;
-	if (first < argc) {
-		say_error("what is '%s'? prowl goroutine takes options only", argv[first]);
-		return PROWL_USAGE;
-	}
-	return check(c);
+	return code ? code : check(c);
 }
 
 static int run(int argc, char **argv)

@@ -541,8 +541,9 @@ static int run_top(struct top *t)
 	return code;
 }
 
-static bool take_option(struct top *t, int id, const char *arg)
+static bool take_option(void *ctx, int id, const char *arg)
 {
+	struct top *t = ctx;
 	uint64_t number;
 	pid_t pid;
 
@@ -624,24 +625,9 @@ static int check(struct top *t)
 
 static int parse(struct top *t, int argc, char **argv)
 {
-	struct opts o;
-	const char *arg;
-	int id, first, code = 0;
-	bool ok = true;
+	int code = opts_parse(&cmd_top, argc, argv, take_option, t);
 
-	opts_init(&o, &cmd_top, argc, argv);
-	while (ok && (id = opts_next(&o, &arg, &first, &code)) >= 0)
-		ok = take_option(t, id, arg);
-	opts_fini(&o);
-	if (!ok)
-		return PROWL_USAGE;
-	if (id == OPTS_EXIT)
-		return code ? code : -1;
-	if (first < argc) {
-		say_error("what is '%s'? prowl top takes options only", argv[first]);
-		return PROWL_USAGE;
-	}
-	return check(t);
+	return code ? code : check(t);
 }
 
 static int run(int argc, char **argv)

@@ -144,8 +144,9 @@ static bool parse_percent(const char *s, double *ret)
 	return true;
 }
 
-static bool take_option(struct wall *c, int id, const char *arg)
+static bool take_option(void *ctx, int id, const char *arg)
 {
+	struct wall *c = ctx;
 	uint64_t number;
 	pid_t pid;
 
@@ -205,24 +206,9 @@ static int check(struct wall *c)
 
 static int parse(struct wall *c, int argc, char **argv)
 {
-	struct opts o;
-	const char *arg;
-	int id, first, code = 0;
-	bool ok = true;
+	int code = opts_parse(&cmd_wall, argc, argv, take_option, c);
 
-	opts_init(&o, &cmd_wall, argc, argv);
-	while (ok && (id = opts_next(&o, &arg, &first, &code)) >= 0)
-		ok = take_option(c, id, arg);
-	opts_fini(&o);
-	if (!ok)
-		return PROWL_USAGE;
-	if (id == OPTS_EXIT)
-		return code ? code : -1;
-	if (first < argc) {
-		say_error("what is '%s'? prowl wall takes options only", argv[first]);
-		return PROWL_USAGE;
-	}
-	return check(c);
+	return code ? code : check(c);
 }
 
 static int run(int argc, char **argv)

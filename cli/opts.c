@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cmd.h"
+#include "err.h"
 #include "term.h"
 
 enum { ID_HELP = 1000 };
@@ -192,6 +193,29 @@ int opts_next(struct opts *o, const char **arg, int *first, int *code)
 	default:
 		return id_of_letter(o->cmd, c);
 	}
+}
+
+int opts_parse(const struct cmd *cmd, int argc, char **argv,
+	       bool (*take)(void *ctx, int id, const char *arg), void *ctx)
+{
+	struct opts o;
+	const char *arg;
+	int id, first, code = 0;
+	bool ok = true;
+
+	opts_init(&o, cmd, argc, argv);
+	while (ok && (id = opts_next(&o, &arg, &first, &code)) >= 0)
+		ok = take(ctx, id, arg);
+	opts_fini(&o);
+	if (!ok)
+		return PROWL_USAGE;
+	if (id == OPTS_EXIT)
+		return code ? code : -1;
+	if (first < argc) {
+		say_error("what is '%s'? prowl %s takes options only", argv[first], cmd->name);
+		return PROWL_USAGE;
+	}
+	return 0;
 }
 
 void opts_print_help(const struct cmd *cmd)

@@ -48,6 +48,13 @@ void opts_permute(const struct cmd *cmd, int argc, char **argv);
 int opts_next(struct opts *o, const char **arg, int *first, int *code);
 void opts_fini(struct opts *o);
 
+/*
+ * All of that for a command that takes options only: calls take for each, with ctx. 0: go on; else
+ * an exit code, or -1 when help was printed (exit 0).
+ */
+int opts_parse(const struct cmd *cmd, int argc, char **argv,
+	       bool (*take)(void *ctx, int id, const char *arg), void *ctx);
+
 void opts_print_help(const struct cmd *cmd);
 
 /* Parsers of arguments; they print what is wrong and return false. */
