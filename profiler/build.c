@@ -439,11 +439,12 @@ static int64_t add_timed(struct build *b, uint64_t hash, const struct counted *c
 	return r < 0 ? r : (int64_t)n;
 }
 
-static int add_counted(struct build *b, uint64_t hash, const struct counted *c)
+static int add_counted(struct build *b, const uint64_t *words, size_t n, const struct counted *c)
 {
-	int64_t timed = b->s->timeline.n ? add_timed(b, hash, c) : 0;
-	int64_t values[2];
+	int64_t timed = 0, values[2];
 
+	if (b->s->timeline.n)
+		timed = add_timed(b, prowl_stackhash_hash(words, n), c);
 	if (timed < 0 || (uint64_t)timed == c->count)
 		return timed < 0 ? (int)timed : 0;
 	values[0] = (int64_t)c->count - timed;
@@ -493,7 +494,7 @@ static int add_stack(void *arg, const uint64_t *words, size_t n, uint64_t count,
 	if (b->s->o.threads)
 		nl += thread_labels(b, im->proc->pid, key.thread, labels + nl);
 	nl += go_labels(b, key.labels, labels + nl);
-	b->error = add_counted(b, prowl_stackhash_hash(words, n),
+	b->error = add_counted(b, words, n,
 			       &(struct counted){.locations = locs,
 						 .nlocations = (size_t)k,
 						 .labels = labels,
