@@ -120,18 +120,24 @@ static int function_order(const void *va, const void *vb, void *vctx)
 	return 0;
 }
 
+/* A location and what mostly decides: the array of all is read once, not at each comparison. */
+struct place {
+	uint64_t address;
+	uint32_t mapping; /* its rank */
+	uint32_t location;
+};
+
 static int location_order(const void *va, const void *vb, void *vctx)
 {
 	const struct ctx *x = vctx;
-	const struct pprof_location *a = &x->p->locations[*(const uint32_t *)va];
-	const struct pprof_location *b = &x->p->locations[*(const uint32_t *)vb];
+	const struct place *pa = va, *pb = vb;
+	const struct pprof_location *a, *b;
 
-	if (a->mapping != b->mapping) {
-		if (a->mapping == PPROF_NONE || b->mapping == PPROF_NONE)
-			return a->mapping == PPROF_NONE ? 1 : -1;
-		ORDER(x->c->mappings.rank[a->mapping], x->c->mappings.rank[b->mapping]);
-	}
-	ORDER(a->address, b->address);
+	ORDER(pa->mapping, pb->mapping);
+	ORDER(pa->address, pb->address);
+	a = &x->p->locations[pa->location];
+	b = &x->p->locations[pb->location];
+
 	ORDER(a->nlines, b->nlines);
 	for (size_t i = 0; i < a->nlines; i++) {
 		const struct pprof_line *la = &x->p->lines[a->first_line + i];
@@ -141,6 +147,31 @@ static int location_order(const void *va, const void *vb, void *vctx)
 		ORDER(la->line, lb->line);
 		ORDER(la->column, lb->column);
 	}
+	return 0;
+}
+
+static int locations_sort(struct canon_order *o, struct ctx *ctx)
+{
+	struct place *places = malloc((o->n + 1) * sizeof *places);
+
+	if (!places)
+		return -ENOMEM;
+	for (size_t i = 0; i < o->n; i++) {
+		const struct pprof_location *l = &ctx->p->locations[i];
+
+		places[i] = (struct place){
+			l->address,
+			l->mapping == PPROF_NONE ? PPROF_NONE : ctx->c->mappings.rank[l->mapping],
+			(uint32_t)i,
+		};
+	}
+	if (o->n > 1)
+		qsort_r(places, o->n, sizeof *places, location_order, ctx);
+	for (size_t i = 0; i < o->n; i++) {
+		o->order[i] = places[i].location;
+		o->rank[places[i].location] = i;
+	}
+	free(places);
 	return 0;
 }
 
@@ -213,35 +244,63 @@ static int sample_order(const void *va, const void *vb, void *vctx)
 }
 
 /*
- * Samples sort by their stacks from the outermost frame on, which many share: so frame by frame,
- * each group of stacks that are alike so far by its next frame (multikey quicksort, Bentley and
- * Sedgewick 1997), without comparing again what is known to be equal.
+ * Samples sort by their stacks from the outermost frame on, which many share: so two frames at a
+ * time, each group of stacks that are alike so far by its next two (multikey quicksort, Bentley and
+ * Sedgewick 1997), without comparing again what is known to be equal. Those two are kept beside the
+ * sample's index (caching multikey quicksort): the stacks lie far apart in memory.
  */
-struct stack_sort {
-	const struct ctx *ctx;
-	uint32_t *order;
+struct item {
+	uint64_t frames; /* at the depth of the item's part, and the next; see frame_at */
+	uint32_t sample;
 };
 
 /* One more than the rank of the frame at that depth; 0: the stack ends before it. */
-static uint32_t frame_at(const struct ctx *x, uint32_t sample, uint32_t depth)
+static uint32_t frame_at(const struct ctx *x, const struct pprof_sample *s, uint32_t depth)
 {
-	const struct pprof_sample *s = &x->p->samples[sample];
-
 	if (depth >= s->nlocations)
 		return 0;
 	return x->c->locations.rank[x->p->stacks[s->first_location + s->nlocations - 1 - depth]] +
 	       1;
 }
 
-static void swap(uint32_t *order, size_t i, size_t j)
+/* They lie anywhere in memory: asks for the frames of a sample that comes soon. */
+static void expect_frames(const struct ctx *x, uint32_t sample, uint32_t depth)
 {
-	uint32_t t = order[i];
+	const struct pprof_sample *s = &x->p->samples[sample];
 
-	order[i] = order[j];
-	order[j] = t;
+	if (depth < s->nlocations)
+		__builtin_prefetch(x->p->stacks + s->first_location + s->nlocations - 1 - depth);
 }
 
-static uint32_t median(uint32_t a, uint32_t b, uint32_t c)
+static void items_fill(const struct ctx *x, struct item *items, size_t n, uint32_t depth)
+{
+	enum { FAR = 16, NEAR = 8 };
+
+	for (size_t i = 0; i < n; i++) {
+		const struct pprof_sample *s = &x->p->samples[items[i].sample];
+
+		if (i + FAR < n) {
+			__builtin_prefetch(&x->p->samples[items[i + FAR].sample]);
+			expect_frames(x, items[i + NEAR].sample, depth);
+		}
+		items[i].frames = (uint64_t)frame_at(x, s, depth) << 32 | frame_at(x, s, depth + 1);
+	}
+}
+
+static bool is_whole_stack(uint64_t frames)
+{
+	return (uint32_t)frames == 0;
+}
+
+static void swap(struct item *items, size_t i, size_t j)
+{
+	struct item t = items[i];
+
+	items[i] = items[j];
+	items[j] = t;
+}
+
+static uint64_t median(uint64_t a, uint64_t b, uint64_t c)
 {
 	if (a < b)
 		return b < c ? b : a < c ? c : a;
@@ -269,22 +328,25 @@ static int push_part(struct parts *todo, size_t from, size_t n, uint32_t depth)
 	return 0;
 }
 
-/* Splits a part by its frame at `depth`: less, equal, more. */
-static int split_part(const struct stack_sort *s, struct parts *todo, struct part p)
+/* The same stacks: labels and values tell them apart. */
+static int item_order(const void *va, const void *vb, void *vctx)
 {
-	uint32_t *o = s->order + p.from;
-	uint32_t pivot = median(frame_at(s->ctx, o[0], p.depth),
-				frame_at(s->ctx, o[p.n / 2], p.depth),
-				frame_at(s->ctx, o[p.n - 1], p.depth));
+	return sample_order(&((const struct item *)va)->sample, &((const struct item *)vb)->sample,
+			    vctx);
+}
+
+/* Splits a part by its frames: less, equal, more. */
+static int split_part(struct ctx *ctx, struct item *items, struct parts *todo, struct part p)
+{
+	struct item *o = items + p.from;
+	uint64_t pivot = median(o[0].frames, o[p.n / 2].frames, o[p.n - 1].frames);
 	size_t less = 0, more = p.n;
 	int r;
 
 	for (size_t i = 0; i < more;) {
-		uint32_t f = frame_at(s->ctx, o[i], p.depth);
-
-		if (f < pivot)
+		if (o[i].frames < pivot)
 			swap(o, less++, i++);
-		else if (f > pivot)
+		else if (o[i].frames > pivot)
 			swap(o, i, --more);
 		else
 			i++;
@@ -292,24 +354,50 @@ static int split_part(const struct stack_sort *s, struct parts *todo, struct par
 	r = push_part(todo, p.from, less, p.depth);
 	if (r == 0)
 		r = push_part(todo, p.from + more, p.n - more, p.depth);
-	if (pivot == 0) { /* the same stacks: labels and values tell them apart */
-		if (more - less > 1)
-			qsort_r(o + less, more - less, sizeof *o, sample_order, (void *)s->ctx);
+	if (r < 0 || more - less < 2)
 		return r;
+	if (is_whole_stack(pivot)) {
+		qsort_r(o + less, more - less, sizeof *o, item_order, ctx);
+		return 0;
 	}
-	return r < 0 ? r : push_part(todo, p.from + less, more - less, p.depth + 1);
+	items_fill(ctx, o + less, more - less, p.depth + 2);
+	return push_part(todo, p.from + less, more - less, p.depth + 2);
 }
 
 static int samples_sort(struct canon_order *order, struct ctx *ctx)
 {
-	struct stack_sort s = {ctx, order->order};
+	struct item *items = malloc((order->n + 1) * sizeof *items);
 	struct parts todo = {0};
-	int r = push_part(&todo, 0, order->n, 0);
+	int r;
 
+	if (!items)
+		return -ENOMEM;
+	for (size_t i = 0; i < order->n; i++)
+		items[i].sample = i;
+	items_fill(ctx, items, order->n, 0);
+	r = push_part(&todo, 0, order->n, 0);
 	while (r == 0 && todo.n > 0)
-		r = split_part(&s, &todo, todo.part[--todo.n]);
+		r = split_part(ctx, items, &todo, todo.part[--todo.n]);
+	for (size_t i = 0; i < order->n; i++)
+		order->order[i] = items[i].sample;
+	free(items);
 	free(todo.part);
 	return r;
+}
+
+bool pp_canon_same(const struct canon *c, const struct pprof_profile *p, uint32_t ia, uint32_t ib)
+{
+	const struct pprof_sample *a = &p->samples[ia], *b = &p->samples[ib];
+
+	if (a->nlocations != b->nlocations || a->nlabels != b->nlabels)
+		return false;
+	for (size_t i = 0; i < a->nlocations; i++)
+		if (p->stacks[a->first_location + i] != p->stacks[b->first_location + i])
+			return false;
+	for (size_t i = 0; i < a->nlabels; i++)
+		if (label_order(&c->labels[a->first_label + i], &c->labels[b->first_label + i]))
+			return false;
+	return true;
 }
 
 int pp_canon_init(struct canon *c, const struct pprof_profile *p)
@@ -326,8 +414,7 @@ int pp_canon_init(struct canon *c, const struct pprof_profile *p)
 	strings_sort(&c->strings, &ctx);
 	order_sort(&c->mappings, 1, mapping_order, &ctx);
 	order_sort(&c->functions, 0, function_order, &ctx);
-	order_sort(&c->locations, 0, location_order, &ctx);
-	if (labels_init(c, p) < 0)
+	if (locations_sort(&c->locations, &ctx) < 0 || labels_init(c, p) < 0)
 		goto nomem;
 	if (samples_sort(&c->samples, &ctx) < 0)
 		goto nomem;

@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,3 +30,6 @@ struct canon {
 /* The profile must not change while c is in use. -ENOMEM. */
 int pp_canon_init(struct canon *c, const struct pprof_profile *p);
 void pp_canon_fini(struct canon *c);
+
+/* Do two samples have the same stack and labels? Such ones are neighbours in the order. */
+bool pp_canon_same(const struct canon *c, const struct pprof_profile *p, uint32_t a, uint32_t b);

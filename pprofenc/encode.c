@@ -20,7 +20,12 @@ enum { /* field numbers of Profile */
        FIELD_LOCATION = 4,
        FIELD_FUNCTION = 5,
        FIELD_STRING = 6,
-       HEAD = 16, /* room for a tag and a length */
+       HEAD = 16,   /* room for a tag and a length */
+       NUMBER = 11, /* a varint and its tag */
+       LINE = HEAD + 3 * NUMBER,
+       LABEL = HEAD + 4 * NUMBER,
+       PLAIN = 10 * NUMBER, /* a message of at most ten numbers */
+       LARGE = 1 << 20,
 };
 
 struct encoder {
@@ -31,7 +36,8 @@ struct encoder {
 	size_t cap_packed;
 	/* What a message points to while it is packed. */
 	uint64_t *ids;
-	size_t cap_ids;
+	int64_t *values;
+	size_t cap_ids, cap_values;
 	Perftools__Profiles__Label *labels;
 	Perftools__Profiles__Label **label_ptrs;
 	size_t cap_labels, cap_label_ptrs;
@@ -70,17 +76,23 @@ static int put_bare(struct encoder *e, const ProtobufCMessage *m)
 	return pp_gz_out_put(e->out, e->packed, len);
 }
 
-static int put_field(struct encoder *e, unsigned field, const ProtobufCMessage *m)
+/*
+ * room: bytes that the message does not exceed packed, also where the library packs each number
+ * with a tag of its own; cheaper than to ask for its size first.
+ */
+static int put_field(struct encoder *e, unsigned field, const ProtobufCMessage *m, size_t room)
 {
-	size_t len = protobuf_c_message_get_packed_size(m);
-	int r = pp_array_reserve(&e->packed, &e->cap_packed, len, 1);
+	size_t len;
+	int r;
 
-	if (r == 0)
-		r = put_head(e, field, len);
+	if (room > LARGE)
+		room = protobuf_c_message_get_packed_size(m);
+	r = pp_array_reserve(&e->packed, &e->cap_packed, room, 1);
 	if (r < 0)
 		return r;
-	protobuf_c_message_pack(m, e->packed);
-	return pp_gz_out_put(e->out, e->packed, len);
+	len = protobuf_c_message_pack(m, e->packed);
+	r = put_head(e, field, len);
+	return r < 0 ? r : pp_gz_out_put(e->out, e->packed, len);
 }
 
 static int64_t str(const struct encoder *e, uint32_t s)
@@ -127,13 +139,32 @@ static int fill_labels(struct encoder *e, const struct pprof_label *from, size_t
 	return r;
 }
 
-static int put_sample(struct encoder *e, size_t index)
+/* Of n samples that are the same; wraps, as pprof_sample_add does. */
+static int sum_values(struct encoder *e, const uint32_t *samples, size_t n)
+{
+	size_t nvalues = e->p->nsample_types;
+	int r = pp_array_reserve(&e->values, &e->cap_values, nvalues, sizeof *e->values);
+
+	for (size_t j = 0; r == 0 && j < nvalues; j++) {
+		uint64_t sum = 0;
+
+		for (size_t i = 0; i < n; i++)
+			sum += (uint64_t)pprof_sample_values(e->p, samples[i])[j];
+		e->values[j] = (int64_t)sum;
+	}
+	return r;
+}
+
+/* One for n samples that are the same. */
+static int put_sample(struct encoder *e, const uint32_t *samples, size_t n)
 {
 	Perftools__Profiles__Sample m = PERFTOOLS__PROFILES__SAMPLE__INIT;
-	const struct pprof_sample *s = &e->p->samples[index];
-	const uint32_t *stack = pprof_sample_stack(e->p, index);
+	const struct pprof_sample *s = &e->p->samples[samples[0]];
+	const uint32_t *stack = pprof_sample_stack(e->p, samples[0]);
 	int r = pp_array_reserve(&e->ids, &e->cap_ids, s->nlocations, sizeof *e->ids);
 
+	if (r == 0)
+		r = sum_values(e, samples, n);
 	if (r == 0 && s->nlabels > 0)
 		r = fill_labels(e, e->canon.labels + s->first_label, s->nlabels);
 	if (r < 0)
@@ -143,10 +174,11 @@ static int put_sample(struct encoder *e, size_t index)
 	m.n_location_id = s->nlocations;
 	m.location_id = e->ids;
 	m.n_value = e->p->nsample_types;
-	m.value = (int64_t *)pprof_sample_values(e->p, index);
+	m.value = e->values;
 	m.n_label = s->nlabels;
 	m.label = e->label_ptrs;
-	return put_field(e, FIELD_SAMPLE, &m.base);
+	return put_field(e, FIELD_SAMPLE, &m.base,
+			 4 * HEAD + (m.n_location_id + m.n_value) * NUMBER + m.n_label * LABEL);
 }
 
 static int put_mapping(struct encoder *e, size_t index, uint64_t id)
@@ -164,7 +196,7 @@ static int put_mapping(struct encoder *e, size_t index, uint64_t id)
 	m.has_filenames = f->has_filenames;
 	m.has_line_numbers = f->has_line_numbers;
 	m.has_inline_frames = f->has_inline_frames;
-	return put_field(e, FIELD_MAPPING, &m.base);
+	return put_field(e, FIELD_MAPPING, &m.base, PLAIN);
 }
 
 static int fill_lines(struct encoder *e, const struct pprof_line *from, size_t n)
@@ -200,7 +232,7 @@ static int put_location(struct encoder *e, size_t index, uint64_t id)
 	m.n_line = l->nlines;
 	m.line = e->line_ptrs;
 	m.is_folded = l->is_folded;
-	return put_field(e, FIELD_LOCATION, &m.base);
+	return put_field(e, FIELD_LOCATION, &m.base, PLAIN + m.n_line * LINE);
 }
 
 static int put_function(struct encoder *e, size_t index, uint64_t id)
@@ -213,7 +245,7 @@ static int put_function(struct encoder *e, size_t index, uint64_t id)
 	m.system_name = str(e, f->system_name);
 	m.filename = str(e, f->filename);
 	m.start_line = f->start_line;
-	return put_field(e, FIELD_FUNCTION, &m.base);
+	return put_field(e, FIELD_FUNCTION, &m.base, PLAIN);
 }
 
 static int put_string(struct encoder *e, const char *s)
@@ -251,13 +283,36 @@ static int put_rest(struct encoder *e)
 	return put_bare(e, &m.base);
 }
 
+/* In their order samples lie anywhere in memory: asks for those that come next. */
+static void expect_samples(const struct encoder *e, size_t next)
+{
+	enum { FAR = 16, NEAR = 8, LINE_LOCATIONS = 16 };
+	const struct canon_order *o = &e->canon.samples;
+	uint32_t near;
+
+	if (next + FAR >= o->n)
+		return;
+	near = o->order[next + NEAR];
+	__builtin_prefetch(&e->p->samples[o->order[next + FAR]]);
+	__builtin_prefetch(pprof_sample_values(e->p, near));
+	__builtin_prefetch(pprof_sample_stack(e->p, near));
+	if (e->p->samples[near].nlocations > LINE_LOCATIONS)
+		__builtin_prefetch(pprof_sample_stack(e->p, near) + LINE_LOCATIONS);
+}
+
 static int put_all(struct encoder *e)
 {
 	const struct canon *c = &e->canon;
 	int r = put_sample_types(e);
 
-	for (size_t i = 0; r == 0 && i < c->samples.n; i++)
-		r = put_sample(e, c->samples.order[i]);
+	for (size_t i = 0, n; r == 0 && i < c->samples.n; i += n) {
+		const uint32_t *first = c->samples.order + i;
+
+		expect_samples(e, i);
+		for (n = 1; i + n < c->samples.n && pp_canon_same(c, e->p, first[0], first[n]); n++)
+			;
+		r = put_sample(e, first, n);
+	}
 	for (size_t i = 0; r == 0 && i < c->mappings.n; i++)
 		r = put_mapping(e, c->mappings.order[i], i + 1);
 	for (size_t i = 0; r == 0 && i < c->locations.n; i++)
@@ -277,6 +332,7 @@ static void encoder_fini(struct encoder *e)
 	pp_gz_out_free(e->out);
 	free(e->packed);
 	free(e->ids);
+	free(e->values);
 	free(e->labels);
 	free(e->label_ptrs);
 	free(e->lines);

@@ -197,7 +197,7 @@ PPROF_API int pprof_location(struct pprof_profile *p, uint32_t mapping, uint64_t
  * Adds a sample: locations leaf first, one value for each sample type, labels in any order. `_add`
  * sums the values into the sample with the same stack and labels when there is one (wrapping like
  * unsigned arithmetic beyond 2^63); `_append` always makes a new sample, which `_add` then may
- * find.
+ * find. Equal samples are apart in memory only: a file has one, with their sum.
  */
 PPROF_API int pprof_sample_add(struct pprof_profile *p, const uint32_t *locations,
 			       size_t nlocations, const int64_t *values,
@@ -222,7 +222,7 @@ enum {
  * Encodes in canonical order: profiles with the same contents give the same bytes, whatever the
  * order in which they were built (by the same version and the same packing library). Strings that
  * nothing refers to are left out. The message is made piece by piece, so beside the bytes
- * themselves it takes about half a megabyte, 8 bytes for each thing and 24 for each label; with
+ * themselves it takes about half a megabyte and 24 bytes for each thing; with
  * libdeflate, which packs a message as a whole, its size up to 4 MB and once more what it is packed
  * into. -EINVAL for a level out of range.
  */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
 #include "testing.h"
 
 #include <errno.h>
@@ -94,6 +95,170 @@ static void files_are_the_same_bytes(void **state)
 	pprof_profile_free(q);
 }
 
+/* Stacks of a few locations that share much, labels in any order; the same ones again and again. */
+static void random_sample(struct pprof_profile *p, bool append)
+{
+	struct pprof_label labels[] = {{.key = t_str(p, "k"), .str = t_str(p, "v")},
+				       {.key = t_str(p, "n"), .num = random() % 2 + 1}};
+	struct pprof_label swapped[] = {labels[1], labels[0]};
+	int64_t values[] = {1 + random() % 5, 10};
+	size_t n = (size_t)random() % 9, nlabels = (size_t)random() % 3;
+	const struct pprof_label *l = random() % 2 ? labels : swapped;
+	uint32_t stack[8];
+
+	if (nlabels == 1)
+		l = labels;
+	for (size_t i = 0; i < n; i++) {
+		char name[2] = {(char)('a' + random() % 2), '\0'};
+
+		stack[i] = t_loc(p, PPROF_NONE, (uint64_t)name[0], name, 1);
+	}
+	if (append)
+		assert_int_equal(pprof_sample_append(p, stack, n, values, l, nlabels), 0);
+	else
+		assert_int_equal(pprof_sample_add(p, stack, n, values, l, nlabels), 0);
+}
+
+static const char *root(const struct pprof_profile *p, size_t sample, size_t depth)
+{
+	const struct pprof_sample *s = &p->samples[sample];
+	const struct pprof_location *l;
+
+	if (depth >= s->nlocations)
+		return "";
+	l = &p->locations[p->stacks[s->first_location + s->nlocations - 1 - depth]];
+	return p->strings[p->functions[p->lines[l->first_line].function].name];
+}
+
+/* Samples that were appended apart are one in the file, as if they had been added up before. */
+static void equal_samples_are_written_as_one(void **state)
+{
+	struct pprof_profile *apart = t_new(), *summed = t_new(), *read;
+	uint8_t *a, *b;
+	size_t na, nb;
+
+	t_types(apart);
+	t_types(summed);
+	for (int i = 0; i < 6000; i++) {
+		srandom((unsigned int)i);
+		random_sample(apart, true);
+		srandom((unsigned int)(6000 - 1 - i));
+		random_sample(summed, false);
+	}
+	assert_int_equal(apart->nsamples, 6000);
+	assert_true(summed->nsamples < 3000);
+	assert_int_equal(pprof_encode(apart, PPROF_LEVEL_RAW, &a, &na), 0);
+	assert_int_equal(pprof_encode(summed, PPROF_LEVEL_RAW, &b, &nb), 0);
+	assert_int_equal(na, nb);
+	assert_memory_equal(a, b, na);
+	assert_int_equal(pprof_decode(a, na, 0, &read, NULL), 0);
+	assert_int_equal(read->nsamples, summed->nsamples);
+	/* In the order of their stacks, from the root on. */
+	for (size_t i = 1; i < read->nsamples; i++) {
+		size_t d = 0;
+
+		while (d < 8 && !strcmp(root(read, i - 1, d), root(read, i, d)))
+			d++;
+		assert_true(strcmp(root(read, i - 1, d), root(read, i, d)) <= 0);
+	}
+	free(a);
+	free(b);
+	pprof_profile_free(apart);
+	pprof_profile_free(summed);
+	pprof_profile_free(read);
+}
+
+/* The largest numbers there are, in messages that are large themselves. */
+static void extremes_fit(void **state)
+{
+	enum { TYPES = 1000, LINES = 1000, LABELS = 2000, FRAMES = 3000 };
+	struct pprof_profile *p = t_new(), *q;
+	struct pprof_line *lines = calloc(LINES, sizeof *lines);
+	struct pprof_label *labels = calloc(LABELS, sizeof *labels);
+	uint32_t *stack = calloc(FRAMES, sizeof *stack), loc;
+	int64_t *values = calloc(TYPES, sizeof *values);
+	struct pprof_mapping m = {.start = UINT64_MAX - 1,
+				  .limit = UINT64_MAX,
+				  .offset = UINT64_MAX,
+				  .filename = t_str(p, "f"),
+				  .build_id = t_str(p, "b"),
+				  .has_functions = true,
+				  .has_filenames = true,
+				  .has_line_numbers = true,
+				  .has_inline_frames = true};
+	struct pprof_function f = {t_str(p, "n"), t_str(p, "s"), t_str(p, "f"), INT64_MIN};
+	uint32_t mapping, function;
+	uint8_t *bytes;
+	size_t len;
+
+	assert_int_equal(pprof_mapping(p, &m, &mapping), 0);
+	assert_int_equal(pprof_function(p, &f, &function), 0);
+	for (size_t i = 0; i < LINES; i++)
+		lines[i] = (struct pprof_line){function, INT64_MIN, -1};
+	assert_int_equal(pprof_location(p, mapping, UINT64_MAX, lines, LINES, &loc), 0);
+	for (size_t i = 0; i < LABELS; i++)
+		labels[i] = (struct pprof_label){
+			.key = t_str(p, "k"), .unit = t_str(p, "u"), .num = INT64_MIN};
+	for (size_t i = 0; i < TYPES; i++) {
+		char name[16];
+
+		snprintf(name, sizeof name, "t%zu", i);
+		assert_int_equal(pprof_sample_type(p, name, "u"), 0);
+		values[i] = i % 2 ? -1 : INT64_MIN;
+	}
+	for (size_t i = 0; i < FRAMES; i++)
+		stack[i] = loc;
+	assert_int_equal(pprof_sample_add(p, stack, FRAMES, values, labels, LABELS), 0);
+	assert_int_equal(pprof_sample_add(p, NULL, 0, values, NULL, 0), 0);
+	assert_int_equal(pprof_encode(p, 0, &bytes, &len), 0);
+	assert_int_equal(pprof_decode(bytes, len, 0, &q, NULL), 0);
+	assert_int_equal(q->nsamples, 2);
+	for (size_t i = 0; i < 2; i++)
+		assert_memory_equal(pprof_sample_values(q, i), values, TYPES * sizeof *values);
+	assert_int_equal(q->nlines, LINES);
+	assert_int_equal(q->lines[LINES - 1].line, INT64_MIN);
+	assert_int_equal(q->nlabels, LABELS);
+	free(bytes);
+	free(lines);
+	free(labels);
+	free(stack);
+	free(values);
+	pprof_profile_free(p);
+	pprof_profile_free(q);
+}
+
+static void place_of_two(struct pprof_profile *p, const char *file)
+{
+	uint32_t mapping = file ? t_mapping(p, 0x400000, file) : PPROF_NONE, loc;
+
+	loc = t_loc(p, mapping, 0x400100, "f", 1);
+	t_add(p, &loc, 1, 1, NULL, 0);
+}
+
+/* Of two mappings at one place, and of none, too. */
+static void order_of_mappings_does_not_show(void **state)
+{
+	static const char *const orders[][4] = {
+		{"a", "b", "c", NULL}, {"a", "c", NULL, "b"}, {"a", NULL, "b", "c"}};
+	uint8_t *bytes[3];
+	size_t len[3];
+
+	for (int i = 0; i < 3; i++) {
+		struct pprof_profile *p = t_new();
+
+		t_types(p);
+		for (int j = 0; j < 4; j++)
+			place_of_two(p, orders[i][j]);
+		assert_int_equal(p->nlocations, 4);
+		assert_int_equal(pprof_encode(p, PPROF_LEVEL_RAW, &bytes[i], &len[i]), 0);
+		assert_int_equal(len[i], len[0]);
+		assert_memory_equal(bytes[i], bytes[0], len[0]);
+		pprof_profile_free(p);
+	}
+	for (int i = 0; i < 3; i++)
+		free(bytes[i]);
+}
+
 /* Beyond what is packed at once, and in every level. */
 static void a_large_profile(void **state)
 {
@@ -129,6 +294,9 @@ int main(void)
 		cmocka_unit_test(empty_profile_round_trips),
 		cmocka_unit_test(order_of_building_does_not_show),
 		cmocka_unit_test(files_are_the_same_bytes),
+		cmocka_unit_test(equal_samples_are_written_as_one),
+		cmocka_unit_test(extremes_fit),
+		cmocka_unit_test(order_of_mappings_does_not_show),
 		cmocka_unit_test(a_large_profile),
 	};
 
