@@ -338,10 +338,12 @@ static inline bool varint(const uint8_t **p, const uint8_t *end, uint32_t *ret)
 
 /*
  * The value at pc of the table at off, -1 for none: pairs of (change of the value, length in pc
- * quanta), which cover the function from its entry on (runtime/symtab.go pcvalue and step).
+ * quanta), which cover the function from its entry on (runtime/symtab.go pcvalue and step). With
+ * `last`, it goes on from where an earlier search in the same table (of this or of another
+ * function: equal tables are one) ended, if that was not beyond.
  */
 static int32_t pcvalue(const struct uw_go *go, uint32_t off, const struct uw_go_func *f,
-		       uint64_t pc)
+		       uint64_t pc, struct uw_go_place *last)
 {
 	struct uw_bytes b = uw_bytes_from(go->mod.pctab, off);
 	const uint8_t *p = b.at, *first = p;
@@ -350,32 +352,50 @@ static int32_t pcvalue(const struct uw_go *go, uint32_t off, const struct uw_go_
 
 	if (off == 0 || b.bad || pc < f->entry || pc >= f->end)
 		return -1;
+	if (last && last->table == off && last->covered <= left) {
+		p += last->read;
+		v = last->value;
+		left -= last->covered;
+	}
 	for (;;) {
-		uint32_t dv, dpc;
+		const uint8_t *pair = p;
+		uint32_t dv, dpc, before = v;
 		bool begin = p == first;
 		uint64_t covers;
 
-		if (!varint(&p, b.end, &dv) || (dv == 0 && !begin) || !varint(&p, b.end, &dpc))
+		if (b.end - p >= 2 && !((p[0] | p[1]) & 0x80)) { /* a byte each, as nearly all */
+			dv = *p++;
+			dpc = *p++;
+		} else if (!varint(&p, b.end, &dv) || !varint(&p, b.end, &dpc)) {
+			return -1;
+		}
+		if (dv == 0 && !begin)
 			return -1;
 		v += dv & 1 ? ~(dv >> 1) : dv >> 1;
 		covers = (uint64_t)dpc * go->mod.quantum;
-		if (left < covers)
+		if (left < covers) {
+			if (last)
+				*last = (struct uw_go_place){.table = off,
+							     .read = (uint32_t)(pair - first),
+							     .value = before,
+							     .covered = pc - f->entry - left};
 			return (int32_t)v;
+		}
 		left -= covers;
 	}
 }
 
 static int32_t field_value(const struct uw_go *go, const struct uw_go_func *f, uint16_t field,
-			   uint64_t pc)
+			   uint64_t pc, struct uw_go_place *last)
 {
 	struct uw_bytes b = record_of(go, f);
 
-	return pcvalue(go, uw_bytes_u32_at(&b, field), f, pc);
+	return pcvalue(go, uw_bytes_u32_at(&b, field), f, pc, last);
 }
 
 int32_t uw_go_sp_delta(const struct uw_go *go, const struct uw_go_func *f, uint64_t pc)
 {
-	return field_value(go, f, go->mod.layout->func.pcsp, pc);
+	return field_value(go, f, go->mod.layout->func.pcsp, pc, NULL);
 }
 
 /* --- lines and inlining --- */
@@ -398,11 +418,12 @@ static const char *file_name(const struct uw_go *go, const struct uw_go_func *f,
 }
 
 static void locate(const struct uw_go *go, const struct uw_go_func *f, uint64_t pc,
-		   struct uw_frame *ret)
+		   struct uw_go_cursor *c, struct uw_frame *ret)
 {
-	int32_t line = field_value(go, f, go->mod.layout->func.pcln, pc);
+	const struct uw_golayout *l = go->mod.layout;
+	int32_t line = field_value(go, f, l->func.pcln, pc, &c->lines);
 
-	ret->file = file_name(go, f, field_value(go, f, go->mod.layout->func.pcfile, pc));
+	ret->file = file_name(go, f, field_value(go, f, l->func.pcfile, pc, &c->files));
 	ret->line = line > 0 ? line : 0;
 }
 
@@ -458,20 +479,20 @@ static void name_inlined(const struct uw_go *go, struct uw_bytes *entry, struct 
 
 /* Go 1.20 and later: each entry tells the pc of the call in its parent, which is looked up anew. */
 static size_t expand_by_pc(const struct uw_go *go, const struct uw_go_func *f, uint64_t *pc,
-			   struct uw_go_frame *frames, size_t max)
+			   struct uw_go_cursor *c, struct uw_go_frame *frames, size_t max)
 {
 	uint32_t table = inline_table(go, f);
 	uint64_t tree = inline_tree(go, f);
 	size_t n = 0;
 
 	for (; tree && n < max; n++) {
-		struct uw_bytes e = inline_entry(go, tree, pcvalue(go, table, f, *pc));
+		struct uw_bytes e = inline_entry(go, tree, pcvalue(go, table, f, *pc, &c->inlined));
 
 		if (e.bad)
 			break;
 		frames[n] = (struct uw_go_frame){.frame.func = f->entry, .pc = *pc};
 		name_inlined(go, &e, &frames[n]);
-		locate(go, f, *pc, &frames[n].frame);
+		locate(go, f, *pc, c, &frames[n].frame);
 		*pc = f->entry + uw_bytes_u32_at(&e, go->mod.layout->inl.parent_pc);
 	}
 	return n;
@@ -482,11 +503,12 @@ static size_t expand_by_pc(const struct uw_go *go, const struct uw_go_func *f, u
  * frame that comes next.
  */
 static size_t expand_by_parent(const struct uw_go *go, const struct uw_go_func *f, uint64_t *pc,
-			       struct uw_frame *last, struct uw_go_frame *frames, size_t max)
+			       struct uw_go_cursor *c, struct uw_frame *last,
+			       struct uw_go_frame *frames, size_t max)
 {
 	const struct uw_golayout *l = go->mod.layout;
 	uint64_t tree = inline_tree(go, f);
-	int32_t ix = tree ? pcvalue(go, inline_table(go, f), f, *pc) : -1;
+	int32_t ix = tree ? pcvalue(go, inline_table(go, f), f, *pc, &c->inlined) : -1;
 	size_t n = 0;
 
 	for (; ix >= 0 && n < max; n++) {
@@ -513,12 +535,12 @@ static int32_t start_line(const struct uw_go *go, const struct uw_go_func *f)
 	if (l->func.start_line != UW_GO_NONE)
 		line = (int32_t)uw_bytes_u32_at(&b, l->func.start_line);
 	else /* the line of its first instruction is that of its declaration */
-		line = field_value(go, f, l->func.pcln, f->entry);
+		line = field_value(go, f, l->func.pcln, f->entry, NULL);
 	return line > 0 ? line : 0;
 }
 
-size_t uw_go_frames(const struct uw_go *go, const struct uw_go_func *f, uint64_t pc,
-		    struct uw_go_frame *frames, size_t max)
+static size_t frames_of(const struct uw_go *go, const struct uw_go_func *f, uint64_t pc,
+			struct uw_go_cursor *c, struct uw_go_frame *frames, size_t max)
 {
 	struct uw_frame last = {.func = f->entry};
 	size_t n;
@@ -526,16 +548,39 @@ size_t uw_go_frames(const struct uw_go *go, const struct uw_go_func *f, uint64_t
 	if (max == 0)
 		return 0;
 	if (go->mod.layout->inl.parent == UW_GO_NONE) {
-		n = expand_by_pc(go, f, &pc, frames, max - 1);
-		locate(go, f, pc, &last);
+		n = expand_by_pc(go, f, &pc, c, frames, max - 1);
+		locate(go, f, pc, c, &last);
 	} else {
-		locate(go, f, pc, &last);
-		n = expand_by_parent(go, f, &pc, &last, frames, max - 1);
+		locate(go, f, pc, c, &last);
+		n = expand_by_parent(go, f, &pc, c, &last, frames, max - 1);
 	}
 	last.name = last.readable = uw_go_func_name(go, f);
 	last.start_line = start_line(go, f);
 	frames[n] = (struct uw_go_frame){.frame = last, .pc = pc, .wrapper = f->wrapper};
 	return n + 1;
+}
+
+size_t uw_go_frames(const struct uw_go *go, const struct uw_go_func *f, uint64_t pc,
+		    struct uw_go_frame *frames, size_t max)
+{
+	struct uw_go_cursor c = {0};
+
+	return frames_of(go, f, pc, &c, frames, max);
+}
+
+size_t uw_go_frames_at(const struct uw_go *go, uint64_t pc, struct uw_go_cursor *c,
+		       struct uw_go_frame *frames, size_t max)
+{
+	if (c->go != go)
+		*c = (struct uw_go_cursor){.go = go};
+	if (pc < c->f.entry || pc >= c->f.end) {
+		struct uw_go_func f;
+
+		if (!uw_go_func_at(go, pc, &f))
+			return 0;
+		c->f = f;
+	}
+	return frames_of(go, &c->f, pc, c, frames, max);
 }
 
 /* --- opening --- */

@@ -126,6 +126,23 @@ struct uw_go_frame {
 size_t uw_go_frames(const struct uw_go *go, const struct uw_go_func *f, uint64_t pc,
 		    struct uw_go_frame *frames, size_t max);
 
+/*
+ * The same at pc, whose function it finds too: 0 when there is none. The cursor (zero-initialised)
+ * remembers where the last search ended, which makes ascending addresses cheap. One thread at a
+ * time; it must not outlive go. Where a damaged table has functions that overlap, the last one met
+ * is told.
+ */
+struct uw_go_cursor {
+	const struct uw_go *go;
+	struct uw_go_func f;
+	struct uw_go_place { /* in a table of values by pc */
+		uint32_t table, read, value;
+		uint64_t covered;
+	} files, lines, inlined;
+};
+size_t uw_go_frames_at(const struct uw_go *go, uint64_t pc, struct uw_go_cursor *c,
+		       struct uw_go_frame *frames, size_t max);
+
 /* Build information, as `go version -m` prints it: module text without the markers; "" when none.
  */
 const char *uw_go_modinfo(const struct uw_go *go, size_t *len);

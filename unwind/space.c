@@ -279,6 +279,7 @@ int uw_space_add(struct uw_space *s, const struct uw_map_event *e)
 	s->go = NULL;
 	s->go_tried = false;
 	s->go_lo = s->go_hi = 0;
+	s->cursor = (struct uw_go_cursor){0};
 	return 0;
 }
 

@@ -39,7 +39,8 @@ struct uw_space {
 	struct uw_go *go;
 	struct uw_binary *go_bin; /* whose tables they are */
 	uint64_t go_bias;
-	uint64_t go_lo, go_hi; /* runtime addresses of Go text; empty when there is no Go */
+	uint64_t go_lo, go_hi;      /* runtime addresses of Go text; empty when there is no Go */
+	struct uw_go_cursor cursor; /* of uw_symbolize */
 	struct uw_binary *exe;
 };
 

@@ -10,13 +10,9 @@ static size_t symbolize_go(struct uw_space *s, struct uw_go *go, uint64_t pc,
 			   struct uw_symbol *syms, size_t max)
 {
 	struct uw_go_frame frames[UW_MAX_INLINE];
-	struct uw_go_func f;
-	size_t n;
+	size_t n = uw_go_frames_at(go, pc - s->go_bias, &s->cursor, frames,
+				   max < UW_MAX_INLINE ? max : UW_MAX_INLINE);
 
-	if (!uw_go_func_at(go, pc - s->go_bias, &f))
-		return 0;
-	n = uw_go_frames(go, &f, pc - s->go_bias, frames,
-			 max < UW_MAX_INLINE ? max : UW_MAX_INLINE);
 	for (size_t i = 0; i < n; i++)
 		syms[i] = (struct uw_symbol){frames[i].frame, frames[i].wrapper};
 	return n && syms[n - 1].frame.name[0] ? n : 0;

@@ -7,8 +7,11 @@
 #include <time.h>
 
 enum {
-	CACHE_BITS = 13,
+	SET_BITS = 13,
+	SET_WAYS = 3,
 	PLAIN_BITS = 14,
+	FUNC_BITS = 11,
+	FUNC_SPAN = 256, /* bytes of text that share a slot */
 	MAX_C_FRAMES = 256,
 	MAX_LIVE_FRAMES = 512,
 	LIVE_TRIES = 4,
@@ -23,8 +26,8 @@ enum { G_M = 48, G_SCHED_SP = 56, M_G0 = 0 };
 
 enum kind { K_EMPTY, K_GO, K_NATIVE, K_VDSO, K_ANON, K_UNMAPPED };
 
-struct pc_info { /* what is known of one address; an entry of a direct-mapped cache */
-	uint64_t pc;
+struct pc_info { /* what is known of one address; 20 bytes */
+	uint32_t pc_lo, pc_hi;
 	uint32_t version; /* of the space it was looked up in, its low half */
 	int32_t delta;    /* Go: pcsp at pc itself; with has_frame */
 	uint8_t kind;
@@ -37,8 +40,19 @@ struct pc_info { /* what is known of one address; an entry of a direct-mapped ca
 	bool saves_bp : 1;   /* the instruction at pc stores BP to the frame: it is not there yet */
 };
 
+struct pc_set { /* one cache line: what is known of the addresses of one hash */
+	_Alignas(64) struct pc_info way[SET_WAYS];
+	uint32_t next; /* way to give up */
+};
+_Static_assert(sizeof(struct pc_set) == 64, "a set is a cache line");
+
+struct near_func {        /* the function last met in a piece of text; direct-mapped */
+	uint64_t version; /* of its space; 0 is none's */
+	struct uw_go_func f;
+};
+
 struct uw_walker {
-	struct pc_info cache[1 << CACHE_BITS];
+	struct pc_set cache[1 << SET_BITS];
 	/*
 	 * Callers to which no rule applies: Go text, after a call, neither special nor flagged. The
 	 * low halves of their lookup addresses, of one space: nearly all frames of nearly all
@@ -46,6 +60,7 @@ struct uw_walker {
 	 */
 	uint32_t plain[1 << PLAIN_BITS];
 	uint64_t plain_version;
+	struct near_func funcs[1 << FUNC_BITS];
 	unsigned int patience; /* pauses that are left */
 	struct uw_walk_stats stats;
 	struct uw_cfi *cfi;
@@ -89,15 +104,40 @@ static bool is_bp_save(const struct uw_elf *elf, uint64_t addr)
 	return p && p[0] == 0x48 && p[1] == 0x89 && (p[2] == 0x6c || p[2] == 0xac) && p[3] == 0x24;
 }
 
-static void look_up(struct uw_space *s, uint64_t pc, struct pc_info *i)
+/*
+ * uw_go_func_at by the functions met before: an interrupted address is mostly new, its function
+ * seldom. Three reads of tables that lie in no cache are saved.
+ */
+static bool func_at(struct uw_walker *w, uint64_t pc, struct uw_go_func *ret)
 {
+	const struct uw_space *s = w->space;
+	uint64_t h = pc / FUNC_SPAN * 0x9e3779b97f4a7c15ull, at = pc - s->go_bias;
+	struct near_func *n = &w->funcs[h >> (64 - FUNC_BITS)];
+
+	if (n->version != s->version || at < n->f.entry || at >= n->f.end) {
+		struct uw_go_func f;
+
+		if (!uw_go_func_at(s->go, at, &f))
+			return false;
+		*n = (struct near_func){s->version, f};
+	}
+	*ret = n->f;
+	return true;
+}
+
+/* Where it finds K_GO, *f is the function. */
+static void look_up(struct uw_walker *w, uint64_t pc, struct pc_info *i, struct uw_go_func *f)
+{
+	struct uw_space *s = w->space;
 	struct uw_mapping *m = uw_space_at(s, pc);
 	const struct uw_elf *elf = NULL;
 	struct uw_go *go;
-	struct uw_go_func f;
 	uint64_t bias = 0;
 
-	*i = (struct pc_info){.pc = pc, .version = (uint32_t)s->version, .delta = -1};
+	*i = (struct pc_info){.pc_lo = (uint32_t)pc,
+			      .pc_hi = (uint32_t)(pc >> 32),
+			      .version = (uint32_t)s->version,
+			      .delta = -1};
 	if (!m) {
 		i->kind = K_UNMAPPED;
 		return;
@@ -107,30 +147,59 @@ static void look_up(struct uw_space *s, uint64_t pc, struct pc_info *i)
 		return;
 	}
 	go = uw_space_go(s);
-	if (go && pc >= s->go_lo && pc < s->go_hi && uw_go_func_at(go, pc - s->go_bias, &f)) {
+	if (go && pc >= s->go_lo && pc < s->go_hi && func_at(w, pc, f)) {
 		i->kind = K_GO;
-		i->special = (uint8_t)f.special;
-		i->flags = f.flags;
+		i->special = (uint8_t)f->special;
+		i->flags = f->flags;
 		return;
 	}
 	i->kind = m->vdso ? K_VDSO : K_NATIVE;
 }
 
+static struct pc_set *set_of(struct uw_walker *w, uint64_t pc)
+{
+	return &w->cache[(pc * 0x9e3779b97f4a7c15ull) >> (64 - SET_BITS)];
+}
+
+static uint64_t pc_of(const struct pc_info *i)
+{
+	return (uint64_t)i->pc_hi << 32 | i->pc_lo;
+}
+
+/* Its entry; or, with *fresh set, one that is to be looked up. */
+static struct pc_info *slot_of(struct uw_walker *w, uint64_t pc, bool *fresh)
+{
+	struct pc_set *s = set_of(w, pc);
+	uint32_t version = (uint32_t)w->space->version;
+	struct pc_info *i;
+
+	*fresh = false;
+	for (i = s->way; i < s->way + SET_WAYS; i++)
+		if (i->pc_lo == (uint32_t)pc && i->version == version && pc_of(i) == pc &&
+		    i->kind != K_EMPTY)
+			return i;
+	*fresh = true;
+	w->stats.lookups++;
+	i = &s->way[s->next];
+	s->next = (s->next + 1) % SET_WAYS;
+	return i;
+}
+
+/* Valid until the next call. */
 static struct pc_info *info(struct uw_walker *w, uint64_t pc)
 {
-	uint64_t h = pc * 0x9e3779b97f4a7c15ull;
-	struct pc_info *i = &w->cache[h >> (64 - CACHE_BITS)];
+	struct uw_go_func unused;
+	bool fresh;
+	struct pc_info *i = slot_of(w, pc, &fresh);
 
-	if (i->pc != pc || i->version != (uint32_t)w->space->version || i->kind == K_EMPTY) {
-		look_up(w->space, pc, i);
-		w->stats.lookups++;
-	}
+	if (fresh)
+		look_up(w, pc, i, &unused);
 	return i;
 }
 
 /*
- * Can i->pc + 1 be a return address? Reads the code, which is nobody's memory yet: asked only of
- * callers.
+ * Can the address + 1 be a return address? Reads the code, which is nobody's memory yet: asked only
+ * of callers.
  */
 static bool is_after_call(struct uw_walker *w, struct pc_info *i)
 {
@@ -143,9 +212,9 @@ static bool is_after_call(struct uw_walker *w, struct pc_info *i)
 	if (i->has_call)
 		return i->after_call;
 	i->has_call = true;
-	m = uw_space_at(w->space, i->pc);
+	m = uw_space_at(w->space, pc_of(i));
 	if (m && uw_space_elf(w->space, m, &elf, &bias)) {
-		code = code_before(elf, i->pc + 1 - bias, &n);
+		code = code_before(elf, pc_of(i) + 1 - bias, &n);
 		i->after_call = code && ends_in_call(code, n);
 	}
 	return i->after_call;
@@ -154,20 +223,24 @@ static bool is_after_call(struct uw_walker *w, struct pc_info *i)
 /* The same with what only a leaf, or a walk by pcsp, asks for. */
 static const struct pc_info *frame_info(struct uw_walker *w, uint64_t pc)
 {
-	struct pc_info *i = info(w, pc);
+	bool fresh;
+	struct pc_info *i = slot_of(w, pc, &fresh);
 	struct uw_space *s = w->space;
 	const struct uw_elf *elf;
 	struct uw_mapping *m;
 	struct uw_go_func f;
 	uint64_t bias;
 
-	if (i->kind != K_GO || i->has_frame || !uw_go_func_at(s->go, pc - s->go_bias, &f))
+	if (fresh)
+		look_up(w, pc, i, &f);
+	if (i->kind != K_GO || i->has_frame || (!fresh && !func_at(w, pc, &f)))
 		return i;
 	i->has_frame = true;
 	i->delta = uw_go_sp_delta(s->go, &f, pc - s->go_bias);
+	if (uw_go_minor(s->go) > 20)
+		return i;
 	m = uw_space_at(s, pc);
-	if (m && uw_space_elf(s, m, &elf, &bias))
-		i->saves_bp = uw_go_minor(s->go) <= 20 && is_bp_save(elf, pc - bias);
+	i->saves_bp = m && uw_space_elf(s, m, &elf, &bias) && is_bp_save(elf, pc - bias);
 	return i;
 }
 
@@ -190,10 +263,11 @@ static bool cfi_stop(void *ctx, uint64_t pc)
 
 int uw_walker_new(struct uw_walker **ret)
 {
-	struct uw_walker *w = calloc(1, sizeof *w);
+	struct uw_walker *w = aligned_alloc(64, (sizeof *w + 63) / 64 * 64);
 
 	if (!w)
 		return -ENOMEM;
+	memset(w, 0, sizeof *w);
 	*ret = w;
 	return 0;
 }
@@ -204,6 +278,11 @@ void uw_walker_free(struct uw_walker *w)
 		return;
 	uw_cfi_free(w->cfi);
 	free(w);
+}
+
+void uw_walker_expect(struct uw_walker *w, uint64_t ip)
+{
+	__builtin_prefetch(set_of(w, ip));
 }
 
 void uw_walker_patience(struct uw_walker *w, unsigned int pauses)

@@ -66,6 +66,9 @@ void uw_walker_free(struct uw_walker *w);
  */
 void uw_walker_patience(struct uw_walker *w, unsigned int pauses);
 
+/* A walk from this address comes soon: has the memory ready that it will need first. */
+void uw_walker_expect(struct uw_walker *w, uint64_t ip);
+
 /* Walks one sample of `space`. Writes at most max (>= 8) addresses; returns their number. */
 size_t uw_walk(struct uw_walker *w, struct uw_space *space, const struct uw_sample *sample,
 	       uint64_t *pcs, size_t max, enum uw_end *ret_end);

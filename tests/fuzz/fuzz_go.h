@@ -27,7 +27,8 @@ static inline struct uw_elf *fuzz_elf(const uint8_t *data, size_t size)
 
 static inline void fuzz_ask(const struct uw_elf *elf, const struct uw_mem *live, uint64_t bias)
 {
-	struct uw_go_frame frames[UW_MAX_INLINE];
+	struct uw_go_frame frames[UW_MAX_INLINE], again[UW_MAX_INLINE];
+	struct uw_go_cursor cursor = {0};
 	struct uw_go_func f;
 	struct uw_go *go;
 	uint64_t lo, hi;
@@ -50,6 +51,12 @@ static inline void fuzz_ask(const struct uw_elf *elf, const struct uw_mem *live,
 		n = uw_go_frames(go, &f, pc, frames, UW_MAX_INLINE);
 		if (n < 1 || n > UW_MAX_INLINE)
 			abort();
+		/* A cursor that has been here tells the same twice, near or not. */
+		if (uw_go_frames_at(go, pc, &cursor, again, UW_MAX_INLINE) !=
+			    uw_go_frames_at(go, pc, &cursor, frames, UW_MAX_INLINE) ||
+		    memcmp(&again[0].frame, &frames[0].frame, sizeof frames[0].frame) != 0)
+			abort();
+		n = uw_go_frames(go, &f, pc, frames, UW_MAX_INLINE);
 		for (size_t k = 0; k < n; k++)
 			if (strlen(frames[k].frame.name) +
 				    (frames[k].frame.file ? strlen(frames[k].frame.file) : 0) >

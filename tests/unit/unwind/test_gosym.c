@@ -176,6 +176,39 @@ static void check_build(const struct opened *o)
 	assert_memory_equal(mod, "path\tmain\n", 10);
 }
 
+static int cmp_frames(const struct uw_go_frame *a, const struct uw_go_frame *b, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (a[i].pc != b[i].pc || a[i].wrapper != b[i].wrapper ||
+		    a[i].frame.name != b[i].frame.name || a[i].frame.file != b[i].frame.file ||
+		    a[i].frame.line != b[i].frame.line || a[i].frame.func != b[i].frame.func ||
+		    a[i].frame.start_line != b[i].frame.start_line)
+			return 1;
+	return 0;
+}
+
+/* A cursor changes nothing, in whatever order addresses come. */
+static void check_cursor(const struct opened *o)
+{
+	static struct uw_go_frame frames[UW_MAX_INLINE], near[UW_MAX_INLINE];
+	uint64_t first = o->built.entries[0], last = o->built.entries[SAMPLE_NFUNCS];
+	uint64_t span = last - first + 64;
+	struct uw_go_cursor c = {0};
+
+	for (uint64_t i = 0; i < 4 * span; i++) {
+		uint64_t step = i % span;
+		uint64_t at = i < span ? step : i < 2 * span ? span - step : step * 7919 % span;
+		uint64_t pc = first - 32 + at;
+		struct uw_go_func f;
+		size_t n = uw_go_func_at(o->go, pc, &f)
+				   ? uw_go_frames(o->go, &f, pc, frames, UW_MAX_INLINE)
+				   : 0;
+
+		assert_int_equal(uw_go_frames_at(o->go, pc, &c, near, UW_MAX_INLINE), n);
+		assert_int_equal(cmp_frames(frames, near, n), 0);
+	}
+}
+
 static void check_all(const struct opened *o)
 {
 	assert_int_equal(o->r, 0);
@@ -183,6 +216,7 @@ static void check_all(const struct opened *o)
 	check_functions(o);
 	check_stack_depth(o);
 	check_frames(o);
+	check_cursor(o);
 }
 
 /* Each row, with and without section headers, on both machines. */
