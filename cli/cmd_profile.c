@@ -289,6 +289,19 @@ static void catch_signals(int fd)
 	sigaction(SIGHUP, &sa, NULL);
 }
 
+/* Equal samples become one, as they do in a file. */
+static int join_equal(struct pprof_profile **profile)
+{
+	struct pprof_profile *joined;
+	int r = pprof_merge((const struct pprof_profile *const *)profile, 1, &joined, NULL);
+
+	if (r == 0) {
+		pprof_profile_free(*profile);
+		*profile = joined;
+	}
+	return r;
+}
+
 static int finish(struct profile *p, struct prowl_session *s, struct prowl_err *err)
 {
 	struct pprof_profile *profile;
@@ -301,6 +314,11 @@ static int finish(struct profile *p, struct prowl_session *s, struct prowl_err *
 	if (prowl_session_result(s)->ksyms_cache_error < 0)
 		say_detail("the kernel's symbols could not be kept for the next run: %s",
 			   strerror(-prowl_session_result(s)->ksyms_cache_error));
+	if (!p->out->is_pprof && join_equal(&profile) < 0) {
+		pprof_profile_free(profile);
+		say_error("out of memory");
+		return PROWL_FAILED;
+	}
 	prowl_session_target(s, 0, &t);
 	code = output_write_named(profile, p->out, p->output, t.comm, t.pid, "cpu", &used);
 	pprof_profile_free(profile);

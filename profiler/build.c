@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "array.h"
 #include "gostored.h"
 #include "idmap.h"
 #include "knames.h"
@@ -17,6 +18,7 @@
 #include "notes.h"
 #include "pprof.h"
 #include "session.h"
+#include "sort.h"
 #include "symbolize.h"
 
 enum {
@@ -24,9 +26,32 @@ enum {
 	KEEP_WRAPPERS = 1,
 };
 
-struct image_cache {               /* of one image */
-	struct prowl_idmap loc[2]; /* pc → location; [KEEP_WRAPPERS]: with wrappers kept */
-	struct prowl_idmap map;    /* start of mapping → mapping of the profile */
+struct pcs {
+	uint64_t *pc;
+	size_t n, cap;
+};
+
+struct image_cache { /* of one image */
+	/* pc → location, PPROF_NONE: not yet; [KEEP_WRAPPERS]: with wrappers kept */
+	struct prowl_idmap loc[2];
+	struct prowl_idmap map; /* start of mapping → mapping of the profile */
+	struct pcs leaves;      /* of Go */
+};
+
+/* What a frame of Go became, by the addresses of its names in the binary: direct-mapped. */
+enum { NAMED_BITS = 9 };
+struct named {
+	const char *name, *file;
+	int64_t start_line;
+	uint32_t function;
+};
+
+enum { RECENT_BITS = 11 };
+#define KERNEL UINT32_MAX
+struct recent { /* direct-mapped */
+	uint64_t pc;
+	uint32_t image; /* KERNEL: none */
+	uint32_t location;
 };
 
 struct build {
@@ -36,18 +61,22 @@ struct build {
 	struct prowl_idmap kernel_loc;
 	struct uw_repairer *repairer;
 	uint64_t named;    /* addresses */
+	uint64_t dropped;  /* samples that the hash had no room for */
 	bool native_named; /* those of native code */
+	bool has_native;   /* a leaf is not of Go */
+	bool given_back;   /* of the hash's memory: it can't be gone through once more */
 	uint32_t kernel_map;
-	uint8_t *facts; /* per location: enum fact, 0 until looked at */
+	uint8_t *facts; /* per location of the user: enum fact */
 	size_t cap_facts;
 	uint32_t marks[3]; /* locations of [unknown], [truncated], [lost]; PPROF_NONE until used */
 	double *scale;     /* per image: charged time / sampled time */
-	uint64_t *kernel_pcs;
-	size_t nkernel_pcs, cap_kernel_pcs;
+	struct pcs kernel_pcs;
+	struct named names[1 << NAMED_BITS];
+	struct recent recent[1 << RECENT_BITS];
 	int error;
 };
 
-enum fact { FACT_LOOKED = 1, FACT_UNKNOWN = 2, FACT_KEEPS_WRAPPER = 4 };
+enum fact { FACT_UNKNOWN = 1, FACT_KEEPS_WRAPPER = 2 };
 enum { MARK_UNKNOWN, MARK_TRUNCATED, MARK_LOST };
 #define NO_LOCATION (UINT32_MAX - 1) /* an address that shows no frame: wrappers only */
 
@@ -109,6 +138,72 @@ static size_t symbols_at(struct build *b, struct prowl_image *im, uint64_t pc,
 	return n;
 }
 
+/* prowl_name_function, for Go: many addresses share few names, which stay where they are. */
+static int go_function(struct build *b, const struct uw_frame *f, uint32_t *ret)
+{
+	uint64_t h = ((uint64_t)(uintptr_t)f->name ^ (uint64_t)(uintptr_t)f->file << 20) *
+		     0x9e3779b97f4a7c15ull;
+	struct named *n = &b->names[h >> (64 - NAMED_BITS)];
+	int r;
+
+	if (n->name != f->name || n->file != f->file || n->start_line != f->start_line) {
+		r = prowl_name_function(b->p, f, &n->function);
+		if (r < 0)
+			return r;
+		n->name = f->name;
+		n->file = f->file;
+		n->start_line = f->start_line;
+	}
+	*ret = n->function;
+	return 0;
+}
+
+/*
+ * What a walk over a stack asks of each of its locations: has it no name, and is a wrapper that
+ * calls it shown. Told when it is made; the names lie far apart.
+ */
+static int set_facts(struct build *b, uint32_t loc, int facts)
+{
+	size_t old = b->cap_facts;
+
+	if (prowl_array_reserve(&b->facts, &b->cap_facts, loc + 1, 1) < 0)
+		return -ENOMEM;
+	memset(b->facts + old, 0, b->cap_facts - old);
+	b->facts[loc] = (uint8_t)facts;
+	return 0;
+}
+
+static bool find_location(const struct image_cache *ic, uint64_t pc, bool keep, uint32_t *ret)
+{
+	return prowl_idmap_get(&ic->loc[keep], pc, ret) && *ret != PPROF_NONE;
+}
+
+static int user_location(struct build *b, struct prowl_image *im, uint64_t pc, bool keep,
+			 uint32_t *ret);
+
+static struct recent *recent_of(struct build *b, uint64_t pc)
+{
+	return &b->recent[(pc * 0x9e3779b97f4a7c15ull) >> (64 - RECENT_BITS)];
+}
+
+/* The same by way of the addresses that were used last: most frames of most stacks. */
+static int recent_location(struct build *b, struct prowl_image *im, uint64_t pc, bool keep,
+			   uint32_t *ret)
+{
+	struct recent *e = recent_of(b, pc);
+	int r = 0;
+
+	if (keep)
+		return user_location(b, im, pc, keep, ret);
+	if (e->pc != pc || e->image != im->id) {
+		r = user_location(b, im, pc, false, &e->location);
+		e->pc = r < 0 ? 0 : pc;
+		e->image = im->id;
+	}
+	*ret = e->location;
+	return r;
+}
+
 static int user_location(struct build *b, struct prowl_image *im, uint64_t pc, bool keep,
 			 uint32_t *ret)
 {
@@ -117,14 +212,15 @@ static int user_location(struct build *b, struct prowl_image *im, uint64_t pc, b
 	struct pprof_line lines[UW_MAX_INLINE];
 	const struct uw_mapping *m;
 	uint32_t map = PPROF_NONE;
+	bool go = is_go(im, pc);
 	size_t n, k = 0;
-	int r = 0;
+	int r = 0, facts = 0;
 
-	if (prowl_idmap_get(&ic->loc[keep], pc, ret))
+	if (find_location(ic, pc, keep, ret))
 		return 0;
-	if (!b->native_named && !is_go(im, pc)) {
+	if (!go && !b->native_named) {
 		r = name_native(b);
-		if (r < 0 || prowl_idmap_get(&ic->loc[keep], pc, ret))
+		if (r < 0 || find_location(ic, pc, keep, ret))
 			return r;
 	}
 	n = symbols_at(b, im, pc, syms, &m);
@@ -136,15 +232,20 @@ static int user_location(struct build *b, struct prowl_image *im, uint64_t pc, b
 		if (syms[i].wrapper && !keep)
 			continue;
 		lines[k] = (struct pprof_line){.line = f->line};
-		r = prowl_name_function(b->p, f, &lines[k].function);
+		r = go ? go_function(b, f, &lines[k].function)
+		       : prowl_name_function(b->p, f, &lines[k].function);
 		if (map != PPROF_NONE && !f->line)
 			b->p->mappings[map].has_line_numbers = b->p->mappings[map].has_filenames =
 				false;
+		facts = uw_go_keeps_wrapper(f->readable ? f->readable : f->name)
+				? FACT_KEEPS_WRAPPER
+				: 0;
 		k++;
 	}
 	if (r < 0)
 		return r;
 	if (n == 0) {
+		facts = FACT_UNKNOWN;
 		if (map != PPROF_NONE)
 			b->p->mappings[map].has_functions = b->p->mappings[map].has_filenames =
 				b->p->mappings[map].has_line_numbers =
@@ -155,85 +256,109 @@ static int user_location(struct build *b, struct prowl_image *im, uint64_t pc, b
 	} else {
 		r = pprof_location(b->p, map, pc, lines, k, ret);
 	}
+	if (r == 0 && *ret != NO_LOCATION)
+		r = set_facts(b, *ret, facts);
 	return r < 0 ? r : prowl_idmap_put(&ic->loc[keep], pc, *ret);
 }
 
 /* --- the kernel ------------------------------------------------------------------ */
 
-static int cmp_u64(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+enum part { UP_TO_LEAF, WHOLE };
 
-	return (x > y) - (x < y);
-}
-
-/* Whose stack it is, and the stack; NULL for words that make no sense. */
+/*
+ * Whose stack it is, and that part of it: what is of the kernel and the user's leaf, or all. NULL
+ * for words that make no sense.
+ */
 static struct prowl_image *read_key(struct build *b, const uint64_t *words, size_t n,
-				    struct prowl_stackkey *key)
+				    enum part part, struct prowl_stackkey *key)
 {
 	struct prowl_image *im;
+	size_t want;
 
 	if (!prowl_stackkey_head(words, n, key) || key->image >= b->s->procs.nimages)
 		return NULL;
 	im = b->s->procs.images[key->image];
-	return prowl_stackkey_unpack(words, n, im->base, key) ? im : NULL;
+	want = part == WHOLE ? SIZE_MAX : key->nkernel + 1;
+	return prowl_stackkey_unpack(words, n, im->base, want, key) ? im : NULL;
 }
 
-static int collect_kernel(void *arg, const uint64_t *words, size_t n, uint64_t count,
-			  uint64_t weight)
+/* Adds it to the list, and to the map as one without a location, if it is not there. */
+static int collect_pc(struct pcs *list, struct prowl_idmap *seen, uint64_t pc)
+{
+	uint32_t unused;
+	int r;
+
+	if (pc == 0 || prowl_idmap_get(seen, pc, &unused))
+		return 0;
+	r = prowl_array_reserve(&list->pc, &list->cap, list->n + 1, sizeof *list->pc);
+	if (r < 0)
+		return r;
+	list->pc[list->n++] = pc;
+	return prowl_idmap_put(seen, pc, PPROF_NONE);
+}
+
+static int collect(void *arg, const uint64_t *words, size_t n, uint64_t count, uint64_t weight)
 {
 	struct build *b = arg;
 	struct prowl_stackkey key;
+	struct prowl_image *im = read_key(b, words, n, UP_TO_LEAF, &key);
+	int r = 0;
 
-	if (!prowl_stackkey_head(words, n, &key) || key.nkernel == 0 ||
-	    !read_key(b, words, n, &key))
-		return 0;
-	for (size_t i = 0; i < key.nkernel; i++) {
-		uint64_t pc = key.pcs[i];
-		uint32_t seen;
+	for (size_t i = 0; im && r == 0 && i < key.nkernel; i++)
+		r = collect_pc(&b->kernel_pcs, &b->kernel_loc, key.pcs[i]);
+	if (im && r == 0 && key.nuser) {
+		struct image_cache *ic = &b->images[im->id];
+		uint64_t leaf = key.pcs[key.nkernel];
 
-		if (pc == 0 || prowl_idmap_get(&b->kernel_loc, pc, &seen))
-			continue;
-		if (b->nkernel_pcs == b->cap_kernel_pcs) {
-			size_t cap = b->cap_kernel_pcs ? b->cap_kernel_pcs * 2 : 256;
-			uint64_t *p = realloc(b->kernel_pcs, cap * sizeof *p);
-
-			if (!p)
-				return 1;
-			b->kernel_pcs = p;
-			b->cap_kernel_pcs = cap;
-		}
-		b->kernel_pcs[b->nkernel_pcs++] = pc;
-		if (prowl_idmap_put(&b->kernel_loc, pc, PPROF_NONE) < 0)
-			return 1;
+		if (is_go(im, leaf))
+			r = collect_pc(&ic->leaves, &ic->loc[0], leaf);
+		else
+			b->has_native = true;
 	}
-	return 0;
+	return r < 0;
+}
+
+/*
+ * Where Go was interrupted, in the order of addresses: these are most of the different ones of a
+ * window, and so the tables are read from their beginnings to their ends.
+ */
+static int name_leaves(struct build *b, struct prowl_image *im)
+{
+	struct pcs *l = &b->images[im->id].leaves;
+	uint32_t unused;
+	int r = prowl_sort_u64(l->pc, l->n);
+
+	for (size_t i = 0; r == 0 && i < l->n; i++)
+		r = user_location(b, im, l->pc[i], false, &unused);
+	free(l->pc);
+	*l = (struct pcs){0};
+	return r;
 }
 
 /* Names all kernel addresses of the window at once. */
 static int name_kernel(struct build *b)
 {
 	struct pprof_mapping pm = {.has_functions = true};
+	struct pcs *k = &b->kernel_pcs;
 	int r;
 
-	r = prowl_stackhash_each(&b->s->hash, collect_kernel, b);
-	if (r != 0)
-		return -ENOMEM;
-	if (b->nkernel_pcs == 0)
+	if (k->n == 0)
 		return 0;
-	qsort(b->kernel_pcs, b->nkernel_pcs, sizeof *b->kernel_pcs, cmp_u64);
-	r = prowl_knames_learn(&b->s->knames, b->kernel_pcs, b->nkernel_pcs);
+	r = prowl_sort_u64(k->pc, k->n);
+	if (r < 0)
+		return r;
+	r = prowl_knames_learn(&b->s->knames, k->pc, k->n);
 	b->s->result.kernel_sampled = true;
 	b->s->result.kernel_names = r == 0;
 	if (b->s->knames.cache == PROWL_KSYMS_UNWRITABLE)
 		b->s->result.ksyms_cache_error = b->s->knames.cache_error;
-	pm.start = b->kernel_pcs[0] & ~0xfffull;
-	pm.limit = (b->kernel_pcs[b->nkernel_pcs - 1] | 0xfffull) + 1;
+	pm.start = k->pc[0] & ~0xfffull;
+	pm.limit = (k->pc[k->n - 1] | 0xfffull) + 1;
 	r = pprof_string(b->p, "[kernel.kallsyms]", &pm.filename);
 	return r < 0 ? r : pprof_mapping(b->p, &pm, &b->kernel_map);
 }
 
-static int kernel_location(struct build *b, uint64_t pc, uint32_t *ret)
+static int kernel_location_new(struct build *b, uint64_t pc, uint32_t *ret)
 {
 	const struct prowl_kname *k;
 	char file[80] = "";
@@ -248,6 +373,20 @@ static int kernel_location(struct build *b, uint64_t pc, uint32_t *ret)
 	return r < 0 ? r : prowl_idmap_put(&b->kernel_loc, pc, *ret);
 }
 
+static int kernel_location(struct build *b, uint64_t pc, uint32_t *ret)
+{
+	struct recent *e = recent_of(b, pc);
+	int r = 0;
+
+	if (e->pc != pc || e->image != KERNEL) {
+		r = kernel_location_new(b, pc, &e->location);
+		e->pc = r < 0 ? 0 : pc;
+		e->image = KERNEL;
+	}
+	*ret = e->location;
+	return r;
+}
+
 /* --- native code ----------------------------------------------------------------- */
 
 static int name_native_of(void *arg, const uint64_t *words, size_t n, uint64_t count,
@@ -255,7 +394,7 @@ static int name_native_of(void *arg, const uint64_t *words, size_t n, uint64_t c
 {
 	struct build *b = arg;
 	struct prowl_stackkey key;
-	struct prowl_image *im = read_key(b, words, n, &key);
+	struct prowl_image *im = read_key(b, words, n, WHOLE, &key);
 	uint32_t loc;
 
 	for (size_t i = 0; im && i < key.nuser; i++) {
@@ -277,8 +416,8 @@ static int name_native_of(void *arg, const uint64_t *words, size_t n, uint64_t c
 static int name_native(struct build *b)
 {
 	b->native_named = true;
-	if (b->s->windows)
-		return 0; /* few are new: see prowl_session_cut */
+	if (b->s->windows || b->given_back)
+		return 0; /* few are new (see prowl_session_cut), or too late: one by one */
 	uw_binaries_trim(&b->s->procs.files);
 	if (prowl_stackhash_each(&b->s->hash, name_native_of, b) != 0)
 		return b->error ? b->error : -ENOMEM;
@@ -337,38 +476,6 @@ static int go_labels(struct build *b, uint32_t set, struct pprof_label *labels)
 	return k;
 }
 
-/*
- * What a walk over a stack asks of each of its locations: has it no name, and is a wrapper that
- * calls it shown. Told once; the names lie far apart.
- */
-static int facts_of(struct build *b, uint32_t loc)
-{
-	const struct pprof_profile *p = b->p;
-	const struct pprof_location *l = &p->locations[loc];
-	const struct pprof_line *line = &p->lines[l->first_line];
-	int facts = FACT_LOOKED;
-
-	if (loc >= b->cap_facts) {
-		size_t cap = (p->nlocations + 1) * 3 / 2;
-		uint8_t *bigger = realloc(b->facts, cap);
-
-		if (!bigger)
-			return -ENOMEM;
-		memset(bigger + b->cap_facts, 0, cap - b->cap_facts);
-		b->facts = bigger;
-		b->cap_facts = cap;
-	}
-	if (b->facts[loc])
-		return b->facts[loc];
-	if (l->nlines == 0 || !strcmp(p->strings[p->functions[line->function].name], "[unknown]"))
-		facts |= FACT_UNKNOWN;
-	if (l->nlines &&
-	    uw_go_keeps_wrapper(p->strings[p->functions[line[l->nlines - 1].function].name]))
-		facts |= FACT_KEEPS_WRAPPER;
-	b->facts[loc] = (uint8_t)facts;
-	return facts;
-}
-
 static int user_part(struct build *b, struct prowl_image *im, const uint64_t *pcs, size_t n,
 		     uint32_t *locs, size_t k, bool *unknown)
 {
@@ -384,15 +491,13 @@ static int user_part(struct build *b, struct prowl_image *im, const uint64_t *pc
 			*unknown = true;
 			continue;
 		}
-		r = user_location(b, im, fixed[i], facts & FACT_KEEPS_WRAPPER, &loc);
+		r = recent_location(b, im, fixed[i], facts & FACT_KEEPS_WRAPPER, &loc);
 		if (r < 0)
 			return r;
 		if (loc == NO_LOCATION)
 			continue;
 		locs[k++] = loc;
-		facts = facts_of(b, loc);
-		if (facts < 0)
-			return facts;
+		facts = b->facts[loc];
 		*unknown |= facts & FACT_UNKNOWN;
 	}
 	return (int)k;
@@ -449,14 +554,16 @@ static int add_counted(struct build *b, const uint64_t *words, size_t n, const s
 		return timed < 0 ? (int)timed : 0;
 	values[0] = (int64_t)c->count - timed;
 	values[1] = first_ns(c, c->count) - first_ns(c, (uint64_t)timed);
-	return pprof_sample_add(b->p, c->locations, c->nlocations, values, c->labels, c->nlabels);
+	/* Equal ones (keys that tell more than a stack does) become one when it is written. */
+	return pprof_sample_append(b->p, c->locations, c->nlocations, values, c->labels,
+				   c->nlabels);
 }
 
 static int add_stack(void *arg, const uint64_t *words, size_t n, uint64_t count, uint64_t weight)
 {
 	struct build *b = arg;
 	struct prowl_stackkey key;
-	struct prowl_image *im = read_key(b, words, n, &key);
+	struct prowl_image *im = read_key(b, words, n, WHOLE, &key);
 	uint32_t locs[MAX_LOCATIONS];
 	struct pprof_label labels[5 + UW_LABELS_MAX];
 	enum uw_end end;
@@ -564,22 +671,17 @@ static int add_unsampled_kernel(struct build *b)
 		return r;
 	values[0] = rounded((double)ns / (double)s->result.period_ns);
 	values[1] = (int64_t)ns;
-	return values[0] ? pprof_sample_add(b->p, &loc, 1, values, NULL, 0) : 0;
+	return values[0] ? pprof_sample_append(b->p, &loc, 1, values, NULL, 0) : 0;
 }
 
 static int add_lost(struct build *b)
 {
-	struct prowl_stackhash_stats st;
 	const struct prowl_procs *t = &b->s->procs;
 	double weight = 0;
 	int64_t values[2];
-	uint64_t lost = lost_of_targets(b->s);
+	uint64_t lost = lost_of_targets(b->s) + b->dropped;
 	uint32_t loc;
 
-	if (prowl_stackhash_stats(&b->s->hash, &st) == 0) {
-		b->s->result.hash_dropped += st.dropped_count;
-		lost += st.dropped_count;
-	}
 	if (lost == 0)
 		return 0;
 	for (size_t i = 0; i < t->n; i++) {
@@ -591,7 +693,7 @@ static int add_lost(struct build *b)
 	loc = mark(b, MARK_LOST);
 	values[0] = (int64_t)lost;
 	values[1] = rounded((double)lost * (double)b->s->result.period_ns * weight);
-	return pprof_sample_add(b->p, &loc, 1, values, NULL, 0);
+	return pprof_sample_append(b->p, &loc, 1, values, NULL, 0);
 }
 
 /* --- comments -------------------------------------------------------------------- */
@@ -693,9 +795,33 @@ static int first_mapping(struct build *b)
 	return 0;
 }
 
+/* The profile takes their place. */
+static void give_back(void *arg, void *at, size_t len)
+{
+	struct build *b = arg;
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t from = ((uintptr_t)at + page - 1) & ~(page - 1);
+	uintptr_t to = ((uintptr_t)at + len) & ~(page - 1);
+
+	b->given_back = true;
+	if (from < to)
+		madvise((void *)from, to - from, MADV_DONTNEED);
+}
+
+/* What went wrong where the hash was gone through with one of the functions above. */
+static int hash_error(const struct build *b, int r)
+{
+	if (r == 0)
+		return 0;
+	if (r < 0)
+		return -EIO;
+	return b->error ? b->error : -ENOMEM;
+}
+
 static int fill(struct build *b)
 {
 	struct prowl_session *s = b->s;
+	struct prowl_stackhash_stats st;
 	int r = pprof_sample_type(b->p, "samples", "count");
 
 	if (r == 0)
@@ -709,13 +835,20 @@ static int fill(struct build *b)
 	if (r == 0)
 		r = first_mapping(b);
 	if (r == 0)
+		r = hash_error(b, prowl_stackhash_each(&s->hash, collect, b));
+	if (r == 0)
 		r = name_kernel(b);
-	if (r == 0 && s->result.walks.cfi > 0)
+	if (r == 0 && (b->has_native || s->result.walks.cfi > 0 || s->result.walks.live > 0))
 		r = name_native(b);
+	for (size_t i = 0; r == 0 && i < s->procs.nimages; i++)
+		r = name_leaves(b, s->procs.images[i]);
 	prowl_timeline_sort(&s->timeline);
 	s->result.untimed = s->timeline.beyond;
-	if (r == 0 && prowl_stackhash_each(&s->hash, add_stack, b) != 0)
-		r = b->error ? b->error : -ENOMEM;
+	if (prowl_stackhash_stats(&s->hash, &st) == 0)
+		b->dropped = st.dropped_count;
+	s->result.hash_dropped += b->dropped;
+	if (r == 0)
+		r = hash_error(b, prowl_stackhash_take(&s->hash, add_stack, b, give_back));
 	if (r == 0)
 		r = add_unsampled_kernel(b);
 	if (r == 0)
@@ -723,41 +856,46 @@ static int fill(struct build *b)
 	return r;
 }
 
-static void build_fini(struct build *b)
+static void build_free(struct build *b)
 {
 	for (size_t i = 0; b->images && i < b->s->procs.nimages; i++) {
 		prowl_idmap_fini(&b->images[i].loc[0]);
 		prowl_idmap_fini(&b->images[i].loc[1]);
 		prowl_idmap_fini(&b->images[i].map);
+		free(b->images[i].leaves.pc);
 	}
 	prowl_idmap_fini(&b->kernel_loc);
 	uw_repairer_free(b->repairer);
 	free(b->images);
 	free(b->scale);
-	free(b->kernel_pcs);
+	free(b->kernel_pcs.pc);
 	free(b->facts);
+	free(b);
 }
 
 int prowl_session_name(struct prowl_session *s, struct pprof_profile **ret)
 {
-	struct build b = {.s = s, .kernel_map = PPROF_NONE};
+	struct build *b = calloc(1, sizeof *b);
 	int r;
 
-	b.marks[0] = b.marks[1] = b.marks[2] = PPROF_NONE;
-	b.images = calloc(s->procs.nimages, sizeof *b.images);
-	b.scale = calloc(s->procs.nimages, sizeof *b.scale);
-	r = b.images && b.scale ? uw_repairer_new(&b.repairer) : -ENOMEM;
+	if (!b)
+		return -ENOMEM;
+	b->s = s;
+	b->kernel_map = b->marks[0] = b->marks[1] = b->marks[2] = PPROF_NONE;
+	b->images = calloc(s->procs.nimages, sizeof *b->images);
+	b->scale = calloc(s->procs.nimages, sizeof *b->scale);
+	r = b->images && b->scale ? uw_repairer_new(&b->repairer) : -ENOMEM;
 	if (r == 0)
-		r = pprof_profile_new(&b.p);
+		r = pprof_profile_new(&b->p);
 	if (r == 0 && prowl_stackhash_flip(&s->hash, 1000, NULL, NULL) < 0)
 		r = -EBUSY;
 	if (r == 0)
-		r = fill(&b);
-	build_fini(&b);
+		r = fill(b);
 	if (r < 0)
-		pprof_profile_free(b.p);
+		pprof_profile_free(b->p);
 	else
-		*ret = b.p;
+		*ret = b->p;
+	build_free(b);
 	return r;
 }
 

@@ -9,25 +9,25 @@ static size_t home_of(const struct prowl_idmap *m, uint64_t key)
 	return (size_t)((key * 0x9e3779b97f4a7c15ull) >> 20) & (m->cap - 1);
 }
 
-static size_t slot_of(const struct prowl_idmap *m, uint64_t key)
+static struct prowl_idmap_slot *slot_of(const struct prowl_idmap *m, uint64_t key)
 {
 	size_t i = home_of(m, key);
 
-	while (m->keys[i] != 0 && m->keys[i] != key)
+	while (m->slots[i].key != 0 && m->slots[i].key != key)
 		i = (i + 1) & (m->cap - 1);
-	return i;
+	return &m->slots[i];
 }
 
 bool prowl_idmap_get(const struct prowl_idmap *m, uint64_t key, uint32_t *ret)
 {
-	size_t i;
+	const struct prowl_idmap_slot *s;
 
 	if (m->cap == 0)
 		return false;
-	i = slot_of(m, key);
-	if (m->keys[i] == 0)
+	s = slot_of(m, key);
+	if (s->key == 0)
 		return false;
-	*ret = m->vals[i];
+	*ret = s->val;
 	return true;
 }
 
@@ -35,39 +35,28 @@ static int grow(struct prowl_idmap *m)
 {
 	struct prowl_idmap b = {.cap = m->cap ? m->cap * 2 : 64, .n = m->n};
 
-	b.keys = calloc(b.cap, sizeof *b.keys);
-	b.vals = calloc(b.cap, sizeof *b.vals);
-	if (!b.keys || !b.vals) {
-		prowl_idmap_fini(&b);
+	b.slots = calloc(b.cap, sizeof *b.slots);
+	if (!b.slots)
 		return -ENOMEM;
-	}
-	for (size_t i = 0; i < m->cap; i++) {
-		size_t j;
-
-		if (m->keys[i] == 0)
-			continue;
-		j = slot_of(&b, m->keys[i]);
-		b.keys[j] = m->keys[i];
-		b.vals[j] = m->vals[i];
-	}
-	free(m->keys);
-	free(m->vals);
+	for (size_t i = 0; i < m->cap; i++)
+		if (m->slots[i].key != 0)
+			*slot_of(&b, m->slots[i].key) = m->slots[i];
+	free(m->slots);
 	*m = b;
 	return 0;
 }
 
 int prowl_idmap_put(struct prowl_idmap *m, uint64_t key, uint32_t val)
 {
-	size_t i;
+	struct prowl_idmap_slot *s;
 
-	if (m->n * 2 >= m->cap && grow(m) < 0)
+	if (m->n >= m->cap / 3 * 2 && grow(m) < 0)
 		return -ENOMEM;
-	i = slot_of(m, key);
-	if (m->keys[i] == 0)
+	s = slot_of(m, key);
+	if (s->key == 0)
 		m->n++;
-	m->keys[i] = key;
 	/* grow() failed or gave new ones. NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
-	m->vals[i] = val;
+	*s = (struct prowl_idmap_slot){key, val};
 	return 0;
 }
 
@@ -77,8 +66,8 @@ void prowl_idmap_del(struct prowl_idmap *m, uint64_t key)
 
 	if (m->cap == 0)
 		return;
-	hole = i = slot_of(m, key);
-	if (m->keys[hole] == 0)
+	hole = i = (size_t)(slot_of(m, key) - m->slots);
+	if (m->slots[hole].key == 0)
 		return;
 	m->n--;
 	/* Later ones of the same run move up, unless that were before their home. */
@@ -86,21 +75,19 @@ void prowl_idmap_del(struct prowl_idmap *m, uint64_t key)
 		size_t home;
 
 		i = (i + 1) & (m->cap - 1);
-		if (m->keys[i] == 0)
+		if (m->slots[i].key == 0)
 			break;
-		home = home_of(m, m->keys[i]);
+		home = home_of(m, m->slots[i].key);
 		if (((i - home) & (m->cap - 1)) < ((i - hole) & (m->cap - 1)))
 			continue;
-		m->keys[hole] = m->keys[i];
-		m->vals[hole] = m->vals[i];
+		m->slots[hole] = m->slots[i];
 		hole = i;
 	}
-	m->keys[hole] = 0;
+	m->slots[hole].key = 0;
 }
 
 void prowl_idmap_fini(struct prowl_idmap *m)
 {
-	free(m->keys);
-	free(m->vals);
+	free(m->slots);
 	*m = (struct prowl_idmap){0};
 }

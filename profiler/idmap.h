@@ -7,8 +7,10 @@
 #include <stdint.h>
 
 struct prowl_idmap { /* zero-initialised is empty */
-	uint64_t *keys;
-	uint32_t *vals;
+	struct prowl_idmap_slot {
+		uint64_t key;
+		uint32_t val;
+	} * slots;
 	size_t n, cap;
 };
 

@@ -6,10 +6,11 @@
 int prowl_name_function(struct pprof_profile *p, const struct uw_frame *frame, uint32_t *ret)
 {
 	struct pprof_function f = {.start_line = frame->start_line};
-	int r = pprof_string(p, frame->readable ? frame->readable : frame->name, &f.name);
+	int r = pprof_string(p, frame->name, &f.system_name);
 
-	if (r == 0)
-		r = pprof_string(p, frame->name, &f.system_name);
+	f.name = f.system_name;
+	if (r == 0 && frame->readable && frame->readable != frame->name)
+		r = pprof_string(p, frame->readable, &f.name);
 	if (r == 0)
 		r = pprof_string(p, frame->file, &f.filename);
 	return r < 0 ? r : pprof_function(p, &f, ret);

@@ -252,3 +252,14 @@ pid_t prowl_perf_pid(const struct perf_event_header *rec)
 	memcpy(&pid, (const uint8_t *)rec + at, sizeof pid);
 	return (pid_t)pid;
 }
+
+uint64_t prowl_perf_ip(const struct perf_event_header *rec)
+{
+	size_t at = sizeof *rec + offsetof(struct sample_head, ip);
+	uint64_t ip;
+
+	if (rec->type != PERF_RECORD_SAMPLE || rec->size < sizeof *rec + sizeof(struct sample_head))
+		return 0;
+	memcpy(&ip, (const uint8_t *)rec + at, sizeof ip);
+	return ip;
+}

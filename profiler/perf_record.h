@@ -70,3 +70,5 @@ int prowl_perf_decode(const struct perf_event_header *rec, struct prowl_event *e
 uint64_t prowl_perf_time(const struct perf_event_header *rec);
 /* Process of a sample of this layout, without decoding the rest; 0 for what is no whole sample. */
 pid_t prowl_perf_pid(const struct perf_event_header *rec);
+/* The address where a sample was taken, kernel or user; 0 for what is none. */
+uint64_t prowl_perf_ip(const struct perf_event_header *rec);

@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { MAX_RECORD = 1 << 16, AHEAD = 384 };
+enum { MAX_RECORD = 1 << 16, AHEAD = 448 };
 
 int prowl_ring_map(struct prowl_ring *r, int fd, unsigned int order)
 {
@@ -49,6 +49,23 @@ size_t prowl_ring_begin(struct prowl_ring *r)
 	return r->head - r->tail;
 }
 
+/*
+ * They were written on another CPU. Of the record after this one, which has been asked for: its
+ * end, where a sample tells the length of its stack copy. Of the one after that: as much as is
+ * mostly looked at.
+ */
+static void expect_next(const struct prowl_ring *r, uint64_t at, uint64_t left)
+{
+	const struct perf_event_header *next = (const void *)(r->data + (at & r->mask));
+
+	if (left < sizeof *next)
+		return;
+	at += next->size;
+	__builtin_prefetch(r->data + ((at - 8) & r->mask));
+	for (size_t i = 0; i < AHEAD; i += 64)
+		__builtin_prefetch(r->data + ((at + i) & r->mask));
+}
+
 const struct perf_event_header *prowl_ring_peek(struct prowl_ring *r, bool *bad)
 {
 	uint64_t left = r->head - r->tail;
@@ -66,13 +83,9 @@ const struct perf_event_header *prowl_ring_peek(struct prowl_ring *r, bool *bad)
 		r->tail = r->head;
 		return NULL;
 	}
-	if (h->size <= to_end) {
-		/* As much of the one behind it as is mostly looked at: it is in no cache of
-		 * ours. */
-		for (size_t i = 0; i < AHEAD; i += 64)
-			__builtin_prefetch(r->data + ((at + h->size + i) & r->mask));
+	expect_next(r, at + h->size, left - h->size);
+	if (h->size <= to_end)
 		return h;
-	}
 	memcpy(r->wrap, h, to_end);
 	memcpy(r->wrap + to_end, r->data, h->size - to_end);
 	return (const void *)r->wrap;

@@ -103,7 +103,11 @@ enum prowl_code prowl_session_run(struct prowl_session *s, uint64_t duration_ns,
 				  void (*progress)(void *ctx, const struct prowl_result *r),
 				  void *ctx, struct prowl_err *err);
 
-/* The profile of what was counted, once a session. The caller frees it with pprof_profile_free. */
+/*
+ * The profile of what was counted, once a session. Samples with the same stack and labels may be
+ * apart in it (pprof_write_fd joins them, and so does pprof_merge). The caller frees it with
+ * pprof_profile_free.
+ */
 enum prowl_code prowl_session_build(struct prowl_session *s, struct pprof_profile **ret,
 				    struct prowl_err *err);
 

@@ -149,6 +149,7 @@ static void find_threads(struct sampling *s)
 int prowl_running_sample(struct prowl_runtime *rt, struct prowl_running *wanted, size_t n,
 			 uint64_t ns, bool (*retry)(void *ctx, size_t i), void *ctx)
 {
+	static const struct prowl_perf_takers takers = {want, NULL, on_event};
 	struct sampling s = {.rt = rt, .wanted = wanted, .n = n, .left = n};
 	struct prowl_perf_options po = {.pids = &rt->pid,
 					.npids = 1,
@@ -168,7 +169,7 @@ int prowl_running_sample(struct prowl_runtime *rt, struct prowl_running *wanted,
 	s.max_stack = prowl_perf_facts(perf)->max_stack;
 	while (s.left > 0 && now_ns() < end) {
 		prowl_perf_wait(perf, TURN_MS, -1, false);
-		prowl_perf_drain(perf, want, on_event, &s);
+		prowl_perf_drain(perf, &takers, &s);
 		for (size_t i = 0; i < n; i++) {
 			if (wanted[i].found || !wanted[i].g || !retry(ctx, i))
 				continue;

@@ -14,6 +14,14 @@
 
 enum {
 	DRAIN_MS = 100,
+	CLOCK_MS = 90, /* between two readings of the targets' CPU clocks, at least */
+	/*
+	 * Above MAX_WAKE_RATE: to wake, in caches full of the target's, costs what a hundred
+	 * samples do. Not at the beginning, nor where processes come and go: their clocks and
+	 * their files can be read only while they are there.
+	 */
+	FAST_DRAIN_MS = 250,
+	FAST_CLOCK_MS = 490,
 	FORGET_S = 10,
 	DRAIN_PAUSES = 32, /* of the walker, in one drain */
 	/*
@@ -246,11 +254,7 @@ static void add_waiting(struct prowl_session *s)
 {
 	struct prowl_waiting *w = &s->waiting;
 
-	for (size_t i = 0; i < w->n; i++)
-		prowl_stackhash_prefetch(&s->hash, w->key[i].hash);
-	for (size_t i = 0; i < w->n; i++)
-		prowl_stackhash_add_hashed(&s->hash, w->key[i].hash, w->words + w->key[i].at,
-					   w->key[i].n, 1, s->result.period_ns);
+	prowl_stackhash_add_many(&s->hash, w->key, w->n, 1, s->result.period_ns);
 	w->n = w->used = 0;
 }
 
@@ -264,8 +268,8 @@ static void add(struct prowl_session *s, const struct prowl_stackkey *key, uint6
 	w->key[w->n].hash = prowl_stackhash_hash(words, n);
 	if (s->timeline.moments)
 		prowl_timeline_add(&s->timeline, w->key[w->n].hash, time);
-	w->key[w->n].at = (uint32_t)w->used;
-	w->key[w->n].n = (uint32_t)n;
+	w->key[w->n].words = words;
+	w->key[w->n].n = n;
 	w->used += n;
 	w->n++;
 	if (w->n == PROWL_WAITING || w->used + PROWL_KEY_WORDS > PROWL_WAITING_WORDS)
@@ -328,6 +332,13 @@ static bool want_pid(void *ctx, pid_t pid)
 	return prowl_procs_find(&s->procs, pid) != NULL;
 }
 
+static void on_soon(void *ctx, uint64_t ip)
+{
+	struct prowl_session *s = ctx;
+
+	uw_walker_expect(s->walker, ip);
+}
+
 static void on_event(void *ctx, const struct prowl_event *ev)
 {
 	struct prowl_session *s = ctx;
@@ -368,8 +379,10 @@ static void make_pages(struct prowl_session *s)
 
 	if (s->result.samples < MIN_AHEAD)
 		return;
-	if (ahead.table.len)
+	if (ahead.table.len && (uintptr_t)ahead.table.at > s->table_made) {
 		populate((uintptr_t)ahead.table.at, (uintptr_t)ahead.table.at + ahead.table.len);
+		s->table_made = (uintptr_t)ahead.table.at;
+	}
 	if (s->made_to > arena + ahead.arena.len / 2)
 		return;
 	from = arena > s->made_to ? arena : s->made_to;
@@ -380,7 +393,9 @@ static void make_pages(struct prowl_session *s)
 
 static void drain(struct prowl_session *s)
 {
-	prowl_perf_drain(s->perf, want_pid, on_event, s);
+	static const struct prowl_perf_takers takers = {want_pid, on_soon, on_event};
+
+	prowl_perf_drain(s->perf, &takers, s);
 	add_waiting(s);
 	make_pages(s);
 }
@@ -433,20 +448,22 @@ static void collect(struct prowl_session *s, uint64_t end, int wake_fd,
 		    void (*progress)(void *ctx, const struct prowl_result *r), void *ctx)
 {
 	struct pollfd wake = {.fd = wake_fd, .events = POLLIN};
-	uint64_t turn = DRAIN_MS;
 
-	if (s->o.tick_ms && s->o.tick_ms < turn)
-		turn = s->o.tick_ms;
 	for (;;) {
 		uint64_t now = clock_ns(CLOCK_MONOTONIC);
+		bool fast = s->o.rate > MAX_WAKE_RATE && !s->o.children && s->clocked;
+		uint64_t turn = fast ? FAST_DRAIN_MS : DRAIN_MS;
+		uint64_t clock_turn = (fast ? FAST_CLOCK_MS : CLOCK_MS) * 1000000ull;
 		uint64_t left = end > now ? (end - now) / 1000000u + ((end - now) % 1000000u != 0)
 					  : 0;
 
 		if (now >= end || prowl_procs_all_exited(&s->procs) || poll(&wake, 1, 0) > 0)
 			break;
+		if (s->o.tick_ms && s->o.tick_ms < turn)
+			turn = s->o.tick_ms;
 		prowl_perf_wait(s->perf, left < turn ? (int)left : (int)turn, wake_fd,
 				s->labels || now < s->prompt_until);
-		if (now - s->clocked > DRAIN_MS * 900000ull) {
+		if (now - s->clocked > clock_turn) {
 			prowl_procs_clock(&s->procs, false);
 			s->clocked = now;
 		}
@@ -532,7 +549,7 @@ void prowl_session_begin_window(struct prowl_session *s)
 		p->begun.utime = p->utime_last - p->utime_first;
 		p->begun.stime = p->stime_last - p->stime_first;
 	}
-	s->made_to = 0; /* the other half of the hash is filled now */
+	s->made_to = s->table_made = 0; /* the other half of the hash is filled now */
 }
 
 /*

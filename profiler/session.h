@@ -13,18 +13,12 @@
 #include "timeline.h"
 #include "trim.h"
 
-/*
- * Stacks on their way into the hash: a few of them wait while their memory is fetched. A large hash
- * is further away than all caches.
- */
-enum { PROWL_WAITING = 16, PROWL_WAITING_WORDS = 2 * PROWL_KEY_WORDS };
+/* Stacks on their way into the hash: its memory is fetched for many at once. */
+enum { PROWL_WAITING = PROWL_STACKHASH_BATCH, PROWL_WAITING_WORDS = 2 * PROWL_KEY_WORDS };
 
 struct prowl_waiting {
 	size_t n, used; /* keys, words */
-	struct {
-		uint64_t hash;
-		uint32_t at, n;
-	} key[PROWL_WAITING];
+	struct prowl_stackhash_key key[PROWL_WAITING];
 	uint64_t words[PROWL_WAITING_WORDS];
 };
 
@@ -38,7 +32,8 @@ struct prowl_session {
 	struct prowl_stackhash hash;
 	void *hash_mem;
 	size_t hash_len;
-	uintptr_t made_to; /* the hash's arena has its pages up to here */
+	uintptr_t made_to;    /* the hash's arena has its pages up to here */
+	uintptr_t table_made; /* and its last table that has them all begins here */
 	struct prowl_waiting waiting;
 	struct prowl_timeline timeline; /* empty unless it was asked for */
 	struct prowl_result result;

@@ -32,8 +32,7 @@ enum {
 	CROWD = 64,           /* threads */
 	CROWD_STACK = 512,    /* bytes of each stack copy, then */
 	ATTACH_PASSES = 50,
-	PREFETCH_LINES = 8, /* header, call chain, registers */
-	PHASE_PARTS = 8,    /* the shortest first period is period / PHASE_PARTS */
+	PHASE_PARTS = 8, /* the shortest first period is period / PHASE_PARTS */
 };
 
 struct event {
@@ -690,22 +689,20 @@ static void follow(struct prowl_perf *p, const struct prowl_event *ev)
 	}
 }
 
-static void peek(struct prowl_perf *p, struct cpu *c)
+static void peek(struct prowl_perf *p, struct cpu *c, const struct prowl_perf_takers *t, void *ctx)
 {
 	bool bad;
 
 	c->next = prowl_ring_peek(&c->ring, &bad);
-	/* The bytes were written on another CPU: fetch those of the record after this one
-	 * meanwhile. */
-	for (size_t i = 0; c->next && i < PREFETCH_LINES; i++)
-		__builtin_prefetch((const char *)c->next + c->next->size + i * 64);
 	c->next_time = c->next ? prowl_perf_time(c->next) : UINT64_MAX;
 	if (bad)
 		p->counts.damaged++;
+	if (c->next && t->soon && c->next->type == PERF_RECORD_SAMPLE)
+		t->soon(ctx, prowl_perf_ip(c->next));
 }
 
-static void hand_out(struct prowl_perf *p, const struct perf_event_header *rec, prowl_event_cb cb,
-		     void *ctx)
+static void hand_out(struct prowl_perf *p, const struct perf_event_header *rec,
+		     const struct prowl_perf_takers *t, void *ctx)
 {
 	struct prowl_event ev;
 
@@ -715,11 +712,11 @@ static void hand_out(struct prowl_perf *p, const struct perf_event_header *rec, 
 		p->counts.throttled++;
 	else if (ev.type != PROWL_EVENT_SAMPLE || wanted(p, &ev)) {
 		follow(p, &ev);
-		cb(ctx, &ev);
+		t->event(ctx, &ev);
 	}
 }
 
-size_t prowl_perf_drain(struct prowl_perf *p, prowl_want_cb want, prowl_event_cb cb, void *ctx)
+size_t prowl_perf_drain(struct prowl_perf *p, const struct prowl_perf_takers *takers, void *ctx)
 {
 	/* What comes while rings are looked at may be later than what the first one doesn't show
 	 * yet: a sample must not overtake the exec or the mapping that it is to be named by. */
@@ -733,7 +730,7 @@ size_t prowl_perf_drain(struct prowl_perf *p, prowl_want_cb want, prowl_event_cb
 		c->next_time = UINT64_MAX;
 		if (c->fd >= 0) {
 			p->counts.bytes += prowl_ring_begin(&c->ring);
-			peek(p, c);
+			peek(p, c, takers, ctx);
 		}
 	}
 	for (;;) {
@@ -745,11 +742,12 @@ size_t prowl_perf_drain(struct prowl_perf *p, prowl_want_cb want, prowl_event_cb
 		}
 		if (!c || c->next_time > until)
 			break;
-		if (c->next->type != PERF_RECORD_SAMPLE || want(ctx, prowl_perf_pid(c->next)))
-			hand_out(p, c->next, cb, ctx);
+		if (c->next->type != PERF_RECORD_SAMPLE ||
+		    takers->want(ctx, prowl_perf_pid(c->next)))
+			hand_out(p, c->next, takers, ctx);
 		n++;
 		prowl_ring_take(&c->ring, c->next);
-		peek(p, c);
+		peek(p, c, takers, ctx);
 	}
 	for (size_t i = 0; i < p->ncpus; i++) {
 		if (p->cpus[i].fd >= 0)

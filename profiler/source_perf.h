@@ -65,11 +65,15 @@ int prowl_perf_wait(struct prowl_perf *p, int timeout_ms, int wake_fd, bool prom
 /*
  * Hands out everything that waits until now, in the order of time, but for samples of processes
  * that `want` says no to: with whole CPUs most samples may be of others, and need not be read at
- * all. Returns the number of events.
+ * all. `soon` (may be NULL) is told where a sample was taken some time before it is handed out, if
+ * it is. Returns the number of events.
  */
-typedef bool (*prowl_want_cb)(void *ctx, pid_t pid);
-typedef void (*prowl_event_cb)(void *ctx, const struct prowl_event *ev);
-size_t prowl_perf_drain(struct prowl_perf *p, prowl_want_cb want, prowl_event_cb cb, void *ctx);
+struct prowl_perf_takers {
+	bool (*want)(void *ctx, pid_t pid);
+	void (*soon)(void *ctx, uint64_t ip);
+	void (*event)(void *ctx, const struct prowl_event *ev);
+};
+size_t prowl_perf_drain(struct prowl_perf *p, const struct prowl_perf_takers *takers, void *ctx);
 
 struct prowl_perf_counts {
 	uint64_t bytes;          /* read from the rings */

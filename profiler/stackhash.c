@@ -3,10 +3,11 @@
 
 #include <stdatomic.h>
 
-#define MAGIC        UINT64_C(0x31686b7473776f70) /* changes with the layout */
+#define MAGIC        UINT64_C(0x32686b7473776f70) /* changes with the layout */
 #define GENERATION   (UINT64_C(1) << 63)
 #define LINE         64
 #define BUCKET_SLOTS 8
+#define DONE_WORDS   (UINT64_C(32) << 10) /* of the arena, told as done at once */
 
 /* A lock in the place of an atomic would be a deadlock in a signal handler, and useless when
  * shared. */
@@ -17,6 +18,8 @@ enum phase {
 	CLEAN = 0, /* empty, or current */
 	WAITING,   /* no longer current, but not all its writers are known to have left */
 	READY,     /* the reader's alone */
+	IN_A_ROW,  /* the same, and the arena's entries can be read one after the other */
+	SCATTERED, /* the same, and only the slots tell where entries are */
 };
 
 struct counts { /* of one generation; see the header for who writes what */
@@ -28,6 +31,7 @@ struct counts { /* of one generation; see the header for who writes what */
 	_Atomic uint64_t clashes;
 	uint64_t entered;
 	uint64_t phase;
+	uint64_t abandoned; /* some writer's entry may be half written */
 };
 
 struct prowl_stackhash_region {
@@ -38,17 +42,23 @@ struct prowl_stackhash_region {
 	struct counts counts[2];
 };
 
-/*
- * A look-up reads the first line of a bucket, which only changes when a new stack comes; counting
- * dirties one of the other two.
- */
+/* One cache line. */
 struct prowl_stackhash_bucket {
 	_Alignas(LINE) _Atomic uint64_t slot[BUCKET_SLOTS];
-	struct value {
-		_Atomic uint64_t count, weight;
-	} value[BUCKET_SLOTS];
 };
-_Static_assert(sizeof(struct prowl_stackhash_bucket) == 3 * LINE, "buckets are three lines");
+
+/*
+ * An entry of the arena. What a look-up that finds its key reads and changes lies together: the
+ * count, the weight, the length and the first words.
+ */
+struct entry {
+	_Atomic uint64_t count, weight;
+	uint64_t head; /* LIVE or VOID, and the number of words */
+	uint64_t words[];
+};
+#define ENTRY_WORDS (sizeof(struct entry) / sizeof(uint64_t))
+#define LIVE        (UINT64_C(1) << 63)
+#define VOID        (UINT64_C(1) << 62) /* its writer had no use for it and could not give it back */
 
 static size_t round_up(size_t n)
 {
@@ -64,7 +74,7 @@ static size_t touched_words(const struct prowl_stackhash *h)
 static bool handle_plan(const struct prowl_stackhash_geometry *geometry, struct prowl_stackhash *h)
 {
 	/* Tables before the main one, as log2 of buckets; only those that are smaller than it. */
-	static const uint32_t small[] = {6, 9, 12};
+	static const uint32_t small[] = {6, 9, 12, 13};
 	uint32_t main_log2, probes = PROWL_STACKHASH_PROBES / BUCKET_SLOTS;
 
 	/* A place in the arena has 32 bits, and 0 isn't one. */
@@ -218,24 +228,29 @@ static bool words_equal(const uint64_t *a, const uint64_t *b, size_t n)
 	return true;
 }
 
-static bool key_equal(const uint64_t *arena, uint32_t place, const uint64_t *words, size_t n)
+static struct entry *entry_at(const struct prowl_stackhash *h, unsigned g, uint32_t place)
 {
-	return arena[place] == n && words_equal(arena + place + 1, words, n);
+	return (struct entry *)(h->part[g].arena + place);
+}
+
+static bool entry_equal(const struct entry *e, const uint64_t *words, size_t n)
+{
+	return e->head == (LIVE | n) && words_equal(e->words, words, n);
 }
 
 /*
- * Reserves room for a key and writes it there; its place, or 0 when the arena is full. Place p is
- * arena[p], and top counts from 0 = place 1.
+ * Reserves room for a key and writes its entry there; its place, or 0 when the arena is full. Place
+ * p is arena[p], and top counts from 0 = place 1.
  *
- * Acquire, here, and release, in key_give_back: the words may have been another writer's, who wrote
- * them and gave them back.
+ * Acquire, here, and release, in entry_give_back: the words may have been another writer's, who
+ * wrote them and gave them back.
  */
-static uint32_t key_write(const struct prowl_stackhash *h, unsigned g, const uint64_t *words,
-			  size_t n)
+static uint32_t entry_write(const struct prowl_stackhash *h, unsigned g, const uint64_t *words,
+			    size_t n)
 {
 	_Atomic uint64_t *top = &h->region->counts[g].top;
-	uint64_t size = h->geometry.words, need = n + 1, at, end;
-	uint64_t *arena = h->part[g].arena;
+	uint64_t size = h->geometry.words, need = n + ENTRY_WORDS, at, end;
+	struct entry *e;
 
 	/* Asked first, so that a large key that has no room leaves what there is to smaller ones.
 	 */
@@ -252,16 +267,20 @@ static uint32_t key_write(const struct prowl_stackhash *h, unsigned g, const uin
 		return 0;
 	}
 	at++;
-	arena[at] = n;
+	e = entry_at(h, g, (uint32_t)at);
+	atomic_store_explicit(&e->count, 0, memory_order_relaxed);
+	atomic_store_explicit(&e->weight, 0, memory_order_relaxed);
+	e->head = LIVE | n;
 	for (size_t i = 0; i < n; i++)
-		arena[at + 1 + i] = words[i];
+		e->words[i] = words[i];
 	return (uint32_t)at;
 }
 
-static void key_give_back(const struct prowl_stackhash *h, unsigned g, uint32_t place, size_t n)
+static void entry_give_back(const struct prowl_stackhash *h, unsigned g, uint32_t place, size_t n)
 {
-	uint64_t end = place + n;
+	uint64_t end = place - 1 + n + ENTRY_WORDS;
 
+	entry_at(h, g, place)->head = VOID | n;
 	atomic_compare_exchange_strong_explicit(&h->region->counts[g].top, &end, place - 1,
 						memory_order_release, memory_order_relaxed);
 }
@@ -275,17 +294,11 @@ static void mark_touched(const struct prowl_stackhash *h, unsigned g, uint32_t b
 		atomic_fetch_or_explicit(word, bit, memory_order_relaxed);
 }
 
-static void value_add(struct value *v, uint64_t count, uint64_t weight)
-{
-	atomic_fetch_add_explicit(&v->count, count, memory_order_relaxed);
-	atomic_fetch_add_explicit(&v->weight, weight, memory_order_relaxed);
-}
-
 /*
- * The value of the key, which is taken in if it is new; NULL when there is no room. *place is the
+ * The entry of the key, which is taken in if it is new; NULL when there is no room. *place is the
  * room that this call has reserved for the key and not used, 0 for none.
  */
-static struct value *bucket_find(const struct prowl_stackhash *h, unsigned g, uint32_t bucket,
+static struct entry *bucket_find(const struct prowl_stackhash *h, unsigned g, uint32_t bucket,
 				 uint64_t tag, const uint64_t *words, size_t n, uint32_t *place,
 				 bool *full)
 {
@@ -294,10 +307,11 @@ static struct value *bucket_find(const struct prowl_stackhash *h, unsigned g, ui
 
 	for (unsigned i = 0; i < BUCKET_SLOTS; i++) {
 		uint64_t s = atomic_load_explicit(&b->slot[i], memory_order_acquire);
+		struct entry *e;
 
 		if (s == 0) {
 			if (*place == 0)
-				*place = key_write(h, g, words, n);
+				*place = entry_write(h, g, words, n);
 			if (*place == 0) {
 				*full = true;
 				return NULL;
@@ -306,22 +320,24 @@ static struct value *bucket_find(const struct prowl_stackhash *h, unsigned g, ui
 			if (atomic_compare_exchange_strong_explicit(&b->slot[i], &s, tag | *place,
 								    memory_order_release,
 								    memory_order_acquire)) {
+				e = entry_at(h, g, *place);
 				*place = 0;
 				atomic_fetch_add_explicit(&counts->used, 1, memory_order_relaxed);
-				return &b->value[i];
+				return e;
 			}
 			/* Somebody was faster; s is what they put there, perhaps the same key. */
 		}
 		if ((s ^ tag) >> 32 != 0)
 			continue;
-		if (key_equal(h->part[g].arena, (uint32_t)s, words, n))
-			return &b->value[i];
+		e = entry_at(h, g, (uint32_t)s);
+		if (entry_equal(e, words, n))
+			return e;
 		atomic_fetch_add_explicit(&counts->clashes, 1, memory_order_relaxed);
 	}
 	return NULL;
 }
 
-static struct value *find(const struct prowl_stackhash *h, unsigned g, uint64_t hash,
+static struct entry *find(const struct prowl_stackhash *h, unsigned g, uint64_t hash,
 			  const uint64_t *words, size_t n)
 {
 	uint64_t tag = hash >> 32 << 32;
@@ -330,62 +346,89 @@ static struct value *find(const struct prowl_stackhash *h, unsigned g, uint64_t 
 	 * as neighbours would fill up in clusters and drop the earlier.
 	 */
 	uint32_t stride = (uint32_t)(hash >> 40) | 1;
-	struct value *v = NULL;
+	struct entry *e = NULL;
 	uint32_t place = 0;
 	bool full = false;
 
-	for (uint32_t t = 0; t < h->ntables && !v && !full; t++) {
+	for (uint32_t t = 0; t < h->ntables && !e && !full; t++) {
 		const struct prowl_stackhash_table *table = &h->table[t];
 		uint32_t bucket = (uint32_t)hash;
 
-		for (uint32_t p = 0; p < table->probes && !v && !full; p++, bucket += stride)
-			v = bucket_find(h, g, table->first + (bucket & table->mask), tag, words, n,
+		for (uint32_t p = 0; p < table->probes && !e && !full; p++, bucket += stride)
+			e = bucket_find(h, g, table->first + (bucket & table->mask), tag, words, n,
 					&place, &full);
 	}
 	if (place)
-		key_give_back(h, g, place, n);
-	return v;
+		entry_give_back(h, g, place, n);
+	return e;
+}
+
+/* Between entry and exit: adds to generation g. False: there was no room. */
+static bool add(const struct prowl_stackhash *h, unsigned g, const struct prowl_stackhash_key *key,
+		uint64_t count, uint64_t weight)
+{
+	struct counts *counts = &h->region->counts[g];
+	struct entry *e = NULL;
+
+	if (key->n <= PROWL_STACKHASH_KEY_MAX)
+		e = find(h, g, key->hash, key->words, key->n);
+	if (e) {
+		atomic_fetch_add_explicit(&e->count, count, memory_order_relaxed);
+		atomic_fetch_add_explicit(&e->weight, weight, memory_order_relaxed);
+		return true;
+	}
+	atomic_fetch_add_explicit(&counts->dropped_count, count, memory_order_relaxed);
+	atomic_fetch_add_explicit(&counts->dropped_weight, weight, memory_order_relaxed);
+	return false;
+}
+
+static unsigned enter(const struct prowl_stackhash *h)
+{
+	return atomic_fetch_add_explicit(&h->region->state, 1, memory_order_acquire) >> 63;
+}
+
+static void leave(const struct prowl_stackhash *h, unsigned g)
+{
+	atomic_fetch_add_explicit(&h->region->counts[g].left, 1, memory_order_release);
 }
 
 int prowl_stackhash_add_hashed(const struct prowl_stackhash *h, uint64_t hash,
 			       const uint64_t *words, size_t n, uint64_t count, uint64_t weight)
 {
-	struct prowl_stackhash_region *region = h->region;
-	struct value *v = NULL;
-	unsigned g;
+	const struct prowl_stackhash_key key = {hash, words, n};
+	unsigned g = enter(h);
+	bool added = add(h, g, &key, count, weight);
 
-	g = atomic_fetch_add_explicit(&region->state, 1, memory_order_acquire) >> 63;
-	if (n <= PROWL_STACKHASH_KEY_MAX)
-		v = find(h, g, hash, words, n);
-	if (v) {
-		value_add(v, count, weight);
-	} else {
-		atomic_fetch_add_explicit(&region->counts[g].dropped_count, count,
-					  memory_order_relaxed);
-		atomic_fetch_add_explicit(&region->counts[g].dropped_weight, weight,
-					  memory_order_relaxed);
-	}
-	atomic_fetch_add_explicit(&region->counts[g].left, 1, memory_order_release);
-	return v ? PROWL_STACKHASH_OK : PROWL_STACKHASH_DROPPED;
+	leave(h, g);
+	return added ? PROWL_STACKHASH_OK : PROWL_STACKHASH_DROPPED;
 }
 
-int prowl_stackhash_add(const struct prowl_stackhash *h, const uint64_t *words, size_t n,
-			uint64_t count, uint64_t weight)
+/* Where the first look for a key goes in each table. */
+static struct prowl_stackhash_bucket *home(const struct prowl_stackhash *h, unsigned g, uint32_t t,
+					   uint64_t hash)
 {
-	/* What is too long is dropped whatever its hash. */
-	uint64_t hash = n <= PROWL_STACKHASH_KEY_MAX ? prowl_stackhash_hash(words, n) : 0;
+	const struct prowl_stackhash_table *table = &h->table[t];
 
-	return prowl_stackhash_add_hashed(h, hash, words, n, count, weight);
+	return &h->part[g].buckets[table->first + ((uint32_t)hash & table->mask)];
 }
 
-void prowl_stackhash_prefetch(const struct prowl_stackhash *h, uint64_t hash)
+/* Tables that keys are likely to be in: few go on to the next before one is about half full. */
+static uint32_t tables_used(const struct prowl_stackhash *h, unsigned g)
 {
-	unsigned g = atomic_load_explicit(&h->region->state, memory_order_relaxed) >> 63;
+	uint64_t used = atomic_load_explicit(&h->region->counts[g].used, memory_order_relaxed);
+	uint64_t slots = 0;
+	uint32_t t;
 
+	for (t = 0; t < h->ntables && slots <= used; t++)
+		slots += (uint64_t)(h->table[t].mask + 1) * BUCKET_SLOTS / 2;
+	return t;
+}
+
+/* Asks for the entry that a key may have, when the slots have come. */
+static void expect_entry(const struct prowl_stackhash *h, unsigned g, uint64_t hash)
+{
 	for (uint32_t t = 0; t < h->ntables; t++) {
-		const struct prowl_stackhash_table *table = &h->table[t];
-		struct prowl_stackhash_bucket *b =
-			&h->part[g].buckets[table->first + ((uint32_t)hash & table->mask)];
+		struct prowl_stackhash_bucket *b = home(h, g, t, hash);
 
 		for (unsigned i = 0; i < BUCKET_SLOTS; i++) {
 			uint64_t s = atomic_load_explicit(&b->slot[i], memory_order_relaxed);
@@ -395,12 +438,54 @@ void prowl_stackhash_prefetch(const struct prowl_stackhash *h, uint64_t hash)
 			if ((s ^ hash) >> 32 != 0)
 				continue;
 			/* No fault comes of a bad place. */
-			__builtin_prefetch(h->part[g].arena + (uint32_t)s);
+			__builtin_prefetch(h->part[g].arena + (uint32_t)s, 1);
 			__builtin_prefetch(h->part[g].arena + (uint32_t)s + 8);
-			__builtin_prefetch(&b->value[i], 1);
 			return;
 		}
 	}
+}
+
+static size_t add_batch(const struct prowl_stackhash *h, const struct prowl_stackhash_key *keys,
+			size_t n, uint64_t count, uint64_t weight)
+{
+	unsigned g = enter(h);
+	uint32_t tables = tables_used(h, g);
+	size_t dropped = 0;
+
+	for (size_t i = 0; i < n; i++)
+		for (uint32_t t = 0; t < tables; t++)
+			__builtin_prefetch(home(h, g, t, keys[i].hash));
+	for (size_t i = 0; i < n; i++)
+		expect_entry(h, g, keys[i].hash);
+	for (size_t i = 0; i < n; i++)
+		dropped += !add(h, g, &keys[i], count, weight);
+	leave(h, g);
+	return dropped;
+}
+
+size_t prowl_stackhash_add_many(const struct prowl_stackhash *h,
+				const struct prowl_stackhash_key *keys, size_t n, uint64_t count,
+				uint64_t weight)
+{
+	size_t dropped = 0;
+
+	for (size_t i = 0; i < n; i += PROWL_STACKHASH_BATCH) {
+		size_t left = n - i;
+
+		dropped += add_batch(h, keys + i,
+				     left < PROWL_STACKHASH_BATCH ? left : PROWL_STACKHASH_BATCH,
+				     count, weight);
+	}
+	return dropped;
+}
+
+int prowl_stackhash_add(const struct prowl_stackhash *h, const uint64_t *words, size_t n,
+			uint64_t count, uint64_t weight)
+{
+	/* What is too long is dropped whatever its hash. */
+	uint64_t hash = n <= PROWL_STACKHASH_KEY_MAX ? prowl_stackhash_hash(words, n) : 0;
+
+	return prowl_stackhash_add_hashed(h, hash, words, n, count, weight);
 }
 
 static unsigned generation_current(const struct prowl_stackhash *h)
@@ -432,11 +517,8 @@ static void generation_clear(const struct prowl_stackhash *h, unsigned g)
 	for (uint32_t i = bucket_next(h, g, 0); i < h->nbuckets; i = bucket_next(h, g, i + 1)) {
 		struct prowl_stackhash_bucket *b = &h->part[g].buckets[i];
 
-		for (unsigned j = 0; j < BUCKET_SLOTS; j++) {
+		for (unsigned j = 0; j < BUCKET_SLOTS; j++)
 			atomic_store_explicit(&b->slot[j], 0, memory_order_relaxed);
-			atomic_store_explicit(&b->value[j].count, 0, memory_order_relaxed);
-			atomic_store_explicit(&b->value[j].weight, 0, memory_order_relaxed);
-		}
 	}
 	for (size_t i = 0; i < touched_words(h); i++)
 		if (atomic_load_explicit(&h->part[g].touched[i], memory_order_relaxed))
@@ -447,6 +529,7 @@ static void generation_clear(const struct prowl_stackhash *h, unsigned g)
 	atomic_store_explicit(&counts->dropped_count, 0, memory_order_relaxed);
 	atomic_store_explicit(&counts->dropped_weight, 0, memory_order_relaxed);
 	atomic_store_explicit(&counts->clashes, 0, memory_order_relaxed);
+	counts->abandoned = 0;
 	counts->phase = CLEAN;
 }
 
@@ -485,7 +568,7 @@ int prowl_stackhash_flip(const struct prowl_stackhash *h, uint64_t spins, void (
 
 	if (counts[fresh].phase == WAITING) /* an earlier flip has switched already */
 		return generation_wait(h, fresh, spins, relax, arg);
-	if (counts[fresh].phase == READY)
+	if (counts[fresh].phase != CLEAN)
 		generation_clear(h, fresh);
 	atomic_store_explicit(&counts[fresh].left, 0, memory_order_relaxed);
 	state = atomic_exchange_explicit(&h->region->state, fresh ? GENERATION : 0,
@@ -499,51 +582,111 @@ void prowl_stackhash_abandon(const struct prowl_stackhash *h)
 {
 	struct counts *counts = &h->region->counts[generation_current(h) ^ 1];
 
-	if (counts->phase == WAITING)
-		atomic_store_explicit(&counts->left, counts->entered, memory_order_relaxed);
+	if (counts->phase != WAITING)
+		return;
+	atomic_store_explicit(&counts->left, counts->entered, memory_order_relaxed);
+	counts->abandoned = 1;
 }
 
-/* The place of a taken slot's key if it lies inside of the arena, and its length; else 0. */
-static uint32_t slot_check(const struct prowl_stackhash *h, unsigned g, uint64_t slot, size_t *n)
+/*
+ * The entry at a place, and its length, if it lies inside of the arena; else NULL. *live: it is in
+ * use. Its head is read once: in shared memory it might change between check and use.
+ */
+static struct entry *entry_check(const struct prowl_stackhash *h, unsigned g, uint64_t place,
+				 size_t *n, bool *live)
 {
-	uint32_t place = (uint32_t)slot;
-	uint64_t len;
+	uint64_t words = h->geometry.words, head, len;
+	struct entry *e;
 
-	if (place == 0 || place > h->geometry.words)
-		return 0;
-	/* Once: in shared memory it might change between check and use. */
-	len = *(const volatile uint64_t *)&h->part[g].arena[place];
-	if (len > PROWL_STACKHASH_KEY_MAX || len > h->geometry.words - place)
-		return 0;
+	if (place == 0 || place > words || words - place + 1 < ENTRY_WORDS)
+		return NULL;
+	e = entry_at(h, g, (uint32_t)place);
+	head = *(const volatile uint64_t *)&e->head;
+	*live = head & LIVE;
+	len = head & ~(*live ? LIVE : VOID);
+	if (len > PROWL_STACKHASH_KEY_MAX || len > words - place + 1 - ENTRY_WORDS)
+		return NULL;
 	*n = len;
-	return place;
+	return e;
 }
 
-static int generation_each(const struct prowl_stackhash *h, unsigned g, prowl_stackhash_fn fn,
-			   void *arg, uint64_t *damaged)
+static int entry_tell(struct entry *e, size_t n, prowl_stackhash_fn fn, void *arg)
+{
+	return fn(arg, e->words, n, atomic_load_explicit(&e->count, memory_order_relaxed),
+		  atomic_load_explicit(&e->weight, memory_order_relaxed));
+}
+
+static uint64_t arena_end(const struct prowl_stackhash *h, unsigned g)
+{
+	uint64_t top = atomic_load_explicit(&h->region->counts[g].top, memory_order_relaxed);
+
+	return top < h->geometry.words ? top : h->geometry.words;
+}
+
+/*
+ * Do the arena's entries follow one another up to its end, and are they those of the slots? Not
+ * where a writer died between reserving and writing its own, or somebody scribbled.
+ */
+static bool is_in_a_row(const struct prowl_stackhash *h, unsigned g)
+{
+	const struct counts *counts = &h->region->counts[g];
+	uint64_t place = 1, end = arena_end(h, g), used = 0;
+	bool live;
+	size_t n;
+
+	if (counts->abandoned)
+		return false;
+	while (place <= end && entry_check(h, g, place, &n, &live)) {
+		used += live;
+		place += ENTRY_WORDS + n;
+	}
+	return place == end + 1 &&
+	       used == atomic_load_explicit(&counts->used, memory_order_relaxed);
+}
+
+static int each_in_a_row(const struct prowl_stackhash *h, unsigned g, prowl_stackhash_fn fn,
+			 void *arg, prowl_stackhash_done_fn done)
+{
+	uint64_t *arena = h->part[g].arena;
+	uint64_t place = 1, told = 0, end = arena_end(h, g);
+	struct entry *e;
+	bool live;
+	size_t n;
+	int r = 0;
+
+	while (r == 0 && place <= end && (e = entry_check(h, g, place, &n, &live))) {
+		if (live)
+			r = entry_tell(e, n, fn, arg);
+		place += ENTRY_WORDS + n;
+		if (done && place - told > DONE_WORDS) {
+			done(arg, arena + told, (place - told) * sizeof *arena);
+			told = place;
+		}
+	}
+	return r == 0 && place != end + 1 ? PROWL_STACKHASH_DAMAGED : r;
+}
+
+static int each_slot(const struct prowl_stackhash *h, unsigned g, prowl_stackhash_fn fn, void *arg,
+		     uint64_t *damaged)
 {
 	for (uint32_t i = bucket_next(h, g, 0); i < h->nbuckets; i = bucket_next(h, g, i + 1)) {
 		struct prowl_stackhash_bucket *b = &h->part[g].buckets[i];
 
 		for (unsigned j = 0; j < BUCKET_SLOTS; j++) {
 			uint64_t s = atomic_load_explicit(&b->slot[j], memory_order_acquire);
-			uint64_t count, weight;
-			uint32_t place;
+			struct entry *e;
+			bool live;
 			size_t n;
 			int r;
 
 			if (s == 0)
 				break; /* slots of a bucket are taken in order */
-			place = slot_check(h, g, s, &n);
-			if (place == 0) {
+			e = entry_check(h, g, (uint32_t)s, &n, &live);
+			if (!e || !live) {
 				++*damaged;
 				continue;
 			}
-			if (!fn)
-				continue;
-			count = atomic_load_explicit(&b->value[j].count, memory_order_relaxed);
-			weight = atomic_load_explicit(&b->value[j].weight, memory_order_relaxed);
-			r = fn(arg, h->part[g].arena + place + 1, n, count, weight);
+			r = fn ? entry_tell(e, n, fn, arg) : 0;
 			if (r != 0)
 				return r;
 		}
@@ -551,26 +694,58 @@ static int generation_each(const struct prowl_stackhash *h, unsigned g, prowl_st
 	return 0;
 }
 
-int prowl_stackhash_each(const struct prowl_stackhash *h, prowl_stackhash_fn fn, void *arg)
+/* How the window can be read, found out once. */
+static uint64_t phase_of(const struct prowl_stackhash *h, unsigned g)
 {
-	unsigned g = generation_current(h) ^ 1;
+	struct counts *counts = &h->region->counts[g];
+
+	if (counts->phase == READY)
+		counts->phase = is_in_a_row(h, g) ? IN_A_ROW : SCATTERED;
+	return counts->phase;
+}
+
+static int generation_each(const struct prowl_stackhash *h, unsigned g, prowl_stackhash_fn fn,
+			   void *arg, prowl_stackhash_done_fn done)
+{
 	uint64_t damaged = 0;
 
-	if (h->region->counts[g].phase == WAITING)
+	switch (phase_of(h, g)) {
+	case WAITING:
 		return PROWL_STACKHASH_BUSY;
-	return generation_each(h, g, fn, arg, &damaged);
+	case IN_A_ROW:
+		return each_in_a_row(h, g, fn, arg, done);
+	case SCATTERED:
+		return each_slot(h, g, fn, arg, &damaged);
+	default:
+		return 0;
+	}
+}
+
+int prowl_stackhash_each(const struct prowl_stackhash *h, prowl_stackhash_fn fn, void *arg)
+{
+	return generation_each(h, generation_current(h) ^ 1, fn, arg, NULL);
+}
+
+int prowl_stackhash_take(const struct prowl_stackhash *h, prowl_stackhash_fn fn, void *arg,
+			 prowl_stackhash_done_fn done)
+{
+	unsigned g = generation_current(h) ^ 1;
+	int r = generation_each(h, g, fn, arg, done);
+
+	if (h->region->counts[g].phase != WAITING)
+		generation_clear(h, g);
+	return r;
 }
 
 static void generation_stats(const struct prowl_stackhash *h, unsigned g,
 			     struct prowl_stackhash_stats *ret)
 {
 	struct counts *counts = &h->region->counts[g];
-	uint64_t top = atomic_load_explicit(&counts->top, memory_order_relaxed);
 
 	*ret = (struct prowl_stackhash_stats){
 		.slots = atomic_load_explicit(&counts->used, memory_order_relaxed),
 		.slots_max = (uint64_t)h->nbuckets * BUCKET_SLOTS,
-		.words = top < h->geometry.words ? top : h->geometry.words,
+		.words = arena_end(h, g),
 		.words_max = h->geometry.words,
 		.dropped_count = atomic_load_explicit(&counts->dropped_count, memory_order_relaxed),
 		.dropped_weight = atomic_load_explicit(&counts->dropped_weight,
@@ -582,11 +757,13 @@ static void generation_stats(const struct prowl_stackhash *h, unsigned g,
 int prowl_stackhash_stats(const struct prowl_stackhash *h, struct prowl_stackhash_stats *ret)
 {
 	unsigned g = generation_current(h) ^ 1;
+	uint64_t phase = phase_of(h, g);
 
-	if (h->region->counts[g].phase == WAITING)
+	if (phase == WAITING)
 		return PROWL_STACKHASH_BUSY;
 	generation_stats(h, g, ret);
-	generation_each(h, g, NULL, NULL, &ret->damaged);
+	if (phase == SCATTERED)
+		each_slot(h, g, NULL, NULL, &ret->damaged);
 	return PROWL_STACKHASH_OK;
 }
 

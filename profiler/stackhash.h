@@ -5,7 +5,8 @@
  * Fixed size, lock-free, two generations in one region of memory that the caller provides: writers
  * add to the current generation while the reader empties the other. A writer never blocks, never
  * allocates and never retries: adding is one entry, at most PROWL_STACKHASH_PROBES looks at slots
- * and one exit. What finds no room is counted as dropped, with its weight, never lost silently.
+ * for each of at most PROWL_STACKHASH_BATCH keys, and one exit. What finds no room is counted as
+ *dropped, with its weight, never lost silently.
  *
  * Freestanding: the compiler's headers only, no libc call, no global. prowl_stackhash_add() may be
  * called from any number of threads, processes and signal handlers at once, also from a handler
@@ -27,29 +28,35 @@
  *	left        how many of those have left. Writers: fetch_add(1), release, after their last
  *	            access. Reader: load, acquire; 0 before it becomes current.
  *	entered     what `state` said when it ceased to be current. Reader only.
- *	phase       what the reader has done with it since. Reader only.
- *	top         end of the used part of the key arena. Writers: see below.
+ *	phase, abandoned
+ *	            what the reader has done with it since. Reader only.
+ *	top         end of the used part of the arena. Writers: see below.
  *	used, dropped_count, dropped_weight, clashes
  *	            Writers: fetch_add, relaxed (`left` orders them for the reader).
  *	touched     one bit per bucket. Writers: fetch_or, relaxed, before the bucket's first slot
- * is taken. Makes iterating and clearing cost what is used, in time and in pages. bucket      8
- *slots (one cache line) and 8 pairs of count and weight (two lines). arena       words of 64 bits:
- *for each key its length, then its words. Plain memory: written by the one writer who reserved it,
- *before it is published; constant from then on.
+ *	            is taken. Makes iterating and clearing cost what is used, in time and in pages.
+ *	bucket      8 slots: one cache line
+ *	arena       an entry for each key: its count and its weight (fetch_add, relaxed), its length
+ *	            and its words. The latter two are plain memory: written by the one writer who
+ *	            reserved it, before it is published; constant from then on.
  *
  * States of a slot (64 bits: tag, the upper half of the hash, and place in the arena):
  *
  *	empty (0) ──compare-and-swap, release──► taken, for the rest of the window
  *
- * The writer of a new key first reserves room in the arena (fetch_add on top), writes the key and
+ * The writer of a new key first reserves room in the arena (fetch_add on top), writes the entry and
  * only then swaps the slot in. So there is no state between claimed and published: a taken slot's
  * key can always be compared (load, acquire), also when the one who took it is suspended, and two
  * stacks are never taken for one because their hashes are equal. Who loses the swap to the same key
- * gives its room back if nobody reserved behind it, else the room stays unused until the
- * generation is cleared.
+ * gives its room back if nobody reserved behind it, else the entry is marked as void.
+ *
+ * Entries follow one another without a gap, so that the reader goes through the arena from its
+ * beginning to its end, as memory is read fastest. Where a writer died between reserving and
+ * writing, or the entries don't add up, it goes through the slots.
  *
  * Where a key may be is one fixed sequence of buckets: one in a first table of 512 slots, one in a
- * second of 4,096, one in a third of 32,768, then up to five, scattered, in the main table. Within
+ * second of 4,096, one in a third of 32,768, one in a fourth of 65,536 (as far as they are smaller
+ * than the main table), then what is left of eight, scattered, in the main table. Within
  * a window slots are never emptied, so a key lies before the first empty slot of its sequence: it
  * has at most one slot. The small tables keep the pages few while the stacks are few.
  *
@@ -74,6 +81,7 @@
 enum {
 	PROWL_STACKHASH_KEY_MAX = 2048, /* words of one key */
 	PROWL_STACKHASH_PROBES = 64,    /* slots that one add looks at, at most */
+	PROWL_STACKHASH_BATCH = 16,     /* keys that are added together, at most */
 	PROWL_STACKHASH_LOG2_MIN = 3,
 	PROWL_STACKHASH_LOG2_MAX = 26,
 };
@@ -84,13 +92,14 @@ enum {
 	PROWL_STACKHASH_DROPPED = -1, /* no room: counted in the window's dropped numbers */
 	PROWL_STACKHASH_BUSY = -2,    /* a writer has not left yet */
 	PROWL_STACKHASH_INVALID = -3, /* bad geometry, region too small or not a stack hash */
+	PROWL_STACKHASH_DAMAGED = -4, /* somebody scribbled while the window was read */
 };
 
 /* Sizes of each of the two generations. */
 struct prowl_stackhash_geometry {
 	/* Of the main table. Drops start when some two thirds of it are taken. */
 	uint32_t log2_slots;
-	uint32_t words; /* of the key arena: a key of n words takes n + 1 */
+	uint32_t words; /* of the arena: a key of n words takes n + 3 */
 };
 
 /* A handle: made by init or attach, constant from then on, may be copied. Fields are private. */
@@ -106,7 +115,7 @@ struct prowl_stackhash {
 	uint32_t nbuckets;
 	struct prowl_stackhash_table {
 		uint32_t first, mask, probes; /* in buckets */
-	} table[4];
+	} table[5];
 };
 
 /* Bytes that a region of this geometry takes; 0 when the geometry is out of range. */
@@ -144,10 +153,18 @@ int prowl_stackhash_add_hashed(const struct prowl_stackhash *h, uint64_t hash,
 			       const uint64_t *words, size_t n, uint64_t count, uint64_t weight);
 
 /*
- * Asks the processor to have the memory ready that adding a key of this hash will need; worth it
- * some adds ahead, and twice: the second call sees what the first one asked for. Changes nothing.
+ * Adds count and weight to each of n keys: as n calls, but as one entry and one exit for up to
+ * PROWL_STACKHASH_BATCH of them, whose memory is asked for before it is needed. Worth it for a
+ * caller in whose caches the hash is not. Returns how many were dropped.
  */
-void prowl_stackhash_prefetch(const struct prowl_stackhash *h, uint64_t hash);
+struct prowl_stackhash_key {
+	uint64_t hash;
+	const uint64_t *words;
+	size_t n;
+};
+size_t prowl_stackhash_add_many(const struct prowl_stackhash *h,
+				const struct prowl_stackhash_key *keys, size_t n, uint64_t count,
+				uint64_t weight);
 
 /*
  * The memory that the next adds will write first, beyond what is written already: the arena up to
@@ -186,11 +203,21 @@ void prowl_stackhash_abandon(const struct prowl_stackhash *h);
  * Calls fn for each stack of the window that the last flip ended, in no particular order, until fn
  * returns nonzero (let it be positive); returns that, or 0 at the end. words are valid until the
  * next flip. PROWL_STACKHASH_BUSY when that flip has not succeeded; nothing at all before the first
- * one.
+ * one. PROWL_STACKHASH_DAMAGED: the rest can't be told.
  */
 typedef int (*prowl_stackhash_fn)(void *arg, const uint64_t *words, size_t n, uint64_t count,
 				  uint64_t weight);
 int prowl_stackhash_each(const struct prowl_stackhash *h, prowl_stackhash_fn fn, void *arg);
+
+/*
+ * The same for the last time: the window is empty after it, whatever fn returned. Now and then it
+ * tells of a piece of the arena that will not be read again, whose pages may be given back (they
+ * may read as zero then, or as they were). words are valid until then; fn and done must not call
+ * other functions of the reader.
+ */
+typedef void (*prowl_stackhash_done_fn)(void *arg, void *at, size_t len);
+int prowl_stackhash_take(const struct prowl_stackhash *h, prowl_stackhash_fn fn, void *arg,
+			 prowl_stackhash_done_fn done);
 
 struct prowl_stackhash_stats {
 	uint64_t slots, slots_max; /* taken; all tables together */

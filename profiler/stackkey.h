@@ -2,9 +2,8 @@
 /*
  * What tells one stack from another, and its form as words of the stack hash.
  *
- *	[0] image << 32 | end << 24 | packed
- *	[1] labels << 32 | thread
- *	[2] kernel addresses << 32 | user addresses
+ *	[0] image << 32 | end << 24 | flags and the numbers of kernel and user addresses
+ *	[1] labels << 32 | thread; only where one of them is not 0
  *	... the addresses, leaf first, kernel before user
  *
  * Packed, two addresses share a word: those of the kernel and its modules lie in the top 2 GB of
@@ -19,7 +18,7 @@
 #include <stdint.h>
 
 enum {
-	PROWL_KEY_HEAD = 3,
+	PROWL_KEY_HEAD = 2, /* at most */
 	PROWL_MAX_KERNEL = 256,
 	PROWL_MAX_USER = 640,
 	PROWL_KEY_WORDS = PROWL_KEY_HEAD + PROWL_MAX_KERNEL + PROWL_MAX_USER,
@@ -36,6 +35,6 @@ struct prowl_stackkey {
 size_t prowl_stackkey_pack(const struct prowl_stackkey *k, uint64_t base, uint64_t *words);
 /* Reads the head: image tells whose base to give to unpack. False for words that are no key. */
 bool prowl_stackkey_head(const uint64_t *words, size_t n, struct prowl_stackkey *k);
-/* The addresses, after the head. */
-bool prowl_stackkey_unpack(const uint64_t *words, size_t n, uint64_t base,
+/* The first `want` addresses, or all if they are fewer, after the head. */
+bool prowl_stackkey_unpack(const uint64_t *words, size_t n, uint64_t base, size_t want,
 			   struct prowl_stackkey *k);

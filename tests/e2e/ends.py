@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import subprocess
+import tempfile
 import time
 
 import pprof
@@ -80,6 +81,24 @@ def execs_other():
     _, after = weigh(prof, lambda frames, _: 'main.main' in names(frames) and 'main.beforeExec' not in names(frames))
     note('%d samples before, %d after', before, after)
     check(before > 20 and after > 10, '%d samples before and %d after', before, after)
+
+
+@test('fault', 'short children whose files are deleted')
+def short_children():
+    """At a high rate too they are read soon enough: a file can be opened only as long as it is there."""
+    need_perf()
+    program = build(VERSION, 'exit_soon', 'static')
+    with tempfile.TemporaryDirectory() as folder:
+        script = ('for i in 1 2 3 4 5 6; do cp "$0" "$1/kid.$i"; "$1/kid.$i" -after 150ms >/dev/null; '
+                  'rm "$1/kid.$i"; done')
+        path = out_file()
+        p = Prowl('profile', '--rate', 4999, '-o', path, '--', 'sh', '-c', script, program, folder)
+        prof = outcome(p, path, [0])
+    _, spin = weigh(prof, lambda frames, _: 'main.spin' in names(frames))
+    _, unknown = weigh(prof, lambda frames, _: '[unknown]' in names(frames))
+    note('%d samples in main.spin, %d with unknown frames', spin, unknown)
+    check(spin > 100, 'only %d samples in main.spin', spin)
+    check(unknown < 0.4 * spin, '%d samples have unknown frames, %d are in main.spin', unknown, spin)
 
 
 @test('fault', 'a storm of threads')

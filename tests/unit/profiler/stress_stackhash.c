@@ -66,25 +66,38 @@ static uint64_t now_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
-/* Some keys are everywhere, most are rare: as in a profile. */
-static void add_one(uint64_t *random, struct tally *added, struct tally *dropped)
+/*
+ * Some keys are everywhere, most are rare: as in a profile. One add, or (of one key, so that it is
+ * known which ones were dropped) some at once, at most `most`; returns how many.
+ */
+static uint64_t add_some(uint64_t *random, uint64_t most, struct tally *added,
+			 struct tally *dropped)
 {
-	uint64_t r = random_next(random);
+	struct prowl_stackhash_key many[2 * PROWL_STACKHASH_BATCH];
+	uint64_t r = random_next(random), n = 1, lost;
 	uint64_t id = (r % KEYS) >> (r >> 32) % 10;
 	uint64_t weight = r >> 40;
 
-	added->count[id] += 1;
-	added->weight[id] += weight;
-	if (prowl_stackhash_add(&hash, keys[id], key_len(id), 1, weight) < 0) {
-		dropped->count[id] += 1;
-		dropped->weight[id] += weight;
-	}
+	if (r >> 60 == 0)
+		n = 1 + (r >> 52) % (2 * PROWL_STACKHASH_BATCH);
+	if (n > most)
+		n = most;
+	for (uint64_t i = 0; i < n; i++)
+		many[i] = (struct prowl_stackhash_key){prowl_stackhash_hash(keys[id], key_len(id)),
+						       keys[id], key_len(id)};
+	added->count[id] += n;
+	added->weight[id] += n * weight;
+	lost = n > 1 ? prowl_stackhash_add_many(&hash, many, n, 1, weight)
+		     : prowl_stackhash_add(&hash, keys[id], key_len(id), 1, weight) < 0;
+	dropped->count[id] += lost;
+	dropped->weight[id] += lost * weight;
+	return n;
 }
 
 static void on_signal(int sig)
 {
 	if (self)
-		add_one(&self->random_handler, &self->added_handler, &self->dropped_handler);
+		add_some(&self->random_handler, 1, &self->added_handler, &self->dropped_handler);
 }
 
 static void *writer_main(void *arg)
@@ -93,8 +106,8 @@ static void *writer_main(void *arg)
 
 	self = w;
 	atomic_store(&w->ready, true);
-	for (uint64_t i = 0; i < w->adds; i++)
-		add_one(&w->random, &w->added, &w->dropped);
+	for (uint64_t i = 0; i < w->adds;)
+		i += add_some(&w->random, w->adds - i, &w->added, &w->dropped);
 	atomic_store(&w->done, true);
 	return NULL;
 }
@@ -119,6 +132,12 @@ static int collect_one(void *arg, const uint64_t *words, size_t n, uint64_t coun
 	collected.count[id] += count;
 	collected.weight[id] += weight;
 	return 0;
+}
+
+/* What was read is never read again. */
+static void wipe(void *arg, void *at, size_t len)
+{
+	memset(at, 0xff, len);
 }
 
 /* Sleeps, as the writers that it waits for need the processor. */
@@ -152,8 +171,11 @@ static void *reader_main(void *arg)
 		}
 		window.number++;
 		reader->windows++;
-		prowl_stackhash_each(&hash, collect_one, &window);
 		prowl_stackhash_stats(&hash, &stats);
+		if (reader->windows % 3)
+			prowl_stackhash_each(&hash, collect_one, &window);
+		else
+			prowl_stackhash_take(&hash, collect_one, &window, wipe);
 		if (stats.damaged || stats.slots != window.stacks - before)
 			die("slots", 0, stats.slots, window.stacks - before);
 		reader->dropped_count += stats.dropped_count;

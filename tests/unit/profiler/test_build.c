@@ -15,7 +15,7 @@
 #include "pprof.h"
 #include "session.h"
 
-enum { PERIOD = 10000000, HASH_LEN = 1 << 22 };
+enum { PERIOD = 10000000, HASH_LEN = 1 << 25 };
 
 /* Stands for a source of samples: the session of this test has none. */
 static struct prowl_perf_facts facts;
@@ -47,7 +47,7 @@ static struct pprof_profile *profile;
 
 static int setup(void **state)
 {
-	const struct prowl_stackhash_geometry geometry = {.log2_slots = 8, .words = 8192};
+	const struct prowl_stackhash_geometry geometry = {.log2_slots = 14, .words = 1 << 19};
 
 	s = (struct prowl_session){.wake_fd = -1};
 	facts = (struct prowl_perf_facts){.kernel = true};
@@ -68,6 +68,8 @@ static int teardown(void **state)
 {
 	pprof_profile_free(profile);
 	prowl_labels_free(s.labels);
+	prowl_knames_fini(&s.knames);
+	prowl_symcache_fini(&s.symcache);
 	prowl_timeline_fini(&s.timeline);
 	prowl_procs_fini(&s.procs);
 	munmap(s.hash_mem, s.hash_len);
@@ -386,18 +388,92 @@ static void test_timeline_full(void **state)
 static void test_senseless(void **state)
 {
 	struct prowl_stackkey key = {.image = 7, .end = UW_END_ROOT, .nuser = 1, .pcs = {0x1000}};
-	const uint64_t words[] = {0, 0, UINT64_MAX, 1};
+	/* Of image 0, with two addresses or more than any stack has, and a word each. */
+	const uint64_t words[] = {2, 0x1000, 0x1000, 0x1000}, many[] = {UINT32_MAX >> 8, 1};
 
 	add(UW_END_ROOT, 0, 3, LEAF, ROOT);
 	charge(3);
+	assert_int_equal(prowl_stackhash_add(&s.hash, words, 0, 1, PERIOD), 0);
 	assert_int_equal(prowl_stackhash_add(&s.hash, words, 1, 1, PERIOD), 0);
 	assert_int_equal(prowl_stackhash_add(&s.hash, words, 4, 1, PERIOD), 0);
+	assert_int_equal(prowl_stackhash_add(&s.hash, many, 1, 1, PERIOD), 0);
+	assert_int_equal(prowl_stackhash_add(&s.hash, many, 2, 1, PERIOD), 0);
 	add_key(&key, 1);
 	s.result.samples--;
 	proc->samples--;
 	build();
 	assert_int_equal(profile->nsamples, 1);
 	expect("hand_leaf;hand_root", 3, 3);
+}
+
+#define KERNEL_PC 0xffffffff81000000
+
+/* One address in the kernel and in the program: each has its own name. */
+static void test_kernel_and_user(void **state)
+{
+	struct prowl_stackkey key = {.end = UW_END_ROOT, .nkernel = 1, .nuser = 2};
+
+	s.result.kernel = true;
+	key.pcs[0] = key.pcs[1] = LEAF;
+	key.pcs[2] = ROOT;
+	add_key(&key, 2);
+	key.pcs[0] = KERNEL_PC;
+	add_key(&key, 3);
+	add(UW_END_ROOT, 0, 4, LEAF, ROOT);
+	charge(9);
+	build();
+	assert_int_equal(total(), 9);
+	expect("hand_leaf;hand_root", 4, 4);
+	for (size_t i = 0; i < profile->nsamples; i++) {
+		const char *text = stack(i);
+
+		if (profile->samples[i].nlocations == 2)
+			continue;
+		assert_int_equal(profile->samples[i].nlocations, 3);
+		assert_true(strncmp(text, "hand_", 5) != 0);
+		assert_string_equal(strchr(text, ';'), ";hand_leaf;hand_root");
+	}
+	assert_int_equal(profile->nlocations, 4);
+}
+
+/* So many that the hash gives its memory back while it is read: none is lost or told twice. */
+static void test_many(void **state)
+{
+	enum { STACKS = 4500, DEPTH = 37 };
+	struct prowl_stackkey key = {.end = UW_END_ROOT, .nkernel = DEPTH};
+	static bool seen[STACKS];
+
+	memset(seen, 0, sizeof seen);
+	for (uint32_t i = 0; i < STACKS; i++) {
+		for (uint32_t j = 0; j < DEPTH; j++)
+			key.pcs[j] = KERNEL_PC + (i * 41 + j * 7) % 5000;
+		key.pcs[0] = KERNEL_PC + 0x1000000 + i;
+		add_key(&key, 1 + i % 3);
+	}
+	/* The first of a native frame comes late, in the middle of a stack. */
+	for (uint32_t i = 0; i < 500; i++) {
+		key.nkernel = 0;
+		key.nuser = 2;
+		key.pcs[0] = 0;
+		key.pcs[1] = LEAF + i;
+		add_key(&key, 1);
+	}
+	charge(STACKS * 2 + 500);
+	build();
+	assert_int_equal(total(), STACKS * 2 + 500);
+	for (size_t i = 0; i < profile->nsamples; i++) {
+		const struct pprof_location *leaf =
+			&profile->locations[pprof_sample_stack(profile, i)[0]];
+		uint64_t number = leaf->address - KERNEL_PC - 0x1000000;
+
+		if (number >= STACKS)
+			continue;
+		assert_false(seen[number]);
+		seen[number] = true;
+		assert_int_equal(pprof_sample_values(profile, i)[0], 1 + number % 3);
+	}
+	for (uint32_t i = 0; i < STACKS; i++)
+		assert_true(seen[i]);
 }
 
 /* Nothing was charged, or nothing seen: weights are what was counted. */
@@ -536,6 +612,8 @@ int main(void)
 		TEST(test_no_kernel),
 		TEST(test_labels),
 		TEST(test_senseless),
+		TEST(test_kernel_and_user),
+		TEST(test_many),
 		TEST(test_no_charge),
 		TEST(test_empty),
 		TEST(test_timeline),

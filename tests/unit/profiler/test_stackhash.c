@@ -16,6 +16,8 @@
 
 #include "stackhash.h"
 
+enum { ENTRY = 3 }; /* words of the arena that a key takes beside its own */
+
 struct hash { /* a hash in a mapping of its own */
 	struct prowl_stackhash h;
 	void *mem;
@@ -118,7 +120,13 @@ static void test_equal_keys(void **state)
 	assert_int_equal(w.count_of[7], 200);
 	assert_int_equal(w.weight_of[7], 100000);
 	assert_int_equal(w.n_of[7], 11);
-	assert_int_equal(stats.words, 12);
+	assert_int_equal(stats.words, 11 + ENTRY);
+
+	/* Also with one hash for all, only the length tells a prefix. */
+	for (size_t n = 0; n <= 11; n++)
+		assert_int_equal(prowl_stackhash_add_hashed(&hash.h, 5, key, n, 1, 1), 0);
+	collect(&hash.h, &w, &stats);
+	assert_int_equal(w.keys, 12);
 
 	/* A prefix, a longer one that ends in zero and nothing at all are keys of their own. */
 	for (size_t n = 0; n <= 11; n++)
@@ -159,8 +167,8 @@ static void test_collisions(void **state)
 	struct window w;
 	struct hash hash;
 
-	/* Three tables, two and one: the sequence has as many slots. */
-	for (uint32_t log2_slots = 16; log2_slots >= 8; log2_slots -= 4) {
+	/* Five tables, four, two and one: the sequence has as many slots. */
+	for (uint32_t log2_slots = 20; log2_slots >= 8; log2_slots -= 4) {
 		hash_init(&hash, log2_slots, 1000);
 		for (int round = 0; round < 3; round++)
 			for (uint64_t i = 0; i < all; i++)
@@ -185,7 +193,7 @@ static void test_collisions(void **state)
 		}
 		assert_int_equal(stats.dropped_count, 11);
 		assert_int_equal(stats.dropped_weight, 10 * all + 45 + 1000);
-		assert_int_equal(stats.words, 2 * all);
+		assert_int_equal(stats.words, (1 + ENTRY) * all);
 		hash_fini(&hash);
 	}
 }
@@ -210,7 +218,7 @@ static void test_full_table(void **state)
 	assert_int_equal(w.count, 16);
 	assert_int_equal(stats.dropped_count, 24);
 	assert_int_equal(stats.dropped_weight, 2 * (12 * 100 + 8 * 12 + 66));
-	assert_int_equal(stats.words, 16);
+	assert_int_equal(stats.words, 8 * (1 + ENTRY));
 
 	/* Full is over with the window. */
 	for (uint64_t i = 20; i < 28; i++)
@@ -228,7 +236,7 @@ static void test_full_arena(void **state)
 	struct window w;
 	struct hash hash;
 
-	hash_init(&hash, 8, 26);
+	hash_init(&hash, 8, 20 + 2 + 1 + 3 * ENTRY);
 	assert_int_equal(prowl_stackhash_add(&hash.h, big, 20, 1, 1), 0);
 	big[0] = 9;
 	assert_int_equal(prowl_stackhash_add(&hash.h, big, 20, 1, 7), PROWL_STACKHASH_DROPPED);
@@ -242,8 +250,8 @@ static void test_full_arena(void **state)
 	assert_int_equal(w.keys, 3);
 	assert_int_equal(w.count_of[2], 2);
 	assert_int_equal(w.n_of[1], 20);
-	assert_int_equal(stats.words, 26);
-	assert_int_equal(stats.words_max, 26);
+	assert_int_equal(stats.words, 23 + 3 * ENTRY);
+	assert_int_equal(stats.words_max, 23 + 3 * ENTRY);
 	assert_int_equal(stats.dropped_count, 3);
 	assert_int_equal(stats.dropped_weight, 17);
 	assert_int_equal(prowl_stackhash_add(&hash.h, big, 20, 1, 7), 0);
@@ -411,7 +419,7 @@ static void test_few_pages(void **state)
 	assert_int_equal(prowl_stackhash_clear(&h), 0);
 	collect(&h, &w, &stats);
 	assert_int_equal(fstat(fd, &st), 0);
-	/* 16 KB of keys, 12 KB of slots, 10 KB of bits twice, the header; of some 280 MB. */
+	/* 17 KB of keys, 4 KB of slots, 5 KB of bits twice, the header; of some 260 MB. */
 	assert_in_range((uintmax_t)st.st_blocks * 512, 4096, 80 * 1024);
 	munmap(mem, len);
 	close(fd);
@@ -460,6 +468,111 @@ static void test_two_mappings(void **state)
 	close(fd);
 }
 
+/* Many at once are as many one by one: also twice the same, new and known, with and without room.
+ */
+static void test_many(void **state)
+{
+	enum { KEYS = 200 };
+	static uint64_t words[KEYS][4];
+	struct prowl_stackhash_key keys[KEYS];
+	struct prowl_stackhash_stats stats;
+	struct hash many, single;
+	struct window w, v;
+
+	srandom(3);
+	hash_init(&many, 6, 150 * ENTRY);
+	hash_init(&single, 6, 150 * ENTRY);
+	for (size_t n = 0; n <= KEYS; n = n * 3 / 2 + 1) {
+		size_t dropped = 0;
+
+		for (size_t i = 0; i < n; i++) {
+			words[i][0] = (uint64_t)random() % (n + 1) % 256;
+			words[i][1] = words[i][0] * 7;
+			keys[i] = (struct prowl_stackhash_key){
+				prowl_stackhash_hash(words[i], 1 + words[i][0] % 4), words[i],
+				1 + words[i][0] % 4};
+			dropped += prowl_stackhash_add(&single.h, keys[i].words, keys[i].n, 2, 5) !=
+				   PROWL_STACKHASH_OK;
+		}
+		assert_int_equal(prowl_stackhash_add_many(&many.h, keys, n, 2, 5), dropped);
+		assert_true(n < KEYS / 2 || dropped > 0);
+		collect(&single.h, &v, &stats);
+		assert_int_equal(stats.dropped_count, 2 * dropped);
+		collect(&many.h, &w, &stats);
+		assert_int_equal(stats.dropped_count, 2 * dropped);
+		assert_int_equal(stats.dropped_weight, 5 * dropped);
+		assert_memory_equal(&w, &v, sizeof w);
+	}
+	/* Longer than any: dropped, the others not. */
+	keys[0] = (struct prowl_stackhash_key){1, words[0], PROWL_STACKHASH_KEY_MAX + 1};
+	keys[1] = (struct prowl_stackhash_key){1, words[0], 1};
+	assert_int_equal(prowl_stackhash_add_many(&many.h, keys, 2, 1, 1), 1);
+	collect(&many.h, &w, &stats);
+	assert_int_equal(w.keys, 1);
+	hash_fini(&many);
+	hash_fini(&single);
+}
+
+struct taken {
+	struct window w;
+	const char *from, *to; /* of the arena, told as done */
+	size_t pieces, after;  /* after: keys that were told before their place was done */
+	size_t stop;
+};
+
+static int take_one(void *arg, const uint64_t *words, size_t n, uint64_t count, uint64_t weight)
+{
+	struct taken *t = arg;
+
+	t->after += !t->to || (const char *)words >= t->to;
+	window_add(&t->w, words, n, count, weight);
+	return t->w.keys == t->stop;
+}
+
+static void wipe(void *arg, void *at, size_t len)
+{
+	struct taken *t = arg;
+
+	assert_true(!t->to || t->to == at); /* piece by piece, in a row */
+	if (!t->from)
+		t->from = at;
+	t->to = (const char *)at + len;
+	t->pieces++;
+	memset(at, 0, len);
+}
+
+/* What was read is told as done, never what is still to be read, and then nothing is left. */
+static void test_take(void **state)
+{
+	struct prowl_stackhash_stats stats;
+	uint64_t key[30] = {0};
+	struct window w;
+	struct hash hash;
+
+	hash_init(&hash, 14, 1 << 20);
+	for (int round = 0; round < 4; round++) {
+		struct taken t = {.stop = round == 3 ? 5000 : 0};
+
+		for (uint64_t i = 0; i < 8000; i++) {
+			key[0] = i % 256;
+			key[29] = i;
+			assert_int_equal(prowl_stackhash_add(&hash.h, key, 30, 1, 3), 0);
+		}
+		assert_int_equal(prowl_stackhash_flip(&hash.h, 0, NULL, NULL), 0);
+		assert_int_equal(prowl_stackhash_take(&hash.h, take_one, &t, wipe), round == 3);
+		assert_int_equal(t.w.keys, round == 3 ? 5000 : 8000);
+		assert_int_equal(t.w.weight, 3 * t.w.keys);
+		assert_int_equal(t.after, t.w.keys);
+		assert_true(t.pieces >= 3);
+		memset(&w, 0, sizeof w);
+		assert_int_equal(prowl_stackhash_each(&hash.h, window_add, &w), 0);
+		assert_int_equal(w.keys, 0);
+		assert_int_equal(prowl_stackhash_stats(&hash.h, &stats), 0);
+		assert_int_equal(stats.slots + stats.words + stats.damaged, 0);
+	}
+	hash_fini(&hash);
+}
+
 /*
  * A writer that is suspended at the worst place: its key lies in a page that can't be read, so that
  * it faults between its entry and its exit, and the fault's handler plays everybody else.
@@ -467,7 +580,7 @@ static void test_two_mappings(void **state)
 static struct {
 	struct hash hash;
 	uint64_t *key;
-	int flip, flip_again, each, clear, stats, nested, relaxed, signals;
+	int flip, flip_again, each, take, clear, stats, nested, relaxed, signals;
 	uint64_t nested_count;
 } suspended;
 
@@ -492,6 +605,7 @@ static void on_fault(int sig)
 	suspended.nested |= prowl_stackhash_add_hashed(h, 5, same, 2, 100, 100);
 	suspended.flip_again = prowl_stackhash_flip(h, 1000, NULL, NULL);
 	suspended.each = prowl_stackhash_each(h, window_add, &w);
+	suspended.take = prowl_stackhash_take(h, window_add, &w, NULL);
 	suspended.clear = prowl_stackhash_clear(h);
 	suspended.stats = prowl_stackhash_stats(h, &stats);
 	mprotect(suspended.key, 4096, PROT_READ);
@@ -521,6 +635,7 @@ static void test_suspended_writer(void **state)
 	assert_int_equal(suspended.relaxed, 3);
 	assert_int_equal(suspended.flip_again, PROWL_STACKHASH_BUSY);
 	assert_int_equal(suspended.each, PROWL_STACKHASH_BUSY);
+	assert_int_equal(suspended.take, PROWL_STACKHASH_BUSY);
 	assert_int_equal(suspended.clear, PROWL_STACKHASH_BUSY);
 	assert_int_equal(suspended.stats, PROWL_STACKHASH_BUSY);
 
@@ -528,6 +643,7 @@ static void test_suspended_writer(void **state)
 	collect(&suspended.hash.h, &w, &stats);
 	assert_int_equal(w.keys, 1);
 	assert_int_equal(w.count_of[200], 11);
+	assert_int_equal(stats.words, 2 * (2 + ENTRY)); /* one of them void */
 	collect(&suspended.hash.h, &w, &stats);
 	assert_int_equal(w.keys, 1);
 	assert_int_equal(w.count_of[200], 100);
@@ -559,11 +675,15 @@ static void test_killed_writer(void **state)
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFSIGNALED(status));
+	/* Behind the room that it had reserved and not written. */
+	for (uint64_t i = 50; i < 60; i++)
+		assert_int_equal(prowl_stackhash_add(&hash.h, &i, 1, 1, 1), 0);
 
 	assert_int_equal(prowl_stackhash_flip(&hash.h, 10, NULL, NULL), PROWL_STACKHASH_BUSY);
 	prowl_stackhash_abandon(&hash.h);
 	collect(&hash.h, &w, &stats);
-	assert_int_equal(w.count, 50);
+	assert_int_equal(w.count, 60);
+	assert_int_equal(w.keys, 60);
 	/* And the generation is as good as new. */
 	for (uint64_t window = 0; window < 4; window++) {
 		assert_int_equal(prowl_stackhash_add(&hash.h, &window, 1, 1, 1), 0);
@@ -622,6 +742,46 @@ static void test_scribbled(void **state)
 	munmap(map, room + 4096);
 }
 
+/* Slots that lead to each place near the end of the arena, with any head there. */
+static void test_scribbled_end(void **state)
+{
+	struct prowl_stackhash_geometry geometry = {.log2_slots = 8, .words = 3007};
+	size_t len = prowl_stackhash_bytes(&geometry), room = (len + 4095) / 4096 * 4096;
+	char *map = mmap(NULL, room + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+			 0);
+	uint64_t sum = 0;
+	char *mem;
+
+	assert_ptr_not_equal(map, MAP_FAILED);
+	assert_int_equal(mprotect(map + room, 4096, PROT_NONE), 0);
+	mem = map + room - len;
+	for (uint64_t at = 0; at < 16 * 8 * 4; at++) {
+		uint64_t place = geometry.words - 6 + at / 32, head = at % 8 | (at / 8 % 4) << 62;
+		struct prowl_stackhash_stats stats;
+		struct prowl_stackhash h;
+		uint64_t *slot, *arena;
+
+		memset(mem, 0, len);
+		assert_int_equal(prowl_stackhash_init(mem, len, &geometry, &h), 0);
+		/* Into the generation that lies last. */
+		assert_int_equal(prowl_stackhash_flip(&h, 0, NULL, NULL), 0);
+		assert_int_equal(prowl_stackhash_add_hashed(&h, 0, &at, 1, 1, 1), 0);
+		slot = (uint64_t *)h.part[1].buckets;
+		arena = h.part[1].arena;
+		assert_int_equal(*slot, 1);
+		*slot = place;
+		if (place + 2 <= geometry.words)
+			arena[place + 2] = head;
+		arena[3] = 0; /* the entry itself: so that the slots are asked */
+		assert_int_equal(prowl_stackhash_flip(&h, 0, NULL, NULL), 0);
+		prowl_stackhash_each(&h, touch, &sum);
+		assert_int_equal(prowl_stackhash_stats(&h, &stats), 0);
+		assert_true(stats.damaged <= 1);
+		prowl_stackhash_take(&h, touch, &sum, NULL);
+	}
+	munmap(map, room + 4096);
+}
+
 static void check_range(const struct hash *hash, const struct prowl_stackhash_range *r)
 {
 	if (r->len == 0)
@@ -638,7 +798,7 @@ static void test_ahead(void **state)
 	uint64_t key[4] = {0};
 	struct hash hash;
 
-	hash_init(&hash, 18, 40000);
+	hash_init(&hash, 18, 8000 * (ENTRY + 4));
 	now = prowl_stackhash_ahead(&hash.h, 1000);
 	assert_int_equal(now.arena.len, 8000);
 	assert_int_equal(now.table.len, 0);
@@ -646,16 +806,15 @@ static void test_ahead(void **state)
 		uint64_t hashed = prowl_stackhash_hash(key, 4);
 		int r;
 
-		prowl_stackhash_prefetch(&hash.h, hashed);
 		r = prowl_stackhash_add_hashed(&hash.h, hashed, key, 4, 1, 1);
-		prowl_stackhash_prefetch(&hash.h, hashed);
 		next = prowl_stackhash_ahead(&hash.h, 1000);
 		check_range(&hash, &next.arena);
 		check_range(&hash, &next.table);
 		if (r == PROWL_STACKHASH_OK) {
-			assert_memory_equal((char *)now.arena.at + 8, key, sizeof key);
-			assert_true(next.arena.len == 0 ||
-				    (char *)next.arena.at == (char *)now.arena.at + 40);
+			uint64_t *at = now.arena.at;
+
+			assert_memory_equal(at + ENTRY, key, sizeof key);
+			assert_true(next.arena.len == 0 || next.arena.at == at + ENTRY + 4);
 		}
 		tables += next.table.len != now.table.len;
 		full += next.arena.len == 0;
@@ -681,9 +840,12 @@ int main(void)
 		cmocka_unit_test(test_fills_well),
 		cmocka_unit_test(test_few_pages),
 		cmocka_unit_test(test_two_mappings),
+		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_take),
 		cmocka_unit_test(test_suspended_writer),
 		cmocka_unit_test(test_killed_writer),
 		cmocka_unit_test(test_scribbled),
+		cmocka_unit_test(test_scribbled_end),
 		cmocka_unit_test(test_ahead),
 	};
 
