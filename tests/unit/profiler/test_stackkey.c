@@ -60,7 +60,7 @@ static void round_trip(const uint64_t *pcs, uint32_t nk, uint32_t nu, uint64_t b
 
 static void test_round_trip(void **state)
 {
-	const uint64_t kernel_go[] = {0xffffffff81000000,
+	const uint64_t kernel_go[] = {0xffffffff80000000,
 				      0xffffffffc0001234,
 				      0xffffffffffffffff,
 				      BASE,

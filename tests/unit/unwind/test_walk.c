@@ -1027,6 +1027,26 @@ static void test_leaf_without_a_file(void **state)
 	close_fixture(&f);
 }
 
+/* An address that was met as a caller, where less is asked of it, and then as a leaf. */
+static void test_caller_then_leaf(void **state)
+{
+	struct fixture f;
+	struct machine m;
+
+	open_fixture(&f, 22, bias_of(state));
+	boot_main(&m, &f);
+	push_word(&m, entry(&f, WORK) + 1);
+	go_to(&m, LEAF, 0);
+	want(&m, LEAF, 0);
+	check_now(&f, &m, UW_END_UNKNOWN); /* after no call */
+	boot_main(&m, &f);
+	call(&m, OUTER, WORK);
+	want(&m, WORK, 0);
+	want_main(&m);
+	check_now(&f, &m, UW_END_ROOT);
+	close_fixture(&f);
+}
+
 /* What is remembered of an address belongs to its space, and to its mappings of the time. */
 static void test_cache(void **state)
 {
@@ -1101,6 +1121,7 @@ int main(void)
 		TWICE(test_circle),
 		TWICE(test_no_regs),
 		TWICE(test_leaf_without_a_file),
+		TWICE(test_caller_then_leaf),
 		TWICE(test_cache),
 	};
 
