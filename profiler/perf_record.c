@@ -242,24 +242,26 @@ uint64_t prowl_perf_time(const struct perf_event_header *rec)
 	return t;
 }
 
+/* A field of a sample's head, left as it was where the record is no whole sample. */
+static void head_field(const struct perf_event_header *rec, size_t at, void *ret, size_t len)
+{
+	if (rec->type == PERF_RECORD_SAMPLE &&
+	    rec->size >= sizeof *rec + sizeof(struct sample_head))
+		memcpy(ret, (const uint8_t *)(rec + 1) + at, len);
+}
+
 pid_t prowl_perf_pid(const struct perf_event_header *rec)
 {
-	size_t at = sizeof *rec + offsetof(struct sample_head, pid);
-	uint32_t pid;
+	uint32_t pid = 0;
 
-	if (rec->type != PERF_RECORD_SAMPLE || rec->size < sizeof *rec + sizeof(struct sample_head))
-		return 0;
-	memcpy(&pid, (const uint8_t *)rec + at, sizeof pid);
+	head_field(rec, offsetof(struct sample_head, pid), &pid, sizeof pid);
 	return (pid_t)pid;
 }
 
 uint64_t prowl_perf_ip(const struct perf_event_header *rec)
 {
-	size_t at = sizeof *rec + offsetof(struct sample_head, ip);
-	uint64_t ip;
+	uint64_t ip = 0;
 
-	if (rec->type != PERF_RECORD_SAMPLE || rec->size < sizeof *rec + sizeof(struct sample_head))
-		return 0;
-	memcpy(&ip, (const uint8_t *)rec + at, sizeof ip);
+	head_field(rec, offsetof(struct sample_head, ip), &ip, sizeof ip);
 	return ip;
 }

@@ -103,6 +103,8 @@ static void test_sample(void **state)
 	assert_int_equal(ev.sample.stack_len, 40);
 	assert_memory_equal(ev.sample.stack, stack, 40);
 	assert_true(prowl_perf_time((const void *)rec.bytes) == 5000000001);
+	assert_int_equal(prowl_perf_pid((const void *)rec.bytes), 4001);
+	assert_true(prowl_perf_ip((const void *)rec.bytes) == s.ip);
 }
 
 /* A kernel thread: no user registers, no stack, no user chain. */
@@ -281,6 +283,8 @@ static void test_mmap(void **state)
 	ev = decoded(mmap2("", 0));
 	assert_string_equal(ev.mmap.path, "");
 	assert_int_equal(prowl_perf_time((const void *)rec.bytes), REC_TIME_SIDE);
+	assert_int_equal(prowl_perf_pid((const void *)rec.bytes), 0);
+	assert_int_equal(prowl_perf_ip((const void *)rec.bytes), 0);
 }
 
 /* A name whose NUL is missing would go on into the trailer. */
@@ -435,6 +439,8 @@ static void check_cuts(const struct perf_event_header *whole)
 			good++;
 		}
 		prowl_perf_time(copy);
+		prowl_perf_pid(copy);
+		prowl_perf_ip(copy);
 		free(copy);
 	}
 	assert_true(good > 0);
