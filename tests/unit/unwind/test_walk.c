@@ -297,8 +297,7 @@ static void open_fixture(struct fixture *f, int minor, uint64_t bias)
 	static const uint8_t call_code[5] = {0xe8, 1, 2, 3, 4};
 
 	snprintf(version, sizeof version, "go1.%d.5", minor);
-	*f = (struct fixture){.bias = bias};
-	f->built = build_go(&go);
+	*f = (struct fixture){.bias = bias, .built = build_go(&go)};
 	for (int i = 0; i < NFUNCS; i++)
 		poke(f->built.bytes, f->built.text, f->built.entries[i] + CALL_END - 5, call_code,
 		     5);
