@@ -192,7 +192,7 @@ static void check_cursor(const struct opened *o)
 {
 	static struct uw_go_frame frames[UW_MAX_INLINE], near[UW_MAX_INLINE];
 	uint64_t first = o->built.entries[0], last = o->built.entries[SAMPLE_NFUNCS];
-	uint64_t span = last - first + 64;
+	uint64_t span = (last > first ? last - first : 0) + 64;
 	struct uw_go_cursor c = {0};
 
 	for (uint64_t i = 0; i < 4 * span; i++) {
