@@ -137,7 +137,6 @@ static int location_order(const void *va, const void *vb, void *vctx)
 	ORDER(pa->address, pb->address);
 	a = &x->p->locations[pa->location];
 	b = &x->p->locations[pb->location];
-
 	ORDER(a->nlines, b->nlines);
 	for (size_t i = 0; i < a->nlines; i++) {
 		const struct pprof_line *la = &x->p->lines[a->first_line + i];
@@ -307,7 +306,7 @@ static uint64_t median(uint64_t a, uint64_t b, uint64_t c)
 	return a < c ? a : b < c ? c : b;
 }
 
-/* The larger parts wait in `todo`; so its depth is that of the stacks, not of their number. */
+/* The larger parts wait in `pending`; so its depth is that of the stacks, not of their number. */
 struct part {
 	size_t from, n;
 	uint32_t depth;
@@ -318,13 +317,14 @@ struct parts {
 	size_t n, cap;
 };
 
-static int push_part(struct parts *todo, size_t from, size_t n, uint32_t depth)
+static int push_part(struct parts *pending, size_t from, size_t n, uint32_t depth)
 {
 	if (n < 2)
 		return 0;
-	if (pp_array_reserve(&todo->part, &todo->cap, todo->n + 1, sizeof *todo->part) < 0)
+	if (pp_array_reserve(&pending->part, &pending->cap, pending->n + 1, sizeof *pending->part) <
+	    0)
 		return -ENOMEM;
-	todo->part[todo->n++] = (struct part){from, n, depth};
+	pending->part[pending->n++] = (struct part){from, n, depth};
 	return 0;
 }
 
@@ -336,7 +336,7 @@ static int item_order(const void *va, const void *vb, void *vctx)
 }
 
 /* Splits a part by its frames: less, equal, more. */
-static int split_part(struct ctx *ctx, struct item *items, struct parts *todo, struct part p)
+static int split_part(struct ctx *ctx, struct item *items, struct parts *pending, struct part p)
 {
 	struct item *o = items + p.from;
 	uint64_t pivot = median(o[0].frames, o[p.n / 2].frames, o[p.n - 1].frames);
@@ -351,9 +351,9 @@ static int split_part(struct ctx *ctx, struct item *items, struct parts *todo, s
 		else
 			i++;
 	}
-	r = push_part(todo, p.from, less, p.depth);
+	r = push_part(pending, p.from, less, p.depth);
 	if (r == 0)
-		r = push_part(todo, p.from + more, p.n - more, p.depth);
+		r = push_part(pending, p.from + more, p.n - more, p.depth);
 	if (r < 0 || more - less < 2)
 		return r;
 	if (is_whole_stack(pivot)) {
@@ -361,13 +361,13 @@ static int split_part(struct ctx *ctx, struct item *items, struct parts *todo, s
 		return 0;
 	}
 	items_fill(ctx, o + less, more - less, p.depth + 2);
-	return push_part(todo, p.from + less, more - less, p.depth + 2);
+	return push_part(pending, p.from + less, more - less, p.depth + 2);
 }
 
 static int samples_sort(struct canon_order *order, struct ctx *ctx)
 {
 	struct item *items = malloc((order->n + 1) * sizeof *items);
-	struct parts todo = {0};
+	struct parts pending = {0};
 	int r;
 
 	if (!items)
@@ -375,13 +375,13 @@ static int samples_sort(struct canon_order *order, struct ctx *ctx)
 	for (size_t i = 0; i < order->n; i++)
 		items[i].sample = i;
 	items_fill(ctx, items, order->n, 0);
-	r = push_part(&todo, 0, order->n, 0);
-	while (r == 0 && todo.n > 0)
-		r = split_part(ctx, items, &todo, todo.part[--todo.n]);
+	r = push_part(&pending, 0, order->n, 0);
+	while (r == 0 && pending.n > 0)
+		r = split_part(ctx, items, &pending, pending.part[--pending.n]);
 	for (size_t i = 0; i < order->n; i++)
 		order->order[i] = items[i].sample;
 	free(items);
-	free(todo.part);
+	free(pending.part);
 	return r;
 }
 

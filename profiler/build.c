@@ -179,32 +179,6 @@ static bool find_location(const struct image_cache *ic, uint64_t pc, bool keep, 
 }
 
 static int user_location(struct build *b, struct prowl_image *im, uint64_t pc, bool keep,
-			 uint32_t *ret);
-
-static struct recent *recent_of(struct build *b, uint64_t pc)
-{
-	return &b->recent[(pc * 0x9e3779b97f4a7c15ull) >> (64 - RECENT_BITS)];
-}
-
-/* The same by way of the addresses that were used last: most frames of most stacks. */
-static int recent_location(struct build *b, struct prowl_image *im, uint64_t pc, bool keep,
-			   uint32_t *ret)
-{
-	struct recent *e = recent_of(b, pc);
-	int r = 0;
-
-	if (keep)
-		return user_location(b, im, pc, keep, ret);
-	if (e->pc != pc || e->image != im->id) {
-		r = user_location(b, im, pc, false, &e->location);
-		e->pc = r < 0 ? 0 : pc;
-		e->image = im->id;
-	}
-	*ret = e->location;
-	return r;
-}
-
-static int user_location(struct build *b, struct prowl_image *im, uint64_t pc, bool keep,
 			 uint32_t *ret)
 {
 	struct image_cache *ic = &b->images[im->id];
@@ -259,6 +233,29 @@ static int user_location(struct build *b, struct prowl_image *im, uint64_t pc, b
 	if (r == 0 && *ret != NO_LOCATION)
 		r = set_facts(b, *ret, facts);
 	return r < 0 ? r : prowl_idmap_put(&ic->loc[keep], pc, *ret);
+}
+
+static struct recent *recent_of(struct build *b, uint64_t pc)
+{
+	return &b->recent[(pc * 0x9e3779b97f4a7c15ull) >> (64 - RECENT_BITS)];
+}
+
+/* The same by way of the addresses that were used last: most frames of most stacks. */
+static int recent_location(struct build *b, struct prowl_image *im, uint64_t pc, bool keep,
+			   uint32_t *ret)
+{
+	struct recent *e = recent_of(b, pc);
+	int r = 0;
+
+	if (keep)
+		return user_location(b, im, pc, keep, ret);
+	if (e->pc != pc || e->image != im->id) {
+		r = user_location(b, im, pc, false, &e->location);
+		e->pc = r < 0 ? 0 : pc;
+		e->image = im->id;
+	}
+	*ret = e->location;
+	return r;
 }
 
 /* --- the kernel ------------------------------------------------------------------ */

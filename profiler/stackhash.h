@@ -6,7 +6,7 @@
  * add to the current generation while the reader empties the other. A writer never blocks, never
  * allocates and never retries: adding is one entry, at most PROWL_STACKHASH_PROBES looks at slots
  * for each of at most PROWL_STACKHASH_BATCH keys, and one exit. What finds no room is counted as
- *dropped, with its weight, never lost silently.
+ * dropped, with its weight, never lost silently.
  *
  * Freestanding: the compiler's headers only, no libc call, no global. prowl_stackhash_add() may be
  * called from any number of threads, processes and signal handlers at once, also from a handler

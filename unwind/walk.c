@@ -263,7 +263,7 @@ static bool cfi_stop(void *ctx, uint64_t pc)
 
 int uw_walker_new(struct uw_walker **ret)
 {
-	struct uw_walker *w = aligned_alloc(64, (sizeof *w + 63) / 64 * 64);
+	struct uw_walker *w = aligned_alloc(_Alignof(struct uw_walker), sizeof *w);
 
 	if (!w)
 		return -ENOMEM;
