@@ -30,12 +30,13 @@ def ours(pid, kind, *args):
     return result
 
 
-def records(profile, starts=True):
+def records(profile, starts=True, nofile=()):
     """Values by (stack line by line, size of object); go1.19 doesn't write where functions start."""
     result = collections.defaultdict(lambda: [0] * len(profile.sample_types))
     for frames, values, labels in profile.stacks():
         # the words 0 behind a thread's creation stack, which some versions write as a frame without a name
-        stack = tuple((f.name, f.file, f.line, f.start_line if starts else 0) for f in frames if f.name)
+        stack = tuple((f.name, '' if f.name in nofile else f.file, f.line, f.start_line if starts else 0)
+                      for f in frames if f.name)
         sums = result[stack, labels.get('bytes', 0)]
         for i, v in enumerate(values):
             sums[i] += v
@@ -44,6 +45,23 @@ def records(profile, starts=True):
 
 def has_starts(profile):
     return any(f['start_line'] for f in profile.functions.values())
+
+
+def of_several_files(profile):
+    """Functions of ours whose lines are in more than one file, as a package's init.
+
+    Go's own profile knows one file a function, the first that it meets, and gives it to all of its lines.
+    """
+    files = collections.defaultdict(set)
+    for f in profile.functions.values():
+        files[f['name']].add(f['file'])
+    return {name for name, of in files.items() if len(of) > 1 or name.endswith('.init')}
+
+
+def comparable(mine, *go):
+    """Records of each, ours first, as far as Go's own can say them."""
+    several = of_several_files(mine)
+    return [records(p, all(map(has_starts, go)), several) for p in (mine, *go)]
 
 
 def of_server(stack):
@@ -58,14 +76,15 @@ def sandwich(before, mine, after, quiet, what, tolerance=0.0):
           before.sample_types)
     check(mine.period_type == before.period_type and mine.period == before.period, '%s: period %r %r, Go has %r %r',
           what, mine.period_type, mine.period, before.period_type, before.period)
-    starts = has_starts(before)
-    a, m, b = records(before, starts), records(mine, starts), records(after, starts)
+    m, a, b = comparable(mine, before, after)
     compared = 0
     for key in set(a) | set(m):
         if of_server(key[0]):
             continue
         if not quiet and key not in m and not any(a[key]):
             continue  # not published yet; when it is, Go writes its size, too
+        if not quiet and key not in b and not any(m[key]):
+            continue  # published only after we read it
         lo, hi = a.get(key), b.get(key)
         got = m.get(key)
         lines = '\n'.join('  %s %s:%d (from %d)' % f for f in key[0])
@@ -84,13 +103,22 @@ def sandwich(before, mine, after, quiet, what, tolerance=0.0):
     return compared
 
 
+def inits_of_files(mine):
+    """The lines of a package's init are each in their own file."""
+    seen = {(os.path.basename(f.file), f.line) for frames, *_ in mine.stacks() for f in frames if f.name == 'main.init'}
+    check(seen == {('init_a.go', 11), ('init_b.go', 7)}, 'main.init: %r', sorted(seen))
+
+
 def compare(version, variant):
     with Target(build(version, 'heapzoo', variant)) as t:
         for kind in ('heap', 'allocs', 'block', 'mutex', 'threadcreate'):
             own(t, kind)  # what serving it allocates for the first time is there
             # time in ns: the length of a tick is rounded by each reader
             tolerance = 0.001 if kind in ('block', 'mutex') else 0.0
-            n = sandwich(own(t, kind), ours(t.pid, kind), own(t, kind), kind in ('heap', 'allocs'), kind, tolerance)
+            before, mine, after = own(t, kind), ours(t.pid, kind), own(t, kind)
+            n = sandwich(before, mine, after, kind in ('heap', 'allocs'), kind, tolerance)
+            if kind == 'heap':
+                inits_of_files(mine)
             check(n > (5 if kind in ('heap', 'allocs') else 0) or kind == 'threadcreate', '%s: only %d records', kind,
                   n)
 
@@ -101,8 +129,7 @@ def before_gc(version):
         check(any('no' in c or 'none yet' in c for c in mine.comments if c.startswith('garbage')), 'comments: %r',
               mine.comments)
         after = own(t, 'heap')
-        starts = has_starts(after)
-        m, b = records(mine, starts), records(after, starts)
+        m, b = comparable(mine, after)
         # the program is quiet; what serves its profile is not
         same = [k for k in m if any(f[0].startswith('main.') for f in k[0])]
         for k in same:
@@ -120,8 +147,7 @@ def while_busy(version):
 
 def sandwich_growing(before, mine, after):
     """What only grows lies between: all that was allocated."""
-    starts = has_starts(before)
-    a, m, b = records(before, starts), records(mine, starts), records(after, starts)
+    m, a, b = comparable(mine, before, after)
     seen = 0
     for key in a:
         if key not in b or not any(a[key]):  # not published yet: Go writes no size then
@@ -181,8 +207,7 @@ def window_values(version):
         last = own(t, 'allocs')
         p.wait().must(0)
         after = own(t, 'allocs')
-        starts = has_starts(before)
-        mine, a, b, c, d = (records(x, starts) for x in (pprof.load(path), before, first, last, after))
+        mine, a, b, c, d = comparable(pprof.load(path), before, first, last, after)
         grown = 0
         for key in set(c) | set(mine):
             if of_server(key[0]):

@@ -153,11 +153,12 @@ func main() {
 	buckets := flag.Int("buckets", 0, "")
 	rate := flag.Int("rate", 1024, "")
 	flag.Parse()
+	atStartA, atStartB = nil, nil
 	runtime.MemProfileRate = *rate
 	runtime.SetBlockProfileRate(1)
 	runtime.SetMutexProfileFraction(1)
-	if *nogc {
-		debug.SetGCPercent(-1)
+	if !*nogc {
+		debug.SetGCPercent(gcAtStart)
 	}
 	settle()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
