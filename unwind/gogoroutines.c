@@ -15,8 +15,8 @@ enum {
 	TRIES = 6,
 	LIST_TRIES = 8,
 	SCAN_BIT = 0x1000,
-	MAX_GAP = 768, /* bytes between two neighbours */
-	KINDS = 1024,  /* a cache of entry functions */
+	MAX_GAP = 2048, /* bytes between two neighbours that are read as one */
+	KINDS = 1024,   /* a cache of entry functions */
 };
 
 struct kind {
@@ -34,11 +34,12 @@ struct uw_goroutines {
 	size_t again_len; /* what tells whether it changed: the first bytes of a g */
 	struct kind kinds[KINDS];
 	uint64_t words[UW_GOROUTINE_MAX_WORDS];
-	uint8_t room[BATCH * G_BYTES]; /* g's as they were at first */
-	uint8_t *before[BATCH];        /* there */
-	uint8_t after[BATCH][G_BYTES]; /* and as they were after their stacks; the first bytes */
+	uint8_t before[BATCH][G_BYTES]; /* g's as they were at first */
+	uint8_t after[BATCH][G_BYTES];  /* and as they were after their stacks; the first bytes */
 	uint8_t piece[BATCH][PIECE];
-	struct uw_mem_part parts[2 * BATCH];
+	struct uw_mem_part parts[4 * BATCH]; /* stacks and g's, and what lies between them */
+	size_t nparts;
+	uint8_t gap[MAX_GAP];
 	uint8_t *large; /* a stack that is longer than a piece */
 };
 
@@ -347,7 +348,7 @@ static int read_alone(struct uw_goroutines *r, uint64_t addr, bool stacks, struc
 		return -ENOMEM;
 	*alive = true;
 	for (int i = 0; i < TRIES;) {
-		uint8_t *g = r->room, *again = r->after[0];
+		uint8_t *g = r->before[0], *again = r->after[0];
 		struct uw_mem_part parts[2] = {{0}, {addr, again, r->again_len}};
 		struct uw_gostack_start start;
 		enum uw_gostack_end end;
@@ -464,17 +465,38 @@ static int look(struct uw_goroutines *r, const uint64_t *gs, size_t n, bool stac
 	return 0;
 }
 
-/* Stack, then g, of each: what changed in between shows in g. */
+/*
+ * One more range to be read. Where it lies shortly behind the last one, what is between them is
+ * read too: to the kernel they are one then, and each costs it more than a few bytes do.
+ */
+static void add_part(struct uw_goroutines *r, uint64_t addr, void *buf, size_t len)
+{
+	const struct uw_mem_part *last = r->nparts ? &r->parts[r->nparts - 1] : NULL;
+	uint64_t end = last ? last->addr + last->len : 0, gap = addr - end;
+
+	if (last && gap > 0 && gap <= MAX_GAP)
+		r->parts[r->nparts++] = (struct uw_mem_part){end, r->gap, (size_t)gap};
+	r->parts[r->nparts++] = (struct uw_mem_part){addr, buf, len};
+}
+
+static bool read_gs(struct uw_goroutines *r, const uint64_t *gs, size_t n)
+{
+	r->nparts = 0;
+	for (size_t i = 0; i < n; i++)
+		add_part(r, gs[i], r->before[i], r->g_len);
+	return uw_read_parts(&r->space->live, r->parts, r->nparts) == 0;
+}
+
+/* All stacks, then the g's again: what changed in between shows in them. */
 static bool read_stacks(struct uw_goroutines *r, const uint64_t *gs, const struct item *items,
 			size_t n)
 {
-	for (size_t i = 0; i < n; i++) {
-		const struct item *it = &items[i];
-
-		r->parts[2 * i] = (struct uw_mem_part){it->start.sp, r->piece[it->at], it->len};
-		r->parts[2 * i + 1] = (struct uw_mem_part){gs[it->at], r->after[it->at], r->g_len};
-	}
-	return uw_read_parts(&r->space->live, r->parts, 2 * n) == 0;
+	r->nparts = 0;
+	for (size_t i = 0; i < n; i++)
+		add_part(r, items[i].start.sp, r->piece[items[i].at], items[i].len);
+	for (size_t i = 0; i < n; i++)
+		add_part(r, gs[items[i].at], r->after[items[i].at], r->again_len);
+	return uw_read_parts(&r->space->live, r->parts, r->nparts) == 0;
 }
 
 /* The walk of one that was read in a batch. False: to be read alone. */
@@ -490,30 +512,6 @@ static bool walk_item(struct uw_goroutines *r, const uint64_t *gs, const struct 
 	end = walk(r, g, &it->start, r->piece[it->at], it->len, &to->nwords);
 	conclude(to, end);
 	return end == UW_GOSTACK_ROOT || end == UW_GOSTACK_SWITCH;
-}
-
-/* The g's, neighbours with what lies between them as one part: parts cost more than bytes. */
-static bool read_gs(struct uw_goroutines *r, const uint64_t *gs, size_t n)
-{
-	size_t used = 0, nparts = 0;
-
-	for (size_t i = 0; i < n; i++) {
-		struct uw_mem_part *last = &r->parts[nparts ? nparts - 1 : 0];
-		uint64_t gap = i ? gs[i] - gs[i - 1] : UINT64_MAX;
-		size_t rest = (n - i) * r->g_len;
-
-		if (nparts && gap >= r->g_len && gap <= MAX_GAP &&
-		    used + (size_t)gap + rest <= sizeof r->room) {
-			used += (size_t)gap;
-			last->len += (size_t)gap;
-			r->before[i] = r->before[i - 1] + gap;
-			continue;
-		}
-		r->before[i] = r->room + (nparts ? used + r->g_len : 0);
-		used = (size_t)(r->before[i] - r->room);
-		r->parts[nparts++] = (struct uw_mem_part){gs[i], r->before[i], r->g_len};
-	}
-	return uw_read_parts(&r->space->live, r->parts, nparts) == 0;
 }
 
 static int batch(struct uw_goroutines *r, const uint64_t *gs, size_t n, bool stacks,

@@ -27,17 +27,23 @@ static int read_process_parts(void *ctx, const struct uw_mem_part *parts, size_t
 	struct iovec local[MAX_PARTS], remote[MAX_PARTS];
 
 	while (n > 0) {
-		size_t k = n < MAX_PARTS ? n : MAX_PARTS, want = 0;
+		size_t k = n < MAX_PARTS ? n : MAX_PARTS, nremote = 0, want = 0;
+		uint64_t end = 0;
 		ssize_t got;
 
 		for (size_t i = 0; i < k; i++) {
 			local[i] = (struct iovec){.iov_base = parts[i].buf,
 						  .iov_len = parts[i].len};
-			remote[i] = (struct iovec){.iov_base = (void *)(uintptr_t)parts[i].addr,
-						   .iov_len = parts[i].len};
+			if (nremote && parts[i].addr == end)
+				remote[nremote - 1].iov_len += parts[i].len;
+			else
+				remote[nremote++] = (struct iovec){
+					.iov_base = (void *)(uintptr_t)parts[i].addr,
+					.iov_len = parts[i].len};
+			end = parts[i].addr + parts[i].len;
 			want += parts[i].len;
 		}
-		got = want ? process_vm_readv(pid, local, k, remote, k, 0) : 0;
+		got = want ? process_vm_readv(pid, local, k, remote, nremote, 0) : 0;
 		if (got < 0)
 			return -errno;
 		if ((size_t)got != want)

@@ -30,7 +30,10 @@ struct uw_mem {
 	 * unspecified.
 	 */
 	int (*read)(void *ctx, uint64_t addr, void *buf, size_t len);
-	/* All of them, in this order, with the cost of one; may be NULL. Fails when any one does.
+	/*
+	 * All of them, in this order; may be NULL. Fails when any one does. Costs a process one
+	 * system call for hundreds, and next to nothing for a part that begins where the one before
+	 * it ends.
 	 */
 	int (*read_parts)(void *ctx, const struct uw_mem_part *parts, size_t n);
 	void *ctx;

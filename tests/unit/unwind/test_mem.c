@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Many reads at once of a live process, this one: scattered, touching each other, empty, beyond the
+ * end. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "mem.h"
+
+enum {
+	SIZE = 1 << 16,
+	PARTS = 3000, /* more than one system call takes */
+};
+
+static uint32_t random_below(uint64_t *state, uint32_t n)
+{
+	*state = *state * 6364136223846793005u + 1442695040888963407u;
+	return (uint32_t)(*state >> 33) % n;
+}
+
+/* SIZE bytes that tell where they are, and nothing that can be read behind them. */
+static uint8_t *memory(void)
+{
+	uint8_t *p = mmap(NULL, SIZE + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			  -1, 0);
+
+	assert_true(p != MAP_FAILED);
+	assert_int_equal(mprotect(p + SIZE, 4096, PROT_NONE), 0);
+	for (size_t i = 0; i < SIZE; i++)
+		p[i] = (uint8_t)(i * 7 + (i >> 8));
+	return p;
+}
+
+static void check_parts(const struct uw_mem *m, const uint8_t *bytes, unsigned int seed)
+{
+	static struct uw_mem_part parts[PARTS];
+	static uint8_t got[PARTS][64];
+	uint64_t state = seed, at = 0;
+
+	for (size_t i = 0; i < PARTS; i++) {
+		size_t len = random_below(&state, 8) ? random_below(&state, 64) : 0;
+
+		/* Every second one follows the one before it, as far as that goes. */
+		if (random_below(&state, 2) || at + len > SIZE)
+			at = random_below(&state, SIZE - 64);
+		parts[i] = (struct uw_mem_part){(uint64_t)(uintptr_t)bytes + at, got[i], len};
+		at += len;
+	}
+	memset(got, 0, sizeof got);
+	assert_int_equal(uw_read_parts(m, parts, PARTS), 0);
+	for (size_t i = 0; i < PARTS; i++) {
+		assert_memory_equal(got[i], (void *)(uintptr_t)parts[i].addr, parts[i].len);
+		for (size_t k = parts[i].len; k < sizeof got[i]; k++)
+			assert_int_equal(got[i][k], 0);
+	}
+}
+
+static void test_parts(void **unused)
+{
+	struct uw_mem live = uw_mem_process(getpid()), one_by_one = live;
+	uint8_t *p = memory();
+
+	(void)unused;
+	one_by_one.read_parts = NULL;
+	for (unsigned int seed = 1; seed <= 20; seed++) {
+		check_parts(&live, p, seed);
+		check_parts(&one_by_one, p, seed);
+	}
+	munmap(p, SIZE + 4096);
+}
+
+/* Whichever of them can't be read: all of them fail, however they are joined. */
+static void test_parts_fail(void **unused)
+{
+	struct uw_mem live = uw_mem_process(getpid());
+	uint8_t *p = memory(), got[4][16];
+	uint64_t end = (uint64_t)(uintptr_t)p + SIZE;
+	struct uw_mem_part touching[] = {
+		{end - 32, got[0], 16}, {end - 16, got[1], 16}, {end, got[2], 16}};
+	struct uw_mem_part straddling[] = {{end - 8, got[0], 16}, {end - 100, got[1], 16}};
+	struct uw_mem_part nowhere[] = {
+		{end - 32, got[0], 16}, {UINT64_MAX - 8, got[1], 16}, {7, got[2], 0}};
+	struct uw_mem_part last[] = {
+		{end - 32, got[0], 16}, {end - 16, got[1], 16}, {end, got[2], 0}};
+
+	(void)unused;
+	assert_int_equal(uw_read_parts(&live, touching, 3), -EFAULT);
+	assert_int_equal(uw_read_parts(&live, straddling, 2), -EFAULT);
+	assert_int_equal(uw_read_parts(&live, nowhere, 3), -EFAULT);
+	assert_int_equal(uw_read_parts(&live, last, 3), 0);
+	assert_memory_equal(got[1], p + SIZE - 16, 16);
+	assert_int_equal(uw_read_parts(&live, last, 0), 0);
+	munmap(p, SIZE + 4096);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_parts),
+		cmocka_unit_test(test_parts_fail),
+	};
+
+	return cmocka_run_group_tests_name("mem", tests, NULL, NULL);
+}
