@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* heap, allocs, block, mutex, threadcreate: one command in five tables. */
 #include <errno.h>
-#include <malloc.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <time.h>
 
 #include "allow_write.h"
@@ -27,12 +25,7 @@ enum {
 	ID_QUIET,
 	ID_VERBOSE,
 	ID_COLOR,
-	WARM_BYTES = 8 << 20,
 };
-
-#if !defined(MADV_POPULATE_WRITE)
-#define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
-#endif
 
 /* After the window, until what was set is put back even if prowl hangs. */
 #define GRACE_NS 60000000000u
@@ -268,24 +261,6 @@ static int parse(struct recorded *c, const struct cmd *cmd, int argc, char **arg
 	return check(c);
 }
 
-/*
- * Some megabytes are needed at once and for a moment only: their pages are made in one call, and
- * kept. A fault for each costs several times as much. Linux before 5.14 can't; then they come one
- * by one.
- */
-static void warm_up(void)
-{
-	void *room;
-
-	mallopt(M_MMAP_THRESHOLD, 1 << 30);
-	mallopt(M_TRIM_THRESHOLD, 1 << 30);
-	room = malloc(WARM_BYTES);
-	if (room)
-		madvise((void *)(((uintptr_t)room + 4095) & ~(uintptr_t)4095), WARM_BYTES - 8192,
-			MADV_POPULATE_WRITE);
-	free(room);
-}
-
 static int run(enum prowl_recorded_kind kind, int argc, char **argv)
 {
 	struct recorded c = {.kind = kind};
@@ -297,7 +272,6 @@ static int run(enum prowl_recorded_kind kind, int argc, char **argv)
 	code = parse(&c, cmd_find(prowl_recorded_name(kind)), argc, argv);
 	if (code != 0)
 		return code < 0 ? 0 : code;
-	warm_up();
 	code = prowl_recorded_open(kind, c.pid, c.core, c.exe, &r, &err);
 	if (code != PROWL_OK)
 		return say_failure(&err);
