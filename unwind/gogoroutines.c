@@ -474,6 +474,8 @@ static void add_part(struct uw_goroutines *r, uint64_t addr, void *buf, size_t l
 	const struct uw_mem_part *last = r->nparts ? &r->parts[r->nparts - 1] : NULL;
 	uint64_t end = last ? last->addr + last->len : 0, gap = addr - end;
 
+	if (len == 0)
+		return;
 	if (last && gap > 0 && gap <= MAX_GAP)
 		r->parts[r->nparts++] = (struct uw_mem_part){end, r->gap, (size_t)gap};
 	r->parts[r->nparts++] = (struct uw_mem_part){addr, buf, len};

@@ -16,12 +16,13 @@
 
 enum {
 	BASE = 0x20000000,
-	SIZE = 0x100000,
+	SIZE = 0x200000,
 	ALLGS = 0x100,
 	ARRAY = 0x1000,
 	GS = 0x4000,      /* a goroutine each 0x200 bytes */
-	STACKS = 0x20000, /* and 0x1000 of stack */
-	MAX = 64,
+	STACKS = 0x40000, /* and 0xc00 of stack: those at rest are neighbours to the reader */
+	STACK = 0xc00,
+	MAX = 512,
 };
 
 struct fixture {
@@ -53,7 +54,7 @@ static int read_fixture(void *ctx, uint64_t addr, void *buf, size_t len)
 	if (addr < BASE || addr - BASE > SIZE || len > SIZE - (addr - BASE))
 		return -EFAULT;
 	if (f->move) {
-		uint64_t sp = BASE + STACKS + 0x1800 + f->reads % 64 * 8;
+		uint64_t sp = BASE + STACKS + STACK + 0x400 + f->reads % 64 * 8;
 
 		memcpy(f->bytes + f->move + f->l->g.sched + f->l->gobuf.sp, &sp, 8);
 	}
@@ -102,7 +103,7 @@ static void fini(struct fixture *f)
 
 static uint64_t stack_of(uint64_t i)
 {
-	return STACKS + i * 0x1000;
+	return STACKS + i * STACK;
 }
 
 /* One that waits, parked in main.main before it has a frame, called by goexit. Its offset. */
@@ -116,7 +117,7 @@ static uint64_t add(struct fixture *f, uint32_t status, uint8_t reason)
 	poke(f, ALLGS + 8, f->n, 8);
 	poke(f, ALLGS + 16, f->n, 8);
 	poke(f, g + l->g.stack, BASE + stack_of(i), 8);
-	poke(f, g + l->g.stack + 8, BASE + stack_of(i) + 0x1000, 8);
+	poke(f, g + l->g.stack + 8, BASE + stack_of(i) + STACK, 8);
 	poke(f, g + l->g.sched + l->gobuf.g, BASE + g, 8);
 	poke(f, g + l->g.sched + l->gobuf.sp, BASE + sp, 8);
 	poke(f, g + l->g.sched + l->gobuf.pc, f->built.entries[SAMPLE_MAIN] + 4, 8);
@@ -341,12 +342,34 @@ static void deep(void **state)
 	init(&f, 24);
 	g = add(&f, 4, 2);
 	poke(&f, g + f.l->g.sched + f.l->gobuf.sp, BASE + stack_of(0) + 0x100, 8);
-	for (uint64_t at = 0x100; at < 0x100 + 8 * 400; at += 8)
+	for (uint64_t at = 0x100; at < 0x100 + 8 * 300; at += 8)
 		poke(&f, stack_of(0) + at, f.built.entries[SAMPLE_MAIN] + 4, 8);
-	poke(&f, stack_of(0) + 0x100 + 8 * 400, f.built.entries[SAMPLE_GOEXIT] + 1, 8);
+	poke(&f, stack_of(0) + 0x100 + 8 * 300, f.built.entries[SAMPLE_GOEXIT] + 1, 8);
 	assert_int_equal(read_all(&f), 0);
 	assert_int_equal(f.found[0].stack, UW_GOROUTINE_WHOLE);
-	assert_int_equal(f.found[0].nwords, 402);
+	assert_int_equal(f.found[0].nwords, 302);
+	fini(&f);
+}
+
+/* More than are read together, each with a neighbour. */
+static void many(void **state)
+{
+	struct fixture f;
+
+	init(&f, 26);
+	for (uint64_t i = 0; i < 400; i++) {
+		add(&f, 4, 2);
+		poke(&f, stack_of(i) + 0x800, f.built.entries[SAMPLE_GOEXIT] + 1 + i % 3, 8);
+	}
+	assert_int_equal(read_all(&f), 0);
+	assert_int_equal(f.nfound, 400);
+	for (size_t i = 0; i < f.nfound; i++) {
+		assert_int_equal(f.found[i].goid, 100 + i);
+		assert_int_equal(f.found[i].stack, UW_GOROUTINE_WHOLE);
+		assert_int_equal(f.found[i].nwords, 2);
+		assert_int_equal(f.words[i][1], f.built.entries[SAMPLE_GOEXIT] + 1 + i % 3);
+	}
+	assert_int_equal(uw_goroutines_stats(f.reader)->retries, 0);
 	fini(&f);
 }
 
@@ -356,7 +379,7 @@ int main(void)
 		cmocka_unit_test(at_rest),  cmocka_unit_test(by_status),
 		cmocka_unit_test(unstable), cmocka_unit_test(returns),
 		cmocka_unit_test(damaged),  cmocka_unit_test(reads_fail),
-		cmocka_unit_test(deep),
+		cmocka_unit_test(deep),     cmocka_unit_test(many),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
