@@ -212,6 +212,14 @@ class Terminal:
             self.output += data
             self.screen.feed(data)
 
+    def settle(self):
+        """Takes what comes until nothing does for a moment: a screen that is being drawn is no screen yet."""
+        end = time.monotonic() + 2
+        count = -1
+        while count != len(self.output) and time.monotonic() < end:
+            count = len(self.output)
+            self.read(0.05)
+
     def send(self, keys):
         os.write(self.master, keys.encode())
 
@@ -219,7 +227,8 @@ class Terminal:
         """Reads until the screen fulfils the condition; returns its lines."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            self.read(0.1)
+            self.read(0.05)
+            self.settle()
             lines = self.screen.text()
             if condition(lines):
                 return lines

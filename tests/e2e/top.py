@@ -46,6 +46,14 @@ def table(t, n=5):
     return rows(t.until(lambda lines: len(rows(lines)) >= n, 'a table of %d rows' % n))
 
 
+def in_order(t, order, key, reverse):
+    """Waits for the table in that order: what is half drawn is in none, and what is wrong stays so."""
+    def sorted_by_it(lines):
+        keys = [key(r) for r in rows(lines)]
+        return order in lines[0] and len(keys) > 1 and keys == sorted(keys, reverse=reverse)
+    t.until(sorted_by_it, 'a table %s' % order)
+
+
 # --- for scripts ------------------------------------------------------------------------------------------------------
 
 @test('e2e', 'top: shares of known phases')
@@ -136,16 +144,13 @@ def keys():
         check('by flat' in lines[0] and lines[1].startswith('CPU ') and lines[2].startswith('goroutines'), '%r', lines)
         check('prowl ' in lines[3] and lines[4].split()[:4] == ['flat', 'flat%', 'cum', 'cum%'], '%r', lines[3:5])
         check(lines[23].startswith('q quit'), '%r', lines[23])
-        flat = [r[0] for r in table(t)]
-        check(flat == sorted(flat, reverse=True), 'not by flat: %r', flat)
-
+        in_order(t, 'by flat', lambda r: r[0], True)
         t.send('C')
-        cum = [r[1] for r in rows(t.until(lambda l: 'by cum' in l[0] and rows(l), 'by cum'))]
-        check(cum == sorted(cum, reverse=True), 'not by cum: %r', cum)
+        in_order(t, 'by cum', lambda r: r[1], True)
         t.send('s')
         # those that are shown without their package's folders stand where they are with them
-        names = [r[2] for r in rows(t.until(lambda l: 'by name' in l[0] and rows(l), 'by name'))
-                 if '.' not in r[2] or r[2].startswith('main.')]
+        t.until(lambda l: 'by name' in l[0] and rows(l), 'by name')
+        names = [r[2] for r in rows(t.screen.text()) if '.' not in r[2] or r[2].startswith('main.')]
         check(names == sorted(names), 'not by name: %r', names)
 
         t.send('/LEAFspin')
