@@ -187,24 +187,38 @@ static int kind_of(struct uw_goroutines *r, uint64_t startpc)
 	return (int)k->kind;
 }
 
+/* Has it never run? Then it stands where newproc has put it, at its first instruction. */
+static bool not_begun(const struct uw_goroutines *r, const uint8_t *g,
+		      const struct uw_goroutine *to)
+{
+	return to->status == UW_G_RUNNABLE &&
+	       u64_at(g, r->l->g.sched + r->l->gobuf.pc) == to->startpc;
+}
+
+/* Waiting for work of the kind of that reason, or not there yet. */
+static bool without_work(const struct uw_goroutines *r, const uint8_t *g,
+			 const struct uw_goroutine *to, const char *reason)
+{
+	return not_begun(r, g, to) ||
+	       (to->status == UW_G_WAITING && to->reason < r->l->wait_reasons_count &&
+		!strcmp(r->l->wait_reasons[to->reason], reason));
+}
+
 /*
  * The goroutines of finalizers and cleanups are the program's while they run its functions. Whether
  * they do is told by what they wait for: by anything but new work.
  */
 static bool is_system(struct uw_goroutines *r, const uint8_t *g, const struct uw_goroutine *to)
 {
-	const char *reason = to->reason < r->l->wait_reasons_count ? r->l->wait_reasons[to->reason]
-								   : "";
-
 	switch (kind_of(r, to->startpc)) {
 	case SYSTEM:
 		return true;
 	case FINALIZERS:
-		return to->status == UW_G_WAITING && !strcmp(reason, "finalizer wait");
+		return without_work(r, g, to, "finalizer wait");
 	case CLEANUPS:
 		if (r->l->g.running_cleanups != UW_GO_NONE)
 			return !g[r->l->g.running_cleanups];
-		return to->status == UW_G_WAITING && !strcmp(reason, "cleanup wait");
+		return without_work(r, g, to, "cleanup wait");
 	default:
 		return false;
 	}

@@ -70,7 +70,8 @@ static void poke(struct fixture *f, uint64_t off, uint64_t v, size_t size)
 	memcpy(f->bytes + off, &v, size);
 }
 
-static void init(struct fixture *f, int minor)
+/* main.main has another name, if one is given. */
+static void init_named(struct fixture *f, int minor, const char *name)
 {
 	char version[32];
 	struct sample_go s;
@@ -79,6 +80,8 @@ static void init(struct fixture *f, int minor)
 	f->l = uw_golayout_for(minor, 99);
 	snprintf(version, sizeof version, "go1.%d.9", minor);
 	sample_go_init(&s, f->l, version);
+	if (name)
+		s.funcs[SAMPLE_MAIN].name = name;
 	f->built = build_go(&s.go);
 	f->bin = (struct uw_binary){.parsed = true, .elf = built_go_elf(&f->built), .fd = -1};
 	uw_space_init(&f->space, &f->reg, 0);
@@ -90,6 +93,11 @@ static void init(struct fixture *f, int minor)
 	assert_non_null(f->bytes);
 	f->globals.var[UW_GLOBAL_ALLGS].addr = BASE + ALLGS;
 	assert_int_equal(uw_goroutines_new(&f->space, &f->reader), 0);
+}
+
+static void init(struct fixture *f, int minor)
+{
+	init_named(f, minor, NULL);
 }
 
 static void fini(struct fixture *f)
@@ -221,6 +229,55 @@ static void by_status(void **state)
 		}
 	}
 	fini(&f);
+}
+
+/* The number of a reason to wait in this version. */
+static uint8_t reason_of(const struct fixture *f, const char *name)
+{
+	for (size_t i = 0; i < f->l->wait_reasons_count; i++) {
+		if (!strcmp(f->l->wait_reasons[i], name))
+			return (uint8_t)i;
+	}
+	fail_msg("no reason %s", name);
+	return 0;
+}
+
+/* Those that call the program's finalizers and cleanups are the runtime's while they call none. */
+static void of_the_runtime(void **state)
+{
+	static const struct {
+		int minor;
+		const char *name, *wait;
+	} cases[] = {
+		{16, "runtime.runfinq", "finalizer wait"},
+		{24, "runtime.runfinq", "finalizer wait"},
+		{25, "runtime.runFinalizers", "finalizer wait"},
+		{27, "runtime.runFinalizers", "finalizer wait"},
+		{27, "runtime.forcegchelper", NULL},
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		bool always = cases[i].wait == NULL;
+		struct fixture f;
+		uint64_t g;
+
+		init_named(&f, cases[i].minor, cases[i].name);
+		g = add(&f, UW_G_RUNNABLE, 0); /* has never run */
+		poke(&f, g + f.l->g.sched + f.l->gobuf.pc, f.built.entries[SAMPLE_MAIN], 8);
+		add(&f, UW_G_RUNNABLE, 0); /* was interrupted, or woken */
+		add(&f, UW_G_RUNNING, 0);
+		add(&f, UW_G_WAITING, reason_of(&f, "select"));
+		add(&f, UW_G_WAITING, reason_of(&f, always ? "select" : cases[i].wait));
+		add(&f, UW_G_WAITING, 255);
+		assert_int_equal(read_all(&f), 0);
+		assert_int_equal(f.nfound, 6);
+		for (size_t k = 0; k < f.nfound; k++) {
+			uint64_t n = f.found[k].goid - 100;
+
+			assert_int_equal(f.found[k].system, always || n == 0 || n == 4);
+		}
+		fini(&f);
+	}
 }
 
 /* What never stands still has no stack, and is not the others' trouble. */
@@ -376,10 +433,11 @@ static void many(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(at_rest),  cmocka_unit_test(by_status),
-		cmocka_unit_test(unstable), cmocka_unit_test(returns),
-		cmocka_unit_test(damaged),  cmocka_unit_test(reads_fail),
-		cmocka_unit_test(deep),     cmocka_unit_test(many),
+		cmocka_unit_test(at_rest),        cmocka_unit_test(by_status),
+		cmocka_unit_test(of_the_runtime), cmocka_unit_test(unstable),
+		cmocka_unit_test(returns),        cmocka_unit_test(damaged),
+		cmocka_unit_test(reads_fail),     cmocka_unit_test(deep),
+		cmocka_unit_test(many),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
