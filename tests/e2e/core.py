@@ -118,14 +118,25 @@ def kernel(version, variant):
     os.unlink(path)
 
 
+def settle(pid):
+    """What the runtime starts with a program has run, and waits: only main runs."""
+    for _ in range(200):
+        facts = info('--pid', pid)['runtime']
+        if facts['goroutines_running'] == 1 and facts['goroutines_runnable'] == 0:
+            return
+        time.sleep(0.05)
+    check(False, 'it does not settle: %r', facts)
+
+
 def dumped(version, variant):
     with Target(build(version, 'exit_soon', variant), '-after', '1h') as t:
+        settle(t.pid)
         alive, variables = info('--pid', t.pid), runtime(t.pid)
         path = gcore(t.pid)
     core = info('--core', path)
     same(core, alive)
     same_runtime(runtime(path), variables)
-    # of a process that sleeps: one goroutine, no collection, not a byte more; only the runtime's own threads wake at times
+    # of a process that spins: one goroutine, no collection, not a byte more; only the runtime's own threads wake at times
     moving = {'threads', 'threads_idle', 'threads_spinning', 'procs_idle', 'run_queue', 'run_queues_of_procs',
               'goroutines_running', 'goroutines_runnable', 'goroutines_waiting'}
     dead, living = ({k: v for k, v in (f['runtime'] or {}).items() if k not in moving} for f in (core, alive))

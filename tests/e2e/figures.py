@@ -127,6 +127,16 @@ def linked_out():
     check(r['heap_profile'] == 'linked-out' and r['mem_profile_rate_bytes'] == 0, 'heap profile %r', r['heap_profile'])
 
 
+@test('e2e', 'figures of a program whose goroutine of finalizers has not run yet')
+def finalizers_before_they_run():
+    # main never lets go of the only processor before the runtime takes it from it
+    for version in ('1.19', '1.24', '1.27'):
+        with Target('/usr/bin/env', 'GOMAXPROCS=1', build(version, 'exit_soon', 'static'), '-after', '1h') as t:
+            r = runtime_of(t.pid)
+        check(r['goroutines'] == 1, 'go%s: %d goroutines of the program, %d of them runnable', version, r['goroutines'],
+              r['goroutines_runnable'])
+
+
 @test('e2e', 'figures of 200,000 goroutines take well below a second')
 def many():
     n = 100_000
