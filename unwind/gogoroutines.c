@@ -206,7 +206,8 @@ static bool without_work(const struct uw_goroutines *r, const uint8_t *g,
 
 /*
  * The goroutines of finalizers and cleanups are the program's while they run its functions. Whether
- * they do is told by what they wait for: by anything but new work.
+ * they do is told by what they wait for: by anything but new work. Go counts that of finalizers as
+ * its own between two of them, too; here it is the program's then, for so long.
  */
 static bool is_system(struct uw_goroutines *r, const uint8_t *g, const struct uw_goroutine *to)
 {
@@ -481,7 +482,8 @@ static int look(struct uw_goroutines *r, const uint64_t *gs, size_t n, bool stac
 
 /*
  * One more range to be read. Where it lies shortly behind the last one, what is between them is
- * read too: to the kernel they are one then, and each costs it more than a few bytes do.
+ * read too, of a live process: to the kernel they are one then, and each costs it more than a few
+ * bytes do.
  */
 static void add_part(struct uw_goroutines *r, uint64_t addr, void *buf, size_t len)
 {
@@ -490,7 +492,7 @@ static void add_part(struct uw_goroutines *r, uint64_t addr, void *buf, size_t l
 
 	if (len == 0)
 		return;
-	if (last && gap > 0 && gap <= MAX_GAP)
+	if (last && gap > 0 && gap <= MAX_GAP && r->space->live.read_parts)
 		r->parts[r->nparts++] = (struct uw_mem_part){end, r->gap, (size_t)gap};
 	r->parts[r->nparts++] = (struct uw_mem_part){addr, buf, len};
 }
