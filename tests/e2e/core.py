@@ -122,7 +122,8 @@ def settle(pid):
     """What the runtime starts with a program has run, and waits: only main runs."""
     for _ in range(200):
         facts = info('--pid', pid)['runtime']
-        if facts['goroutines_running'] == 1 and facts['goroutines_runnable'] == 0:
+        waiting = facts['goroutines_runnable'] + facts['run_queue'] + facts['run_queues_of_procs']
+        if facts['goroutines_running'] == 1 and waiting == 0:
             return
         time.sleep(0.05)
     check(False, 'it does not settle: %r', facts)
