@@ -195,19 +195,18 @@ static bool not_begun(const struct uw_goroutines *r, const uint8_t *g,
 	       u64_at(g, r->l->g.sched + r->l->gobuf.pc) == to->startpc;
 }
 
-/* Waiting for work of the kind of that reason, or not there yet. */
-static bool without_work(const struct uw_goroutines *r, const uint8_t *g,
-			 const struct uw_goroutine *to, const char *reason)
+static bool waits_for(const struct uw_goroutines *r, const struct uw_goroutine *to,
+		      const char *reason)
 {
-	return not_begun(r, g, to) ||
-	       (to->status == UW_G_WAITING && to->reason < r->l->wait_reasons_count &&
-		!strcmp(r->l->wait_reasons[to->reason], reason));
+	return to->status == UW_G_WAITING && to->reason < r->l->wait_reasons_count &&
+	       !strcmp(r->l->wait_reasons[to->reason], reason);
 }
 
 /*
- * The goroutines of finalizers and cleanups are the program's while they run its functions. Whether
- * they do is told by what they wait for: by anything but new work. Go counts that of finalizers as
- * its own between two of them, too; here it is the program's then, for so long.
+ * The goroutines of finalizers and cleanups are the program's while they run its functions. Those
+ * of cleanups (Go 1.25) say themselves whether they do. Of the one of finalizers it is told by what
+ * it waits for: by anything but new work. Go counts it as its own between two finalizers, too; here
+ * it is the program's then, for so long.
  */
 static bool is_system(struct uw_goroutines *r, const uint8_t *g, const struct uw_goroutine *to)
 {
@@ -215,11 +214,9 @@ static bool is_system(struct uw_goroutines *r, const uint8_t *g, const struct uw
 	case SYSTEM:
 		return true;
 	case FINALIZERS:
-		return without_work(r, g, to, "finalizer wait");
+		return not_begun(r, g, to) || waits_for(r, to, "finalizer wait");
 	case CLEANUPS:
-		if (r->l->g.running_cleanups != UW_GO_NONE)
-			return !g[r->l->g.running_cleanups];
-		return without_work(r, g, to, "cleanup wait");
+		return r->l->g.running_cleanups == UW_GO_NONE || !g[r->l->g.running_cleanups];
 	default:
 		return false;
 	}

@@ -254,7 +254,7 @@ static uint8_t reason_of(const struct fixture *f, const char *name)
 	return 0;
 }
 
-/* Those that call the program's finalizers and cleanups are the runtime's while they call none. */
+/* The one that calls the program's finalizers is the runtime's while it calls none. */
 static void of_the_runtime(void **state)
 {
 	static const struct {
@@ -290,6 +290,24 @@ static void of_the_runtime(void **state)
 		}
 		fini(&f);
 	}
+}
+
+/* Those that call its cleanups say themselves whether they do. */
+static void of_cleanups(void **state)
+{
+	struct fixture f;
+
+	init_named(&f, 26, "runtime.runCleanups");
+	for (int i = 0; i < 4; i++) {
+		uint64_t g = add(&f, i < 2 ? UW_G_WAITING : UW_G_RUNNING, reason_of(&f, "select"));
+
+		poke(&f, g + f.l->g.running_cleanups, i % 2, 1);
+	}
+	assert_int_equal(read_all(&f), 0);
+	assert_int_equal(f.nfound, 4);
+	for (size_t k = 0; k < f.nfound; k++)
+		assert_int_equal(f.found[k].system, f.found[k].goid % 2 == 0);
+	fini(&f);
 }
 
 /* What never stands still has no stack, and is not the others' trouble. */
@@ -456,10 +474,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(at_rest),        cmocka_unit_test(by_status),
-		cmocka_unit_test(of_the_runtime), cmocka_unit_test(unstable),
-		cmocka_unit_test(returns),        cmocka_unit_test(damaged),
-		cmocka_unit_test(reads_fail),     cmocka_unit_test(deep),
-		cmocka_unit_test(many),
+		cmocka_unit_test(of_the_runtime), cmocka_unit_test(of_cleanups),
+		cmocka_unit_test(unstable),       cmocka_unit_test(returns),
+		cmocka_unit_test(damaged),        cmocka_unit_test(reads_fail),
+		cmocka_unit_test(deep),           cmocka_unit_test(many),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
