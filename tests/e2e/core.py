@@ -10,7 +10,7 @@ import subprocess
 import time
 
 import pprof
-from harness import BUILD, Prowl, Skip, Target, VERSIONS, build, check, note, out_file, test, tmp
+from harness import BUILD, Prowl, Skip, Target, VERSIONS, build, check, note, out_file, test, tmp, wait_for
 from recorded import ours, records
 
 TRUNCATED = 0.6
@@ -120,13 +120,11 @@ def kernel(version, variant):
 
 def settle(pid):
     """What the runtime starts with a program has run, and waits: only main runs."""
-    for _ in range(200):
+    def settled():
         facts = info('--pid', pid)['runtime']
         waiting = facts['goroutines_runnable'] + facts['run_queue'] + facts['run_queues_of_procs']
-        if facts['goroutines_running'] == 1 and waiting == 0:
-            return
-        time.sleep(0.05)
-    check(False, 'it does not settle: %r', facts)
+        return facts['goroutines_running'] == 1 and waiting == 0
+    wait_for(settled, 'a program of which only main runs')
 
 
 def dumped(version, variant):

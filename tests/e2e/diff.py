@@ -9,13 +9,12 @@ import re
 import shutil
 import signal
 import subprocess
-import time
 import xml.etree.ElementTree as ET
 
 import pprof
 from clients import pprof_tool
 from harness import (PROWL, ROOT, TARGETS, Prowl, Skip, build, check, go_environment, goroot, need_perf, need_prowl, note,
-                     test, tmp)
+                     test, tmp, wait_for)
 from made import profile
 
 VERSION = '1.23'
@@ -294,13 +293,6 @@ def names():
         Prowl('diff', *sides, option, '100%').must(2)
     by_line = Prowl('diff', *sides, '--by', 'line', '--fail-on', 'never').must(0).out
     check(re.search(r'regressed +\S.* a,b:c\.go:7', by_line), 'no line in:\n%s', by_line)
-
-
-def wait_for(true, what):
-    deadline = time.monotonic() + 30
-    while not true():
-        check(time.monotonic() < deadline, 'waited in vain for %s', what)
-        time.sleep(0.02)
 
 
 @test('e2e', 'bench: interrupted or failed, it leaves no process and no file; a command may change its folder')

@@ -129,12 +129,20 @@ def linked_out():
 
 @test('e2e', 'figures of a program whose goroutine of finalizers has not run yet')
 def finalizers_before_they_run():
-    # main never lets go of the only processor before the runtime takes it from it
+    # main does not let go of the only processor until the runtime takes it away, after some milliseconds
     for version in ('1.19', '1.24', '1.27'):
-        with Target('/usr/bin/env', 'GOMAXPROCS=1', build(version, 'exit_soon', 'static'), '-after', '1h') as t:
-            r = runtime_of(t.pid)
-        check(r['goroutines'] == 1, 'go%s: %d goroutines of the program, %d of them runnable', version, r['goroutines'],
-              r['goroutines_runnable'])
+        queued = 0
+        for _ in range(20):
+            with Target('/usr/bin/env', 'GOMAXPROCS=1', build(version, 'exit_soon', 'static'), '-after', '1h') as t:
+                r = runtime_of(t.pid)
+            check(r['goroutines'] == 1, 'go%s: %d goroutines of the program, %d of them runnable', version, r['goroutines'],
+                  r['goroutines_runnable'])
+            queued += r['goroutines_running'] == 1 and r['run_queue'] + r['run_queues_of_procs'] > 0
+            if queued == 3:
+                break
+        if queued == 0:
+            raise Skip('go%s: it had run each time before it was looked at: a busy machine' % version)
+        note('go%s: %d times others than main were to run', version, queued)
 
 
 @test('e2e', 'figures of 200,000 goroutines take well below a second')

@@ -63,6 +63,13 @@ def note(message, *args):
 notes = []
 
 
+def wait_for(true, what):
+    deadline = time.monotonic() + 30
+    while not true():
+        check(time.monotonic() < deadline, 'waited in vain for %s', what)
+        time.sleep(0.02)
+
+
 def attempt(t):
     """Runs a test: whether all is well, TAP's directive, and the lines below the result."""
     del notes[:]

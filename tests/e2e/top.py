@@ -47,7 +47,7 @@ def table(t, n=5):
 
 
 def in_order(t, order, key, reverse, counts=lambda row: True):
-    """Waits for the table in that order: what is half drawn is in none, and what is wrong stays so."""
+    """Waits for five rows and more in that order: what is half drawn is in none, and by chance so many hardly are."""
     def sorted_by_it(lines):
         keys = [key(r) for r in rows(lines) if counts(r)]
         return order in lines[0] and len(keys) >= 5 and keys == sorted(keys, reverse=reverse)
