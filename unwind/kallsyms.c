@@ -112,8 +112,10 @@ static bool parse_line(const char *p, const char *end, struct sym *s)
 		s->module = tab + 2;
 		s->module_len = (uint32_t)(end - 1 - s->module);
 	}
-	s->rank = rank_of(type, s->name, s->name_len);
-	return s->name_len > 0;
+	/* Where all else is equal, the kernel's own counts. */
+	s->rank = (uint8_t)(rank_of(type, s->name, s->name_len) * 2 + !s->module);
+	/* Nothing can be at the last address, which stands for none below; names end with a NUL. */
+	return s->name_len > 0 && addr != UINT64_MAX && !memchr(first, '\0', (size_t)(end - first));
 }
 
 struct sink {
@@ -442,6 +444,7 @@ struct slot {
 	bool dirty;
 	uint64_t least;
 	uint16_t least_module;
+	uint8_t least_rank;
 };
 
 struct some {
@@ -483,7 +486,8 @@ static int some_symbol(struct sink *sink, const struct sym *sym)
 
 	better = i < s->n && (sym->addr > slot->best.addr ||
 			      (sym->addr == slot->best.addr && sym->rank > slot->best.rank));
-	less = sym->addr < slot->least;
+	less = sym->addr < slot->least ||
+	       (sym->addr == slot->least && sym->rank > slot->least_rank);
 	if (!better && !less)
 		return 0;
 	r = module_number(s->k, sym->module, sym->module_len, &module);
@@ -492,6 +496,7 @@ static int some_symbol(struct sink *sink, const struct sym *sym)
 	if (less) {
 		slot->least = sym->addr;
 		slot->least_module = module;
+		slot->least_rank = sym->rank;
 	}
 	if (better) {
 		slot->best = *sym;

@@ -136,6 +136,45 @@ static void resolve_answers_the_same(void **state)
 	uw_kallsyms_free(k);
 }
 
+/* Of two at one address the kernel's own counts, in both ways of reading, whichever comes first. */
+static void the_kernels_own_comes_before_a_modules(void **state)
+{
+	static const char text[] = "ffffffff81000000 T a\t[ext4]\nffffffff81000000 T a\n"
+				   "fffffffff0000000 T b\nfffffffff0000000 T b\t[ext4]\n";
+	const uint64_t pcs[] = {0xffffffff81000008, 0xfffffffff0000008};
+
+	for (int way = 0; way < 2; way++) {
+		struct uw_kallsyms *k = read_text(text, way ? pcs : NULL, 2);
+
+		for (size_t i = 0; i < 2; i++) {
+			const char *module = "unset";
+
+			assert_string_equal(uw_kallsyms_name(k, pcs[i], &module, NULL),
+					    i ? "b" : "a");
+			assert_null(module);
+		}
+		uw_kallsyms_free(k);
+	}
+}
+
+/* A name ends at its NUL, so that what follows it in memory is no longer what was written there. */
+static void a_line_with_a_nul_is_no_symbol(void **state)
+{
+	static const char text[] = "ffffffff81000000 T a\0b\t[m]\nffffffff81000020 T c\t[n\0o]\n"
+				   "ffffffff81000040 T d\t[p]\n";
+	struct uw_kallsyms *k;
+	int fd = memfd_create("kallsyms", MFD_CLOEXEC);
+
+	assert_int_equal(write(fd, text, sizeof text - 1), sizeof text - 1);
+	assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+	assert_int_equal(uw_kallsyms_read(fd, &k), 0);
+	assert_null(uw_kallsyms_name(k, 0xffffffff81000000, NULL, NULL));
+	assert_null(uw_kallsyms_name(k, 0xffffffff81000020, NULL, NULL));
+	assert_string_equal(uw_kallsyms_name(k, 0xffffffff81000040, NULL, NULL), "d");
+	uw_kallsyms_free(k);
+	close(fd);
+}
+
 static void hidden_addresses_are_told(void **state)
 {
 	const uint64_t pc = 0xffffffff81000000;
@@ -262,6 +301,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(names_cover_what_they_should),
 		cmocka_unit_test(resolve_answers_the_same),
+		cmocka_unit_test(the_kernels_own_comes_before_a_modules),
+		cmocka_unit_test(a_line_with_a_nul_is_no_symbol),
 		cmocka_unit_test(hidden_addresses_are_told),
 		cmocka_unit_test(a_line_without_end_is_refused),
 		cmocka_unit_test(large_files_are_read_whole),
