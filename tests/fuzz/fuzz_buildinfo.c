@@ -23,7 +23,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (build.mod_len && build.mod[build.mod_len - 1] != '\n')
 			abort();
 	}
-	fuzz_ask(elf, NULL, 0);
+	fuzz_ask(elf, NULL, 0, (unsigned int)size % 8);
 	uw_elf_free(elf);
 	return 0;
 }

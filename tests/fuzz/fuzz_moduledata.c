@@ -5,9 +5,7 @@
  */
 #include "fuzz_go.h"
 
-#include <stdio.h>
-
-#include "sample_go.h"
+#include "fuzz_sample.h"
 
 enum { BIAS = 0x10000000 };
 
@@ -35,33 +33,22 @@ static void change(struct built_go *b, const uint8_t *data, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	const struct uw_golayout *l;
-	struct built_go file, memory;
-	struct loaded_go loaded = {.bias = BIAS};
+	struct built_go file, memory, *changed;
+	struct loaded_go loaded = {.file = &memory, .bias = BIAS};
 	struct uw_mem mem = loaded_go_mem(&loaded);
-	struct sample_go s;
 	struct uw_elf *elf;
-	char version[32];
 
 	if (size < 2)
 		return 0;
-	l = &uw_golayouts[data[0] % uw_golayouts_count];
-	snprintf(version, sizeof version, "go1.%d.%d", l->minor, l->patch);
-	sample_go_init(&s, l, data[1] & 1 ? NULL : version);
-	s.go.sections = data[1] & 2;
-	s.go.second_sect = data[1] & 4 ? 2 : 0;
-	s.go.bias = BIAS;
-	s.go.pointers = BUILD_LOADED;
-	memory = build_go(&s.go);
-	loaded.file = &memory;
-	s.go.pointers = data[1] & 8 ? BUILD_ZERO : BUILD_LINKED;
-	file = build_go(&s.go);
-	change(data[1] & 8 ? &memory : &file, data + 2, size - 2);
+	file = *fuzz_sample(data[0], data[1], data[1] & 8 ? BUILD_ZERO : BUILD_LINKED, BIAS);
+	memory = *fuzz_sample(data[0], data[1], BUILD_LOADED, BIAS);
+	changed = data[1] & 8 ? &memory : &file;
+	*changed = fuzz_sample_copy(changed);
+	change(changed, data + 2, size - 2);
 	elf = fuzz_elf(file.bytes, file.size);
 	if (elf)
-		fuzz_ask(elf, data[1] & 16 ? NULL : &mem, BIAS);
+		fuzz_ask(elf, data[1] & 16 ? NULL : &mem, BIAS, data[1] >> 5);
 	uw_elf_free(elf);
-	built_go_fini(&file);
-	built_go_fini(&memory);
+	fuzz_sample_end(changed);
 	return 0;
 }

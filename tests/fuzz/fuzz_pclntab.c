@@ -6,9 +6,7 @@
  */
 #include "fuzz_go.h"
 
-#include <stdio.h>
-
-#include "sample_go.h"
+#include "fuzz_sample.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -31,21 +29,13 @@ static void change(uint8_t *p, uint8_t how, uint8_t value)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	const struct uw_golayout *l;
 	struct built_go built;
-	struct sample_go s;
 	struct uw_elf *elf;
-	char version[32];
 	size_t from;
 
 	if (size < 2)
 		return 0;
-	l = &uw_golayouts[data[0] % uw_golayouts_count];
-	snprintf(version, sizeof version, "go1.%d.%d", l->minor, l->patch);
-	sample_go_init(&s, l, data[1] & 1 ? NULL : version);
-	s.go.sections = data[1] & 2;
-	s.go.second_sect = data[1] & 4 ? 2 : 0;
-	built = build_go(&s.go);
+	built = fuzz_sample_copy(fuzz_sample(data[0], data[1], BUILD_LINKED, 0));
 	/* the inline trees lie before the header */
 	from = built.header_at - 256;
 	for (size_t i = 2; i + 4 <= size; i += 4) {
@@ -55,8 +45,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	elf = fuzz_elf(built.bytes, built.size);
 	if (elf)
-		fuzz_ask(elf, NULL, 0);
+		fuzz_ask(elf, NULL, 0, data[1] >> 3);
 	uw_elf_free(elf);
-	built_go_fini(&built);
+	fuzz_sample_end(&built);
 	return 0;
 }
