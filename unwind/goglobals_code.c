@@ -88,17 +88,22 @@ static bool refers(const struct code *c, uint64_t lo, uint64_t hi)
 	return false;
 }
 
-/* What a second function must refer to: some word of the variable. */
+/*
+ * What a second function must refer to: some word of the variable. Where a version may have moved
+ * that use into another function, either will do.
+ */
 static const struct witness {
 	const char *func;
 	uint32_t span;
+	const char * or ;
 } witnesses[UW_GLOBAL_COUNT] = {
 	[UW_GLOBAL_ALLGS] = {"runtime.forEachG", 8},
 	[UW_GLOBAL_ALLGLEN] = {"runtime.forEachGRace", 8},
 	[UW_GLOBAL_ALLGPTR] = {"runtime.forEachGRace", 8},
 	[UW_GLOBAL_MBUCKETS] = {"runtime.mProf_FlushLocked", 8},
 	[UW_GLOBAL_MPROF_CYCLE] = {"runtime.mProf_Malloc", 4},
-	[UW_GLOBAL_BLOCK_PROFILE_RATE] = {"runtime.blockevent", 8},
+	/* Up to go1.16 the rate is read by the second one, which has it as an argument since. */
+	[UW_GLOBAL_BLOCK_PROFILE_RATE] = {"runtime.blockevent", 8, "runtime.blocksampled"},
 	[UW_GLOBAL_MUTEX_PROFILE_RATE] = {"runtime.mutexevent", 8},
 	[UW_GLOBAL_ALLM] = {"runtime.schedtrace", 8},
 	[UW_GLOBAL_SCHED] = {"runtime.schedtrace", 256},
@@ -114,7 +119,10 @@ static bool witnessed(struct finder *f, enum uw_goglobal which, uint64_t addr)
 
 	if (!w->func || !read_code(f, w->func, &f->witness))
 		return true;
-	return refers(&f->witness, addr, addr + w->span);
+	if (refers(&f->witness, addr, addr + w->span))
+		return true;
+	return w->or
+	       &&read_code(f, w->or, &f->witness) && refers(&f->witness, addr, addr + w->span);
 }
 
 static void found(struct finder *f, enum uw_goglobal which, uint64_t addr)

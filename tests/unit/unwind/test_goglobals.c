@@ -45,6 +45,8 @@ enum func {
 	FLUSH,
 	ALLOCMCACHE,
 	SEMACQUIRE,
+	BLOCKEVENT,
+	BLOCKSAMPLED,
 	MPROF_FREE,
 	MCOMMONINIT,
 	SCHEDINIT,
@@ -60,6 +62,8 @@ static const struct build_func funcs[NFUNCS] = {
 	[FLUSH] = {"runtime.mProf_FlushLocked", ROOM},
 	[ALLOCMCACHE] = {"runtime.allocmcache", ROOM},
 	[SEMACQUIRE] = {"runtime.semacquire1", ROOM},
+	[BLOCKEVENT] = {"runtime.blockevent", ROOM},
+	[BLOCKSAMPLED] = {"runtime.blocksampled", ROOM},
 	[MPROF_FREE] = {"runtime.mProf_Free", ROOM},
 	[MCOMMONINIT] = {"runtime.mcommoninit", ROOM},
 	[SCHEDINIT] = {"runtime.schedinit", ROOM},
@@ -213,6 +217,7 @@ static void write_rates(struct program *p)
 	load(p, ALLOCMCACHE, var(p, UW_GO_NOPTRDATA, NOPTRDATA_RATE));
 	ins(p, SEMACQUIRE, "\x48\x83\x3d", 3, noptrbss(p, NOPTRBSS_BLOCK), "\x00", 1);
 	ins(p, SEMACQUIRE, "\x48\x83\x3d", 3, noptrbss(p, NOPTRBSS_MUTEX), "\x00", 1);
+	load(p, BLOCKEVENT, noptrbss(p, NOPTRBSS_BLOCK));
 	load32(p, MPROF_FREE, noptrbss(p, NOPTRBSS_CYCLE));
 }
 
@@ -296,6 +301,29 @@ static void heads_of_old_versions(void **state)
 	assert_at(&p, UW_GLOBAL_XBUCKETS, bss(&p, heads[1]));
 	assert_at(&p, UW_GLOBAL_BBUCKETS, bss(&p, heads[2]));
 	fini(&p);
+}
+
+/* In go1.16 blockevent has no use of the rate: blocksampled reads it. The bytes are a program's. */
+static void block_rate_of_old_versions(void **state)
+{
+	const uint64_t reads[] = {NOPTRBSS_BLOCK, NOPTRBSS_MUTEX};
+
+	for (size_t i = 0; i < 2; i++) {
+		struct program p;
+
+		init(&p, uw_golayout_for(16, 6), EM_X86_64);
+		ins(&p, SEMACQUIRE, "\x48\x83\x3d", 3, noptrbss(&p, NOPTRBSS_BLOCK), "\x00", 1);
+		ins(&p, SEMACQUIRE, "\x48\x83\x3d", 3, noptrbss(&p, NOPTRBSS_MUTEX), "\x00", 1);
+		/* MOVQ blockprofilerate(SB), CX; TESTQ CX, CX */
+		ins(&p, BLOCKSAMPLED, "\x48\x8b\x0d", 3, noptrbss(&p, reads[i]), "", 0);
+		put(&p, BLOCKSAMPLED, "\x48\x85\xc9", 3);
+		find(&p);
+		if (i == 0)
+			assert_at(&p, UW_GLOBAL_BLOCK_PROFILE_RATE, noptrbss(&p, NOPTRBSS_BLOCK));
+		else /* neither function reads what was taken for it */
+			assert_missing(&p, UW_GLOBAL_BLOCK_PROFILE_RATE);
+		fini(&p);
+	}
 }
 
 /* Where the code isn't what the compiler usually makes, the order of the heads tells nothing. */
@@ -408,6 +436,7 @@ static void found_by_code_arm64(void **state)
 	load_arm64(&p, ALLOCMCACHE, var(&p, UW_GO_NOPTRDATA, NOPTRDATA_RATE), true);
 	load_arm64(&p, SEMACQUIRE, noptrbss(&p, NOPTRBSS_BLOCK), true);
 	load_arm64(&p, SEMACQUIRE, noptrbss(&p, NOPTRBSS_MUTEX), true);
+	load_arm64(&p, BLOCKEVENT, noptrbss(&p, NOPTRBSS_BLOCK), true);
 	load_arm64(&p, MPROF_FREE, noptrbss(&p, NOPTRBSS_CYCLE), false);
 	word(&p, SCHEDINIT, 0x52800000u | 10000 << 5 | 2); /* MOVZ */
 	address(&p, SCHEDINIT, 27, bss(&p, BSS_SCHED) + p.l->sched.maxmcount);
@@ -620,6 +649,7 @@ int main(void)
 		cmocka_unit_test(found_by_code),
 		cmocka_unit_test(found_by_code_arm64),
 		cmocka_unit_test(heads_of_old_versions),
+		cmocka_unit_test(block_rate_of_old_versions),
 		cmocka_unit_test(heads_in_unusual_code),
 		cmocka_unit_test(not_found_where_two_disagree),
 		cmocka_unit_test(not_found_where_two_fit),
