@@ -535,7 +535,7 @@ static int begin(struct take *t)
 		return r;
 	t->d->profile = p;
 	p->time_nanos = t->d->when;
-	prowl_stored_init(&t->stored, p, &t->h->rt->space, t->h->rt->go);
+	prowl_stored_init(&t->stored, p, &t->h->rt->space, t->h->rt->go, false);
 	r = pprof_period(p, "goroutine", "count", 1);
 	if (r == 0)
 		r = pprof_sample_type(p, "goroutine", "count");

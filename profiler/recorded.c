@@ -473,7 +473,7 @@ static int fill(struct prowl_recorded *r, struct pprof_profile *p)
 	struct prowl_stored stored;
 	int e = begin(r, p);
 
-	prowl_stored_init(&stored, p, &r->rt->space, r->rt->go);
+	prowl_stored_init(&stored, p, &r->rt->space, r->rt->go, true);
 	if (e == 0 && (bucket == UW_BUCKET_BLOCK || bucket == UW_BUCKET_MUTEX) && r->last.b.n)
 		e = uw_goticks_per_second(r->rt->layout, &r->rt->globals, &r->rt->space.live,
 					  elf ? elf->machine : 0, !r->rt->core, &r->ticks, &source);

@@ -2,7 +2,9 @@
 /*
  * The profiles that a Go runtime records by itself, read from outside: heap, allocs, block, mutex,
  * threadcreate. The result has what the process' own /debug/pprof endpoint would have given at the
- * same instant: sample types, values and their scaling, stacks.
+ * same instant: sample types, values and their scaling, stacks. Block and mutex stacks of go1.23
+ * and later that are deeper than GODEBUG profstackdepth (128) end a few frames further out than
+ * Go's own, since all that was recorded is shown.
  *
  *	prowl_recorded_open    a process, or a core file
  *	prowl_recorded_start   only for the difference over a window: what there is at its start

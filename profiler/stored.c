@@ -15,9 +15,9 @@ struct prowl_stored_place {
 };
 
 void prowl_stored_init(struct prowl_stored *s, struct pprof_profile *p, struct uw_space *space,
-		       struct uw_go *go)
+		       struct uw_go *go, bool recorded)
 {
-	*s = (struct prowl_stored){.p = p, .space = space, .go = go};
+	*s = (struct prowl_stored){.p = p, .space = space, .go = go, .recorded = recorded};
 }
 
 void prowl_stored_fini(struct prowl_stored *s)
@@ -191,7 +191,7 @@ int prowl_stored_stack(struct prowl_stored *s, const uint64_t *words, size_t n, 
 		       uint32_t *locs)
 {
 	size_t start = hide_runtime ? first_shown(s, words, n) : 0;
-	bool keep = false;
+	bool keep = s->recorded;
 	int k = 0;
 
 	for (size_t i = start; i < n;) {
@@ -208,7 +208,7 @@ int prowl_stored_stack(struct prowl_stored *s, const uint64_t *words, size_t n, 
 			return r;
 		i += uw_gostored_passed(s->follow + place->first_follow, place->nfollow, words + i,
 					n - i);
-		keep = place->keeps_wrapper;
+		keep = s->recorded || place->keeps_wrapper;
 		if (place->location != PPROF_NONE)
 			locs[k++] = place->location;
 	}

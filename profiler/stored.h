@@ -20,6 +20,13 @@ struct prowl_stored { /* borrows what it is made of */
 	struct pprof_profile *p;
 	struct uw_space *space;
 	struct uw_go *go;
+	/*
+	 * The runtime itself stored these stacks, and left out then what it would leave out:
+	 * nothing in its own writer drops a word. So a wrapper that has a word of its own shows;
+	 * block and mutex profiles of go1.23 and later have them, since those follow frame pointers
+	 * only. Stacks that we walked leave wrappers out here.
+	 */
+	bool recorded;
 	struct prowl_idmap places[2]; /* word → place; [1]: with wrappers kept */
 	struct prowl_idmap maps;      /* start of mapping → mapping of the profile */
 	struct prowl_idmap hidden;    /* word → is it in the runtime */
@@ -32,7 +39,7 @@ struct prowl_stored { /* borrows what it is made of */
 };
 
 void prowl_stored_init(struct prowl_stored *s, struct pprof_profile *p, struct uw_space *space,
-		       struct uw_go *go);
+		       struct uw_go *go, bool recorded);
 void prowl_stored_fini(struct prowl_stored *s);
 /* The program itself becomes the first mapping of the profile. */
 int prowl_stored_first_mapping(struct prowl_stored *s);

@@ -486,7 +486,7 @@ static int add_waiting(struct prowl_wall *w, struct pprof_profile *p)
 	uint32_t *locs = malloc(UW_GOROUTINE_MAX_WORDS * sizeof *locs);
 	int r = locs ? 0 : -ENOMEM;
 
-	prowl_stored_init(&stored, p, &w->rt->space, w->rt->go);
+	prowl_stored_init(&stored, p, &w->rt->space, w->rt->go, false);
 	if (r == 0)
 		r = prowl_stored_first_mapping(&stored);
 	for (size_t i = 0; i < w->nstacks && r == 0; i++) {

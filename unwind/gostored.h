@@ -28,9 +28,10 @@ struct uw_gostored { /* one place */
 };
 
 /*
- * The place at a stored word. `bias` is runtime minus link-time address. `keep_wrapper`: the frame
- * before was runtime.gopanic, sigpanic or panicwrap, the only ones that show that a wrapper called
- * them. False when the word is not in Go text.
+ * The place at a stored word. `bias` is runtime minus link-time address. `keep_wrapper`: the
+ * innermost function there shows also when it is a wrapper: the runtime stored the word for it, or
+ * the frame before was runtime.gopanic, sigpanic or panicwrap, the only ones that show that a
+ * wrapper called them. False when the word is not in Go text.
  */
 bool uw_gostored_place(const struct uw_go *go, uint64_t bias, uint64_t word, bool keep_wrapper,
 		       struct uw_gostored *ret);

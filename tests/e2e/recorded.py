@@ -117,6 +117,11 @@ def compare(version, variant):
             tolerance = 0.001 if kind in ('block', 'mutex') else 0.0
             before, mine, after = own(t, kind), ours(t.pid, kind), own(t, kind)
             n = sandwich(before, mine, after, kind in ('heap', 'allocs'), kind, tolerance)
+            # go1.23 and later record these by frame pointers, which find wrappers, too
+            if kind == 'block':
+                wrappers = {f.name for frames, *_ in mine.stacks() for f in frames if 'wrap' in f.name or
+                            f.name == 'main.(*holder).Hold'}
+                check(bool(wrappers) == (VERSIONS.index(version) >= VERSIONS.index('1.23')), 'wrappers: %r', wrappers)
             if kind == 'heap':
                 inits_of_files(mine)
             check(n > (5 if kind in ('heap', 'allocs') else 0) or kind == 'threadcreate', '%s: only %d records', kind,

@@ -99,6 +99,76 @@ func allocate() {
 	things = append(things, m)
 }
 
+// What a wrapper of the compiler calls, and what waits below more calls than old versions have room for.
+
+type holder struct {
+	mu   *sync.Mutex
+	size int
+}
+
+func (h holder) Hold() {
+	h.mu.Lock()
+	time.Sleep(200 * time.Microsecond)
+	keepOne(h.size)
+	h.mu.Unlock()
+}
+
+type holds interface{ Hold() }
+
+//go:noinline
+func keepOne(n int) { things = append(things, make([]byte, n)) }
+
+//go:noinline
+func holdAll(h holds, rounds int, wg *sync.WaitGroup) {
+	defer wg.Done()
+	for i := 0; i < rounds; i++ {
+		h.Hold() // through (*holder).Hold
+	}
+}
+
+//go:noinline
+func holdAtEnd(mu *sync.Mutex, rounds int, wg *sync.WaitGroup) {
+	defer wg.Done()
+	for i := 0; i < rounds; i++ {
+		func() {
+			mu.Lock()
+			defer unlockLater(mu, 300+i%2) // through a wrapper since go1.17
+			time.Sleep(200 * time.Microsecond)
+		}()
+	}
+}
+
+//go:noinline
+func unlockLater(mu *sync.Mutex, n int) { keepOne(n); mu.Unlock() }
+
+//go:noinline
+func lockDeep(mu *sync.Mutex, n int) {
+	if n > 0 {
+		lockDeep(mu, n-1)
+		return
+	}
+	locked(mu)
+}
+
+//go:noinline
+func throughWrappers(rounds int) {
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	wg.Add(6)
+	go holdAll(&holder{&mu, 400}, rounds, &wg) // through a wrapper since go1.22
+	go holdAll(&holder{&mu, 500}, rounds, &wg)
+	go holdAtEnd(&mu, rounds, &wg)
+	for i := 0; i < 3; i++ {
+		go func() {
+			defer wg.Done()
+			for k := 0; k < rounds; k++ {
+				lockDeep(&mu, 60)
+			}
+		}()
+	}
+	wg.Wait()
+}
+
 // Each bit of n takes another way: as many stacks as there are numbers.
 //
 //go:noinline
@@ -169,6 +239,7 @@ func main() {
 	allocate()
 	var mu sync.Mutex
 	contend(&mu, 10)
+	throughWrappers(10)
 	wait(make(chan int))
 	for i := 0; i < 3; i++ {
 		go func() { runtime.LockOSThread(); select {} }()
