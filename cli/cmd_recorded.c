@@ -109,8 +109,10 @@ static void say_result(const struct recorded *c, const struct prowl_recorded_res
 		say_warning("garbage collections ended faster than the records could be read: they "
 			    "are of up to three of them");
 	if (c->kind != PROWL_THREADCREATE && r->rate == 0)
-		say_warning("its %s profile rate is 0 now: the records are from before",
-			    prowl_recorded_name(c->kind));
+		say_warning("its %s profile rate is 0 now: the records are from before%s",
+			    prowl_recorded_name(c->kind),
+			    r->unscaled ? ", and not scaled, since the rate of then is not known"
+					: "");
 	if (r->ticks_measured)
 		say_detail("the length of a tick is that of this machine's clock, measured");
 	say_own_cost();

@@ -22,6 +22,8 @@ enum {
 	MAX_VALUES = 4,
 };
 
+#define UNSCALED ", and not scaled: the rate of then is not known"
+
 struct snapshot {
 	struct uw_gobuckets b; /* of threadcreate: stacks only */
 	uint64_t rate;
@@ -309,14 +311,27 @@ static void scale_heap(int64_t count, uint64_t size, uint64_t rate, int64_t *val
 	values[1] = to_i64(bytes * scale);
 }
 
-static void values_of(const struct prowl_recorded *r, const struct snapshot *s,
-		      const struct uw_bucket *b, int64_t *values)
+/*
+ * By what values are scaled when they are read: sampled objects, and contentions up to go1.19. Go
+ * takes the rate of the moment, which makes contentions 0 once the program has switched recording
+ * off; the rate that they were sampled with is nowhere then. The one at the start of the window is
+ * the best guess, else each counts for itself. It is the same at both ends of a window, where what
+ * was there before must cancel out.
+ */
+static uint64_t rate_of(const struct prowl_recorded *r)
+{
+	if (r->last.rate)
+		return r->last.rate;
+	return r->delta && r->first.rate ? r->first.rate : 1;
+}
+
+static void values_of(const struct prowl_recorded *r, const struct uw_bucket *b, int64_t *values)
 {
 	double ghz = r->ticks / 1e9, ns;
 
 	if (kinds[r->kind].bucket == UW_BUCKET_MEM) {
-		scale_heap(b->allocs, b->size, s->rate, values);
-		scale_heap(b->allocs - b->frees, b->size, s->rate, values + 2);
+		scale_heap(b->allocs, b->size, rate_of(r), values);
+		scale_heap(b->allocs - b->frees, b->size, rate_of(r), values + 2);
 		return;
 	}
 	values[0] = b->count;
@@ -326,8 +341,8 @@ static void values_of(const struct prowl_recorded *r, const struct snapshot *s,
 	if (r->kind == PROWL_BLOCK && b->count == 0)
 		values[0] = 1; /* as Go: nobody shall divide by it */
 	if (r->kind == PROWL_MUTEX && r->rt->layout->mutex_scaled_on_read) {
-		values[0] = (int64_t)((uint64_t)b->count * s->rate);
-		ns *= (double)s->rate;
+		values[0] = (int64_t)((uint64_t)b->count * rate_of(r));
+		ns *= (double)rate_of(r);
 	}
 	values[1] = to_i64(ns);
 }
@@ -351,7 +366,7 @@ static bool subtract(const struct prowl_recorded *r, const struct uw_bucket *b, 
 	uint32_t at;
 
 	if (prowl_idmap_get(&r->first.index, b->at, &at))
-		values_of(r, &r->first, &r->first.b.buckets[at], before);
+		values_of(r, &r->first.b.buckets[at], before);
 	for (size_t i = 0; i < kinds[r->kind].nvalues; i++) {
 		values[i] = (int64_t)((uint64_t)values[i] - (uint64_t)before[i]);
 		any |= values[i] != 0;
@@ -380,7 +395,7 @@ static int add_bucket(struct prowl_recorded *r, struct prowl_stored *stored,
 	struct pprof_label label;
 	int n, nl;
 
-	values_of(r, &r->last, b, values);
+	values_of(r, b, values);
 	if (r->delta && !subtract(r, b, values))
 		return 0;
 	n = prowl_stored_stack(stored, r->last.b.pcs + b->first, b->nstack, heap, locs);
@@ -447,7 +462,13 @@ static void add_comments(struct prowl_recorded *r, struct pprof_profile *p,
 	if (k->bucket == UW_BUCKET_BLOCK || k->bucket == UW_BUCKET_MUTEX)
 		prowl_note(p, "ticks a second: %.0f, from %s", r->ticks, ticks_from[ticks]);
 	if (k->bucket && r->last.rate == 0)
-		prowl_note(p, "warning: the rate is 0 now; the records are from before");
+		prowl_note(p, "warning: the rate is 0 now; the records are from before%s",
+			   r->result.unscaled ? UNSCALED : "");
+	if (k->bucket && r->delta && r->first.rate != r->last.rate)
+		prowl_note(
+			p,
+			"warning: the rate was %llu at the start of the window, and %llu at its end",
+			(unsigned long long)r->first.rate, (unsigned long long)r->last.rate);
 }
 
 static int begin(struct prowl_recorded *r, struct pprof_profile *p)
@@ -463,6 +484,15 @@ static int begin(struct prowl_recorded *r, struct pprof_profile *p)
 	p->time_nanos = r->delta ? r->first.when : r->last.when;
 	p->duration_nanos = r->delta ? r->last.when - r->first.when : 0;
 	return e;
+}
+
+/* Values that are scaled when they are read, and no rate to do it by: they are a lower bound. */
+static bool unscaled(const struct prowl_recorded *r)
+{
+	bool on_read = kinds[r->kind].bucket == UW_BUCKET_MEM ||
+		       (r->kind == PROWL_MUTEX && r->rt->layout->mutex_scaled_on_read);
+
+	return on_read && r->last.rate == 0 && !(r->delta && r->first.rate);
 }
 
 static int fill(struct prowl_recorded *r, struct pprof_profile *p)
@@ -484,6 +514,7 @@ static int fill(struct prowl_recorded *r, struct pprof_profile *p)
 		e = add_bucket(r, &stored, &r->last.b.buckets[i]);
 	r->result.outside = stored.outside;
 	r->result.unknown = stored.unknown;
+	r->result.unscaled = unscaled(r);
 	r->result.samples = p->nsamples;
 	if (e == 0)
 		add_comments(r, p, source);

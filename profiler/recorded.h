@@ -41,6 +41,7 @@ struct prowl_recorded_result {
 	size_t records; /* buckets, or threads */
 	size_t samples; /* in the profile */
 	uint64_t rate;  /* bytes; ticks of the CPU; fraction; 0: off */
+	bool unscaled;  /* rate is 0, and values are of the sampled events only */
 	uint32_t retries, reread, torn;
 	bool unsettled;            /* collections came faster than the list could be read */
 	bool no_gc;                /* heap: there was none yet */

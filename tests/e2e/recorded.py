@@ -128,6 +128,24 @@ def compare(version, variant):
                   n)
 
 
+def switched_off(version):
+    """Records of a time when they were made, and the rate is 0 now: what was recorded, and a word on it."""
+    with Target(build(version, 'heapzoo', 'static'), '-off') as t:
+        mine = ours(t.pid, 'mutex')
+        n = sum(values[0] for _, values, _ in mine.stacks())
+        check(n == t.hello['contentions'] > 0, '%d contentions, not %d', n, t.hello['contentions'])
+        check(all(values[1] > 0 for _, values, _ in mine.stacks()), 'contentions without time')
+        # up to go1.19 they are scaled only when read, and Go's own has zeros
+        scaled = all(not any(values) for _, values, _ in own(t, 'mutex').stacks())
+        check(scaled == (version == '1.19'), 'Go\'s own profile is of zeros: %r', scaled)
+        for text in (mine.said, '\n'.join(mine.comments)):
+            check('rate is 0 now' in text and ('not scaled' in text) == scaled, '%s', text)
+        for kind in ('heap', 'block'):
+            before, mine, after = own(t, kind), ours(t.pid, kind), own(t, kind)
+            sandwich(before, mine, after, kind == 'heap', kind, 0.001 if kind == 'block' else 0.0)
+            check('rate is 0 now' in mine.said, '%s: %s', kind, mine.said)
+
+
 def before_gc(version):
     with Target(build(version, 'heapzoo', 'static'), '-nogc') as t:
         mine = ours(t.pid, 'heap')  # first: Go's own changes what is active
@@ -375,6 +393,7 @@ for v in VERSIONS_SHORT:
     test('e2e', 'recorded profiles, go%s' % v, v, 'static')(compare)
 for v in ('1.19', '1.27'):
     test('e2e', 'heap before the first collection, go%s' % v, v)(before_gc)
+    test('e2e', 'recorded profiles that are switched off, go%s' % v, v)(switched_off)
     test('e2e', 'heap while allocating, go%s' % v, v)(while_busy)
 test('e2e', 'allocs over a window', '1.27')(window)
 test('e2e', 'allocs over a window, between differences of Go\'s own', '1.26')(window_values)
@@ -389,6 +408,7 @@ for v in VERSIONS:
     for variant in ('static', 'pie', 'stripped', 'cgo'):
         test('matrix', 'recorded profiles, go%s %s' % (v, variant), v, variant)(compare)
     test('matrix', 'heap before the first collection, go%s' % v, v)(before_gc)
+    test('matrix', 'recorded profiles that are switched off, go%s' % v, v)(switched_off)
     test('matrix', 'heap while allocating, go%s' % v, v)(while_busy)
 test('matrix', 'heap of many records, speed', '1.27')(speed)
 

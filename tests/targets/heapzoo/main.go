@@ -7,6 +7,7 @@
 //	-nogc     no garbage collection ever
 //	-busy     allocates and collects all the time
 //	-buckets  makes that many more records of different stacks
+//	-off      switches all recording off before it is ready, and says how many contentions there were
 package main
 
 import (
@@ -217,11 +218,25 @@ func settle() {
 	wg.Wait()
 }
 
+func switchOff() int {
+	runtime.MemProfileRate = 0
+	runtime.SetBlockProfileRate(0)
+	runtime.SetMutexProfileFraction(0)
+	records := make([]runtime.BlockProfileRecord, 10000)
+	n, _ := runtime.MutexProfile(records)
+	sum := 0
+	for _, r := range records[:n] {
+		sum += int(r.Count)
+	}
+	return sum
+}
+
 func main() {
 	nogc := flag.Bool("nogc", false, "")
 	isBusy := flag.Bool("busy", false, "")
 	buckets := flag.Int("buckets", 0, "")
 	rate := flag.Int("rate", 1024, "")
+	off := flag.Bool("off", false, "")
 	flag.Parse()
 	atStartA, atStartB = nil, nil
 	runtime.MemProfileRate = *rate
@@ -255,6 +270,10 @@ func main() {
 		debug.SetGCPercent(-1)
 	}
 	time.Sleep(50 * time.Millisecond)
-	ctl.Ready(fmt.Sprintf("%q:%q", "http", l.Addr().String()))
+	contentions := 0
+	if *off {
+		contentions = switchOff()
+	}
+	ctl.Ready(fmt.Sprintf("%q:%q,%q:%d", "http", l.Addr().String(), "contentions", contentions))
 	ctl.Serve(0)
 }
