@@ -71,13 +71,12 @@ static void catch_signals(int fd)
 
 static void say_result(const struct prowl_wall_result *r)
 {
-
 	say_info(
-		"%llu looks at %.2f %% of %llu goroutines on average; %llu left out for the budget; "
+		"%llu looks at %.2f %% of %llu goroutines on average%s; %llu left out for the budget; "
 		"not read as a whole %llu of %llu",
 		(unsigned long long)r->looks, 100 * r->part, (unsigned long long)r->goroutines,
-		(unsigned long long)r->skipped, (unsigned long long)r->unread,
-		(unsigned long long)r->seen);
+		r->part < 1 ? " (estimated)" : "", (unsigned long long)r->skipped,
+		(unsigned long long)r->unread, (unsigned long long)r->seen);
 	say_info("%.2f s of goroutines' time in %.2f s", (double)r->wall_ns / 1e9,
 		 (double)r->duration_ns / 1e9);
 	say_info("looking used %.2f %% of a CPU",

@@ -57,7 +57,9 @@ struct prowl_wall {
 	uint64_t *words;
 	size_t nstacks, cap_stacks, nwords, cap_words;
 	uint64_t *chosen;
-	double weight;        /* ns of each goroutine of the look under way */
+	double weight; /* ns of each goroutine of the look under way */
+	uint64_t listed,
+		alive; /* looked at, and what of it was a goroutine of the program; summed up */
 	double left[CLASSES]; /* parts of nanoseconds that are not counted yet */
 	uint64_t running_ns, unread_ns[CLASSES];
 	int error;
@@ -133,6 +135,7 @@ static int on_goroutine(void *ctx, const struct uw_goroutine *g)
 	w->result.seen++;
 	if (g->system)
 		return 0;
+	w->alive++;
 	w->left[class] += w->weight;
 	ns = (uint64_t)w->left[class];
 	w->left[class] -= (double)ns;
@@ -246,8 +249,8 @@ static int look(struct prowl_wall *w, uint64_t now, bool last)
 	w->weight = (double)(now - w->last) * (double)w->ngs / (double)n;
 	w->last = now;
 	w->result.looks++;
-	w->result.goroutines = w->ngs;
 	w->result.part += (double)n / (double)w->ngs;
+	w->listed += n;
 	r = n == w->ngs ? uw_goroutines_read(w->reader, w->gs, n, true, on_goroutine, w)
 			: look_at(w, n);
 	cost = clock_ns(CLOCK_THREAD_CPUTIME_ID) - before;
@@ -323,8 +326,12 @@ enum prowl_code prowl_wall_run(struct prowl_wall *w, uint64_t duration_ns, struc
 		w->error = look(w, clock_ns(CLOCK_MONOTONIC), true);
 	w->result.duration_ns = clock_ns(CLOCK_MONOTONIC) - w->began;
 	w->result.cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - w->cpu_began;
-	if (w->result.looks)
+	if (w->result.looks) {
 		w->result.part /= (double)w->result.looks;
+		/* The list keeps the dead: what was looked at tells how many of it live. */
+		w->result.goroutines =
+			(uint64_t)((double)w->alive / (double)w->listed * (double)w->ngs + 0.5);
+	}
 	if (w->error == -ESRCH && w->result.looks)
 		return PROWL_OK; /* it ended: what was seen until then */
 	if (w->error == -ESRCH || w->result.looks == 0)
@@ -512,12 +519,11 @@ static void add_comments(const struct prowl_wall *w, struct pprof_profile *p)
 		   "prowl " PROWL_VERSION ": wall-clock profile of goroutines, %u looks a second",
 		   w->o.rate);
 	prowl_notes_runtime(p, w->rt);
-	prowl_note(
-		p,
-		"looks: %llu; left out for the budget: %llu; goroutines at the last one: %llu, part "
-		"looked at: %.4f",
-		(unsigned long long)r->looks, (unsigned long long)r->skipped,
-		(unsigned long long)r->goroutines, r->part);
+	prowl_note(p,
+		   "looks: %llu; left out for the budget: %llu; goroutines on average: %llu, part "
+		   "looked at: %.4f",
+		   (unsigned long long)r->looks, (unsigned long long)r->skipped,
+		   (unsigned long long)r->goroutines, r->part);
 	prowl_note(p, "goroutines looked at: %llu; not read as a whole: %llu",
 		   (unsigned long long)r->seen, (unsigned long long)r->unread);
 	prowl_note(p, "own cpu time while looking: %.6f s in %.6f s", (double)r->cpu_ns / 1e9,

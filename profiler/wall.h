@@ -33,8 +33,8 @@ struct prowl_wall_result {
 	bool go_guessed;
 	uint64_t duration_ns;
 	uint64_t looks, skipped; /* skipped: for the budget */
-	uint64_t goroutines;     /* at the last look, with those of the runtime */
-	uint64_t seen;           /* goroutines looked at, all looks added up */
+	uint64_t goroutines;     /* of the program, on average; an estimate where part < 1 */
+	uint64_t seen;           /* goroutines looked at, also the runtime's, all looks added up */
 	uint64_t unread;         /* of which could not be read as a whole */
 	double part;             /* of the goroutines that was looked at, on average */
 	uint64_t cpu_ns;         /* own, while looking */

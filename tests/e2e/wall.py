@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """prowl wall: shares of goroutines whose waiting times are known, and its budget."""
 
+import json
 import re
 import resource
 import time
@@ -67,6 +68,23 @@ def budget():
         check(at and re.search(r'looks at (\d+\.\d+) %', prof.said), '%s', prof.said)
 
 
+def the_living(version):
+    """Goroutines that have ended are none, whoever counts them."""
+    with Target(build(version, 'waits', 'static'), '-ended', 3000) as t:
+        # the first of so many looks is at a part, which may have met all of them or none
+        said = wall(t.pid, 2, '--rate', 100, '--max-overhead', '100%').said
+        counts = {'wall': int(re.search(r'of (\d+) goroutines', said).group(1))}
+        counts['info'] = json.loads(Prowl('info', '--json', '--pid', t.pid).must(0).out)['runtime']['goroutines']
+        top = Prowl('top', '--once', '--json', '--interval', '0.5', '--pid', t.pid).must(0).out
+        counts['top'] = json.loads(top)['runtime']['goroutines']
+        listed = Prowl('goroutine', '--json', '--pid', t.pid).must(0)
+        counts['goroutine'] = int(re.search(r'(\d+) goroutines', listed.err).group(1))
+        path = out_file()
+        Prowl('goroutine', '--pid', t.pid, '-o', path).must(0)
+        counts['its profile'] = sum(values[0] for _, values, _ in pprof.load(path).stacks())
+    check(set(counts.values()) == {12}, 'of 12 goroutines: %r', counts)
+
+
 def refused():
     Prowl('wall', '--max-overhead', '0', '--pid', 1).must(2)
     Prowl('wall').must(2)
@@ -80,4 +98,6 @@ for v in VERSIONS:
         test('e2e' if (v, variant) in (('1.19', 'static'), ('1.27', 'stripped')) else 'matrix',
              'wall: known waits, Go %s %s' % (v, variant), v, variant)(shares)
 test('e2e', 'wall: 100,000 goroutines within the budget')(budget)
+for v in VERSIONS:
+    test('e2e' if v in ('1.19', '1.27') else 'matrix', 'wall: the dead are not counted, Go %s' % v, v)(the_living)
 test('e2e', 'wall: usage and text')(refused)

@@ -3,12 +3,14 @@
 // waits has goroutines that wait and run for times which they measure themselves: "truth" answers with the nanoseconds
 // of all goroutines in each phase. Flags:
 //
-//	-bulk  that many more goroutines that only wait
+//	-bulk   that many more goroutines that only wait
+//	-ended  that many more at once that have ended before it is ready: the runtime keeps what they were in
 package main
 
 import (
 	"flag"
 	"math/rand"
+	"runtime"
 	"sync"
 	"time"
 
@@ -95,9 +97,26 @@ func runner() {
 
 func bulk() { <-never }
 
+func end(n int) {
+	var all sync.WaitGroup
+	all.Add(n)
+	for i := 0; i < n; i++ {
+		go func() {
+			all.Done()
+			all.Wait()
+		}()
+	}
+	all.Wait()
+	for runtime.NumGoroutine() > 1 {
+		time.Sleep(time.Millisecond)
+	}
+}
+
 func main() {
 	n := flag.Int("bulk", 0, "")
+	ended := flag.Int("ended", 0, "")
 	flag.Parse()
+	end(*ended)
 	for i := 0; i < 8; i++ {
 		go worker()
 	}
