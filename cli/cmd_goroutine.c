@@ -105,6 +105,9 @@ static void say_result(const struct prowl_dump *d)
 		say_warning("the labels of %llu goroutines are not known: they could not be read, "
 			    "or there are more than %d different sets",
 			    (unsigned long long)c->labels_unknown, PROWL_LABELS_MAX_SETS);
+	if (c->labels_cut)
+		say_warning("%llu goroutines have labels that were cut: " PROWL_LABELS_LIMITS,
+			    (unsigned long long)c->labels_cut, UW_LABEL_BYTES, UW_LABELS_MAX);
 	say_own_cost();
 }
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cmd.h"
+#include "labels.h"
 #include "output.h"
 #include "pprof.h"
 #include "prowl.h"
@@ -245,6 +246,9 @@ static void say_result(const struct prowl_result *r, bool labels)
 			 (unsigned long long)r->labelled, (unsigned long long)r->unlabelled,
 			 (unsigned long long)r->labels_too_old,
 			 (unsigned long long)r->labels_unknown);
+	if (r->labels_cut)
+		say_warning("%llu samples have labels that were cut: " PROWL_LABELS_LIMITS,
+			    (unsigned long long)r->labels_cut, UW_LABEL_BYTES, UW_LABELS_MAX);
 	if (r->untimed)
 		say_warning(
 			"times are kept of the first %llu samples; %llu more are counted without "

@@ -761,6 +761,10 @@ void prowl_session_note(struct prowl_session *s, struct pprof_profile *p)
 			   (unsigned long long)r->labelled, (unsigned long long)r->unlabelled,
 			   (unsigned long long)r->labels_too_old,
 			   (unsigned long long)r->labels_unknown);
+	if (r->labels_cut)
+		prowl_note(p,
+			   "warning: %llu samples have labels that were cut: " PROWL_LABELS_LIMITS,
+			   (unsigned long long)r->labels_cut, UW_LABEL_BYTES, UW_LABELS_MAX);
 	if (s->timeline.moments)
 		prowl_note(p, "timeline: %llu samples with their time, %llu without",
 			   (unsigned long long)r->timed, (unsigned long long)r->untimed);

@@ -201,8 +201,12 @@ static int labels_of(struct take *t, const struct uw_goroutine *g, uint32_t *ret
 	int n;
 
 	*ret = 0;
-	if (g->labels == 0 || prowl_idmap_get(&t->sets, g->labels, ret))
+	if (g->labels == 0)
 		return 0;
+	if (prowl_idmap_get(&t->sets, g->labels, ret)) {
+		t->d->counts.labels_cut += prowl_labels_cut(h->labels, *ret);
+		return 0;
+	}
 	n = uw_golabels_of(h->rt->layout, &h->rt->space.live, g->addr, g->labels, &h->read);
 	if (n > 0)
 		*ret = prowl_labels_intern(h->labels, &h->read);
@@ -210,6 +214,7 @@ static int labels_of(struct take *t, const struct uw_goroutine *g, uint32_t *ret
 		t->d->counts.labels_unknown++;
 		return 0;
 	}
+	t->d->counts.labels_cut += prowl_labels_cut(h->labels, *ret);
 	return prowl_idmap_put(&t->sets, g->labels, *ret);
 }
 
@@ -524,6 +529,11 @@ static void add_comments(struct take *t)
 			"warning: labels of %llu goroutines could not be read, or there are more "
 			"than %d different sets",
 			(unsigned long long)c->labels_unknown, PROWL_LABELS_MAX_SETS);
+	if (c->labels_cut)
+		prowl_note(
+			p,
+			"warning: %llu goroutines have labels that were cut: " PROWL_LABELS_LIMITS,
+			(unsigned long long)c->labels_cut, UW_LABEL_BYTES, UW_LABELS_MAX);
 }
 
 static int begin(struct take *t)

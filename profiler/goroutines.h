@@ -58,6 +58,7 @@ struct prowl_goroutines_counts {
 	uint64_t cut;
 	uint64_t retries;
 	uint64_t labels_unknown; /* with labels that could not be read */
+	uint64_t labels_cut;     /* with labels that were cut (labels.h) */
 };
 
 struct prowl_dump {

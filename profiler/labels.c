@@ -12,6 +12,7 @@ enum { THREADS = 1024 }; /* whose m is remembered; direct mapped */
 
 struct set {
 	size_t n, len;
+	bool cut;
 	char text[]; /* key, NUL, value, NUL, key ... */
 };
 
@@ -85,6 +86,7 @@ uint32_t prowl_labels_intern(struct prowl_labels *l, const struct uw_golabels *l
 	}
 	s->n = labels->n;
 	s->len = len;
+	s->cut = labels->cut || labels->left_out;
 	memcpy(s->text, text, len);
 	l->sets[l->nsets++] = s;
 	return (uint32_t)l->nsets;
@@ -127,7 +129,13 @@ uint32_t prowl_labels_of(struct prowl_labels *l, struct uw_space *space,
 		l->counts.labelled++;
 	else
 		l->counts.unknown++;
+	l->counts.cut += prowl_labels_cut(l, set);
 	return set;
+}
+
+bool prowl_labels_cut(const struct prowl_labels *l, uint32_t set)
+{
+	return set && set <= l->nsets && l->sets[set - 1]->cut;
 }
 
 size_t prowl_labels_get(const struct prowl_labels *l, uint32_t set, struct prowl_label *ret,

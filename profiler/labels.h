@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,12 +21,16 @@ enum {
 	PROWL_LABELS_MAX_SETS = 4096,      /* distinct sets of one session */
 };
 
-struct prowl_labels_counts { /* samples; each is in exactly one */
+struct prowl_labels_counts { /* samples; each is in exactly one of the first four */
 	uint64_t labelled;
 	uint64_t none;    /* the goroutine has no labels, or there is none; or it is not Go */
 	uint64_t too_old; /* read too late to be believed */
-	uint64_t unknown; /* no goroutine could be told, labels beyond the limits, too many sets */
+	uint64_t unknown; /* no goroutine could be told, unreadable labels, too many sets */
+	uint64_t cut;     /* of the labelled: not all labels, or not all of one (golabels.h) */
 };
+
+/* When a label is cut, for those who say that some are; wants UW_LABEL_BYTES, UW_LABELS_MAX. */
+#define PROWL_LABELS_LIMITS "longer than %d bytes, with bytes 0, or more than %d of them"
 
 struct prowl_labels;
 
@@ -44,6 +49,9 @@ struct prowl_label {
 size_t prowl_labels_get(const struct prowl_labels *l, uint32_t set, struct prowl_label *ret,
 			size_t max);
 const struct prowl_labels_counts *prowl_labels_counts(const struct prowl_labels *l);
+
+/* Are the labels of the set not all that the goroutine has, or one not as it has it. */
+bool prowl_labels_cut(const struct prowl_labels *l, uint32_t set);
 
 /* Keeps a set; 0 when there is no room or no memory. For prowl_labels_of and for tests. */
 uint32_t prowl_labels_intern(struct prowl_labels *l, const struct uw_golabels *labels);

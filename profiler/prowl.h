@@ -78,6 +78,7 @@ struct prowl_result {     /* counted, for the last lines and the comments of the
 	/* With labels, each sample is in one of these: it has some; its goroutine has none; it was
 	 * read too late to be believed; its goroutine or labels could not be told. */
 	uint64_t labelled, unlabelled, labels_too_old, labels_unknown;
+	uint64_t labels_cut; /* of the labelled: see golabels.h for the limits */
 	/* With a timeline: how many samples have their time, and how many came too late for it. */
 	uint64_t timed, untimed;
 	uint64_t duration_ns;

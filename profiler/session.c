@@ -421,6 +421,7 @@ static void take_counts(struct prowl_session *s)
 		s->result.unlabelled = lc->none;
 		s->result.labels_too_old = lc->too_old;
 		s->result.labels_unknown = lc->unknown;
+		s->result.labels_cut = lc->cut;
 	}
 	s->result.damaged = c->damaged;
 	s->result.throttled = c->throttled;

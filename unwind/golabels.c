@@ -30,12 +30,19 @@ enum {
 	EVACUATED_FIRST = 2, /* tophash[0] of an old bucket that was moved */
 	EVACUATED_LAST = 4,
 	MIN_TOP_HASH = 5,
-	MAX_B = 6,
+	MAX_B = 16,         /* a map that is larger is none of labels */
+	MAX_BUCKETS = 64,   /* of it that are looked at */
 	MAX_OVERFLOWS = 64, /* of one map: a chain that is longer is a circle */
 
 	STRING_BYTES = 16,
 	ELEMENT_BYTES = 2 * STRING_BYTES,
+
+	MAX_READ = 256,     /* labels among which the first are found */
+	MAX_SET = 1 << 20,  /* a set that is larger is none */
+	MAX_TEXT = 1 << 30, /* nor is a text that is longer */
 };
+
+static const char ellipsis[] = "\xe2\x80\xa6";
 
 _Static_assert(UW_GUESSES == 1 << GUESS_BITS, "the hash of a guess fills the table");
 
@@ -50,8 +57,8 @@ struct pair {
 struct reader {
 	const struct uw_golayout *l;
 	const struct uw_mem *live;
-	size_t n;
-	struct pair pairs[UW_LABELS_MAX];
+	size_t n, left_out;
+	struct pair pairs[MAX_READ];
 	/* What this label set will probably need, read together; and what it did need. */
 	struct uw_golabels_guess *guess, needed;
 	bool guessed;
@@ -289,12 +296,14 @@ static int add_pair(struct reader *rd, const void *key, const void *value)
 {
 	struct pair *p;
 
-	if (rd->n == UW_LABELS_MAX)
-		return -EBADMSG;
+	if (rd->n == MAX_READ) {
+		rd->left_out++;
+		return 0;
+	}
 	p = &rd->pairs[rd->n];
 	memcpy(&p->key, key, sizeof p->key);
 	memcpy(&p->value, value, sizeof p->value);
-	if (p->key.len > UW_LABEL_BYTES || p->value.len > UW_LABEL_BYTES)
+	if (p->key.len > MAX_TEXT || p->value.len > MAX_TEXT)
 		return -EBADMSG;
 	rd->n++;
 	return 0;
@@ -303,16 +312,19 @@ static int add_pair(struct reader *rd, const void *key, const void *value)
 /* go1.24 and newer: a slice of key and value. */
 static int take_slice(struct reader *rd, uint64_t at)
 {
-	uint8_t elements[UW_LABELS_MAX * ELEMENT_BYTES];
+	uint8_t elements[MAX_READ * ELEMENT_BYTES];
 	uint64_t slice[3];
 	int r = get(rd, at, slice, sizeof slice);
+	size_t n;
 
 	if (r < 0)
 		return r;
-	if (slice[1] > UW_LABELS_MAX || slice[1] > slice[2] || (slice[1] && !pointer(slice[0])))
+	if (slice[1] > MAX_SET || slice[1] > slice[2] || (slice[1] && !pointer(slice[0])))
 		return -EBADMSG;
-	r = slice[1] ? get(rd, slice[0], elements, slice[1] * ELEMENT_BYTES) : 0;
-	for (size_t i = 0; r == 0 && i < slice[1]; i++)
+	n = slice[1] < MAX_READ ? slice[1] : MAX_READ;
+	rd->left_out = slice[1] - n;
+	r = n ? get(rd, slice[0], elements, n * ELEMENT_BYTES) : 0;
+	for (size_t i = 0; r == 0 && i < n; i++)
 		r = add_pair(rd, elements + i * ELEMENT_BYTES,
 			     elements + i * ELEMENT_BYTES + STRING_BYTES);
 	return r;
@@ -377,9 +389,14 @@ static int take_map(struct reader *rd, uint64_t at)
 	old = u64_at(h, HMAP_OLD_BUCKETS);
 	if (count == 0)
 		return 0;
-	if (count > UW_LABELS_MAX || h[HMAP_B] > MAX_B || !pointer(buckets))
+	if (count > MAX_SET || h[HMAP_B] > MAX_B || !pointer(buckets))
 		return -EBADMSG;
 	n = (size_t)1 << h[HMAP_B];
+	if (n > MAX_BUCKETS) { /* some of so many that nobody will miss the others */
+		r = take_buckets(rd, buckets, MAX_BUCKETS, false, &overflows);
+		rd->left_out = count > rd->n ? count - rd->n : 0;
+		return r;
+	}
 	r = take_buckets(rd, buckets, n, false, &overflows);
 	if (r == 0 && old) {
 		if (!pointer(old))
@@ -388,25 +405,71 @@ static int take_map(struct reader *rd, uint64_t at)
 			n = n > 1 ? n / 2 : 1;
 		r = take_buckets(rd, old, n, true, &overflows);
 	}
-	if (r == 0 && rd->n != count)
+	if (r == 0 && rd->n + rd->left_out != count)
 		return -EBADMSG;
+	return r;
+}
+
+/* --- the first of them ----------------------------------------------------------- */
+
+static int compare(const char *a, size_t la, const char *b, size_t lb)
+{
+	int c = memcmp(a, b, la < lb ? la : lb);
+
+	return c ? c : (la > lb) - (la < lb);
+}
+
+static size_t shown_len(const struct string *s)
+{
+	return s->len < UW_LABEL_BYTES ? s->len : UW_LABEL_BYTES;
+}
+
+/*
+ * Keeps those whose keys sort first. A map has its labels in any order: equal sets of two
+ * goroutines must not lose different ones of them.
+ */
+static int keep_first(struct reader *rd)
+{
+	char keys[MAX_READ][UW_LABEL_BYTES];
+	struct uw_mem_part parts[MAX_READ];
+	struct pair kept[UW_LABELS_MAX];
+	uint16_t order[MAX_READ];
+	size_t n = 0;
+	int r;
+
+	for (size_t i = 0; i < rd->n; i++) {
+		size_t len = shown_len(&rd->pairs[i].key);
+
+		if (len)
+			parts[n++] = (struct uw_mem_part){rd->pairs[i].key.data, keys[i], len};
+	}
+	r = uw_read_parts(rd->live, parts, n);
+	for (size_t i = 0; r == 0 && i < rd->n; i++) {
+		size_t len = shown_len(&rd->pairs[i].key), j = i;
+
+		for (; j > 0 && compare(keys[order[j - 1]], shown_len(&rd->pairs[order[j - 1]].key),
+					keys[i], len) > 0;
+		     j--)
+			order[j] = order[j - 1];
+		order[j] = (uint16_t)i;
+	}
+	for (size_t i = 0; r == 0 && i < UW_LABELS_MAX; i++)
+		kept[i] = rd->pairs[order[i]];
+	if (r == 0)
+		memcpy(rd->pairs, kept, sizeof kept);
+	rd->left_out += rd->n - UW_LABELS_MAX;
+	rd->n = UW_LABELS_MAX;
 	return r;
 }
 
 /* --- their text ------------------------------------------------------------------ */
 
-static int compare(const struct uw_golabels *s, size_t a, size_t b)
-{
-	size_t la = s->label[a].key_len, lb = s->label[b].key_len;
-	int c = memcmp(s->label[a].key, s->label[b].key, la < lb ? la : lb);
-
-	return c ? c : (la > lb) - (la < lb);
-}
-
 static void sort(struct uw_golabels *s)
 {
 	for (size_t i = 1; i < s->n; i++) {
-		for (size_t j = i; j > 0 && compare(s, j - 1, j) > 0; j--) {
+		for (size_t j = i; j > 0 && compare(s->label[j - 1].key, s->label[j - 1].key_len,
+						    s->label[j].key, s->label[j].key_len) > 0;
+		     j--) {
 			typeof(s->label[0]) t = s->label[j];
 
 			s->label[j] = s->label[j - 1];
@@ -418,13 +481,31 @@ static void sort(struct uw_golabels *s)
 /* Where a string's bytes go; adds the read. Bytes of no length have no address. */
 static char *place(const struct string *s, char **text, struct uw_mem_part *parts, size_t *n)
 {
+	size_t len = shown_len(s);
 	char *at = *text;
 
-	if (s->len)
-		parts[(*n)++] = (struct uw_mem_part){s->data, at, s->len};
-	at[s->len] = '\0';
-	*text += s->len + 1;
+	if (len)
+		parts[(*n)++] = (struct uw_mem_part){s->data, at, len};
+	at[len] = '\0';
+	*text += len + 1;
 	return at;
+}
+
+/* Makes one C string of what was read; returns its length. */
+static uint16_t finish(char *text, const struct string *s, bool *cut)
+{
+	size_t len = shown_len(s);
+
+	for (char *nul = text; (nul = memchr(nul, '\0', len - (size_t)(nul - text))); *nul = '\xff')
+		*cut = true;
+	if (s->len <= UW_LABEL_BYTES)
+		return (uint16_t)len;
+	*cut = true;
+	len -= sizeof ellipsis - 1;
+	while (len > UW_LABEL_BYTES - 8 && (text[len] & 0xc0) == 0x80) /* within a character */
+		len--;
+	memcpy(text + len, ellipsis, sizeof ellipsis);
+	return (uint16_t)(len + sizeof ellipsis - 1);
 }
 
 /* All strings, and last the pointer that led to them, once more. */
@@ -432,18 +513,14 @@ static int take_text(struct reader *rd, uint64_t labels_at, uint64_t labels,
 		     struct uw_golabels *ret)
 {
 	struct uw_mem_part parts[UW_LABELS_MAX * 2 + 1];
+	char *keys[UW_LABELS_MAX], *values[UW_LABELS_MAX], *text = ret->text;
 	uint64_t now = 0;
-	char *text = ret->text;
 	size_t n = 0;
 	int r;
 
 	for (size_t i = 0; i < rd->n; i++) {
-		const struct pair *p = &rd->pairs[i];
-
-		ret->label[i].key = place(&p->key, &text, parts, &n);
-		ret->label[i].key_len = (uint16_t)p->key.len;
-		ret->label[i].value = place(&p->value, &text, parts, &n);
-		ret->label[i].value_len = (uint16_t)p->value.len;
+		keys[i] = place(&rd->pairs[i].key, &text, parts, &n);
+		values[i] = place(&rd->pairs[i].value, &text, parts, &n);
 	}
 	parts[n++] = (struct uw_mem_part){labels_at, &now, sizeof now};
 	r = get_parts(rd, parts, n);
@@ -451,12 +528,15 @@ static int take_text(struct reader *rd, uint64_t labels_at, uint64_t labels,
 		return r;
 	if (now != labels)
 		return -EAGAIN;
+	ret->cut = false;
 	for (size_t i = 0; i < rd->n; i++) {
-		if (memchr(ret->label[i].key, '\0', ret->label[i].key_len) ||
-		    memchr(ret->label[i].value, '\0', ret->label[i].value_len))
-			return -EBADMSG;
+		ret->label[i].key = keys[i];
+		ret->label[i].key_len = finish(keys[i], &rd->pairs[i].key, &ret->cut);
+		ret->label[i].value = values[i];
+		ret->label[i].value_len = finish(values[i], &rd->pairs[i].value, &ret->cut);
 	}
 	ret->n = rd->n;
+	ret->left_out = rd->left_out;
 	sort(ret);
 	return 0;
 }
@@ -466,7 +546,9 @@ static int labels_of(struct reader *rd, const struct goroutine *g, struct uw_gol
 	uint64_t at = g->g + rd->l->g.labels, now;
 	int r;
 
-	rd->n = 0;
+	rd->n = rd->left_out = 0;
+	ret->left_out = 0;
+	ret->cut = false;
 	if (g->labels == 0)
 		return 0;
 	if (!pointer(g->labels))
@@ -474,6 +556,8 @@ static int labels_of(struct reader *rd, const struct goroutine *g, struct uw_gol
 	rd->guess = &ret->guesses[(g->labels >> 3) * 0x9e3779b97f4a7c15 >> (64 - GUESS_BITS)];
 	read_ahead(rd, g->labels);
 	r = rd->l->labels_slice ? take_slice(rd, g->labels) : take_map(rd, g->labels);
+	if (r == 0 && rd->n > UW_LABELS_MAX)
+		r = keep_first(rd);
 	if (r == 0) {
 		r = take_text(rd, at, g->labels, ret);
 		if (r == 0)

@@ -11,6 +11,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,8 +20,8 @@
 #include "regs.h"
 
 enum {
-	UW_LABELS_MAX = 32,
-	UW_LABEL_BYTES = 256, /* of one key or value */
+	UW_LABELS_MAX = 64,   /* of one goroutine: those whose keys sort first */
+	UW_LABEL_BYTES = 256, /* of one key or value; a longer one is cut, and ends in "…" */
 	UW_GUESSES = 128,     /* private, like the two that follow */
 	UW_GUESS_PARTS = 16,
 	UW_GUESS_BYTES = 8192,
@@ -39,9 +40,15 @@ struct uw_golabels_guess {
 struct uw_golabels { /* zero-initialised; one that is kept makes later calls cheaper */
 	size_t n;
 	struct {
-		const char *key, *value; /* end with a NUL and hold no other; borrowed from text */
+		/*
+		 * End with a NUL and hold no other: bytes 0 of theirs have become bytes 0xff, which
+		 * are no text either, and are shown like all that are none. Borrowed from text.
+		 */
+		const char *key, *value;
 		uint16_t key_len, value_len;
 	} label[UW_LABELS_MAX]; /* sorted by key, as bytes */
+	size_t left_out;        /* labels beyond UW_LABELS_MAX */
+	bool cut;               /* some key or value is not as the program has set it */
 	char text[UW_LABELS_MAX * 2 * (UW_LABEL_BYTES + 1)];
 	struct uw_golabels_guess guesses[UW_GUESSES];
 };
@@ -53,7 +60,7 @@ struct uw_golabels { /* zero-initialised; one that is kept makes later calls che
  *
  * Returns the number of labels; 0 also when the thread runs no goroutine. -ENOENT: the goroutine
  * can't be told (C code, an assembly routine that uses the register, go1.16); -EBADMSG: its labels
- * make no sense or are beyond the limits; -EAGAIN: they changed while they were read; other
+ * make no sense; -EAGAIN: they changed while they were read; other
  * negative errno: memory that can't be read.
  */
 int uw_golabels_read(const struct uw_golayout *layout, const struct uw_mem *live,

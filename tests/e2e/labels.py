@@ -2,9 +2,11 @@
 """Labels of pprof.Do are labels of the samples."""
 
 import collections
+import json
 import re
 
-from harness import Target, VERSIONS, any_goroot, build, check, names, note, profile, test, within
+import pprof
+from harness import Prowl, Target, VERSIONS, any_goroot, build, check, names, note, out_file, profile, test, within
 
 WORK = 'main.work'
 
@@ -99,6 +101,56 @@ def several():
         check_shares(stacks, truth[t.pid], lost)
 
 
+LABELS, BYTES = 64, 256  # at most, of one goroutine; of one key or value
+
+
+def shown(text):
+    """A key or value of Go's own profile as prowl shows it."""
+    text = text.replace('\0', '\ufffd')
+    if len(text.encode()) <= BYTES:
+        return text
+    return text.encode()[:BYTES - 3].decode(errors='ignore') + '\u2026'
+
+
+def odd_sets(stacks):
+    """By the label that names them; those that were set just then are not whole yet."""
+    return {lab['test']: lab for lab in stacks if 'test' in lab}
+
+
+def odd(version):
+    """A label that is too long, too much or no text loses that, and no other label anything."""
+    with Target(build(version, 'labels', 'static'), '-odd') as t:
+        own = odd_sets(lab for _, _, lab in t.own_profile(1.5).stacks())
+        sampled = profile(t.pid, 2, '--labels', rate=499)
+        json_out = Prowl('goroutine', '--json', '--pid', t.pid).must(0)
+        path = out_file()
+        Prowl('goroutine', '--pid', t.pid, '-o', path).must(0)
+        text = Prowl('goroutine', '--text', '--pid', t.pid).must(0).out
+    check(len(own) == 8, 'Go has %r', sorted(own))
+    want = {}
+    for name, lab in own.items():
+        # Go's own profile has them in the order in which they were set
+        want[name] = {shown(k): shown(v) for k, v in sorted(lab.items(), key=lambda l: l[0].encode())[:LABELS]}
+    # "test" sorts after the other hundred, and is what tells that set
+    want.pop('many')
+    for what, sets in (('profile', [lab for _, _, lab in sampled.stacks()]),
+                       ('goroutine', [lab for _, _, lab in pprof.load(path).stacks()]),
+                       ('json', [g.get('labels', {}) for g in json.loads(json_out.out)['goroutines']])):
+        found = odd_sets(sets)
+        for name in want:
+            check(found.get(name) == want[name], '%s: %s is %.300r, not %.300r', what, name, found.get(name), want[name])
+        many = [lab for lab in sets if 'k00' in lab]
+        check(many and all(sorted(lab) == ['k%02d' % i for i in range(LABELS)] for lab in many), '%s: of many: %.300r',
+              what, many[:1])
+    for name in want:
+        check('test: %s' % name in text, 'no %s in %s', name, text)
+    cut = re.search(r'(\d+) samples have labels that were cut', '\n'.join(sampled.comments))
+    check(cut and int(cut.group(1)) > 0 and losses(sampled) < 1, 'comments: %r', sampled.comments)
+    # of the goroutines that wait and the one that spins
+    cut = re.search(r'(\d+) goroutines have labels that were cut', json_out.err)
+    check(cut and int(cut.group(1)) in (5, 6), '%s', json_out.err)
+
+
 def without():
     """No labels are asked for, none are given."""
     with Target(build(any_goroot(VERSIONS), 'labels', 'static')) as t:
@@ -109,6 +161,7 @@ def without():
 
 for v in VERSIONS:
     test('e2e' if v in ('1.19', '1.23', '1.24', '1.27') else 'matrix', 'pprof labels, Go %s' % v, v, 'static')(labels)
+    test('e2e' if v in ('1.19', '1.27') else 'matrix', 'pprof labels that are no names, Go %s' % v, v)(odd)
 test('e2e', 'pprof labels, external linking', '1.26', 'external')(labels)
 test('e2e', 'pprof labels of two processes, with threads')(several)
 test('e2e', 'no pprof labels without --labels')(without)

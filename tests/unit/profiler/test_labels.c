@@ -52,6 +52,31 @@ static void test_sets(void **state)
 	prowl_labels_free(l);
 }
 
+static void test_cut(void **state)
+{
+	struct prowl_labels *l;
+	uint32_t whole, cut, fewer;
+
+	assert_int_equal(prowl_labels_new(&l), 0);
+	set.n = 0;
+	add("tenant", "red");
+	whole = prowl_labels_intern(l, &set);
+	add("zone", "a");
+	set.cut = true;
+	cut = prowl_labels_intern(l, &set);
+	add("zone2", "a");
+	set.cut = false;
+	set.left_out = 1;
+	fewer = prowl_labels_intern(l, &set);
+	set.left_out = 0;
+	assert_false(prowl_labels_cut(l, 0));
+	assert_false(prowl_labels_cut(l, whole));
+	assert_true(prowl_labels_cut(l, cut));
+	assert_true(prowl_labels_cut(l, fewer));
+	assert_false(prowl_labels_cut(l, fewer + 1));
+	prowl_labels_free(l);
+}
+
 static void test_limit(void **state)
 {
 	struct prowl_labels *l;
@@ -98,6 +123,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sets),
+		cmocka_unit_test(test_cut),
 		cmocka_unit_test(test_limit),
 		cmocka_unit_test(test_not_go),
 	};

@@ -302,24 +302,115 @@ static void test_sorted(void **state)
 	free(w);
 }
 
-static void test_slice_limits(void **state)
+static void test_longest(void **state)
 {
 	char name[UW_LABEL_BYTES + 2];
-	const char *strings[2 * (UW_LABELS_MAX + 1)];
+	const char *strings[2 * UW_LABELS_MAX];
 	struct world *w = labelled();
 
 	memset(name, 'x', sizeof name - 1);
 	name[UW_LABEL_BYTES + 1] = '\0';
-	for (size_t i = 0; i < 2 * (UW_LABELS_MAX + 1); i++)
+	for (size_t i = 0; i < 2 * UW_LABELS_MAX; i++)
 		strings[i] = name + 1;
 	put_slice(w, SET, DATA, UW_LABELS_MAX, strings);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(get(w), UW_LABELS_MAX);
+		assert_int_equal(w->labels.label[UW_LABELS_MAX - 1].value_len, UW_LABEL_BYTES);
+		assert_false(w->labels.cut);
+		assert_int_equal(w->labels.left_out, 0);
+	}
+	free(w);
+}
+
+/* What is too long is cut, at a whole character; the other labels are as they are. */
+static void test_too_long(void **state)
+{
+	static const char *const characters[] = {"~", "\xc3\xa4", "\xe2\x82\xac",
+						 "\xf0\x9f\x90\xbe"};
+
+	for (size_t c = 0; c < 4; c++) {
+		char value[2000] = "", want[600] = "";
+		const char *strings[] = {"sql", value, "zone", "a", value, "by"};
+		struct world *w = labelled();
+		size_t len = strlen(characters[c]);
+
+		for (size_t i = 0; i < 300; i++)
+			memcpy(value + i * len, characters[c], len);
+		memcpy(want, value, (UW_LABEL_BYTES - 3) / len * len);
+		strcat(want, "\xe2\x80\xa6");
+		put_slice(w, SET, DATA, 3, strings);
+		for (int i = 0; i < 2; i++) { /* read apart, and read ahead */
+			assert_int_equal(get(w), 3);
+			assert_true(w->labels.cut);
+			assert_string_equal(w->labels.label[0].key, "sql");
+			assert_string_equal(w->labels.label[0].value, want);
+			assert_int_equal(w->labels.label[0].value_len, strlen(want));
+			assert_string_equal(w->labels.label[1].value, "a");
+			assert_string_equal(w->labels.label[2].key, want);
+			assert_string_equal(w->labels.label[2].value, "by");
+		}
+		free(w);
+	}
+}
+
+/* Of too many those stay whose keys sort first, in whatever order they lie. */
+static void test_too_many(void **state)
+{
+	enum { N = 100 };
+	char keys[N][8];
+	const char *strings[2 * N];
+
+	for (int way = 0; way < 2; way++) {
+		struct world *w = way ? labelled() : world(22);
+
+		for (size_t i = 0; i < N; i++) {
+			snprintf(keys[i], sizeof keys[i], "k%02zu", i * 37 % N);
+			strings[2 * i] = keys[i];
+			strings[2 * i + 1] = keys[i] + 1;
+			if (way == 0)
+				put_cell(w, DATA + BUCKET * (i / 7), i % 7, keys[i], keys[i] + 1);
+		}
+		if (way == 0)
+			put_map(w, N, 4, DATA, 0);
+		else
+			put_slice(w, SET, DATA, N, strings);
+		assert_int_equal(get(w), UW_LABELS_MAX);
+		assert_int_equal(w->labels.left_out, N - UW_LABELS_MAX);
+		assert_false(w->labels.cut);
+		for (size_t i = 0; i < UW_LABELS_MAX; i++) {
+			char want[8];
+
+			snprintf(want, sizeof want, "k%02zu", i);
+			assert_string_equal(w->labels.label[i].key, want);
+			assert_string_equal(w->labels.label[i].value, want + 1);
+		}
+		free(w);
+	}
+}
+
+/* More than are looked at. */
+static void test_hundreds(void **state)
+{
+	struct world *w = labelled();
+
+	for (size_t i = 0; i < 600; i++) {
+		put(w, OLD + i * 32, TEXT);
+		put(w, OLD + i * 32 + 8, 1);
+	}
+	put(w, SET, OLD);
+	put(w, SET + 8, 600);
+	put(w, SET + 16, 600);
 	assert_int_equal(get(w), UW_LABELS_MAX);
-	assert_int_equal(get(w), UW_LABELS_MAX);
-	assert_int_equal(w->labels.label[UW_LABELS_MAX - 1].value_len, UW_LABEL_BYTES);
-	put_slice(w, SET, DATA, UW_LABELS_MAX + 1, strings);
-	assert_error(w, EBADMSG);
-	strings[1] = name;
-	put_slice(w, SET, DATA, 1, strings);
+	assert_int_equal(w->labels.left_out, 600 - UW_LABELS_MAX);
+	free(w);
+}
+
+static void test_damaged_slices(void **state)
+{
+	struct world *w = labelled();
+
+	put(w, SET + 8, 1ull << 40);
+	put(w, SET + 16, 1ull << 40);
 	assert_error(w, EBADMSG);
 	put_slice(w, SET, DATA, 2, two);
 	put(w, SET + 16, 1); /* len > cap */
@@ -347,7 +438,12 @@ static void test_nul(void **state)
 	struct world *w = labelled();
 
 	w->bytes[TEXT - BASE + 2] = '\0';
-	assert_error(w, EBADMSG);
+	assert_labels(w, "te\xff"
+			 "ant=red zone=a");
+	assert_true(w->labels.cut);
+	w->bytes[TEXT - BASE + 2] = 'n';
+	w->bytes[TEXT - BASE + 8] = '\0'; /* the last byte of a text */
+	assert_labels(w, "tenant=re\xff zone=a");
 	free(w);
 }
 
@@ -412,13 +508,15 @@ static void test_damaged_maps(void **state)
 	put(w, DATA + BUCKET + 264, 0);
 	put_map(w, 1, 255, DATA, 0);
 	assert_error(w, EBADMSG);
-	put_map(w, 1, 7, DATA, 0);
+	put_map(w, 1, 17, DATA, 0);
 	assert_error(w, EBADMSG);
 	put_map(w, 1, 6, DATA, 0);
 	assert_labels(w, "a=1");
 	put_map(w, 1, 6, BASE + BYTES - 2 * BUCKET, 0);
 	assert_true(get(w) < 0);
 	put_map(w, 33, 0, DATA, 0);
+	assert_error(w, EBADMSG);
+	put_map(w, 1ull << 40, 0, DATA, 0);
 	assert_error(w, EBADMSG);
 	put_map(w, 2, 0, DATA, 0); /* one is missing */
 	assert_error(w, EBADMSG);
@@ -525,14 +623,16 @@ static void test_noise(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_none),         cmocka_unit_test(test_every_version),
-		cmocka_unit_test(test_other_stacks), cmocka_unit_test(test_left_its_thread),
-		cmocka_unit_test(test_no_g),         cmocka_unit_test(test_known_thread),
-		cmocka_unit_test(test_strange_m),    cmocka_unit_test(test_sorted),
-		cmocka_unit_test(test_slice_limits), cmocka_unit_test(test_nul),
-		cmocka_unit_test(test_overflowing),  cmocka_unit_test(test_growing),
-		cmocka_unit_test(test_damaged_maps), cmocka_unit_test(test_changed),
-		cmocka_unit_test(test_reused),       cmocka_unit_test(test_noise),
+		cmocka_unit_test(test_none),           cmocka_unit_test(test_every_version),
+		cmocka_unit_test(test_other_stacks),   cmocka_unit_test(test_left_its_thread),
+		cmocka_unit_test(test_no_g),           cmocka_unit_test(test_known_thread),
+		cmocka_unit_test(test_strange_m),      cmocka_unit_test(test_sorted),
+		cmocka_unit_test(test_longest),        cmocka_unit_test(test_too_long),
+		cmocka_unit_test(test_too_many),       cmocka_unit_test(test_hundreds),
+		cmocka_unit_test(test_damaged_slices), cmocka_unit_test(test_nul),
+		cmocka_unit_test(test_overflowing),    cmocka_unit_test(test_growing),
+		cmocka_unit_test(test_damaged_maps),   cmocka_unit_test(test_changed),
+		cmocka_unit_test(test_reused),         cmocka_unit_test(test_noise),
 	};
 
 	return cmocka_run_group_tests_name("unwind/golabels", tests, NULL, NULL);
