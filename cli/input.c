@@ -25,7 +25,9 @@ static struct pprof_profile *load(const char *path)
 	close(fd);
 	if (r == 0)
 		return p;
-	if (r == -EBADMSG)
+	if (r == -EBADMSG && diag.at == 0)
+		say_error("%s is not a valid profile: %s", path, diag.what ? diag.what : "damaged");
+	else if (r == -EBADMSG)
 		say_error("%s is not a valid profile: %s (at byte %llu)", path,
 			  diag.what ? diag.what : "damaged", (unsigned long long)diag.at);
 	else

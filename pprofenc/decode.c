@@ -14,6 +14,7 @@
 #include "gz.h"
 #include "model.h"
 #include "profile.pb-c.h"
+#include "sniff.h"
 
 enum {
 	FIELD_SAMPLE_TYPE = 1,
@@ -599,6 +600,15 @@ static int decode_all(struct decoder *d)
 	return r;
 }
 
+/* What it is instead, where that is known, tells more than what a profile has not. */
+static void say_what_it_is(const uint8_t *bytes, size_t len, struct pprof_diag *diag)
+{
+	const char *what = diag ? pp_sniff(bytes, len) : NULL;
+
+	if (what)
+		fail(diag, what, 0, EBADMSG);
+}
+
 static void decoder_fini(struct decoder *d)
 {
 	pprof_profile_free(d->p);
@@ -629,6 +639,8 @@ static int decode_plain(const uint8_t *bytes, size_t len, struct pprof_profile *
 		r = fail(diag, "out of memory", 0, ENOMEM);
 	} else if (r != -EBADMSG) {
 		fail(diag, r == -ENOMEM ? "out of memory" : "too many of a kind", 0, -r);
+	} else {
+		say_what_it_is(bytes, len, diag);
 	}
 	decoder_fini(&d);
 	return r;

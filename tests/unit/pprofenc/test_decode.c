@@ -155,7 +155,7 @@ static void nothing_and_garbage_are_refused(void **state)
 	struct msg m = {.len = 0};
 
 	refused(&m, "empty input");
-	memcpy(m.bytes, "heap profile: 1", m.len = 15);
+	memcpy(m.bytes, "heap \1 profile: 1", m.len = 17);
 	refused(&m, "not a profile: field of another type");
 	memset(m.bytes, 0, m.len = 100);
 	refused(&m, "not a protobuf field");
@@ -396,6 +396,105 @@ static void damage_never_crashes(void **state)
 	pprof_profile_free(p);
 }
 
+/* --- something else -------------------------------------------------------------- */
+
+static size_t gzip_of(const void *in, size_t n, uint8_t *out, size_t room)
+{
+	z_stream z = {.next_in = (uint8_t *)in,
+		      .avail_in = (uInt)n,
+		      .next_out = out,
+		      .avail_out = (uInt)room};
+
+	assert_int_equal(deflateInit2(&z, 9, Z_DEFLATED, 31, 9, Z_DEFAULT_STRATEGY), Z_OK);
+	assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
+	deflateEnd(&z);
+	return room - z.avail_out;
+}
+
+#define WHOLE(text) text, sizeof(text) - 1
+
+/* What people hand over by mistake is called by its name, also inside of gzip. */
+static void other_files_are_named(void **state)
+{
+	static const struct {
+		const char *bytes;
+		size_t len;
+		const char *named;
+	} files[] = {
+		{WHOLE("heap profile: 1: 1024 [2: 2048] @ heap/1048576\n1: 1024 @ 0x401000\n"),
+		 "heap profile (debug=1)"},
+		{WHOLE("--- mutex:\ncycles/second=2400000000\nsampling period=1\n"),
+		 "mutex profile (debug=1)"},
+		{WHOLE("--- contention:\ncycles/second=2400000000\n"), "block profile (debug=1)"},
+		{WHOLE("goroutine profile: total 1\n1 @ 0x401000\n"),
+		 "goroutine profile (debug=1)"},
+		{WHOLE("threadcreate profile: total 7\n"), "threadcreate profile (debug=1)"},
+		{WHOLE("goroutine 1 [running]:\nmain.main()\n"), "debug=2"},
+		{WHOLE("404 page not found\n"), "404"},
+		{WHOLE("could not enable CPU profiling: cpu profiling already in use\n"),
+		 "another CPU profile"},
+		{WHOLE("Unknown profile\n"), "no such profile"},
+		{WHOLE("<!DOCTYPE html><html>502</html>"), "HTML"},
+		{WHOLE("\n <?xml version=\"1.0\"?><svg></svg>"), "SVG"},
+		{WHOLE("main;a 30\nmain;b 70\n"), "folded"},
+		{WHOLE("go 1.22 trace\0\0\0x"), "go tool trace"},
+		{WHOLE("PERFILE2xxxxxxxxxxxxxxxx"), "perf.data"},
+		{WHOLE("mode: set\nx.go:1.1,2.2 1 1\n"), "coverage"},
+		{WHOLE("GO PREPROFILE V1\nmain.a\n"), "PGO"},
+		{WHOLE("{\"$schema\":\"https://www.speedscope.app/file-format-schema.json\"}"),
+		 "speedscope"},
+		{WHOLE("{\"schema_version\": 1,\n"), "report as JSON"},
+		{WHOLE("{\"traceEvents\":[]}"), "trace of events"},
+		{WHOLE("[1, 2]"), "JSON"},
+		{WHOLE("File: etcd\nType: cpu\nShowing nodes\n"), "report as text"},
+		{WHOLE("version https://git-lfs.github.com/spec/v1\noid sha256:00\n"), "Git LFS"},
+		{WHOLE("\x7f"
+		       "ELF\2\1\1\0\0\0\0\0\0\0\0\0\3\0"),
+		 "a program (ELF)"},
+		{WHOLE("\x7f"
+		       "ELF\2\1\1\0\0\0\0\0\0\0\0\0\4\0"),
+		 "core file"},
+		{WHOLE("\x28\xb5\x2f\xfd\x04\x00\x01\x00\x00"), "zstd"},
+		{WHOLE("\xfd"
+		       "7zXZ\0"),
+		 "xz"},
+		{WHOLE("BZh9"), "bzip2"},
+		{WHOLE("PK\3\4"), "zip"},
+		{WHOLE("what is this?\n"), "it is text"},
+	};
+
+	for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+		for (int packed = 0; packed < 2; packed++) {
+			uint8_t gz[512];
+			struct pprof_diag d = {0};
+			struct pprof_profile *p;
+			size_t n = files[i].len;
+
+			if (packed)
+				n = gzip_of(files[i].bytes, n, gz, sizeof gz);
+			assert_int_equal(pprof_decode(packed ? (const void *)gz : files[i].bytes, n,
+						      0, &p, &d),
+					 -EBADMSG);
+			if (!strstr(d.what, files[i].named))
+				fail_msg("%s: %s", files[i].named, d.what);
+			assert_int_equal(d.at, 0);
+		}
+	}
+}
+
+/* A profile that is damaged is not taken for something else. */
+static void a_damaged_profile_is_one(void **state)
+{
+	struct pprof_profile *p = t_rich(), *none;
+	struct t_bytes b = t_encode(p, PPROF_LEVEL_RAW);
+	struct pprof_diag d = {0};
+
+	assert_int_equal(pprof_decode(b.bytes, b.len - 9, 0, &none, &d), -EBADMSG);
+	assert_null(strstr(d.what, "it is"));
+	free(b.bytes);
+	pprof_profile_free(p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -413,6 +512,8 @@ int main(void)
 		cmocka_unit_test(bombs_are_bounded),
 		cmocka_unit_test(limit_is_exact),
 		cmocka_unit_test(damage_never_crashes),
+		cmocka_unit_test(other_files_are_named),
+		cmocka_unit_test(a_damaged_profile_is_one),
 	};
 
 	return cmocka_run_group_tests_name("decode", tests, NULL, NULL);
