@@ -36,6 +36,12 @@ const char **pp_label_units(const struct pprof_profile *p)
 	return units;
 }
 
+const char *pp_label_unit(const struct pprof_profile *p, const struct pprof_label *l,
+			  const char *const *units)
+{
+	return l->unit ? p->strings[l->unit] : units[l->key];
+}
+
 /* --- expressions ------------------------------------------------------------------ */
 
 struct bound {
@@ -235,7 +241,7 @@ static bool match_range(const struct tag_filter *f, const struct pprof_profile *
 		const struct pprof_label *l = &labels[i];
 
 		if (l->str == 0 && (!f->key || strcmp(f->key, p->strings[l->key]) == 0) &&
-		    in_range(f, l->num, units[l->key]))
+		    in_range(f, l->num, pp_label_unit(p, l, units)))
 			return true;
 	}
 	return false;

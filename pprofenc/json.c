@@ -160,6 +160,39 @@ static void write_label(struct jsonout *j, const char *key, const struct pprof_p
 		pp_json_number(j, key, l->num);
 }
 
+/* Of n labels of one key: one for all, or, where they differ, an array beside that of the values.
+ */
+static void write_units(struct writer *w, const struct pprof_label *l, size_t n)
+{
+	const char *key = str(w, l->key);
+	uint32_t unit = 0;
+	bool differ = false;
+
+	for (size_t i = 0; i < n; i++) {
+		if (!l[i].str && i > 0 && !l[i - 1].str)
+			differ |= l[i].unit != l[i - 1].unit;
+		unit = unit ? unit : l[i].unit;
+	}
+	if (!differ) {
+		if (unit)
+			pp_json_text(&w->j, key, str(w, unit));
+		return;
+	}
+	pp_json_open(&w->j, key, '[');
+	for (size_t i = 0; i < n; i++)
+		pp_json_text(&w->j, NULL, str(w, l[i].unit));
+	pp_json_close(&w->j, ']');
+}
+
+static size_t same_key(const struct pprof_label *l, size_t n)
+{
+	size_t k = 1;
+
+	while (k < n && l[k].key == l->key)
+		k++;
+	return k;
+}
+
 /* A key has its value; one that comes several times, as the format allows, an array of them. */
 static void write_labels(struct writer *w, const struct pprof_label *l, size_t n)
 {
@@ -169,8 +202,7 @@ static void write_labels(struct writer *w, const struct pprof_label *l, size_t n
 	for (size_t i = 0, end; i < n; i = end) {
 		const char *key = str(w, l[i].key);
 
-		for (end = i + 1; end < n && l[end].key == l[i].key;)
-			end++;
+		end = i + same_key(l + i, n - i);
 		if (end == i + 1) {
 			write_label(j, key, w->p, &l[i]);
 			continue;
@@ -182,9 +214,8 @@ static void write_labels(struct writer *w, const struct pprof_label *l, size_t n
 	}
 	pp_json_close(j, '}');
 	pp_json_open(j, "label_units", '{');
-	for (size_t i = 0; i < n; i++)
-		if (l[i].unit && (i == 0 || l[i - 1].key != l[i].key))
-			pp_json_text(j, str(w, l[i].key), str(w, l[i].unit));
+	for (size_t i = 0; i < n; i += same_key(l + i, n - i))
+		write_units(w, l + i, same_key(l + i, n - i));
 	pp_json_close(j, '}');
 }
 

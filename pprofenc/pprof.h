@@ -38,7 +38,7 @@ extern "C" {
 /* Plain facts about a failure; sentences are made by the caller. */
 struct pprof_diag {
 	const char *what; /* static string: what is wrong */
-	/* decode: offset in the uncompressed bytes; merge: index of the input; filter: offset in
+	/* decode: offset in the uncompressed bytes, 0 also where it is something else; merge: index of the input; filter: offset in
 	 * the expression */
 	uint64_t at;
 	/* merge: the two things that differ; filter: the option, and how it is wrong; otherwise ""
@@ -437,7 +437,8 @@ PPROF_API int pprof_report_speedscope(const struct pprof_profile *p,
  *
  * Stacks and lines have the innermost frame first; `stack` has the inlined ones too, and code
  * without symbols under its file's name in brackets. "time" is absent where it is unknown. A label
- * that a sample has several times is an array; a second sample type of the same name is "name#2".
+ * that a sample has several times is an array, and so is its unit where the values' differ ("" for
+ * texts and values without one); a second sample type of the same name is "name#2".
  * Integers are written with all their digits. Samples are in no particular order.
  */
 PPROF_API int pprof_report_json(const struct pprof_profile *p,

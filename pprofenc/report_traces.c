@@ -204,7 +204,8 @@ static char *tag_text(const struct report *r, const struct pprof_label *labels, 
 		const struct pprof_label *l = &labels[i];
 
 		if (!l->str)
-			pp_units_format(value, l->num, pp_units_in(l->num, units[l->key], "auto"));
+			pp_units_format(value, l->num,
+					pp_units_in(l->num, pp_label_unit(p, l, units), "auto"));
 		fprintf(to, " %s", l->str ? p->strings[l->str] : value);
 	}
 	if (fclose(to) != 0) {

@@ -242,6 +242,31 @@ static void tags_choose_samples(void **state)
 	pprof_profile_free(p);
 }
 
+/* A number is compared in its own unit, whatever others of its key have. */
+static void ranges_know_each_unit(void **state)
+{
+	static const struct {
+		const char *tag;
+		int64_t want;
+	} cases[] = {{"lat=1ms:", 3}, {"lat=:1s", 3}, {"lat=2s:", 0}, {"lat=2ms:", 2}};
+	struct pprof_profile *p = t_new();
+	uint32_t loc;
+	struct pprof_label l[] = {number_label(p, "lat", 1500000, "nanoseconds"),
+				  number_label(p, "lat", 2, "milliseconds")};
+
+	t_types(p);
+	loc = t_loc(p, PPROF_NONE, 1, "main.a", 1);
+	t_add(p, &loc, 1, 1, &l[0], 1);
+	t_add(p, &loc, 1, 2, &l[1], 1);
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		int64_t sum = kept(p, cases[i].tag);
+
+		if (sum != cases[i].want)
+			fail_msg("%s: %d", cases[i].tag, (int)sum);
+	}
+	pprof_profile_free(p);
+}
+
 static void tags_are_shown_and_hidden(void **state)
 {
 	struct pprof_filter_options show = {.tag_show = "^end"}, hide = {.tag_hide = "^end"};
@@ -611,6 +636,7 @@ int main(void)
 		cmocka_unit_test(names_choose_stacks_and_frames),
 		cmocka_unit_test(what_is_left_out_leaves_no_trace),
 		cmocka_unit_test(tags_choose_samples),
+		cmocka_unit_test(ranges_know_each_unit),
 		cmocka_unit_test(tags_are_shown_and_hidden),
 		cmocka_unit_test(tags_become_frames),
 		cmocka_unit_test(granularity_renames_frames),

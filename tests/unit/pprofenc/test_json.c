@@ -314,6 +314,28 @@ static void json_of_repeated_names(void **state)
 	pprof_profile_free(p);
 }
 
+/* Values of one key in different units: each has its own. */
+static void json_of_several_units(void **state)
+{
+	struct pprof_profile *p = t_new();
+	struct pprof_label labels[] = {number(p, "lat", 1500000, "nanoseconds"),
+				       number(p, "lat", 2, "milliseconds"),
+				       number(p, "size", 1, "kilobytes")};
+	char *out;
+
+	assert_int_equal(pprof_sample_type(p, "x", "count"), 0);
+	assert_int_equal(pprof_sample_add(p, NULL, 0, (int64_t[]){1}, labels, 3), 0);
+	labels[2] = number(p, "size", 4096, "bytes");
+	assert_int_equal(pprof_sample_add(p, NULL, 0, (int64_t[]){1}, labels + 2, 1), 0);
+	out = written(p, "json", NULL);
+	has(out, "\"labels\":{\"lat\":[2,1500000],\"size\":1},"
+		 "\"label_units\":{\"lat\":[\"milliseconds\",\"nanoseconds\"],"
+		 "\"size\":\"kilobytes\"}");
+	has(out, "\"labels\":{\"size\":4096},\"label_units\":{\"size\":\"bytes\"}");
+	free(out);
+	pprof_profile_free(p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -327,6 +349,7 @@ int main(void)
 		cmocka_unit_test(hostile_texts),
 		cmocka_unit_test(json_of_all),
 		cmocka_unit_test(json_of_repeated_names),
+		cmocka_unit_test(json_of_several_units),
 	};
 
 	return cmocka_run_group_tests_name("json", tests, NULL, NULL);

@@ -186,6 +186,41 @@ static void traces_list_samples_with_their_labels(void **state)
 	pprof_profile_free(p);
 }
 
+/* The unit of one is not that of another; one without a unit has the first of its key. */
+static void traces_show_each_label_in_its_unit(void **state)
+{
+	struct pprof_report_options o = {.sample_type = "cpu"};
+	struct pprof_profile *p = t_new();
+	uint32_t loc;
+	struct pprof_label labels[] = {
+		{.key = t_str(p, "lat"), .num = 1500000, .unit = t_str(p, "nanoseconds")},
+		{.key = t_str(p, "lat"), .num = 2, .unit = t_str(p, "milliseconds")},
+		{.key = t_str(p, "size"), .num = 1, .unit = t_str(p, "kilobytes")},
+		{.key = t_str(p, "size"), .num = 4096, .unit = t_str(p, "bytes")},
+		{.key = t_str(p, "size"), .num = 3},
+	};
+
+	t_types(p);
+	loc = t_loc(p, PPROF_NONE, 1, "main.a", 1);
+	t_add(p, &loc, 1, 1, labels, 3);
+	t_add(p, &loc, 1, 2, labels + 3, 1);
+	t_add(p, &loc, 1, 3, labels + 4, 1);
+	prints(p, "traces", &o,
+	       "Type: cpu\n"
+	       "-----------+-------------------------------------------------------\n"
+	       "       lat:  2ms 1.50ms\n"
+	       "      size:  1kB\n"
+	       "      10ms   main.a\n"
+	       "-----------+-------------------------------------------------------\n"
+	       "      size:  4kB\n"
+	       "      20ms   main.a\n"
+	       "-----------+-------------------------------------------------------\n"
+	       "      size:  3kB\n"
+	       "      30ms   main.a\n"
+	       "-----------+-------------------------------------------------------\n");
+	pprof_profile_free(p);
+}
+
 /* Were each looked for among all others, this would take minutes. */
 static void traces_take_many_labels(void **state)
 {
@@ -409,6 +444,7 @@ int main(void)
 		cmocka_unit_test(tree_shows_callers_and_callees),
 		cmocka_unit_test(peek_shows_all_around_a_function),
 		cmocka_unit_test(traces_list_samples_with_their_labels),
+		cmocka_unit_test(traces_show_each_label_in_its_unit),
 		cmocka_unit_test(traces_take_many_labels),
 		cmocka_unit_test(values_take_the_unit_asked_for),
 		cmocka_unit_test(folded_is_sorted_and_summed),
