@@ -54,6 +54,8 @@ struct pprof_profile *input_load(char *const *paths, size_t n)
 				  paths[diag.at < n ? diag.at : 0], paths[0],
 				  diag.what ? diag.what : strerror(-r), diag.detail);
 			merged = NULL;
+		} else if (diag.what) {
+			say_warning("left out, as not all of the files have them: %s", diag.detail);
 		}
 	}
 	for (size_t i = 0; in && i < k; i++)

@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 #include <limits.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +17,7 @@
 #include <xxhash.h>
 
 #include "model.h"
+#include "units.h"
 
 struct group { /* mappings that are one in the result */
 	struct pprof_mapping m;
@@ -40,6 +42,11 @@ struct merger {
 	size_t cap_lines;
 	struct pprof_label *labels;
 	size_t cap_labels;
+	/* The sample types that are left: which of each input's, and their values' scale. */
+	size_t ntypes, *types; /* as many for each input as the first has */
+	double *ratios;        /* ntypes for each input */
+	int64_t *values;
+	bool dropped; /* an input has others, too */
 };
 
 static int copy_string(struct merger *m, const struct pprof_profile *p, uint32_t s, uint32_t *ret)
@@ -59,11 +66,10 @@ static bool same_word(const char *a, const char *b)
 	return memcmp(a, b, na) == 0 && (na == nb || (nb == na + 1 && b[na] == 's'));
 }
 
-static bool same_type(const struct pprof_profile *a, const struct pprof_value_type *ta,
-		      const struct pprof_profile *b, const struct pprof_value_type *tb)
+/* What a value of the unit is times to be one of the other; 0 when they are of different kinds. */
+static double ratio_of(const char *from, const char *to)
 {
-	return same_word(a->strings[ta->type], b->strings[tb->type]) &&
-	       same_word(a->strings[ta->unit], b->strings[tb->unit]);
+	return same_word(from, to) ? 1 : pp_units_ratio(from, to);
 }
 
 static int differ(struct merger *m, size_t input, const char *what,
@@ -83,26 +89,142 @@ static bool is_set(const struct pprof_value_type *t)
 	return t->type || t->unit;
 }
 
+static const char *type_name(const struct pprof_profile *p, size_t type)
+{
+	return p->strings[p->sample_types[type].type];
+}
+
+static const char *type_unit(const struct pprof_profile *p, size_t type)
+{
+	return p->strings[p->sample_types[type].unit];
+}
+
+/* Which of the input's types that of the first is: the n-th of a name is the n-th. SIZE_MAX: none.
+ */
+static size_t find_type(const struct merger *m, size_t input, size_t type)
+{
+	const struct pprof_profile *a = m->in[0], *b = m->in[input];
+	const char *name = type_name(a, type);
+	size_t nth = 0;
+
+	for (size_t i = 0; i < type; i++)
+		nth += same_word(type_name(a, i), name);
+	for (size_t i = 0; i < b->nsample_types; i++)
+		if (same_word(type_name(b, i), name) && nth-- == 0)
+			return i;
+	return SIZE_MAX;
+}
+
+/* The same types in the same places: nothing is to be chosen. */
+static bool all_alike(const struct merger *m)
+{
+	for (size_t i = 1; i < m->n; i++) {
+		if (m->in[i]->nsample_types != m->in[0]->nsample_types)
+			return false;
+		for (size_t t = 0; t < m->in[0]->nsample_types; t++)
+			if (!same_word(type_name(m->in[0], t), type_name(m->in[i], t)))
+				return false;
+	}
+	return true;
+}
+
+static size_t *types_of(const struct merger *m, size_t input)
+{
+	return m->types + input * m->in[0]->nsample_types;
+}
+
+/* The types that all inputs have, in the order of the first; where each of them has them. */
+static int choose_types(struct merger *m)
+{
+	size_t most = m->in[0]->nsample_types;
+	bool alike = all_alike(m);
+
+	m->types = calloc(m->n * most + 1, sizeof *m->types);
+	if (!m->types)
+		return -ENOMEM;
+	for (size_t t = 0; t < most; t++) {
+		bool shared = true;
+
+		for (size_t i = 0; i < m->n; i++) {
+			size_t found = alike ? t : find_type(m, i, t);
+
+			shared &= found != SIZE_MAX;
+			types_of(m, i)[m->ntypes] = found;
+		}
+		m->ntypes += shared;
+	}
+	for (size_t i = 0; i < m->n; i++)
+		m->dropped |= m->ntypes < m->in[i]->nsample_types;
+	return 0;
+}
+
+static bool shares_a_type(const struct merger *m, size_t input)
+{
+	for (size_t t = 0; t < m->in[0]->nsample_types; t++)
+		if (find_type(m, input, t) != SIZE_MAX)
+			return true;
+	return false;
+}
+
+static int check_types(struct merger *m, size_t input)
+{
+	const struct pprof_profile *a = m->in[0], *b = m->in[input];
+
+	if (m->ntypes == 0 && a->nsample_types + b->nsample_types > 0) {
+		if (shares_a_type(m, input) && input + 1 < m->n)
+			return 0; /* it is another one */
+		if (a->nsample_types == 0 || b->nsample_types == 0)
+			return fail(m->diag, "one has no sample types", input, EINVAL);
+		return differ(m, input, "no sample type is in all", &a->sample_types[0],
+			      &b->sample_types[0]);
+	}
+	for (size_t t = 0; t < m->ntypes; t++) {
+		size_t ta = types_of(m, 0)[t], tb = types_of(m, input)[t];
+
+		if (ratio_of(type_unit(b, tb), type_unit(a, ta)) <= 0)
+			return differ(m, input, "sample types differ", &a->sample_types[ta],
+				      &b->sample_types[tb]);
+	}
+	return 0;
+}
+
 static int check_input(struct merger *m, size_t input)
 {
 	const struct pprof_profile *a = m->in[0], *b = m->in[input];
-	int r;
+	const struct pprof_value_type *ta = &a->period_type, *tb = &b->period_type;
+	int r = check_types(m, input);
 
-	if (a->nsample_types != b->nsample_types) {
-		r = fail(m->diag, "numbers of sample types differ", input, EINVAL);
-		if (m->diag)
-			snprintf(m->diag->detail, sizeof m->diag->detail, "%zu and %zu",
-				 a->nsample_types, b->nsample_types);
-		return r;
+	if (r == 0 && is_set(ta) && is_set(tb) &&
+	    (!same_word(a->strings[ta->type], b->strings[tb->type]) ||
+	     ratio_of(b->strings[tb->unit], a->strings[ta->unit]) <= 0))
+		return differ(m, input, "period types differ", ta, tb);
+	return r;
+}
+
+/* On success, too, something may be to be told. */
+static void tell_dropped(const struct merger *m)
+{
+	struct pprof_diag *d = m->diag;
+	size_t used = 0;
+
+	if (!d)
+		return;
+	*d = (struct pprof_diag){.what = m->dropped ? "not all have these sample types" : NULL};
+	for (size_t i = 0; m->dropped && i < m->n; i++) {
+		const struct pprof_profile *p = m->in[i];
+
+		for (size_t t = 0; t < p->nsample_types; t++) {
+			bool kept = false;
+
+			for (size_t k = 0; k < m->ntypes; k++)
+				kept |= types_of(m, i)[k] == t;
+			if (kept || strstr(d->detail, type_name(p, t)) ||
+			    used + strlen(type_name(p, t)) + 3 > sizeof d->detail)
+				continue;
+			used += (size_t)snprintf(d->detail + used, sizeof d->detail - used,
+						 used ? ", %s" : "%s", type_name(p, t));
+		}
 	}
-	for (size_t i = 0; i < a->nsample_types; i++)
-		if (!same_type(a, &a->sample_types[i], b, &b->sample_types[i]))
-			return differ(m, input, "sample types differ", &a->sample_types[i],
-				      &b->sample_types[i]);
-	if (is_set(&a->period_type) && is_set(&b->period_type) &&
-	    !same_type(a, &a->period_type, b, &b->period_type))
-		return differ(m, input, "period types differ", &a->period_type, &b->period_type);
-	return 0;
 }
 
 /* --- the header ------------------------------------------------------------------ */
@@ -115,22 +237,54 @@ static const char *lesser(const char *a, const char *b)
 	return b && *b && strcmp(b, a) < 0 ? b : a;
 }
 
+/* The finer of two units, so that nothing is rounded away; of equal ones, the lesser text. */
+static const char *finer(const char *a, const char *b)
+{
+	double ratio = a && *a && b && *b ? ratio_of(a, b) : 1;
+
+	return ratio < 1 ? a : ratio > 1 ? b : lesser(a, b);
+}
+
 static int merge_sample_types(struct merger *m)
 {
 	int r = 0;
 
-	for (size_t t = 0; r == 0 && t < m->in[0]->nsample_types; t++) {
+	m->ratios = calloc(m->n * m->ntypes + 1, sizeof *m->ratios);
+	if (!m->ratios)
+		return -ENOMEM;
+	for (size_t t = 0; r == 0 && t < m->ntypes; t++) {
 		const char *type = NULL, *unit = NULL;
 
 		for (size_t i = 0; i < m->n; i++) {
-			const struct pprof_profile *p = m->in[i];
-
-			type = lesser(type, p->strings[p->sample_types[t].type]);
-			unit = lesser(unit, p->strings[p->sample_types[t].unit]);
+			type = lesser(type, type_name(m->in[i], types_of(m, i)[t]));
+			unit = finer(unit, type_unit(m->in[i], types_of(m, i)[t]));
 		}
+		for (size_t i = 0; i < m->n; i++)
+			m->ratios[i * m->ntypes + t] = ratio_of(
+				type_unit(m->in[i], types_of(m, i)[t]), unit);
 		r = pprof_sample_type(m->out, type, unit);
 	}
 	return r;
+}
+
+/* The default of the input, where it is one of those that are left. */
+static const char *preferred_type(const struct merger *m, const struct pprof_profile *p)
+{
+	const char *name = p->strings[p->default_sample_type];
+	size_t found;
+
+	return !m->dropped || pprof_find_sample_type(m->out, name, &found) == 0 ? name : "";
+}
+
+/* Rounded; what is too large stays the largest there is. */
+static int64_t times(int64_t v, double ratio)
+{
+	double scaled;
+
+	if (ratio == 1)
+		return v;
+	scaled = nearbyint((double)v * ratio);
+	return scaled >= 9.2e18 ? INT64_MAX : scaled <= -9.2e18 ? -INT64_MAX : (int64_t)scaled;
 }
 
 static int64_t sum_saturated(int64_t a, int64_t b)
@@ -148,19 +302,24 @@ static int merge_scalars(struct merger *m)
 	struct pprof_profile *o = m->out;
 	int r;
 
-	o->period = m->in[0]->period;
 	for (size_t i = 0; i < m->n; i++) {
 		const struct pprof_profile *p = m->in[i];
 
 		type = lesser(type, p->strings[p->period_type.type]);
-		unit = lesser(unit, p->strings[p->period_type.unit]);
-		preferred = lesser(preferred, p->strings[p->default_sample_type]);
+		unit = finer(unit, p->strings[p->period_type.unit]);
+		preferred = lesser(preferred, preferred_type(m, p));
 		url = lesser(url, p->strings[p->doc_url]);
 		if (p->time_nanos && (!o->time_nanos || p->time_nanos < o->time_nanos))
 			o->time_nanos = p->time_nanos;
 		o->duration_nanos = sum_saturated(o->duration_nanos, p->duration_nanos);
-		if (p->period > o->period)
-			o->period = p->period;
+	}
+	for (size_t i = 0; i < m->n; i++) {
+		const struct pprof_profile *p = m->in[i];
+		const char *own = p->strings[p->period_type.unit];
+		int64_t period = *own ? times(p->period, ratio_of(own, unit)) : p->period;
+
+		if (i == 0 || period > o->period)
+			o->period = period;
 	}
 	r = pprof_period(o, type, unit, o->period);
 	if (r == 0)
@@ -452,9 +611,11 @@ static int merge_location(struct merger *m, size_t input, size_t index)
 	return r;
 }
 
-static int merge_sample(struct merger *m, const struct pprof_profile *p, size_t index)
+static int merge_sample(struct merger *m, size_t input, size_t index)
 {
+	const struct pprof_profile *p = m->in[input];
 	const struct pprof_sample *s = &p->samples[index];
+	const int64_t *values = pprof_sample_values(p, index);
 	int r = pp_array_reserve(&m->stack, &m->cap_stack, s->nlocations, sizeof *m->stack);
 
 	if (r == 0)
@@ -469,8 +630,10 @@ static int merge_sample(struct merger *m, const struct pprof_profile *p, size_t 
 		m->labels[i] = (struct pprof_label){m->strings[l->key], m->strings[l->str],
 						    m->strings[l->unit], l->num};
 	}
-	return pprof_sample_add(m->out, m->stack, s->nlocations, pprof_sample_values(p, index),
-				m->labels, s->nlabels);
+	for (size_t t = 0; t < m->ntypes; t++)
+		m->values[t] = times(values[types_of(m, input)[t]],
+				     m->ratios[input * m->ntypes + t]);
+	return pprof_sample_add(m->out, m->stack, s->nlocations, m->values, m->labels, s->nlabels);
 }
 
 static int merge_input(struct merger *m, size_t input)
@@ -490,7 +653,7 @@ static int merge_input(struct merger *m, size_t input)
 	for (size_t i = 0; r == 0 && i < p->nlocations; i++)
 		r = merge_location(m, input, i);
 	for (size_t i = 0; r == 0 && i < p->nsamples; i++)
-		r = merge_sample(m, p, i);
+		r = merge_sample(m, input, i);
 	free(m->strings);
 	free(m->functions);
 	free(m->locations);
@@ -501,6 +664,9 @@ static int merge_all(struct merger *m)
 {
 	int r = pprof_profile_new(&m->out);
 
+	m->values = calloc(m->ntypes + 1, sizeof *m->values);
+	if (!m->values)
+		r = -ENOMEM;
 	if (r == 0)
 		r = merge_sample_types(m);
 	if (r == 0)
@@ -527,6 +693,9 @@ static void merger_fini(struct merger *m)
 	free(m->stack);
 	free(m->lines);
 	free(m->labels);
+	free(m->types);
+	free(m->ratios);
+	free(m->values);
 	pprof_profile_free(m->out);
 }
 
@@ -538,15 +707,16 @@ int pprof_merge(const struct pprof_profile *const *inputs, size_t n,
 
 	if (n == 0)
 		return fail(diag, "nothing to merge", 0, EINVAL);
+	r = choose_types(&m);
 	for (size_t i = 1; r == 0 && i < n; i++)
 		r = check_input(&m, i);
-	if (r < 0)
-		return r;
-	r = merge_all(&m);
+	if (r == 0)
+		r = merge_all(&m);
 	if (r == 0) {
+		tell_dropped(&m);
 		*ret_profile = m.out;
 		m.out = NULL;
-	} else {
+	} else if (r != -EINVAL) {
 		fail(diag, r == -ENOMEM ? "out of memory" : "too many of a kind", 0, -r);
 	}
 	merger_fini(&m);

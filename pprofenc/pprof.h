@@ -251,11 +251,15 @@ PPROF_API int pprof_read_fd(int fd, size_t limit, struct pprof_profile **ret_pro
  * they agree in size (in pages), file offset and build id (without one, file name), locations when
  * they lie equally far into the same mapping and agree in their lines, whatever the absolute
  * addresses. Durations are summed, the period is the longest, the time the earliest, comments are
- * kept once. The order of the inputs makes no difference to the encoded result; one input gives
- * itself with equal samples joined.
+ * kept once. One input gives itself with equal samples joined.
  *
- * -EINVAL with diag: the inputs count different things (but a plural s is no difference), or n is
- * 0.
+ * The sample types are those that all inputs have, in whatever order, told by name (but a plural s
+ * is no difference); values in several units of one kind are scaled to the finest. Their order is
+ * that of the first input; otherwise the order of the inputs makes no difference to the encoded
+ * result. On success diag->what is NULL, or says that the types that `detail` lists were left out.
+ *
+ * -EINVAL with diag: no sample type is in all of the inputs, one is counted in units of different
+ * kinds, the periods are of different things, or n is 0.
  */
 PPROF_API int pprof_merge(const struct pprof_profile *const *inputs, size_t n,
 			  struct pprof_profile **ret_profile, struct pprof_diag *diag);

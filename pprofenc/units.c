@@ -119,6 +119,14 @@ double pp_units_scaled(int64_t value, struct scale scale)
 	return value * scale.from / scale.to;
 }
 
+double pp_units_ratio(const char *from, const char *to)
+{
+	const struct unit *family, *other, *a = find_unit(from, &family), *b;
+
+	b = find_unit(to, &other);
+	return a && b && family == other ? a->factor / b->factor : strcmp(from, to) == 0;
+}
+
 double pp_units_nanoseconds(const char *unit)
 {
 	const struct unit *family, *u = find_unit(unit, &family);

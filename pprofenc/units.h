@@ -33,6 +33,9 @@ struct scale pp_units_in(int64_t value, const char *unit, const char *wanted);
 
 double pp_units_scaled(int64_t value, struct scale scale);
 
+/* What a value in `from` is times to be one in `to`; 0 where these are no units of one kind. */
+double pp_units_ratio(const char *from, const char *to);
+
 /* Nanoseconds in one `unit`, 0 when it isn't one of time. */
 double pp_units_nanoseconds(const char *unit);
 /* Bytes in one `unit`, 0 when it isn't one of sizes. */

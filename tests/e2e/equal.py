@@ -10,6 +10,7 @@ import urllib.request
 
 import pprof
 from harness import *
+from made import profile as made
 
 # The last toolchains that ship pprof as a program; later ones compile it at its first use.
 TOOLS = ['1.24', '1.23', '1.22']
@@ -273,3 +274,35 @@ def merged():
             check(not differ and len(got) == len(want), '%s: %d and %d lines, %r', p.command, len(got), len(want),
                   differ[:3])
         note('%s: %d lines', ' '.join(theirs), len(want))
+
+
+@test('clients', 'prowl report of files that share some sample types is go tool pprof\'s')
+def merged_types():
+    program = pprof_program()
+    samples, cpu, micro = ('samples', 'count'), ('cpu', 'nanoseconds'), ('cpu', 'microseconds')
+    alloc, space = ('alloc_objects', 'count'), ('alloc_space', 'kilobytes')
+    sets = {
+        'one is missing': [((samples, cpu), (1, 10 ** 7)), ((cpu,), (5 * 10 ** 7,))],
+        'another order': [((samples, cpu), (1, 10 ** 7)), ((cpu, samples), (5 * 10 ** 7, 5))],
+        'another unit': [((samples, micro), (1, 10 ** 4)), ((samples, cpu), (5, 5 * 10 ** 7))],
+        'all of it': [((samples, cpu), (1, 10 ** 7)), ((('wall', 'ms'), micro, samples), (9, 5 * 10 ** 4, 5)),
+                      ((cpu,), (10 ** 9,))],
+        'sizes': [((alloc, space), (3, 4)), ((alloc, ('alloc_space', 'bytes'), ('inuse_space', 'bytes')), (4, 12345, 7))],
+        'nothing in common': [((samples,), (1,)), ((alloc,), (1,))],
+        'units of different kinds': [((cpu,), (1,)), ((('cpu', 'bytes'),), (1,))],
+    }
+    compared = 0
+    for what, parts in sets.items():
+        paths = []
+        for types, values in parts:
+            paths.append(out_file())
+            with open(paths[-1], 'wb') as f:
+                f.write(made(([(('main.a', 'main.main'), values), (('main.b', 'main.main'), values)]), types=types))
+        for kind in {name for types, _ in parts for name, _ in types}:
+            code, want, said = run_pprof(program, ['-top', '-sample_index=' + kind], *paths)
+            p = Prowl('report', '-t', kind, *paths)
+            check(bool(code) == bool(p.status), '%s, %s: pprof exits with %d (%s), prowl with %d (%s)', what, kind, code, said,
+                  p.status, p.err)
+            check(code or lines_of(p.out) == want, '%s, %s:\n%s\nnot\n%s', what, kind, p.out, '\n'.join(want))
+            compared += not code
+    check(compared >= 7, 'only %d compared', compared)

@@ -121,28 +121,131 @@ static void merging_with_itself_doubles(void **state)
 static void differences_are_named(void **state)
 {
 	struct pprof_profile *a = run_at(0, 1, "x"), *b = t_new(), *c = t_new(), *d = t_new();
+	struct pprof_profile *none = t_new();
 	const struct pprof_profile *ab[] = {a, a, b}, *ac[] = {a, c}, *ad[] = {a, d};
+	const struct pprof_profile *an[] = {a, none};
 	struct pprof_profile *p;
 	struct pprof_diag diag;
 
-	t_types(b);
 	assert_int_equal(pprof_sample_type(b, "alloc_space", "bytes"), 0);
 	assert_int_equal(pprof_merge(ab, 3, &p, &diag), -EINVAL);
-	assert_string_equal(diag.what, "numbers of sample types differ");
-	assert_string_equal(diag.detail, "2 and 3");
+	assert_string_equal(diag.what, "no sample type is in all");
+	assert_string_equal(diag.detail, "samples/count and alloc_space/bytes");
 	assert_int_equal(diag.at, 2);
+	assert_int_equal(pprof_merge(an, 2, &p, &diag), -EINVAL);
+	assert_string_equal(diag.what, "one has no sample types");
 
 	assert_int_equal(pprof_sample_type(c, "sample", "count"), 0);
-	assert_int_equal(pprof_sample_type(c, "wall", "nanoseconds"), 0);
+	assert_int_equal(pprof_sample_type(c, "cpu", "bytes"), 0);
 	assert_int_equal(pprof_merge(ac, 2, &p, &diag), -EINVAL);
 	assert_string_equal(diag.what, "sample types differ");
-	assert_string_equal(diag.detail, "cpu/nanoseconds and wall/nanoseconds");
+	assert_string_equal(diag.detail, "cpu/nanoseconds and cpu/bytes");
 
 	t_types(d);
 	assert_int_equal(pprof_period(d, "space", "bytes", 1), 0);
 	assert_int_equal(pprof_merge(ad, 2, &p, &diag), -EINVAL);
 	assert_string_equal(diag.what, "period types differ");
 	assert_int_equal(pprof_merge(NULL, 0, &p, &diag), -EINVAL);
+	pprof_profile_free(a);
+	pprof_profile_free(b);
+	pprof_profile_free(c);
+	pprof_profile_free(d);
+	pprof_profile_free(none);
+}
+
+/* A profile of one function, with these types and values; ends at a NULL. */
+static struct pprof_profile *of_types(const char *const *types, const int64_t *values)
+{
+	struct pprof_profile *p = t_new();
+	uint32_t loc;
+
+	for (; *types; types += 2)
+		assert_int_equal(pprof_sample_type(p, types[0], types[1]), 0);
+	assert_int_equal(pprof_period(p, "cpu", "nanoseconds", 10000000), 0);
+	loc = t_loc(p, PPROF_NONE, 0, "main.a", 1);
+	assert_int_equal(pprof_sample_add(p, &loc, 1, values, NULL, 0), 0);
+	return p;
+}
+
+#define TYPES(...) ((const char *const[]){__VA_ARGS__, NULL})
+
+/* As pprof does since Go 1.21: what all have, in any order, in the finest unit. */
+static void shared_types_are_merged(void **state)
+{
+	const int64_t values[] = {1, 10000000};
+	const struct {
+		const char *const *types;
+		int64_t values[3];
+		const char *want, *left_out;
+		int64_t sums[2];
+	} cases[] = {
+		{TYPES("cpu", "nanoseconds"), {50000000}, "cpu", "samples", {60000000}},
+		{TYPES("cpu", "nanoseconds", "samples", "count"),
+		 {50000000, 5},
+		 "samples cpu",
+		 NULL,
+		 {6, 60000000}},
+		{TYPES("samples", "count", "cpu", "microseconds"),
+		 {5, 50000},
+		 "samples cpu",
+		 NULL,
+		 {6, 60000000}},
+		{TYPES("wall", "ms", "cpu", "ms", "sample", "count"),
+		 {7, 50, 5},
+		 "sample cpu",
+		 "wall",
+		 {6, 60000000}},
+		{TYPES("samples", "count", "cpu", "picoseconds"), {1, 2}, NULL, NULL, {0}},
+	};
+	const char *const *first = TYPES("samples", "count", "cpu", "nanoseconds");
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct pprof_profile *a = of_types(first, values), *m = NULL;
+		struct pprof_profile *b = of_types(cases[i].types, cases[i].values);
+		struct pprof_diag diag = {0};
+		char names[64] = "";
+		int r = pprof_merge((const struct pprof_profile *const[]){a, b}, 2, &m, &diag);
+
+		pprof_profile_free(a);
+		pprof_profile_free(b);
+		assert_int_equal(r, cases[i].want ? 0 : -EINVAL);
+		if (r < 0)
+			continue;
+		for (size_t t = 0; t < m->nsample_types; t++) {
+			strcat(strcat(names, t ? " " : ""), m->strings[m->sample_types[t].type]);
+			assert_int_equal(pprof_sample_values(m, 0)[t], cases[i].sums[t]);
+		}
+		assert_string_equal(names, cases[i].want);
+		assert_int_equal(m->nsamples, 1);
+		assert_true(!diag.what == !cases[i].left_out);
+		assert_string_equal(diag.detail, cases[i].left_out ? cases[i].left_out : "");
+		pprof_profile_free(m);
+	}
+}
+
+/* Values, and the period, in the finest unit of all, whoever has it. */
+static void units_are_scaled(void **state)
+{
+	struct pprof_profile *a = of_types(TYPES("cpu", "ms"), (int64_t[]){3}), *m;
+	struct pprof_profile *b = of_types(TYPES("cpu", "us"), (int64_t[]){INT64_MAX}), *again;
+	struct pprof_profile *c = of_types(TYPES("cpu", "ms"), (int64_t[]){INT64_MAX});
+	struct pprof_profile *d = of_types(TYPES("cpu", "us"), (int64_t[]){0});
+
+	assert_int_equal(pprof_period(a, "cpu", "us", 20000), 0);
+	assert_int_equal(pprof_merge((const struct pprof_profile *const[]){a, b}, 2, &m, NULL), 0);
+	assert_string_equal(m->strings[m->sample_types[0].unit], "us");
+	assert_string_equal(m->strings[m->period_type.unit], "nanoseconds");
+	assert_int_equal(m->period, 20000000);
+	assert_int_equal(pprof_sample_values(m, 0)[0], (int64_t)((uint64_t)INT64_MAX + 3000));
+	assert_int_equal(pprof_merge((const struct pprof_profile *const[]){b, a}, 2, &again, NULL),
+			 0);
+	t_same(m, again);
+	pprof_profile_free(again);
+	pprof_profile_free(m);
+	/* What doesn't fit stays the largest there is. */
+	assert_int_equal(pprof_merge((const struct pprof_profile *const[]){c, d}, 2, &m, NULL), 0);
+	assert_int_equal(pprof_sample_values(m, 0)[0], INT64_MAX);
+	pprof_profile_free(m);
 	pprof_profile_free(a);
 	pprof_profile_free(b);
 	pprof_profile_free(c);
@@ -196,6 +299,8 @@ int main(void)
 		cmocka_unit_test(grouping_makes_no_difference),
 		cmocka_unit_test(merging_with_itself_doubles),
 		cmocka_unit_test(differences_are_named),
+		cmocka_unit_test(shared_types_are_merged),
+		cmocka_unit_test(units_are_scaled),
 	};
 
 	return cmocka_run_group_tests_name("merge", tests, NULL, NULL);
