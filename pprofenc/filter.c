@@ -338,7 +338,7 @@ static bool is_runtime(const struct filter *f, uint32_t location, const struct p
 	const struct pprof_function *fn = &f->p->functions[line->function];
 
 	return f->o->runtime != PPROF_RUNTIME_SHOW && location < f->first_tag &&
-	       pp_is_runtime(f->p->strings[fn->name]);
+	       pp_is_runtime(f->p->strings[fn->name], f->p->strings[fn->filename]);
 }
 
 static int make_runtime_line(struct filter *f, struct pprof_line *to)

@@ -65,8 +65,15 @@ int pp_tag_frames(const struct pprof_profile *p, const char *root, const char *l
 
 /* --- frames ------------------------------------------------------------------------ */
 
-/* Whether the name is that of a function of Go's runtime proper. */
-bool pp_is_runtime(const char *function);
+/* Whether it is a function of Go's runtime proper: by its package, which for assembly that has none
+ * in its name is the folder of its file. */
+bool pp_is_runtime(const char *function, const char *file);
+bool pp_is_runtime_package(const char *package, size_t len);
+
+/* The folder of a Go source below GOROOT, GOPATH or the modules' cache; NULL where that isn't
+ * known.
+ */
+const char *pp_source_folder(const char *file, size_t *ret_len);
 
 /* Bytes of the package's name in that of a Go function, "net/http" of "net/http.(*conn).serve"; 0
  * where it has none. */

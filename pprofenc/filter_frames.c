@@ -18,10 +18,49 @@ static bool ends(const char *s, const char *with)
 	return n >= k && strcmp(s + n - k, with) == 0;
 }
 
-bool pp_is_runtime(const char *function)
+/* --- whose code it is ------------------------------------------------------------- */
+
+bool pp_is_runtime_package(const char *package, size_t len)
 {
-	return begins(function, "runtime.") || begins(function, "internal/runtime/") ||
-	       begins(function, "runtime/internal/");
+	static const char bytealg[] = "internal/bytealg", runtime[] = "runtime";
+
+	return (len == sizeof runtime - 1 && memcmp(package, runtime, len) == 0) ||
+	       (len == sizeof bytealg - 1 && memcmp(package, bytealg, len) == 0) ||
+	       (len > 17 &&
+		(begins(package, "runtime/internal/") || begins(package, "internal/runtime/")));
+}
+
+const char *pp_source_folder(const char *file, size_t *ret_len)
+{
+	static const char mod[] = "/pkg/mod/", src[] = "/src/";
+	const char *start = strstr(file, mod), *slash = strrchr(file, '/');
+
+	if (start) {
+		start += sizeof mod - 1;
+	} else if (file[0] == '/') {
+		for (const char *s = file; (s = strstr(s, src)); s++)
+			start = s + sizeof src - 1;
+	} else {
+		start = file; /* built with -trimpath */
+	}
+	if (!start || !slash || slash <= start)
+		return NULL;
+	*ret_len = (size_t)(slash - start);
+	return start;
+}
+
+bool pp_is_runtime(const char *function, const char *file)
+{
+	size_t len = pp_package_length(function);
+	const char *folder;
+
+	if (len > 0)
+		return pp_is_runtime_package(function, len);
+	/* Assembly may have no package in its name: memeqbody, aeshashbody, _rt0_amd64_linux. */
+	if (!ends(file, ".s"))
+		return false;
+	folder = pp_source_folder(file, &len);
+	return folder && pp_is_runtime_package(folder, len);
 }
 
 /* --- paths ------------------------------------------------------------------------ */
@@ -145,12 +184,32 @@ static char *bracketed(const char *object)
 	return asprintf(&name, "[%s]", slash ? slash + 1 : object) < 0 ? NULL : name;
 }
 
+/* Of assembly without one in its name: the folder, below GOROOT or in a module without its version;
+ * "" where that is not known. */
+static char *package_of_file(const char *file)
+{
+	size_t len;
+	const char *folder = ends(file, ".s") ? pp_source_folder(file, &len) : NULL;
+	char *package = folder ? strndup(folder, len) : strdup(""), *at, *rest;
+
+	at = package ? strchr(package, '@') : NULL;
+	if (at) {
+		rest = at + strcspn(at, "/");
+		memmove(at, rest, strlen(rest) + 1);
+	}
+	return package;
+}
+
 static char *package_name(const struct pprof_profile *p, uint32_t location,
 			  const struct pprof_function *f)
 {
 	const char *object = object_of(p, location), *name = p->strings[f->name];
 	char *package = is_go(p->strings[f->filename], object) ? package_of(name) : strdup("");
 
+	if (package && !*package && !strchr(name, '.') && *name != '[') {
+		free(package);
+		package = package_of_file(p->strings[f->filename]);
+	}
 	if (!package || *package)
 		return package;
 	free(package);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "calltree.h"
+#include "filter.h"
 
 static bool begins(const char *s, const char *with)
 {
@@ -31,27 +32,29 @@ static bool is_go_name(const char *name)
 	return true;
 }
 
-/* A package of the runtime. */
-static bool is_runtime_package(const char *s, size_t len)
+/* What the names of a granularity begin with: the function, without its file behind a blank. */
+static bool is_runtime(const char *name, const char *file)
 {
-	return (len == 7 && strncmp(s, "runtime", 7) == 0) || begins(s, "runtime/internal/") ||
-	       begins(s, "internal/runtime/");
+	char function[64];
+	const char *end = strchr(name, ' ');
+
+	if (strcmp(name, "[runtime]") == 0)
+		return true;
+	/* Names without a package are short; those with one are told by their beginning. */
+	if (end && (size_t)(end - name) < sizeof function) {
+		*(char *)mempcpy(function, name, (size_t)(end - name)) = '\0';
+		name = function;
+	}
+	return pp_is_runtime(name, file);
 }
 
-/* The folder that a file lies in, below any GOROOT. */
+/* The folder that a file lies in. */
 static bool is_runtime_file(const char *file)
 {
-	const char *slash = strrchr(file, '/'), *src = strstr(file, "/src/");
+	size_t len;
+	const char *folder = pp_source_folder(file, &len);
 
-	if (src)
-		file = src + 5;
-	return slash && slash > file && is_runtime_package(file, (size_t)(slash - file));
-}
-
-static bool is_runtime(const char *name)
-{
-	return begins(name, "runtime.") || begins(name, "runtime/internal/") ||
-	       begins(name, "internal/runtime/") || strcmp(name, "[runtime]") == 0;
+	return folder && pp_is_runtime_package(folder, len);
 }
 
 /* Names of packages: of Go's as they are, of other code the binary in brackets. */
@@ -59,7 +62,7 @@ static enum frame_kind kind_of_package(const char *name, const char *object)
 {
 	if (begins(name, "[kernel"))
 		return KIND_KERNEL;
-	if (is_runtime_package(name, strlen(name)) || is_runtime(name))
+	if (pp_is_runtime_package(name, strlen(name)) || strcmp(name, "[runtime]") == 0)
 		return KIND_RUNTIME;
 	return *name != '[' ? KIND_GO : *object ? KIND_NATIVE : KIND_OTHER;
 }
@@ -80,7 +83,7 @@ enum frame_kind pp_frame_kind(const char *name, const char *file, const char *ob
 		return KIND_KERNEL;
 	if (granularity == PPROF_FILE && go && is_runtime_file(name))
 		return KIND_RUNTIME;
-	if (is_runtime(name) && (go || !*file))
+	if (is_runtime(name, file) && (go || !*file))
 		return KIND_RUNTIME;
 	if (go)
 		return KIND_GO;

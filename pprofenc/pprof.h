@@ -288,8 +288,9 @@ enum pprof_granularity {
 };
 
 /*
- * Go's runtime: functions of the packages runtime, internal/runtime/... and runtime/internal/...,
- * and not those of others that begin alike.
+ * Go's runtime: functions of the packages runtime, internal/runtime/..., runtime/internal/... and
+ * internal/bytealg, and not those of others that begin alike. Assembly that has no package in its
+ * name (memeqbody, aeshashbody) is told by the folder of its file.
  */
 enum pprof_runtime {
 	PPROF_RUNTIME_SHOW,

@@ -397,6 +397,53 @@ static void runtime_is_folded_and_hidden(void **state)
 	pprof_profile_free(p);
 }
 
+/* Assembly that has no package in its name is known by its file. */
+static void assembly_has_the_package_of_its_folder(void **state)
+{
+	static const struct {
+		const char *name, *file, *package;
+		bool runtime;
+	} cases[] = {
+		{"aeshashbody", "/usr/lib/go-1.19/src/runtime/asm_amd64.s", "runtime", true},
+		{"memeqbody", "internal/bytealg/equal_amd64.s", "internal/bytealg", true},
+		{"cmpbody", "/opt/src/go/src/internal/bytealg/compare_amd64.s", "internal/bytealg",
+		 true},
+		{"callRet", "runtime/asm_amd64.s", "runtime", true},
+		{"memhashbody", "internal/runtime/maps/x.s", "internal/runtime/maps", true},
+		{"p256MulInternal", "/go/src/crypto/internal/nistec/p256_amd64.s",
+		 "crypto/internal/nistec", false},
+		{"sum", "/root/go/pkg/mod/a.org/x/runtime@v1.2.0/fast/sum_amd64.s",
+		 "a.org/x/runtime/fast", false},
+		{"sum", "a.org/x@v1.2.0/sum_amd64.s", "a.org/x", false},
+		{"sum", "/work/x/runtime/sum_amd64.s", "[server]", false},
+		{"cmpbody", "/work/c/compare.c", "[server]", false},
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct pprof_profile *p = t_new();
+		struct pprof_line l[1];
+		char want[128];
+		uint32_t body, caller, m;
+
+		t_types(p);
+		m = t_mapping(p, 0x400000, "/usr/bin/server");
+		l[0] = (struct pprof_line){function_in(p, cases[i].name, cases[i].file), 1, 0};
+		body = place(p, m, 0x401000, l, 1);
+		l[0] = (struct pprof_line){function_in(p, "main.f", "/work/main.go"), 1, 0};
+		caller = place(p, m, 0x402000, l, 1);
+		t_add(p, (uint32_t[]){body, caller}, 2, 1, NULL, 0);
+		snprintf(want, sizeof want, "main;%s 1\n", cases[i].package);
+		leaves(p, (struct pprof_filter_options){.granularity = PPROF_PACKAGE}, want);
+		snprintf(want, sizeof want, "main.f;%s 1\n",
+			 cases[i].runtime ? "[runtime]" : cases[i].name);
+		leaves(p, (struct pprof_filter_options){.runtime = PPROF_RUNTIME_FOLD}, want);
+		if (cases[i].runtime)
+			leaves(p, (struct pprof_filter_options){.runtime = PPROF_RUNTIME_HIDE},
+			       "main.f 1\n");
+		pprof_profile_free(p);
+	}
+}
+
 /* Folded frames join across places that hold other frames, too. */
 static void runtime_joins_across_places(void **state)
 {
@@ -642,6 +689,7 @@ int main(void)
 		cmocka_unit_test(granularity_renames_frames),
 		cmocka_unit_test(packages_are_cut_out_of_names),
 		cmocka_unit_test(runtime_is_folded_and_hidden),
+		cmocka_unit_test(assembly_has_the_package_of_its_folder),
 		cmocka_unit_test(runtime_joins_across_places),
 		cmocka_unit_test(nothing_asked_is_nothing_changed),
 		cmocka_unit_test(equal_samples_join_unless_apart),
