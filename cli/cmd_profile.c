@@ -306,11 +306,26 @@ static int join_equal(struct pprof_profile **profile)
 	return r;
 }
 
+/* What the file is called by: those that were asked for, not the children that they had. */
+static pid_t name_targets(const struct profile *p, struct prowl_session *s, char *names, size_t len)
+{
+	size_t n = prowl_session_targets(s) < p->o.npids ? prowl_session_targets(s) : p->o.npids;
+	struct prowl_target t = {0};
+
+	names[0] = '\0';
+	for (size_t i = 0; i < n; i++) {
+		prowl_session_target(s, i, &t);
+		target_names(names, len, t.comm);
+	}
+	return n == 1 ? t.pid : -(pid_t)n;
+}
+
 static int finish(struct profile *p, struct prowl_session *s, struct prowl_err *err)
 {
 	struct pprof_profile *profile;
 	struct output_file used;
-	struct prowl_target t;
+	char names[48];
+	pid_t pid;
 	int code = prowl_session_build(s, &profile, err);
 
 	if (code != PROWL_OK)
@@ -323,8 +338,8 @@ static int finish(struct profile *p, struct prowl_session *s, struct prowl_err *
 		say_error("out of memory");
 		return PROWL_FAILED;
 	}
-	prowl_session_target(s, 0, &t);
-	code = output_write_named(profile, p->out, p->output, t.comm, t.pid, "cpu", &used);
+	pid = name_targets(p, s, names, sizeof names);
+	code = output_write_named(profile, p->out, p->output, names, pid, "cpu", &used);
 	pprof_profile_free(profile);
 	if (code != PROWL_OK)
 		return code;

@@ -271,7 +271,9 @@ static int say_nothing_captured(const struct prowl_result *r)
 static int write_profile(struct top *t)
 {
 	const struct output_format *format = output_choose("pprof", NULL);
+	pid_t pid = t->ntargets == 1 ? (pid_t)t->targets[0].pid : -(pid_t)t->ntargets;
 	struct pprof_profile *p;
+	char names[48] = "";
 	int r = top_history_profile(t->history, &p), code;
 
 	if (r < 0 || p->nsamples == 0) {
@@ -284,9 +286,10 @@ static int write_profile(struct top *t)
 	prowl_session_note(t->s, p);
 	if (top_history_cut(t->history))
 		pprof_comment(p, "warning: the beginning of the session is not in this profile");
+	for (size_t i = 0; i < t->ntargets; i++)
+		target_names(names, sizeof names, t->targets[i].comm);
 	code = output_may_write(format, NULL)
-		       ? output_write_named(p, format, NULL, t->targets[0].comm,
-					    (pid_t)t->targets[0].pid, "cpu", &t->written)
+		       ? output_write_named(p, format, NULL, names, pid, "cpu", &t->written)
 		       : PROWL_FAILED;
 	if (code == PROWL_OK)
 		say_info("wrote %s (%.1f kB, %.0f s)", t->written.path,

@@ -158,7 +158,7 @@ bool output_may_write(const struct output_format *f, const char *path)
 void output_default_name(const char *comm, pid_t pid, const char *kind,
 			 const struct output_format *f, char *buf, size_t len)
 {
-	char name[64], when[32];
+	char name[64], who[32], when[32];
 	time_t now = time(NULL);
 	struct tm tm;
 
@@ -168,7 +168,8 @@ void output_default_name(const char *comm, pid_t pid, const char *kind,
 			*c = '_';
 	}
 	strftime(when, sizeof when, "%Y%m%dT%H%M%SZ", gmtime_r(&now, &tm));
-	snprintf(buf, len, "prowl.%s.%d.%s.%s%s", name, (int)pid, kind, when, f->suffix);
+	snprintf(who, sizeof who, pid < 0 ? "%d-processes" : "%d", pid < 0 ? -(int)pid : (int)pid);
+	snprintf(buf, len, "prowl.%s.%s.%s.%s%s", name, who, kind, when, f->suffix);
 }
 
 static int write_to(const struct pprof_profile *p, const struct output_format *f,

@@ -23,7 +23,8 @@ const char *output_name(size_t index);
 const struct output_format *output_choose(const char *format, const char *path);
 /* False after saying why: binary data is not written to a terminal, a folder must exist. */
 bool output_may_write(const struct output_format *f, const char *path);
-/* prowl.COMM.PID.KIND.TIME with the format's suffix, into the working folder. */
+/* prowl.COMM.PID.KIND.TIME with the format's suffix, into the working folder. Of N processes pid is
+ * -N, and "N-processes" stands for it: see target_names(). */
 void output_default_name(const char *comm, pid_t pid, const char *kind,
 			 const struct output_format *f, char *buf, size_t len);
 /*

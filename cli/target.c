@@ -25,6 +25,26 @@ bool target_add_pid(struct target_pids *t, pid_t pid)
 	return true;
 }
 
+/* Is it one of the words between the dashes? A name may have dashes itself: then it is there twice
+ * at worst. */
+static bool has_word(const char *names, const char *word)
+{
+	size_t n = strlen(word);
+
+	for (const char *s = names; (s = strstr(s, word)); s++)
+		if ((s == names || s[-1] == '-') && (!s[n] || s[n] == '-'))
+			return true;
+	return false;
+}
+
+void target_names(char *names, size_t len, const char *comm)
+{
+	size_t used = strlen(names);
+
+	if (*comm && !has_word(names, comm) && used + 1 + strlen(comm) < len)
+		snprintf(names + used, len - used, used ? "-%s" : "%s", comm);
+}
+
 static bool has_name(pid_t pid, const char *name)
 {
 	char path[64], buf[4096];

@@ -15,5 +15,8 @@ struct target_pids {
 
 /* Adds one that isn't there yet; false after saying that there are too many. */
 bool target_add_pid(struct target_pids *t, pid_t pid);
+/* Several processes in the name of a file: adds a process' name to those before it
+ * ("first-second"), each once, while there is room; "" is the beginning. */
+void target_names(char *names, size_t len, const char *comm);
 /* Adds all processes of that name (comm or file name). An exit code, after saying what failed. */
 int target_add_name(struct target_pids *t, const char *name);

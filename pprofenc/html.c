@@ -14,6 +14,7 @@
 #include "calltree.h"
 #include "gz.h"
 #include "markup.h"
+#include "processes.h"
 
 enum { PACKING = 6 }; /* gzip's level */
 
@@ -107,10 +108,17 @@ static void put_types(struct out *o, const struct pprof_profile *p)
 
 static void put_about(struct out *o, const struct pprof_profile *p)
 {
+	char *several = pp_processes(p);
+
+	if (!several && o->r == 0)
+		o->r = -ENOMEM;
 	put(o, "\"file\":");
 	put_string(o, p->nmappings ? p->strings[p->mappings[0].filename] : "");
 	put(o, ",\"buildId\":");
 	put_string(o, p->nmappings ? p->strings[p->mappings[0].build_id] : "");
+	put(o, ",\"processes\":");
+	put_string(o, several ? several : "");
+	free(several);
 	put(o, ",\"time\":%" PRId64 ",\"duration\":%" PRId64 ",\"comments\":[",
 	    p->time_nanos / 1000000, p->duration_nanos);
 	for (size_t i = 0; i < p->ncomments; i++) {
@@ -239,6 +247,7 @@ int pprof_report_html(const struct pprof_profile *p, const struct pprof_report_o
 	static const struct pprof_report_options none;
 	const struct pprof_report_options *o = options ? options : &none;
 	struct calltree t;
+	char *title;
 	size_t type;
 	int r = pprof_find_sample_type(p, o->sample_type, &type);
 
@@ -246,7 +255,11 @@ int pprof_report_html(const struct pprof_profile *p, const struct pprof_report_o
 		r = pp_calltree_init(&t, p, o);
 	if (r < 0)
 		return r;
+	title = pp_title(p);
 	fwrite(pp_html_head, 1, pp_html_head_size, to);
+	pp_xml_text(to, title ? title : "profile", 200);
+	free(title);
+	fwrite(pp_html_body, 1, pp_html_body_size, to);
 	r = write_data(&t, type, to);
 	fwrite(pp_html_tail, 1, pp_html_tail_size, to);
 	pp_calltree_fini(&t);

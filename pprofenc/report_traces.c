@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "filter.h"
+#include "processes.h"
 #include "report.h"
 
 int pp_report_init(struct report *r, const struct pprof_profile *p,
@@ -61,12 +62,18 @@ static void print_line(FILE *to, const char *before, const char *s)
 	fputc('\n', to);
 }
 
+/* One of several processes' binaries would stand for all of them. */
 static void print_binary(struct report *r)
 {
 	const struct pprof_mapping *m = r->p->mappings;
+	char *several = pp_processes(r->p);
+	bool named = several && *several;
 	const char *file, *slash;
 
-	if (r->p->nmappings == 0)
+	if (named)
+		print_line(r->to, "Processes: ", several);
+	free(several);
+	if (named || r->p->nmappings == 0)
 		return;
 	file = r->p->strings[m->filename];
 	slash = strrchr(file, '/');

@@ -16,6 +16,7 @@
 #include "graph.h"
 #include "jsonout.h"
 #include "lanes.h"
+#include "processes.h"
 #include "units.h"
 
 enum { MIN_GAP = 2 }; /* in widths of the bar behind it */
@@ -330,13 +331,16 @@ static int write_frames(struct speedscope *x)
 static int write_file(struct speedscope *x, bool all)
 {
 	struct jsonout *j = &x->j;
-	const char *name = x->p->nmappings ? x->p->strings[x->p->mappings[0].filename] : "";
+	char *title = pp_title(x->p);
 	int r;
 
+	if (!title)
+		return -ENOMEM;
 	pp_json_open(j, NULL, '{');
 	pp_json_text(j, "$schema", "https://www.speedscope.app/file-format-schema.json");
 	pp_json_text(j, "exporter", "libpprofenc@" PROWL_VERSION);
-	pp_json_text(j, "name", *name ? basename(name) : "profile");
+	pp_json_text(j, "name", title);
+	free(title);
 	pp_json_open(j, "shared", '{');
 	pp_json_open(j, "frames", '[');
 	r = write_frames(x);

@@ -12,6 +12,7 @@
 #include "calltree.h"
 #include "html.h"
 #include "markup.h"
+#include "processes.h"
 #include "units.h"
 
 enum { WIDTH = 1200, ROW = 18, ABOVE = 62, BELOW = 28, TITLE_LIMIT = 2000, MAX_ROWS = 2000 };
@@ -284,8 +285,7 @@ static void place_children(const struct picture *s, uint32_t node)
 static void put_head(const struct picture *s, uint32_t height)
 {
 	const struct pprof_profile *p = s->t->p;
-	const char *file = p->nmappings ? p->strings[p->mappings[0].filename] : "";
-	const char *slash = strrchr(file, '/');
+	char *title = pp_title(p);
 
 	fprintf(s->to,
 		"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
@@ -294,7 +294,8 @@ static void put_head(const struct picture *s, uint32_t height)
 		WIDTH, height, WIDTH, height);
 	fwrite(pp_svg_style, 1, pp_svg_style_size, s->to);
 	fputs("]]></style>\n<text id=\"what\" class=\"big\" x=\"3\" y=\"20\">", s->to);
-	pp_xml_text(s->to, *file ? (slash ? slash + 1 : file) : "profile", 60);
+	pp_xml_text(s->to, title ? title : "profile", 60);
+	free(title);
 	fputs(": ", s->to);
 	pp_xml_text(s->to, p->strings[p->sample_types[s->type].type], 40);
 	fputc(' ', s->to);

@@ -6,7 +6,7 @@ function lastPart(path) {
 }
 
 function titleOf(profile) {
-	return shorten(lastPart(profile.raw.file) || 'profile', 200);
+	return shorten(profile.raw.processes || lastPart(profile.raw.file) || 'profile', 200);
 }
 
 function describe(list, term, text) {
@@ -17,8 +17,12 @@ function describe(list, term, text) {
 }
 
 function describeOne(list, raw, what) {
-	describe(list, what + 'File', raw.file);
-	describe(list, what + 'Build ID', raw.buildId);
+	/* one of several processes' binaries would stand for all of them */
+	describe(list, what + 'Processes', raw.processes);
+	if (!raw.processes) {
+		describe(list, what + 'File', raw.file);
+		describe(list, what + 'Build ID', raw.buildId);
+	}
 	describe(list, what + 'Taken', raw.time ? new Date(raw.time).toISOString().slice(0, 19).replace('T', ' ') + ' UTC' : '');
 	describe(list, what + 'Duration', raw.duration ? formatValue(raw.duration, 'nanoseconds') : '');
 	for (const comment of raw.comments)

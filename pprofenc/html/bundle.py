@@ -21,7 +21,7 @@ def hashed(text):
 
 
 def page(template, style, scripts):
-    """The page before and behind its data. Only what stands in it now can ever run or style it."""
+    """The page before its title, between that and its data, and behind them. Only what stands in it now can ever run or style it."""
     script = "\n(() => {\n'use strict';\n%s})();\n" % ''.join(scripts)
     for text in (style, script):
         if re.search(r'</(style|script)|<!--', text, re.I):
@@ -29,7 +29,7 @@ def page(template, style, scripts):
     policy = "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; script-src %s; style-src %s" % (
         hashed(script), hashed(style))
     out = template.replace('@POLICY@', policy).replace('@STYLE@', style).replace('@SCRIPT@', script)
-    return out.split('@DATA@')
+    return re.split('@TITLE@|@DATA@', out)
 
 
 def array(name, text):
@@ -41,12 +41,13 @@ def array(name, text):
 
 def main(args):
     svg_style, svg_script, template, style, *scripts = [read(a) for a in args[:-2]]
-    head, tail = page(template, style, scripts)
+    head, body, tail = page(template, style, scripts)
     if ']]>' in svg_style + svg_script:
         sys.exit('bundle.py: a part of the picture would end the section it stands in')
     with open(args[-1], 'w', encoding='ascii') as f:
         f.write('/* Made of pprofenc/html by bundle.py. */\n#include "html.h"\n\n')
-        f.write(array('pp_html_head', head) + '\n' + array('pp_html_tail', tail) + '\n')
+        f.write(array('pp_html_head', head) + '\n' + array('pp_html_body', body) + '\n' +
+                array('pp_html_tail', tail) + '\n')
         f.write(array('pp_svg_style', svg_style) + '\n' + array('pp_svg_script', svg_script))
 
 

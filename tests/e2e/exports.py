@@ -4,11 +4,12 @@
 import collections
 import json
 import os
+import subprocess
 import urllib.request
 
 import browser
 import pprof
-from harness import Prowl, Skip, Target, build, check, need_perf, note, out_file, profile, test, tmp
+from harness import PROWL, Prowl, Skip, Target, build, check, need_perf, note, out_file, profile, test, tmp
 
 TURN = 200_000_000  # of the target 'turns', ns
 
@@ -294,3 +295,28 @@ def names():
         check(name == (shown or '<unknown>') or '\ufffd' in name, '%r became %r', shown[:80], name[:80])
         check(doc['samples'][0]['values']['count'] == (1 << 63) - 1, 'value %r', doc['samples'][0]['values'])
         check(doc['samples'][0]['stack'] == [name], 'stack %r', doc['samples'][0]['stack'][:1])
+
+
+@test('e2e', 'a profile of several processes is named as all of them')
+def several():
+    need_perf()
+    folder = tmp('several')
+    os.makedirs(folder)
+    with Target(build('1.23', 'known_shares', 'static')) as a, Target(build('1.23', 'busy_threads', 'static')) as b:
+        p = subprocess.run([PROWL, 'profile', '-q', '-d', '1', '-F', '199', '-p', str(a.pid), '-p', str(b.pid)], cwd=folder,
+                           stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+        one = subprocess.run([PROWL, 'profile', '-q', '-d', '1', '-p', str(a.pid)], cwd=folder, stdin=subprocess.DEVNULL,
+                             capture_output=True, text=True, timeout=60)
+        names = [open('/proc/%d/comm' % t.pid).read().strip() for t in (a, b)]
+        pids = (a.pid, b.pid)
+    check(p.returncode == 0 and one.returncode == 0, 'exit %d: %s', p.returncode, p.stderr)
+    files = sorted(os.listdir(folder))
+    both = [f for f in files if f.startswith('prowl.%s-%s.2-processes.cpu.' % tuple(names))]
+    check(len(both) == 1 and len(files) == 2, 'the files: %r', files)
+    check(any(f.startswith('prowl.%s.%d.cpu.' % (names[0], pids[0])) for f in files), 'the files: %r', files)
+    path = os.path.join(folder, both[0])
+    first = Prowl('report', path).must(0).out.splitlines()[0]
+    want = {'%s (pid %d)' % pair for pair in zip(names, pids)}
+    check(first.startswith('Processes: ') and set(first[11:].split(', ')) == want, 'the text begins: %s', first)
+    page = Prowl('report', '-f', 'html', path).must(0).out
+    check(all(name in page.split('<title>')[1].split('</title>')[0] for name in names), 'the title of the page')

@@ -8,6 +8,7 @@
 
 #include "calltree.h"
 #include "markup.h"
+#include "processes.h"
 
 static char *written(const struct pprof_profile *p, const char *format,
 		     const struct pprof_report_options *o)
@@ -224,6 +225,67 @@ static void kinds_are_told_by_names(void **state)
 	}
 }
 
+/* --- several processes ----------------------------------------------------------- */
+
+static void add_process(struct pprof_profile *p, int64_t pid, const char *comm, int64_t count)
+{
+	struct pprof_label l[] = {
+		{.key = t_str(p, "pid"), .unit = t_str(p, "id"), .num = pid},
+		{.key = t_str(p, "comm"), .str = t_str(p, comm)},
+	};
+	uint32_t loc = t_loc(p, t_mapping(p, 0x400000, "/bin/one"), 0x400001, "main.main", 1);
+
+	t_add(p, &loc, 1, count, l, *comm ? 2 : 1);
+}
+
+static void named(const struct pprof_profile *p, const char *several, const char *title)
+{
+	char *s = pp_processes(p), *t = pp_title(p);
+
+	assert_string_equal(s, several);
+	assert_string_equal(t, title);
+	free(s);
+	free(t);
+}
+
+/* One binary's name is not that of a profile of several processes: text, page, picture, JSON. */
+static void several_processes_are_named(void **state)
+{
+	struct pprof_report_options o = {.sample_type = "cpu"};
+	struct pprof_profile *p = t_new();
+	char *text;
+
+	t_types(p);
+	named(p, "", "profile");
+	add_process(p, 7, "first", 1);
+	named(p, "", "one");
+	add_process(p, 8, "sec<o>nd", 2);
+	named(p, "sec<o>nd (pid 8), first (pid 7)", "sec<o>nd (pid 8), first (pid 7)");
+	text = written(p, "top", &o);
+	has(text, "Processes: sec<o>nd (pid 8), first (pid 7)\nType: cpu\n");
+	assert_null(strstr(text, "File: "));
+	free(text);
+	text = written(p, "html", &o);
+	has(text, "<title>sec&lt;o&gt;nd (pid 8), first (pid 7) ");
+	free(text);
+	text = written(p, "svg", &o);
+	has(text, ">sec&lt;o&gt;nd (pid 8), first (pid 7): cpu ");
+	free(text);
+	text = written(p, "speedscope", &o);
+	has(text, "\"name\":\"sec<o>nd (pid 8), first (pid 7)\"");
+	free(text);
+	/* many: those of a name as one, the rest as a number */
+	for (int64_t i = 10; i < 20; i++)
+		add_process(p, i, "cc", 1);
+	add_process(p, 30, "", 5);
+	add_process(p, 31, "a", 4);
+	add_process(p, 32, "b", 1);
+	add_process(p, 33, "b", 1);
+	named(p, "cc (10 processes), pid 30, a (pid 31), b (2 processes) and 2 more",
+	      "cc (10 processes), pid 30, a (pid 31), b (2 processes) and 2 more");
+	pprof_profile_free(p);
+}
+
 /* --- HTML ------------------------------------------------------------------------ */
 
 static void a_page_has_the_data(void **state)
@@ -411,6 +473,7 @@ int main(void)
 		cmocka_unit_test(a_tree_has_each_stack_once),
 		cmocka_unit_test(a_base_stands_beside),
 		cmocka_unit_test(kinds_are_told_by_names),
+		cmocka_unit_test(several_processes_are_named),
 		cmocka_unit_test(a_page_has_the_data),
 		cmocka_unit_test(a_page_compares),
 		cmocka_unit_test(what_is_not_there_is_refused),
