@@ -14,7 +14,7 @@ enum { ID_FORMAT = 1, ID_OUTPUT, ID_COMMENTS, ID_COLOR, ID_BASE };
 
 static const struct opt report_opts[] = {
 	{'f', "format", "FORMAT",
-	 "text (default), tree, peek, traces, folded, speedscope, html, svg, json or pprof",
+	 "text (default), tree, peek, traces, folded, speedscope, html, svg, json, pprof or pgo",
 	 ID_FORMAT},
 	{'o', "output", "FILE", "default: standard output", ID_OUTPUT},
 	VIEW_OPTS,
@@ -74,6 +74,17 @@ static const struct output_format *choose_format(const struct report *r)
 	return f;
 }
 
+/* The compiler knows functions by their names and places. */
+static bool keeps_names(const struct pprof_filter_options *f)
+{
+	if (f->granularity == PPROF_FUNCTION && f->runtime == PPROF_RUNTIME_SHOW &&
+	    !f->no_inlines && !f->tag_root && !f->tag_leaf)
+		return true;
+	say_error("-f pgo goes without --granularity, --runtime, --noinlines, --tagroot and "
+		  "--tagleaf: the compiler wants the functions as they are");
+	return false;
+}
+
 static int write_report(struct report *r, struct pprof_profile **p, struct pprof_profile **base)
 {
 	const struct output_format *f = choose_format(r);
@@ -90,6 +101,8 @@ static int write_report(struct report *r, struct pprof_profile **p, struct pprof
 		say_error("--diff-base goes with -f html or -f svg, not with %s", f->name);
 		return PROWL_USAGE;
 	}
+	if (f->is_pgo && !keeps_names(&r->view.filter))
+		return PROWL_USAGE;
 	use = f->is_pprof                 ? VIEW_AS_DATA
 	      : strcmp(f->name, "traces") ? VIEW_AS_REPORT
 					  : VIEW_AS_TRACES;
@@ -173,6 +186,7 @@ const struct cmd cmd_report = {
 		"  prowl report prowl.etcd.4242.cpu.*.pb.gz\n"
 		"  prowl report -f folded cpu.pb.gz | flamegraph.pl > flame.svg\n"
 		"  prowl report -f html -o cpu.html cpu.pb.gz\n"
+		"  prowl report -f pgo -o default.pgo cpu.*.pb.gz\n"
 		"  prowl report -f html -o change.html --diff-base before.pb.gz after.pb.gz\n"
 		"  prowl report -t inuse_space --cum -n 20 heap.pb.gz\n"
 		"  prowl report --focus 'net/http' --hide '^runtime\\.' --granularity line cpu.pb.gz\n"

@@ -12,20 +12,22 @@
 #include <unistd.h>
 
 #include "http.h"
+#include "pgo.h"
 #include "pprof.h"
 #include "term.h"
 
 static const struct output_format formats[] = {
-	{"pprof", ".pb.gz", true, false},
-	{"text", ".txt", false, false}, /* the functions, as go tool pprof -top */
-	{"tree", ".tree", false, false},
-	{"peek", ".peek", false, false},
-	{"traces", ".traces", false, false},
-	{"folded", ".folded", false, false},
-	{"speedscope", ".speedscope.json", false, false},
-	{"json", ".json", false, false},
-	{"html", ".html", false, true},
-	{"svg", ".svg", false, true},
+	{"pprof", ".pb.gz", .is_pprof = true},
+	{"text", ".txt"}, /* the functions, as go tool pprof -top */
+	{"tree", ".tree"},
+	{"peek", ".peek"},
+	{"traces", ".traces"},
+	{"folded", ".folded"},
+	{"speedscope", ".speedscope.json"},
+	{"json", ".json"},
+	{"html", ".html", .compares = true},
+	{"svg", ".svg", .compares = true},
+	{"pgo", ".pgo", .is_pprof = true, .is_pgo = true},
 };
 
 enum { NFORMATS = sizeof formats / sizeof *formats };
@@ -227,6 +229,18 @@ int output_write(const struct pprof_profile *p, const struct output_format *f, c
 	return output_write_report(p, f, NULL, path, size);
 }
 
+static int write_pgo(const struct pprof_profile *p, const char *path, uint64_t *size)
+{
+	struct pprof_profile *made;
+	int code = pgo_make(p, &made);
+
+	if (code != PROWL_OK)
+		return code;
+	code = output_write(made, &formats[0], path, size);
+	pprof_profile_free(made);
+	return code;
+}
+
 int output_write_report(const struct pprof_profile *p, const struct output_format *f,
 			const struct pprof_report_options *o, const char *path, uint64_t *size)
 {
@@ -234,6 +248,8 @@ int output_write_report(const struct pprof_profile *p, const struct output_forma
 	struct stat st;
 	int fd, r;
 
+	if (f->is_pgo)
+		return write_pgo(p, path, size);
 	path = resolve(path, real);
 	if (!strcmp(path, "-") || (stat(path, &st) == 0 && !S_ISREG(st.st_mode)))
 		return write_direct(p, f, o, path, size);
@@ -279,7 +295,11 @@ void output_say_written(const struct output_format *f, const struct output_file 
 			 used->path);
 	if (!strcmp(f->name, "html") || !strcmp(f->name, "svg"))
 		say_info("open it: xdg-open %s", used->path);
-	if (f->is_pprof)
+	if (f->is_pgo)
+		say_info("use it: go build -pgo=%s; or, in the folder of the main package, as "
+			 "default.pgo",
+			 used->path);
+	else if (f->is_pprof)
 		say_info("open it: %s %s   or: prowl report %s",
 			 http_built() ? "prowl open" : "go tool pprof -http=:", used->path,
 			 used->path);

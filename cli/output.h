@@ -15,6 +15,7 @@ struct output_format {
 	const char *suffix; /* of default names; also chooses the format from a given name */
 	bool is_pprof;      /* binary */
 	bool compares;      /* can show the difference to another profile */
+	bool is_pgo;        /* for go build -pgo: made by pgo_make() */
 };
 
 /* The name of each format, NULL behind the last one. */

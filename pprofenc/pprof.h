@@ -348,6 +348,27 @@ PPROF_API int pprof_pattern_check(const char *pattern, struct pprof_diag *diag);
 /* The sum of the magnitudes of all values of a type, by index: what reports call 100 %. */
 PPROF_API int64_t pprof_total(const struct pprof_profile *p, size_t sample_type);
 
+/* --- for the compiler ------------------------------------------------------------ */
+
+/* Shares of the samples, from 0 to 1. */
+struct pprof_pgo {
+	double without_go;   /* of all: left out */
+	double uncovered;    /* of those that are left: kernel or C frames were innermost */
+	double without_line; /* of those: a function without a start line is innermost or called it */
+};
+
+/*
+ * A CPU profile as go build -pgo makes the best use of it. The compiler counts the call between the
+ * two innermost frames of a sample only, so frames that are not Go's are taken off there, and
+ * samples without Go code are left out; so are labels, and all values but samples/count and
+ * cpu/nanoseconds. It finds calls by lines relative to the function's beginning.
+ *
+ * -EINVAL: p has no such values; -ENODATA: no sample is of Go code; -ENOTSUP: no function has a
+ * start line, which the compiler refuses (diag->what says it in words); -ENOMEM.
+ */
+PPROF_API int pprof_pgo(const struct pprof_profile *p, struct pprof_profile **ret_profile,
+			struct pprof_pgo *ret, struct pprof_diag *diag);
+
 /* --- reports --------------------------------------------------------------------- */
 
 /* All zero is a good choice: the default sample type, everything shown. */

@@ -464,6 +464,70 @@ static void runtime_joins_across_places(void **state)
 	pprof_profile_free(p);
 }
 
+/* --- go build -pgo ---------------------------------------------------------------- */
+
+/* Frames that are not Go's are taken off where the compiler looks; nothing is joined across C. */
+static void pgo_sees_go_only(void **state)
+{
+	struct pprof_profile *p = server(), *q;
+	struct pprof_label label = text_label(p, "endpoint", "/x");
+	uint32_t c = t_loc(p, t_mapping(p, 0x7f0000000000, "/lib/libc.so.6"), 0x7f0000003000,
+			   "qsort", 0);
+	struct pprof_pgo facts;
+	struct pprof_diag diag;
+
+	p->functions[p->lines[p->locations[c].first_line].function].filename = t_str(p, "qsort.c");
+	/* a Go callback below C: root, serve; qsort; handle */
+	t_add(p,
+	      (uint32_t[]){pprof_sample_stack(p, 0)[1], c, pprof_sample_stack(p, 0)[2],
+			   pprof_sample_stack(p, 0)[3]},
+	      4, 128, &label, 1);
+	t_add(p, &c, 1, 245, NULL, 0);
+	assert_int_equal(pprof_pgo(p, &q, &facts, &diag), 0);
+	leaves(q, (struct pprof_filter_options){0},
+	       "main.handle;main.decode 128\n"
+	       "runtime.main;net/http.(*conn).serve 12\n" API
+	       "main.grow[go.shape.struct { x/y.Z }];runtime.memclr 2\n" API ALLOC " 1\n"
+	       "runtime.main;" ALLOC " 48\n"
+	       "runtime.main;runtimex.New 64\n");
+	assert_int_equal(q->nlabels, 0);
+	assert_int_equal(q->nsample_types, 2);
+	assert_int_equal((int)(facts.without_go * 500 + 0.5), 245);
+	assert_int_equal((int)(facts.uncovered * 255 + 0.5), 4 + 8 + 16);
+	pprof_profile_free(q);
+	pprof_profile_free(p);
+}
+
+/* What the compiler would refuse, or make nothing of. */
+static void pgo_is_checked(void **state)
+{
+	struct pprof_profile *p = t_new(), *q;
+	struct pprof_function f = {.name = t_str(p, "main.f"), .filename = t_str(p, "main.go")};
+	struct pprof_line line = {0};
+	struct pprof_pgo facts;
+	struct pprof_diag diag;
+	uint32_t loc;
+
+	assert_int_equal(pprof_sample_type(p, "alloc_space", "bytes"), 0);
+	assert_int_equal(pprof_pgo(p, &q, &facts, &diag), -EINVAL);
+	assert_int_equal(pprof_sample_type(p, "cpu", "nanoseconds"), 0);
+	assert_int_equal(pprof_pgo(p, &q, &facts, &diag), -ENODATA);
+	assert_int_equal(pprof_function(p, &f, &line.function), 0);
+	loc = place(p, PPROF_NONE, 1, &line, 1);
+	assert_int_equal(pprof_sample_add(p, &loc, 1, (int64_t[]){1, 30}, NULL, 0), 0);
+	assert_int_equal(pprof_pgo(p, &q, &facts, &diag), -ENOTSUP);
+	f.start_line = 3;
+	assert_int_equal(pprof_function(p, &f, &line.function), 0);
+	loc = place(p, PPROF_NONE, 2, &line, 1);
+	assert_int_equal(pprof_sample_add(p, &loc, 1, (int64_t[]){1, 10}, NULL, 0), 0);
+	assert_int_equal(pprof_pgo(p, &q, &facts, &diag), 0);
+	assert_int_equal((int)(facts.without_line * 100 + 0.5), 75);
+	assert_int_equal(q->nsample_types, 1);
+	assert_int_equal(pprof_total(q, 0), 40);
+	pprof_profile_free(q);
+	pprof_profile_free(p);
+}
+
 static void nothing_asked_is_nothing_changed(void **state)
 {
 	struct pprof_filter_options none = {0};
@@ -691,6 +755,8 @@ int main(void)
 		cmocka_unit_test(runtime_is_folded_and_hidden),
 		cmocka_unit_test(assembly_has_the_package_of_its_folder),
 		cmocka_unit_test(runtime_joins_across_places),
+		cmocka_unit_test(pgo_sees_go_only),
+		cmocka_unit_test(pgo_is_checked),
 		cmocka_unit_test(nothing_asked_is_nothing_changed),
 		cmocka_unit_test(equal_samples_join_unless_apart),
 		cmocka_unit_test(percentages_are_of_the_whole),
