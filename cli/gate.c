@@ -361,8 +361,33 @@ static int write_words(const struct gate *d, const struct pprof_comparison *c, c
 	return PROWL_FAILED;
 }
 
+static bool is_bad(const struct pprof_change *g)
+{
+	return g->verdict == PPROF_REGRESSED || g->verdict == PPROF_NEW;
+}
+
+/* What was decided: the page shows a profile's comments above the graph. */
+static int add_verdicts(struct pprof_profile *p, const struct pprof_comparison *c)
+{
+	enum { MOST = 20 };
+	int r = 0, told = 0;
+
+	for (size_t i = 0; r == 0 && i <= c->nchanges && told < MOST; i++) {
+		char *line;
+
+		if (i > 0 && !is_bad(&c->changes[i - 1]))
+			continue;
+		line = show_diff_line(c, i);
+		r = line ? pprof_comment(p, line) : -ENOMEM;
+		free(line);
+		told++;
+	}
+	return r;
+}
+
 /* The mean runs of both sides: as one profile, or as a picture of one beside the other. */
-static int write_profiles(const struct gate *d, const char *path, int format)
+static int write_profiles(const struct gate *d, const struct pprof_comparison *c, const char *path,
+			  int format)
 {
 	const struct pprof_profile *const *p = (const struct pprof_profile *const *)d->profiles;
 	const struct output_format *f = output_choose(formats[format].name, NULL);
@@ -378,6 +403,8 @@ static int write_profiles(const struct gate *d, const char *path, int format)
 				       &diag);
 	if (r == 0 && f->is_pprof)
 		r = pprof_difference(base, head, &both, &diag);
+	if (r == 0)
+		r = add_verdicts(both ? both : head, c);
 	o.base = base;
 	if (r < 0)
 		say_error("%s: %s %s", path, diag.what ? diag.what : strerror(-r), diag.detail);
@@ -410,7 +437,8 @@ static int write_out(const struct gate *d, const struct pprof_comparison *c)
 
 		told |= show == show_diff_text && !strcmp(path, "-");
 		annotated |= !strcmp(path, "-") && show != show_diff_text;
-		code = show ? write_words(d, c, path, show, &w) : write_profiles(d, path, format);
+		code = show ? write_words(d, c, path, show, &w)
+			    : write_profiles(d, c, path, format);
 	}
 	/* A file for machines, and a line for who reads the log. */
 	if (code == PROWL_OK && !told)

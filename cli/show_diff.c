@@ -42,6 +42,8 @@ static const char *word_of(enum pprof_verdict v)
 		return "renamed";
 	case PPROF_ACCEPTED:
 		return "accepted";
+	case PPROF_EXPLAINED:
+		return "explained";
 	case PPROF_NOT_JUDGED:
 		return "not judged";
 	default:
@@ -62,6 +64,27 @@ static const char *mode_of(const struct pprof_comparison *c)
 }
 
 /* --- figures --------------------------------------------------------------------- */
+
+/* Those that the verdict is of: by its own samples, or with what it calls. */
+struct figures {
+	double base, head, ratio, low, high, p, q, detectable;
+};
+
+static struct figures figures_of(const struct pprof_change *g)
+{
+	if (g->by_cum)
+		return (struct figures){g->base_cum, g->head_cum, g->cum.ratio, g->cum.low,
+					g->cum.high, g->cum.p,    g->cum.q,     g->cum.detectable};
+	return (struct figures){g->base, g->head, g->ratio, g->low,
+				g->high, g->p,    g->q,     g->detectable};
+}
+
+/* "regressed (cum)" */
+static const char *verdict_text(char text[TEXT], const struct pprof_change *g)
+{
+	snprintf(text, TEXT, "%s%s", word_of(g->verdict), g->by_cum ? " (cum)" : "");
+	return text;
+}
 
 /* Where shares are compared, the total is what they are shares of. */
 static const char *value(char text[TEXT], const struct pprof_comparison *c,
@@ -98,14 +121,14 @@ static const char *percent(char text[TEXT], double ratio)
 	return text;
 }
 
-static const char *interval(char text[TEXT * 3], const struct pprof_change *g)
+static const char *interval(char text[TEXT * 3], const struct figures *v)
 {
 	char low[TEXT], high[TEXT];
 
-	if (g->ratio <= 0)
+	if (v->ratio <= 0)
 		snprintf(text, TEXT * 3, "-");
 	else
-		snprintf(text, TEXT * 3, "%s to %s", percent(low, g->low), percent(high, g->high));
+		snprintf(text, TEXT * 3, "%s to %s", percent(low, v->low), percent(high, v->high));
 	return text;
 }
 
@@ -147,6 +170,25 @@ void show_diff_verdict(FILE *f, const struct pprof_comparison *c)
 
 /* --- text ------------------------------------------------------------------------ */
 
+/*
+ * How much runs differ, which is what the intervals are made of: few samples differ by chance; what
+ * is beyond that is the machine's and the program's.
+ */
+static void put_variation(FILE *f, const struct pprof_comparison *c)
+{
+	if (c->nbase + c->nhead <= 2) {
+		fprintf(f, "one run a side: assumed is that runs vary by %.1f%%\n", c->cv * 100);
+		return;
+	}
+	if (c->total_cv > 0)
+		fprintf(f, "the totals of runs vary by %.1f%%; ", c->total_cv * 100);
+	if (c->cv > 0)
+		fprintf(f, "functions by the chance of sampling, and %.1f%% beyond it\n",
+			c->cv * 100);
+	else
+		fputs("functions by no more than the chance of sampling\n", f);
+}
+
 static void text_head(FILE *f, const struct pprof_comparison *c, const struct diff_words *w)
 {
 	text_put(f, c->type);
@@ -155,11 +197,12 @@ static void text_head(FILE *f, const struct pprof_comparison *c, const struct di
 	text_put(f, w->base);
 	fprintf(f, "), %zu head (", c->nhead);
 	text_put(f, w->head);
-	fprintf(f,
-		")\njudged: %zu of %zu functions, at %.3g%% tolerance and %.3g%% false discoveries; "
-		"runs vary by %.1f%%\n",
-		c->njudged, c->nchanges, c->options.tolerance * 100, c->options.q * 100,
-		c->cv * 100);
+	fprintf(f, ")\njudged: %zu of %zu functions by flat", c->njudged, c->nchanges);
+	if (c->njudged_cum)
+		fprintf(f, ", %zu of the program's own by cum", c->njudged_cum);
+	fprintf(f, ", at %.3g%% tolerance and %.3g%% false discoveries\n",
+		c->options.tolerance * 100, c->options.q * 100);
+	put_variation(f, c);
 	for (size_t i = 0; i < w->nwarnings; i++) {
 		fputs("warning: ", f);
 		text_put(f, w->warnings[i]);
@@ -167,22 +210,40 @@ static void text_head(FILE *f, const struct pprof_comparison *c, const struct di
 	}
 }
 
-static void text_row(FILE *f, const struct pprof_comparison *c, const struct pprof_change *g)
+/* Behind the name; that of a regression ends its row. */
+static void text_remarks(FILE *f, const struct pprof_comparison *c, const struct pprof_change *g)
 {
-	char a[TEXT], b[TEXT], r[TEXT], i[TEXT * 3], q[TEXT], at[TEXT * 4];
+	char a[TEXT], at[TEXT * 4];
 
-	fprintf(f, "%10s %10s %9s  %-18s %7s %-10s ", value(a, c, g, g->base),
-		value(b, c, g, g->head), percent(r, g->ratio), interval(i, g),
-		g->verdict == PPROF_NOT_JUDGED ? "-" : probability(q, g->q), word_of(g->verdict));
-	text_put(f, g->name);
-	text_put(f, place(at, c, g));
-	if (g->verdict == PPROF_RENAMED) {
-		fputs(", was ", f);
+	if (g->verdict == PPROF_RENAMED || g->verdict == PPROF_EXPLAINED) {
+		fputs(g->verdict == PPROF_RENAMED ? ", was " : ", by ", f);
 		text_put(f, c->changes[g->other].name);
 		text_put(f, place(at, c, &c->changes[g->other]));
 	}
-	if (g->verdict == PPROF_SAME && isfinite(g->detectable))
-		fprintf(f, " (found from %s)", percent(a, g->detectable));
+	if (g->verdict != PPROF_SAME)
+		return;
+	if (!g->by_cum && isfinite(g->detectable))
+		fprintf(f, " (found from %s", percent(a, g->detectable));
+	if (g->cum.judged && isfinite(g->cum.detectable))
+		fprintf(f, "%s from %s",
+			!g->by_cum && isfinite(g->detectable) ? ", cum" : " (found",
+			percent(a, g->cum.detectable));
+	if ((!g->by_cum && isfinite(g->detectable)) ||
+	    (g->cum.judged && isfinite(g->cum.detectable)))
+		putc(')', f);
+}
+
+static void text_row(FILE *f, const struct pprof_comparison *c, const struct pprof_change *g)
+{
+	char a[TEXT], b[TEXT], r[TEXT], i[TEXT * 3], q[TEXT], at[TEXT * 4], w[TEXT];
+	struct figures v = figures_of(g);
+
+	fprintf(f, "%10s %10s %9s  %-18s %7s %-15s ", value(a, c, g, v.base),
+		value(b, c, g, v.head), percent(r, v.ratio), interval(i, &v),
+		g->verdict == PPROF_NOT_JUDGED ? "-" : probability(q, v.q), verdict_text(w, g));
+	text_put(f, g->name);
+	text_put(f, place(at, c, g));
+	text_remarks(f, c, g);
 	putc('\n', f);
 }
 
@@ -191,7 +252,8 @@ void show_diff_text(FILE *f, const struct pprof_comparison *c, const struct diff
 	size_t plain = 0, left = 0;
 
 	text_head(f, c, w);
-	fputs("      base       head    change  95% interval             q verdict    function\n",
+	fputs("      base       head    change  95% interval             q verdict         "
+	      "function\n",
 	      f);
 	text_row(f, c, &c->total);
 	for (size_t i = 0; i < c->nchanges; i++) {
@@ -234,20 +296,21 @@ static void markdown_name(FILE *f, const char *s)
 
 static void markdown_row(FILE *f, const struct pprof_comparison *c, const struct pprof_change *g)
 {
-	char a[TEXT], b[TEXT], r[TEXT], i[TEXT * 3], q[TEXT], at[TEXT * 4];
+	char a[TEXT], b[TEXT], r[TEXT], i[TEXT * 3], q[TEXT], at[TEXT * 4], w[TEXT];
+	struct figures v = figures_of(g);
 
 	fputs("| ", f);
 	markdown_name(f, g->name);
 	if (*place(at, c, g))
 		markdown_name(f, at);
-	if (g->verdict == PPROF_RENAMED) {
-		fputs(", was ", f);
+	if (g->verdict == PPROF_RENAMED || g->verdict == PPROF_EXPLAINED) {
+		fputs(g->verdict == PPROF_RENAMED ? ", was " : ", by ", f);
 		markdown_name(f, c->changes[g->other].name);
 	}
-	fprintf(f, " | %s | %s | %s%s%s | %s | %s | %s |\n", value(a, c, g, g->base),
-		value(b, c, g, g->head), is_bad(g) ? "**" : "", percent(r, g->ratio),
-		is_bad(g) ? "**" : "", interval(i, g),
-		g->verdict == PPROF_NOT_JUDGED ? "" : probability(q, g->q), word_of(g->verdict));
+	fprintf(f, " | %s | %s | %s%s%s | %s | %s | %s |\n", value(a, c, g, v.base),
+		value(b, c, g, v.head), is_bad(g) ? "**" : "", percent(r, v.ratio),
+		is_bad(g) ? "**" : "", interval(i, &v),
+		g->verdict == PPROF_NOT_JUDGED ? "" : probability(q, v.q), verdict_text(w, g));
 }
 
 static const char markdown_table[] =
@@ -297,8 +360,10 @@ static void markdown_all(FILE *f, const struct pprof_comparison *c, const struct
 	left = markdown_rows(f, c, true, SIZE_MAX);
 	if (left)
 		fprintf(f, "\n%zu more changes are not shown.\n", left);
-	fprintf(f, "\n<details><summary>%zu functions judged, at %.3g %% tolerance</summary>\n\n%s",
-		c->njudged, c->options.tolerance * 100, markdown_table);
+	fprintf(f,
+		"\n<details><summary>%zu functions judged by flat, %zu of the program's own by cum, "
+		"at %.3g %% tolerance</summary>\n\n%s",
+		c->njudged, c->njudged_cum, c->options.tolerance * 100, markdown_table);
 	left = markdown_rows(f, c, false, w->lines);
 	if (left)
 		fprintf(f, "\n%zu more without a significant change.\n", left);
@@ -329,6 +394,20 @@ static void json_ratio(struct json *j, const char *key, double v)
 		json_string(j, key, NULL);
 }
 
+static void json_cum(struct json *j, const struct pprof_cum *v)
+{
+	json_open(j, "cum", '{');
+	json_real(j, "base_events", v->base_events);
+	json_real(j, "head_events", v->head_events);
+	json_ratio(j, "ratio", v->ratio > 0 ? v->ratio : INFINITY);
+	json_ratio(j, "low", v->ratio > 0 ? v->low : INFINITY);
+	json_ratio(j, "high", v->ratio > 0 ? v->high : INFINITY);
+	json_real(j, "p", v->p);
+	json_real(j, "q", v->q);
+	json_ratio(j, "detectable_ratio", v->detectable);
+	json_close(j, '}');
+}
+
 static void json_change(struct json *j, const char *key, const struct pprof_comparison *c,
 			const struct pprof_change *g)
 {
@@ -352,6 +431,13 @@ static void json_change(struct json *j, const char *key, const struct pprof_comp
 	json_ratio(j, "tolerance", g->tolerance);
 	if (g->verdict == PPROF_RENAMED)
 		json_string(j, "was", c->changes[g->other].name);
+	if (g->verdict == PPROF_EXPLAINED)
+		json_string(j, "explained_by", c->changes[g->other].name);
+	json_string(j, "verdict_of", g->by_cum ? "cum" : "flat");
+	json_real(j, "blame", g->blame);
+	json_bool(j, "own", g->own);
+	if (g->cum.judged)
+		json_cum(j, &g->cum);
 	json_close(j, '}');
 }
 
@@ -386,6 +472,9 @@ void show_diff_json(FILE *f, const struct pprof_comparison *c, const struct diff
 	json_real(&j, "min_share", c->options.min_share);
 	json_real(&j, "run_variation", c->cv);
 	json_real(&j, "base_variation", c->base_cv);
+	json_real(&j, "total_variation", c->total_cv);
+	json_number(&j, "judged_by_flat", c->njudged);
+	json_number(&j, "judged_by_cum", c->njudged_cum);
 	json_side(&j, "base", w->base, c->totals, c->nbase);
 	json_side(&j, "head", w->head, c->totals + c->nbase, c->nhead);
 	json_open(&j, "warnings", '[');
@@ -436,7 +525,8 @@ static void xml_text(FILE *f, const char *s)
 
 static void junit_case(FILE *f, const struct pprof_comparison *c, const struct pprof_change *g)
 {
-	char a[TEXT], b[TEXT], r[TEXT], i[TEXT * 3], q[TEXT], at[TEXT * 4];
+	char a[TEXT], b[TEXT], r[TEXT], i[TEXT * 3], q[TEXT], at[TEXT * 4], w[TEXT];
+	struct figures v = figures_of(g);
 
 	fputs("  <testcase classname=\"prowl.diff.", f);
 	xml_text(f, c->type);
@@ -449,19 +539,22 @@ static void junit_case(FILE *f, const struct pprof_comparison *c, const struct p
 		xml_text(f, c->why);
 		fputs("\"/>", f);
 	} else if (is_bad(g) && c->verdict == PPROF_REGRESSED) {
-		fprintf(f, "<failure message=\"%s: ", word_of(g->verdict));
-		xml_text(f, value(a, c, g, g->base));
+		fprintf(f, "<failure message=\"%s: ", verdict_text(w, g));
+		xml_text(f, value(a, c, g, v.base));
 		fputs(" to ", f);
-		xml_text(f, value(b, c, g, g->head));
-		fprintf(f, ", %s (%s), q %s\"/>", percent(r, g->ratio), interval(i, g),
-			probability(q, g->q));
+		xml_text(f, value(b, c, g, v.head));
+		fprintf(f, ", %s (%s), q %s\"/>", percent(r, v.ratio), interval(i, &v),
+			probability(q, v.q));
 	}
 	fputs("</testcase>\n", f);
 }
 
 void show_diff_junit(FILE *f, const struct pprof_comparison *c, const struct diff_words *w)
 {
-	size_t failures = 0, skipped = c->verdict == PPROF_UNDECIDED;
+	size_t failures = 0, skipped = c->verdict == PPROF_UNDECIDED, judged = 0;
+
+	for (size_t i = 0; i < c->nchanges; i++)
+		judged += c->changes[i].verdict != PPROF_NOT_JUDGED;
 
 	if (c->verdict == PPROF_REGRESSED)
 		failures = c->nregressed + is_bad(&c->total);
@@ -469,7 +562,7 @@ void show_diff_junit(FILE *f, const struct pprof_comparison *c, const struct dif
 	fprintf(f,
 		" <testsuite name=\"prowl diff\" tests=\"%zu\" failures=\"%zu\" errors=\"0\" "
 		"skipped=\"%zu\">\n",
-		c->njudged + 1, failures, skipped);
+		judged + 1, failures, skipped);
 	junit_case(f, c, &c->total);
 	for (size_t i = 0; i < c->nchanges; i++) {
 		if (c->changes[i].verdict != PPROF_NOT_JUDGED)
@@ -512,7 +605,8 @@ static const char *in_workspace(const char *file, const char *workspace)
 static void github_change(FILE *f, const struct pprof_comparison *c, const struct pprof_change *g,
 			  const struct diff_words *w)
 {
-	char a[TEXT], b[TEXT], r[TEXT], i[TEXT * 3];
+	char a[TEXT], b[TEXT], r[TEXT], i[TEXT * 3], verdict[TEXT];
+	struct figures v = figures_of(g);
 
 	fputs("::error ", f);
 	if (g->file[0]) {
@@ -524,17 +618,17 @@ static void github_change(FILE *f, const struct pprof_comparison *c, const struc
 	}
 	fputs("title=prowl%3A ", f);
 	github_text(f, c->type, true);
-	fprintf(f, " %s::", word_of(g->verdict));
+	fprintf(f, " %s::", verdict_text(verdict, g));
 	github_text(f, g->name, false);
 	fputs(": ", f);
-	github_text(f, value(a, c, g, g->base), false);
+	github_text(f, value(a, c, g, v.base), false);
 	fputs(" to ", f);
-	github_text(f, value(b, c, g, g->head), false);
+	github_text(f, value(b, c, g, v.head), false);
 	fputs(", ", f);
-	github_text(f, percent(r, g->ratio), false);
+	github_text(f, percent(r, v.ratio), false);
 	fputs(" (", f);
 	/* The per cent signs are escaped, too. */
-	github_text(f, interval(i, g), false);
+	github_text(f, interval(i, &v), false);
 	fputs(")\n", f);
 }
 
@@ -557,5 +651,21 @@ void show_diff_github(FILE *f, const struct pprof_comparison *c, const struct di
 	if (c->verdict == PPROF_UNDECIDED)
 		fprintf(f, "inconclusive: %s\n", c->why);
 	else
-		fprintf(f, "no regression in %zu functions\n", c->njudged);
+		fprintf(f, "no regression in %zu functions by flat, %zu by cum\n", c->njudged,
+			c->njudged_cum);
+}
+
+/* --- profiles -------------------------------------------------------------------- */
+
+char *show_diff_line(const struct pprof_comparison *c, size_t index)
+{
+	const struct pprof_change *g = index == 0 ? &c->total : &c->changes[index - 1];
+	char a[TEXT], b[TEXT], r[TEXT], i[TEXT * 3], w[TEXT], *text;
+	struct figures v = figures_of(g);
+	int n;
+
+	n = asprintf(&text, "%s: %s, %s to %s, %s (%s)", g->name, verdict_text(w, g),
+		     value(a, c, g, v.base), value(b, c, g, v.head), percent(r, v.ratio),
+		     interval(i, &v));
+	return n < 0 ? NULL : text;
 }

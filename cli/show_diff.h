@@ -23,5 +23,9 @@ void show_diff_junit(FILE *f, const struct pprof_comparison *c, const struct dif
 /* Workflow commands of GitHub Actions: ::error and ::notice, the largest first. */
 void show_diff_github(FILE *f, const struct pprof_comparison *c, const struct diff_words *w);
 
+/* The total (index 0) or a change (from 1 on) in one line, for a comment of a profile. To be freed;
+ * NULL: out of memory. */
+char *show_diff_line(const struct pprof_comparison *c, size_t index);
+
 /* "regression: 2 functions", one line. */
 void show_diff_verdict(FILE *f, const struct pprof_comparison *c);

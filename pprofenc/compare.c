@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "compare_rows.h"
+#include "compare.h"
 #include "filter.h"
 #include "model.h"
 #include "tails.h"
@@ -18,37 +18,29 @@
 
 enum {
 	MIN_MEAN = 30,   /* events a run: rows below say nothing of the runs' variation */
-	FEW_EVENTS = 5,  /* as good as none, on one side */
 	MIN_TOTAL = 100, /* events on a side: fewer decide nothing */
-};
-
-struct work {
-	struct rows rows;
-	size_t nbase, nhead;
-	double *exposure;
-	struct pprof_comparison *c;
-	double base_exposure, head_exposure;
-};
-
-/* Events of one side or row: what a test takes. */
-struct counts {
-	double base, head; /* sums over the runs */
-	double phi;
 };
 
 /* --- variation ------------------------------------------------------------------- */
 
-static double events_of(const struct work *w, size_t row, size_t run)
+static double events_of(const struct work *w, enum counted what, size_t row, size_t run)
 {
-	return row == PPROF_NONE ? w->rows.totals[run] : pp_rows_cell(&w->rows, row, run)->events;
+	if (row == PPROF_NONE)
+		return w->rows.totals[run];
+	if (what == COUNT_ALONE)
+		return w->alone.events[w->alone.index[row] * w->rows.nprofiles + run];
+	if (what == COUNT_CUM)
+		return pp_rows_cell(&w->rows, row, run)->cum_events;
+	return pp_rows_cell(&w->rows, row, run)->events;
 }
 
-static double sum_events(const struct work *w, size_t row, size_t from, size_t to)
+static double sum_events(const struct work *w, enum counted what, size_t row, bool head)
 {
+	size_t to = head ? w->nbase + w->nhead : w->nbase;
 	double sum = 0;
 
-	for (size_t i = from; i < to; i++)
-		sum += events_of(w, row, i);
+	for (size_t i = head ? w->nbase : 0; i < to; i++)
+		sum += events_of(w, what, row, i);
 	return sum;
 }
 
@@ -58,17 +50,16 @@ static double freedom(const struct work *w)
 }
 
 /* Pearson's χ² around each side's own mean. */
-static double chi_squared(const struct work *w, size_t row)
+static double chi_squared(const struct work *w, enum counted what, size_t row)
 {
-	double sum[2] = {sum_events(w, row, 0, w->nbase),
-			 sum_events(w, row, w->nbase, w->nbase + w->nhead)};
+	double sum[2] = {sum_events(w, what, row, false), sum_events(w, what, row, true)};
 	double x = 0;
 
 	for (size_t i = 0; i < w->nbase + w->nhead; i++) {
 		bool head = i >= w->nbase;
 		double mean = sum[head] * w->exposure[i] /
 			      (head ? w->head_exposure : w->base_exposure);
-		double off = events_of(w, row, i) - mean;
+		double off = events_of(w, what, row, i) - mean;
 
 		if (mean > 0)
 			x += off * off / mean;
@@ -76,9 +67,10 @@ static double chi_squared(const struct work *w, size_t row)
 	return x;
 }
 
-static double mean_events(const struct work *w, size_t row)
+static double mean_events(const struct work *w, enum counted what, size_t row)
 {
-	return sum_events(w, row, 0, w->nbase + w->nhead) / (double)(w->nbase + w->nhead);
+	return (sum_events(w, what, row, false) + sum_events(w, what, row, true)) /
+	       (double)(w->nbase + w->nhead);
 }
 
 static int by_size(const void *a, const void *b)
@@ -88,8 +80,8 @@ static int by_size(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* (φ - 1) / mean over the rows that tell, without the highest and lowest tenth. */
-static int estimate_cv(struct work *w, double *ret_squared)
+/* Without the highest and the lowest tenth. */
+int pp_compare_variation(struct work *w, enum counted what, const bool *chosen, double *ret_squared)
 {
 	double df = freedom(w), sum = 0;
 	double *v = malloc((w->rows.n + 1) * sizeof *v);
@@ -98,10 +90,10 @@ static int estimate_cv(struct work *w, double *ret_squared)
 	if (!v)
 		return -ENOMEM;
 	for (size_t row = 0; df > 0 && row < w->rows.n; row++) {
-		double mean = mean_events(w, row);
+		double mean = mean_events(w, what, row);
 
-		if (mean >= MIN_MEAN)
-			v[n++] = (chi_squared(w, row) / df - 1) / mean;
+		if (mean >= MIN_MEAN && (!chosen || chosen[row]))
+			v[n++] = (chi_squared(w, what, row) / df - 1) / mean;
 	}
 	qsort(v, n, sizeof *v, by_size);
 	cut = n / 10;
@@ -112,13 +104,20 @@ static int estimate_cv(struct work *w, double *ret_squared)
 	return 0;
 }
 
-static double dispersion(const struct work *w, size_t row)
+static double dispersion(const struct work *w, enum counted what, size_t row)
 {
-	double df = freedom(w), prior = 1 + w->c->cv * w->c->cv * mean_events(w, row), phi = prior;
+	double df = freedom(w), cv = w->cv[what], prior = 1 + cv * cv * mean_events(w, what, row);
+	double phi = prior;
 
 	if (df > 0)
-		phi = (PRIOR_WEIGHT * prior + chi_squared(w, row)) / (PRIOR_WEIGHT + df);
+		phi = (PRIOR_WEIGHT * prior + chi_squared(w, what, row)) / (PRIOR_WEIGHT + df);
 	return phi > 1 ? phi : 1;
+}
+
+struct counts pp_compare_counts(const struct work *w, enum counted what, size_t row)
+{
+	return (struct counts){sum_events(w, what, row, false), sum_events(w, what, row, true),
+			       dispersion(w, what, row)};
 }
 
 /* --- one test -------------------------------------------------------------------- */
@@ -134,12 +133,9 @@ static double standard_error(const struct counts *n)
 	return sqrt(n->phi * (1 / n->base + 1 / n->head));
 }
 
-/*
- * The ratio at which an increase is found in four of five cases, at an error of `alpha`: its
- * standard error is that of the ratio itself.
- */
-static double detectable(const struct work *w, const struct counts *n, double tolerance,
-			 double alpha)
+/* The standard error is that of the ratio itself. */
+double pp_compare_detectable(const struct work *w, const struct counts *n, double tolerance,
+			     double alpha)
 {
 	double df = total_freedom(w), t = pp_t_quantile(alpha, df) + pp_t_quantile(0.2, df);
 	double ratio = 1 + tolerance, exposure = w->head_exposure / w->base_exposure;
@@ -157,21 +153,32 @@ static double detectable(const struct work *w, const struct counts *n, double to
 	return ratio;
 }
 
-static void test_change(const struct work *w, const struct counts *n, struct pprof_change *g)
+struct tested pp_compare_test(const struct work *w, const struct counts *n, double tolerance)
 {
 	double df = total_freedom(w), se, t95, log_ratio;
+	struct tested t = {.p = 1};
 
-	g->p = 1;
 	if (n->base <= 0 || n->head <= 0)
-		return;
+		return t;
 	se = standard_error(n);
 	log_ratio = log(n->head / w->head_exposure / (n->base / w->base_exposure));
 	t95 = pp_t_quantile(0.025, df);
-	g->ratio = exp(log_ratio);
-	g->low = exp(log_ratio - t95 * se);
-	g->high = exp(log_ratio + t95 * se);
-	if (isfinite(g->tolerance))
-		g->p = pp_t_above((log_ratio - log1p(g->tolerance)) / se, df);
+	t.ratio = exp(log_ratio);
+	t.low = exp(log_ratio - t95 * se);
+	t.high = exp(log_ratio + t95 * se);
+	if (isfinite(tolerance))
+		t.p = pp_t_above((log_ratio - log1p(tolerance)) / se, df);
+	return t;
+}
+
+static void test_change(const struct work *w, const struct counts *n, struct pprof_change *g)
+{
+	struct tested t = pp_compare_test(w, n, g->tolerance);
+
+	g->ratio = t.ratio;
+	g->low = t.low;
+	g->high = t.high;
+	g->p = t.p;
 }
 
 static bool is_improved(const struct work *w, const struct counts *n, const struct pprof_change *g,
@@ -211,8 +218,9 @@ static void fill_values(const struct work *w, size_t row, struct pprof_change *g
 	g->head_cum = per_exposure(w, cum[1], true);
 }
 
-static double tolerance_of(const struct pprof_compare_options *o, const char *name)
+double pp_compare_tolerance(const struct work *w, const char *name)
 {
+	const struct pprof_compare_options *o = &w->c->options;
 	double own = o->tolerance_of ? o->tolerance_of(o->ctx, name) : -1;
 
 	return own >= 0 ? own : o->tolerance;
@@ -225,9 +233,9 @@ static bool is_large(const struct work *w, double events, bool head)
 	return events >= w->c->options.min_share * (head ? t->head_events : t->base_events);
 }
 
-static bool is_judged(const struct work *w, size_t row, const struct counts *n)
+bool pp_compare_is_large(const struct work *w, const struct counts *n)
 {
-	return w->rows.rows[row].judged && n->base + n->head >= w->c->options.min_events &&
+	return n->base + n->head >= w->c->options.min_events &&
 	       (is_large(w, n->base, false) || is_large(w, n->head, true));
 }
 
@@ -236,7 +244,7 @@ static bool is_judged(const struct work *w, size_t row, const struct counts *n)
  * increase beyond the tolerance? Exact (binomial) but for the variation, which leaves the fewer
  * independent events the larger it is: a log of a ratio knows nothing of no event at all.
  */
-static double test_appearance(const struct work *w, const struct counts *n, double tolerance)
+double pp_compare_appearance(const struct work *w, const struct counts *n, double tolerance)
 {
 	double head = (1 + tolerance) * w->head_exposure;
 
@@ -246,8 +254,7 @@ static double test_appearance(const struct work *w, const struct counts *n, doub
 			     head / (head + w->base_exposure));
 }
 
-/* Is head's count, at its lower bound, a sizeable share of the total? */
-static bool is_new(const struct work *w, const struct counts *n)
+bool pp_compare_is_new(const struct work *w, const struct counts *n)
 {
 	double low = n->head - (n->head - pp_poisson_lower(n->head, 0.05)) * sqrt(n->phi);
 
@@ -257,8 +264,7 @@ static bool is_new(const struct work *w, const struct counts *n)
 static void make_change(struct work *w, size_t row, struct pprof_change *g)
 {
 	const struct row *r = &w->rows.rows[row];
-	struct counts n = {sum_events(w, row, 0, w->nbase),
-			   sum_events(w, row, w->nbase, w->nbase + w->nhead), dispersion(w, row)};
+	struct counts n = pp_compare_counts(w, COUNT_FLAT, row);
 
 	*g = (struct pprof_change){.name = r->name,
 				   .file = r->file,
@@ -268,19 +274,20 @@ static void make_change(struct work *w, size_t row, struct pprof_change *g)
 				   .p = 1,
 				   .q = 1,
 				   .detectable = INFINITY,
-				   .tolerance = tolerance_of(&w->c->options, r->name),
+				   .tolerance = pp_compare_tolerance(w, r->name),
+				   .own = r->own,
 				   .verdict = PPROF_NOT_JUDGED,
 				   .other = PPROF_NONE};
 	fill_values(w, row, g);
 	test_change(w, &n, g);
-	if (!is_judged(w, row, &n)) {
+	if (!r->judged || !pp_compare_is_large(w, &n)) {
 		g->p = 1;
 		return;
 	}
 	w->c->njudged++;
 	g->verdict = PPROF_SAME;
 	if (n.base < FEW_EVENTS) {
-		g->p = isfinite(g->tolerance) ? test_appearance(w, &n, g->tolerance) : 1;
+		g->p = isfinite(g->tolerance) ? pp_compare_appearance(w, &n, g->tolerance) : 1;
 	} else if (n.head < FEW_EVENTS) {
 		g->verdict = PPROF_VANISHED;
 	}
@@ -288,66 +295,97 @@ static void make_change(struct work *w, size_t row, struct pprof_change *g)
 
 /* --- all together ---------------------------------------------------------------- */
 
+struct ranked {
+	double p;
+	size_t index;
+};
+
 static int by_p(const void *a, const void *b)
 {
-	double x = (*(struct pprof_change *const *)a)->p, y = (*(struct pprof_change *const *)b)->p;
+	double x = ((const struct ranked *)a)->p, y = ((const struct ranked *)b)->p;
 
 	return (x > y) - (x < y);
 }
 
+int pp_compare_correct(const double *p, double *q, size_t n)
+{
+	struct ranked *order = malloc((n + 1) * sizeof *order);
+	double least = 1;
+
+	if (!order)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		order[i] = (struct ranked){p[i], i};
+	qsort(order, n, sizeof *order, by_p);
+	for (size_t i = n; i-- > 0;) {
+		double v = order[i].p * (double)n / (double)(i + 1);
+
+		least = v < least ? v : least;
+		q[order[i].index] = least;
+	}
+	free(order);
+	return 0;
+}
+
 static struct counts counts_of(const struct work *w, const struct pprof_change *g)
 {
-	size_t row = (size_t)(g - w->c->changes);
-
-	return (struct counts){g->base_events, g->head_events, dispersion(w, row)};
+	return pp_compare_counts(w, COUNT_FLAT, (size_t)(g - w->c->changes));
 }
 
 /* Is there anything to gain in the total that this increase could have taken? */
-static bool matters(const struct work *w, const struct pprof_change *g)
+bool pp_compare_matters(const struct work *w, double increase)
 {
 	const struct pprof_compare_options *o = &w->c->options;
 	double total = o->exposure == PPROF_PER_TOTAL ? 1 : w->c->total.base;
 
-	return g->head - g->base >= o->min_share * total;
+	return increase >= o->min_share * total;
 }
 
-/* Benjamini and Hochberg (1995), step up. Changes are still in the order of the rows. */
+static bool matters(const struct work *w, const struct pprof_change *g)
+{
+	return pp_compare_matters(w, g->head - g->base);
+}
+
+static void judge_change(const struct work *w, struct pprof_change *g, size_t n)
+{
+	const struct pprof_compare_options *o = &w->c->options;
+	struct counts k = counts_of(w, g);
+
+	g->detectable = pp_compare_detectable(w, &k, isfinite(g->tolerance) ? g->tolerance : 0,
+					      o->q / (double)n);
+	if (g->verdict != PPROF_SAME)
+		return;
+	if (g->q < o->q && matters(w, g) && k.base >= FEW_EVENTS)
+		g->verdict = PPROF_REGRESSED;
+	else if (g->q < o->q && matters(w, g) && pp_compare_is_new(w, &k))
+		g->verdict = PPROF_NEW;
+	else if (is_improved(w, &k, g, o->q / (double)n))
+		g->verdict = PPROF_IMPROVED;
+}
+
+/* Changes are still in the order of the rows. */
 static int judge(struct work *w)
 {
 	struct pprof_comparison *c = w->c;
-	struct pprof_change **order = malloc((c->nchanges + 1) * sizeof *order);
-	double least = 1;
+	double *p = malloc((c->nchanges + 1) * sizeof *p),
+	       *q = malloc((c->nchanges + 1) * sizeof *q);
 	size_t n = 0;
+	int r = p && q ? 0 : -ENOMEM;
 
-	if (!order)
-		return -ENOMEM;
-	for (size_t i = 0; i < c->nchanges; i++)
+	for (size_t i = 0; r == 0 && i < c->nchanges; i++)
 		if (c->changes[i].verdict != PPROF_NOT_JUDGED)
-			order[n++] = &c->changes[i];
-	qsort(order, n, sizeof *order, by_p);
-	for (size_t i = n; i-- > 0;) {
-		double q = order[i]->p * (double)n / (double)(i + 1);
-
-		least = q < least ? q : least;
-		order[i]->q = least;
-	}
-	for (size_t i = 0; i < n; i++) {
-		struct pprof_change *g = order[i];
-		struct counts k = counts_of(w, g);
-
-		g->detectable = detectable(w, &k, isfinite(g->tolerance) ? g->tolerance : 0,
-					   c->options.q / (double)n);
-		if (g->verdict != PPROF_SAME)
+			p[n++] = c->changes[i].p;
+	if (r == 0)
+		r = pp_compare_correct(p, q, n);
+	for (size_t i = 0, k = 0; r == 0 && i < c->nchanges; i++) {
+		if (c->changes[i].verdict == PPROF_NOT_JUDGED)
 			continue;
-		if (g->q < c->options.q && matters(w, g) && k.base >= FEW_EVENTS)
-			g->verdict = PPROF_REGRESSED;
-		else if (g->q < c->options.q && matters(w, g) && is_new(w, &k))
-			g->verdict = PPROF_NEW;
-		else if (is_improved(w, &k, g, c->options.q / (double)n))
-			g->verdict = PPROF_IMPROVED;
+		c->changes[i].q = q[k++];
+		judge_change(w, &c->changes[i], n);
 	}
-	free(order);
-	return 0;
+	free(p);
+	free(q);
+	return r;
 }
 
 static bool would_fail(const struct work *w, const struct pprof_change *g)
@@ -357,7 +395,7 @@ static bool would_fail(const struct work *w, const struct pprof_change *g)
 
 	if (n.base >= FEW_EVENTS)
 		return g->low > 1 + o->tolerance;
-	return is_new(w, &n) && test_appearance(w, &n, o->tolerance) < o->q;
+	return pp_compare_is_new(w, &n) && pp_compare_appearance(w, &n, o->tolerance) < o->q;
 }
 
 /* What is accepted: an infinite tolerance has no test, but is told if it would have failed. */
@@ -411,7 +449,7 @@ static void judge_total(struct work *w)
 {
 	struct pprof_comparison *c = w->c;
 	struct pprof_change *g = &c->total;
-	struct counts n = {g->base_events, g->head_events, dispersion(w, PPROF_NONE)};
+	struct counts n = pp_compare_counts(w, COUNT_FLAT, PPROF_NONE);
 
 	g->tolerance = c->options.tolerance;
 	g->verdict = PPROF_SAME;
@@ -423,7 +461,7 @@ static void judge_total(struct work *w)
 	}
 	test_change(w, &n, g);
 	g->q = g->p;
-	g->detectable = detectable(w, &n, g->tolerance, c->options.alpha);
+	g->detectable = pp_compare_detectable(w, &n, g->tolerance, c->options.alpha);
 	if (g->p < c->options.alpha)
 		g->verdict = PPROF_REGRESSED;
 	else if (is_improved(w, &n, g, c->options.alpha))
@@ -456,22 +494,26 @@ static void decide(struct work *w)
 
 /* --- the order ------------------------------------------------------------------- */
 
+/* The program's own first, which explain the leaves and callers behind them. */
 static int rank(const struct pprof_change *g)
 {
 	if (is_bad(g->verdict))
-		return 0;
-	return g->verdict == PPROF_NOT_JUDGED ? 2 : 1;
+		return g->own ? 0 : 1;
+	if (g->verdict == PPROF_EXPLAINED)
+		return 2;
+	return g->verdict == PPROF_NOT_JUDGED ? 5 : g->by_cum ? 4 : 3;
 }
 
 static int by_importance(const void *va, const void *vb)
 {
 	const struct pprof_change *a = *(struct pprof_change *const *)va;
 	const struct pprof_change *b = *(struct pprof_change *const *)vb;
-	double da = a->head - a->base, db = b->head - b->base;
+	bool bad = is_bad(a->verdict);
+	double da = bad ? a->blame : a->head - a->base, db = bad ? b->blame : b->head - b->base;
 
 	if (rank(a) != rank(b))
 		return rank(a) - rank(b);
-	if (rank(a) > 0) {
+	if (!bad) {
 		da = fabs(da);
 		db = fabs(db);
 	}
@@ -552,12 +594,12 @@ static void set_totals(struct work *w)
 {
 	struct pprof_comparison *c = w->c;
 	struct pprof_change *g = &c->total;
-	double mean, squares = 0;
+	double squares[2] = {0};
 
 	*g = (struct pprof_change){
 		.name = "total", .file = "", .p = 1, .q = 1, .other = PPROF_NONE};
-	g->base_events = sum_events(w, PPROF_NONE, 0, w->nbase);
-	g->head_events = sum_events(w, PPROF_NONE, w->nbase, w->nbase + w->nhead);
+	g->base_events = sum_events(w, COUNT_FLAT, PPROF_NONE, false);
+	g->head_events = sum_events(w, COUNT_FLAT, PPROF_NONE, true);
 	for (size_t i = 0; i < w->nbase + w->nhead; i++) {
 		c->totals[i] = w->rows.values[i];
 		*(i < w->nbase ? &g->base : &g->head) += c->totals[i];
@@ -571,25 +613,27 @@ static void set_totals(struct work *w)
 	g->head = per_exposure(w, g->head, true);
 	g->base_cum = g->base;
 	g->head_cum = g->head;
-	mean = g->base;
-	for (size_t i = 0; i < w->nbase; i++) {
-		double off = c->totals[i] / w->exposure[i] - mean;
+	for (size_t i = 0; i < w->nbase + w->nhead; i++) {
+		double mean = i < w->nbase ? g->base : g->head;
+		double off = mean > 0 ? c->totals[i] / w->exposure[i] / mean - 1 : 0;
 
-		squares += off * off;
+		squares[i >= w->nbase] += off * off;
 	}
-	if (w->nbase > 1 && mean > 0)
-		c->base_cv = sqrt(squares / (double)(w->nbase - 1)) / mean;
+	if (w->nbase > 1)
+		c->base_cv = sqrt(squares[0] / (double)(w->nbase - 1));
+	if (freedom(w) > 0)
+		c->total_cv = sqrt((squares[0] + squares[1]) / freedom(w));
 }
 
 static int work_out(struct work *w)
 {
 	struct pprof_comparison *c = w->c;
 	double squared = c->options.assumed_cv * c->options.assumed_cv;
-	int r = freedom(w) > 0 ? estimate_cv(w, &squared) : 0;
+	int r = freedom(w) > 0 ? pp_compare_variation(w, COUNT_FLAT, NULL, &squared) : 0;
 
 	if (r < 0)
 		return r;
-	c->cv = sqrt(squared);
+	c->cv = w->cv[COUNT_FLAT] = sqrt(squared);
 	c->changes = calloc(w->rows.n + 1, sizeof *c->changes);
 	if (!c->changes)
 		return -ENOMEM;
@@ -601,6 +645,9 @@ static int work_out(struct work *w)
 		return r;
 	judge_accepted(w);
 	find_renamed(w);
+	r = pp_compare_cum(w);
+	if (r < 0)
+		return r;
 	judge_total(w);
 	decide(w);
 	return put_in_order(c);
@@ -618,6 +665,7 @@ static int load(struct work *w, const struct pprof_profile *const *base,
 		return -ENOMEM;
 	memcpy(all, base, w->nbase * sizeof(*all));
 	memcpy(all + w->nbase, head, w->nhead * sizeof(*all));
+	w->profiles = all;
 	r = pp_rows_init(&w->rows, all, n, o->sample_type, o->by, &which);
 	if (r == -ENOENT)
 		fail(diag, "has no values of that type", which, ENOENT);
@@ -630,7 +678,6 @@ static int load(struct work *w, const struct pprof_profile *const *base,
 		w->c->type = all[0]->strings[all[0]->sample_types[type].type];
 		w->c->unit = all[0]->strings[all[0]->sample_types[type].unit];
 	}
-	free(all);
 	return r;
 }
 
@@ -659,6 +706,8 @@ int pprof_compare(const struct pprof_profile *const *base, size_t nbase,
 	if (r == 0)
 		r = work_out(&w);
 	free(w.exposure);
+	free(w.profiles);
+	pp_rows_alone_fini(&w.alone);
 	w.c->rows = malloc(sizeof w.rows);
 	if (w.c->rows)
 		*(struct rows *)w.c->rows = w.rows;

@@ -11,18 +11,25 @@
 #include <xxhash.h>
 
 #include "filter.h"
+#include "own.h"
+#include "units.h"
 
 struct counting {
 	struct rows *t;
 	enum pprof_by by;
 	const struct pprof_profile *p;
-	size_t profile;       /* which one p is */
-	size_t type, samples; /* its sample types; samples: PPROF_NONE without */
-	double per_event;     /* what an event stands for, where that is the same for all */
-	double rate;          /* of sampled allocations; 0: these are none */
-	bool objects;         /* and the values count objects, not bytes */
-	uint32_t bytes_key;   /* the label that has the size of one object */
-	uint32_t *row_of;     /* by line; PPROF_NONE until asked */
+	size_t profile;     /* which one p is */
+	size_t *types;      /* of each profile, which of its sample types is compared */
+	double *scales;     /* of each, to the first one's unit */
+	size_t type;        /* of p */
+	double per_event;   /* what an event stands for, where that is the same for all */
+	double rate;        /* of sampled allocations; 0: these are none */
+	bool objects;       /* and the values count objects, not bytes */
+	uint32_t bytes_key; /* the label that has the size of one object */
+	uint32_t *row_of;   /* by line; PPROF_NONE until asked */
+	struct own_modules own;
+	struct rows_alone *alone; /* NULL: the cells are counted */
+	size_t nbase;
 };
 
 /* --- rows ------------------------------------------------------------------------ */
@@ -85,10 +92,20 @@ static const char *keep_text(struct rows *t, char *text)
 	return t->texts[t->ntexts++] = text;
 }
 
+static const char *object_of(const struct pprof_profile *p, const struct pprof_location *l)
+{
+	const char *path, *slash;
+
+	if (l->mapping == PPROF_NONE)
+		return "";
+	path = p->strings[p->mappings[l->mapping].filename];
+	slash = strrchr(path, '/');
+	return slash ? slash + 1 : path;
+}
+
 static bool is_kernel(const struct pprof_profile *p, const struct pprof_location *l)
 {
-	return l->mapping != PPROF_NONE &&
-	       strncmp(p->strings[p->mappings[l->mapping].filename], "[kernel", 7) == 0;
+	return strncmp(object_of(p, l), "[kernel", 7) == 0;
 }
 
 static int row_of_name(struct counting *c, const struct row *r, bool by_place, uint32_t *ret)
@@ -100,10 +117,10 @@ static int row_of_name(struct counting *c, const struct row *r, bool by_place, u
 }
 
 static int row_of_package(struct counting *c, const struct pprof_location *l,
-			  const struct pprof_line *line, uint32_t *ret)
+			  const struct pprof_line *line, bool own, uint32_t *ret)
 {
 	uint32_t location = (uint32_t)(l - c->p->locations);
-	struct row r = {.file = "", .judged = true};
+	struct row r = {.file = "", .judged = true, .own = own};
 
 	r.name = keep_text(c->t, pp_frame_name(c->p, location, line, PPROF_PACKAGE));
 	return r.name ? row_of_name(c, &r, false, ret) : -ENOMEM;
@@ -124,16 +141,24 @@ static int row_make(struct counting *c, const struct pprof_location *l,
 	r.judged = r.name[0] != '[';
 	if (!r.judged)
 		return row_of_name(c, &r, false, ret);
-	if (c->by == PPROF_BY_PACKAGE)
-		return row_of_package(c, l, line, ret);
 	r.file = p->strings[f->filename];
+	r.own = pp_is_own(&c->own, r.name, r.file, object_of(p, l));
+	if (c->by == PPROF_BY_PACKAGE)
+		return row_of_package(c, l, line, r.own, ret);
 	r.line = c->by == PPROF_BY_LINE ? line->line : f->start_line;
 	if (c->by == PPROF_BY_FILE && r.file[0])
-		r = (struct row){.name = r.file, .file = r.file, .judged = true};
+		r = (struct row){.name = r.file, .file = r.file, .judged = true, .own = r.own};
 	return row_of_name(c, &r, c->by == PPROF_BY_LINE, ret);
 }
 
 /* --- events ---------------------------------------------------------------------- */
+
+static double bytes_in(const char *unit)
+{
+	double n = pp_units_bytes(unit);
+
+	return n > 0 ? n : 1;
+}
 
 static double event_of(const struct counting *c, size_t sample)
 {
@@ -144,30 +169,33 @@ static double event_of(const struct counting *c, size_t sample)
 		return c->per_event;
 	for (uint32_t i = 0; i < c->p->samples[sample].nlabels; i++)
 		if (labels[i].key == c->bytes_key && labels[i].str == 0)
-			size = (double)labels[i].num;
+			size = (double)labels[i].num * bytes_in(c->p->strings[labels[i].unit]);
 	if (size <= 0)
 		return c->per_event;
 	seen = -expm1(-size / c->rate); /* how probable it was to be sampled */
 	return c->objects ? 1 / seen : size / seen;
 }
 
-static int count_frame(struct counting *c, uint32_t location, uint32_t index, bool leaf,
-		       double events, double value)
+static int row_at(struct counting *c, uint32_t location, uint32_t index, uint32_t *ret)
 {
 	const struct pprof_location *l = &c->p->locations[location];
-	uint32_t row = PPROF_NONE;
-	struct row_cell *cell;
-	int r = 0;
+	int r;
 
-	if (l->nlines)
-		row = c->row_of[l->first_line + index];
-	if (row == PPROF_NONE)
-		r = row_make(c, l, l->nlines ? &c->p->lines[l->first_line + index] : NULL, &row);
-	if (r < 0)
-		return r;
-	if (l->nlines)
-		c->row_of[l->first_line + index] = row;
-	cell = pp_rows_cell(c->t, row, c->profile);
+	if (l->nlines == 0)
+		return row_make(c, l, NULL, ret);
+	*ret = c->row_of[l->first_line + index];
+	if (*ret != PPROF_NONE)
+		return 0;
+	r = row_make(c, l, &c->p->lines[l->first_line + index], ret);
+	if (r == 0)
+		c->row_of[l->first_line + index] = *ret;
+	return r;
+}
+
+static void count_frame(struct counting *c, uint32_t row, bool leaf, double events, double value)
+{
+	struct row_cell *cell = pp_rows_cell(c->t, row, c->profile);
+
 	if (leaf) {
 		cell->events += events;
 		cell->value += value;
@@ -177,14 +205,32 @@ static int count_frame(struct counting *c, uint32_t location, uint32_t index, bo
 		cell->cum_value += value;
 	}
 	c->t->rows[row].seen = c->t->sample;
-	return 0;
+}
+
+/* inner: of the rows that are looked at, the one that is nearest to the leaf so far, in and out. */
+static void count_alone(struct counting *c, uint32_t row, uint32_t *inner, double events)
+{
+	struct rows_alone *a = c->alone;
+	uint32_t k = a->index[row];
+
+	if (k == PPROF_NONE)
+		return;
+	if (*inner == PPROF_NONE) {
+		*inner = k;
+		a->events[k * c->t->nprofiles + c->profile] += events;
+	} else if (k != *inner && c->t->rows[row].seen != c->t->sample) {
+		a->through[(k * a->n + *inner) * 2 + (c->profile >= c->nbase)] += events;
+	}
+	c->t->rows[row].seen = c->t->sample;
 }
 
 static int count_sample(struct counting *c, size_t sample)
 {
 	const struct pprof_sample *s = &c->p->samples[sample];
 	const uint32_t *stack = pprof_sample_stack(c->p, sample);
-	double value = (double)pprof_sample_values(c->p, sample)[c->type], events;
+	double value = (double)pprof_sample_values(c->p, sample)[c->type] * c->scales[c->profile];
+	double events;
+	uint32_t row, inner = PPROF_NONE;
 	bool leaf = true;
 	int r = 0;
 
@@ -192,13 +238,20 @@ static int count_sample(struct counting *c, size_t sample)
 		return value < 0 ? -EDOM : 0;
 	events = value / event_of(c, sample);
 	c->t->sample++;
-	c->t->totals[c->profile] += events;
-	c->t->values[c->profile] += value;
+	if (!c->alone) {
+		c->t->totals[c->profile] += events;
+		c->t->values[c->profile] += value;
+	}
 	for (uint32_t i = 0; i < s->nlocations && r == 0; i++) {
 		uint32_t n = c->p->locations[stack[i]].nlines;
 
-		for (uint32_t k = 0; r == 0 && k < (n ? n : 1); k++, leaf = false)
-			r = count_frame(c, stack[i], k, leaf, events, value);
+		for (uint32_t k = 0; r == 0 && k < (n ? n : 1); k++, leaf = false) {
+			r = row_at(c, stack[i], k, &row);
+			if (r == 0 && c->alone)
+				count_alone(c, row, &inner, events);
+			else if (r == 0)
+				count_frame(c, row, leaf, events, value);
+		}
 	}
 	return r;
 }
@@ -217,6 +270,7 @@ static int count_profile(struct counting *c, const struct pprof_profile *p)
 	int r = 0;
 
 	c->p = p;
+	c->type = c->types[c->profile];
 	c->rate = 0;
 	if (strcmp(s[p->period_type.type], "space") == 0 && p->period > 1) {
 		c->rate = (double)p->period;
@@ -234,7 +288,8 @@ static int count_profile(struct counting *c, const struct pprof_profile *p)
 }
 
 /* What one sample stands for, over all profiles: where a count stands beside the values. */
-static double average_event(const struct pprof_profile *const *profiles, size_t n, size_t type)
+static double average_event(const struct counting *c, const struct pprof_profile *const *profiles,
+			    size_t n)
 {
 	double values = 0, events = 0;
 
@@ -246,7 +301,7 @@ static double average_event(const struct pprof_profile *const *profiles, size_t 
 		    pprof_find_sample_type(p, "contentions", &count) < 0)
 			return 0;
 		for (size_t k = 0; k < p->nsamples; k++) {
-			values += (double)pprof_sample_values(p, k)[type];
+			values += (double)pprof_sample_values(p, k)[c->types[i]] * c->scales[i];
 			events += (double)pprof_sample_values(p, k)[count];
 		}
 	}
@@ -255,27 +310,55 @@ static double average_event(const struct pprof_profile *const *profiles, size_t 
 
 /* --- all of it ------------------------------------------------------------------- */
 
-static int find_type(const struct pprof_profile *const *profiles, size_t n, const char *type,
-		     size_t *ret, size_t *ret_which)
+/* Of each profile the type of that name, and what its values are times to be in the first's unit.
+ */
+static int find_types(struct counting *c, const struct pprof_profile *const *profiles, size_t n,
+		      const char *type, size_t *ret_which)
 {
 	const struct pprof_profile *first = profiles[0];
-	int r = pprof_find_sample_type(first, type, ret);
+	int r = 0;
 
-	*ret_which = 0;
-	for (size_t i = 1; r == 0 && i < n; i++) {
-		const struct pprof_value_type *a = &first->sample_types[*ret];
-		const struct pprof_value_type *b;
-		size_t other;
+	c->types = calloc(n, sizeof *c->types);
+	c->scales = calloc(n, sizeof *c->scales);
+	if (!c->types || !c->scales)
+		return -ENOMEM;
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		const struct pprof_profile *p = profiles[i];
 
 		*ret_which = i;
-		r = pprof_find_sample_type(profiles[i], first->strings[a->type], &other);
+		r = pprof_find_sample_type(p, type, &c->types[i]);
 		if (r < 0)
 			break;
-		b = &profiles[i]->sample_types[other];
-		if (other != *ret ||
-		    strcmp(first->strings[a->unit], profiles[i]->strings[b->unit]) != 0)
+		if (i == 0)
+			type = p->strings[p->sample_types[c->types[0]].type];
+		c->scales[i] = pp_units_ratio(
+			p->strings[p->sample_types[c->types[i]].unit],
+			first->strings[first->sample_types[c->types[0]].unit]);
+		if (c->scales[i] <= 0)
 			r = -EINVAL;
 	}
+	return r;
+}
+
+static int count_all(struct counting *c, const struct pprof_profile *const *profiles, size_t n,
+		     const char *type, size_t *ret_which)
+{
+	int r = find_types(c, profiles, n, type, ret_which);
+
+	if (r == 0)
+		r = pp_own_init(&c->own, profiles, n);
+	if (r == 0) {
+		c->per_event = average_event(c, profiles, n);
+		if (c->per_event <= 0)
+			c->per_event = 1;
+	}
+	for (size_t i = 0; i < n && r == 0; i++) {
+		*ret_which = c->profile = i;
+		r = count_profile(c, profiles[i]);
+	}
+	pp_own_fini(&c->own);
+	free(c->types);
+	free(c->scales);
 	return r;
 }
 
@@ -283,25 +366,37 @@ int pp_rows_init(struct rows *t, const struct pprof_profile *const *profiles, si
 		 const char *type, enum pprof_by by, size_t *ret_which)
 {
 	struct counting c = {.t = t, .by = by};
-	int r = find_type(profiles, n, type, &c.type, ret_which);
+	int r = 0;
 
 	*t = (struct rows){.nprofiles = n};
-	if (r < 0)
-		return r;
 	t->totals = calloc(n, sizeof *t->totals);
 	t->values = calloc(n, sizeof *t->values);
 	if (!t->totals || !t->values)
 		r = -ENOMEM;
-	c.per_event = average_event(profiles, n, c.type);
-	if (c.per_event <= 0)
-		c.per_event = 1;
-	for (size_t i = 0; i < n && r == 0; i++) {
-		*ret_which = c.profile = i;
-		r = count_profile(&c, profiles[i]);
-	}
+	if (r == 0)
+		r = count_all(&c, profiles, n, type, ret_which);
 	if (r < 0)
 		pp_rows_fini(t);
 	return r;
+}
+
+int pp_rows_alone(struct rows *t, const struct pprof_profile *const *profiles, size_t n,
+		  size_t nbase, const char *type, enum pprof_by by, struct rows_alone *a)
+{
+	struct counting c = {.t = t, .by = by, .alone = a, .nbase = nbase};
+	size_t which;
+
+	a->events = calloc(a->n * n + 1, sizeof *a->events);
+	a->through = calloc(2 * a->n * a->n + 1, sizeof *a->through);
+	return a->events && a->through ? count_all(&c, profiles, n, type, &which) : -ENOMEM;
+}
+
+void pp_rows_alone_fini(struct rows_alone *a)
+{
+	free(a->index);
+	free(a->events);
+	free(a->through);
+	*a = (struct rows_alone){0};
 }
 
 void pp_rows_fini(struct rows *t)

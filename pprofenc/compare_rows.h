@@ -26,6 +26,7 @@ struct row {
 	const char *name, *file; /* borrowed from the profiles, or from `texts` */
 	int64_t line;            /* the declaration's or, by line, the line; 0 unknown */
 	bool judged;             /* false: the kernel's, unknown, lost */
+	bool own;                /* code of the program's own modules */
 	size_t seen;             /* while counting: the last sample's number */
 };
 
@@ -44,12 +45,29 @@ struct rows {
 
 /*
  * The profiles must have the sample type `type` (by name; NULL: the default one of the first) and
- * outlive the rows. -ENOENT: one doesn't have it (*ret_which); -EINVAL: the units differ; -EDOM: a
+ * outlive the rows; values are in the unit of the first. -ENOENT: one doesn't have it (*ret_which);
+ * -EINVAL: its unit is of another kind; -EDOM: a
  * value is negative; -ENOMEM.
  */
 int pp_rows_init(struct rows *t, const struct pprof_profile *const *profiles, size_t n,
 		 const char *type, enum pprof_by by, size_t *ret_which);
 void pp_rows_fini(struct rows *t);
+
+/* Some rows beside each other: of which of them a sample is the innermost, and which it is below.
+ */
+struct rows_alone {
+	size_t n;        /* how many rows are looked at */
+	uint32_t *index; /* of each row its place among them, PPROF_NONE: it is not */
+	/* n × nprofiles: samples where no other of these rows is nearer to the leaf */
+	double *events;
+	/* n × n × 2 (base, head): samples of the first where the second is nearest to the leaf */
+	double *through;
+};
+
+/* Counts, over the same profiles, the first nbase of them of base; index and n are set. */
+int pp_rows_alone(struct rows *t, const struct pprof_profile *const *profiles, size_t n,
+		  size_t nbase, const char *type, enum pprof_by by, struct rows_alone *a);
+void pp_rows_alone_fini(struct rows_alone *a);
 
 static inline struct row_cell *pp_rows_cell(const struct rows *t, size_t row, size_t profile)
 {

@@ -552,6 +552,7 @@ enum pprof_verdict {
 	PPROF_VANISHED,   /* only in base */
 	PPROF_RENAMED,    /* only in head; `other` is only in base, and about as large */
 	PPROF_ACCEPTED,   /* would be a regression, but its tolerance is infinite */
+	PPROF_EXPLAINED,  /* costs more with what it calls, but for what `other` costs more */
 	PPROF_NOT_JUDGED, /* too small, or not the program's own: the kernel, unknown, lost */
 	PPROF_UNDECIDED,  /* of the whole: the data can't tell */
 };
@@ -563,7 +564,7 @@ struct pprof_compare_options {
 	enum pprof_exposure exposure;
 	const double *operations; /* of each base profile, then of each head profile; all > 0 */
 	double tolerance;         /* an increase that is none: 0.05, the default, is 5 % */
-	double q;                 /* false discoveries among functions: 0.05 */
+	double q; /* false discoveries among functions, of each of the two families: 0.05 */
 	double alpha;             /* error of the total's own test: 0.01 */
 	double min_share;  /* of the total: functions smaller on both sides are not judged: 0.005 */
 	double min_events; /* seen on both sides together, or not judged: 20 */
@@ -585,7 +586,17 @@ struct pprof_change {
 	double detectable; /* the least ratio that is found in 4 of 5 cases; infinite: none is */
 	double tolerance;
 	enum pprof_verdict verdict;
-	uint32_t other; /* PPROF_RENAMED: the change that it was */
+	uint32_t other; /* PPROF_RENAMED: the change that it was; _EXPLAINED: that explains it */
+	bool own;       /* code of the program's own modules: judged by cum, too */
+	bool by_cum;    /* it is cum that the verdict is of; else flat */
+	struct pprof_cum { /* of a function with all that it calls; of own ones */
+		bool judged;
+		double base_events, head_events;
+		double ratio, low, high, p, q, detectable; /* as above */
+	} cum;
+	/* How much more head costs through it: flat, or cum but for what is below another function
+	 * that is blamed. */
+	double blame;
 };
 
 struct pprof_comparison {
@@ -596,7 +607,9 @@ struct pprof_comparison {
 	struct pprof_change total;    /* PPROF_PER_TOTAL: only its values, not judged */
 	struct pprof_change *changes; /* regressions first, then by how much the total changed */
 	size_t nchanges, njudged, nregressed;
-	double cv;      /* of runs, beyond what counting explains, as the functions show it */
+	size_t njudged_cum;
+	double cv;       /* of runs, beyond what counting explains, as the functions show it */
+	double total_cv; /* of the totals of runs, around the mean of their side; 0 for shares */
 	double base_cv; /* of the base's totals */
 	enum pprof_verdict verdict; /* PPROF_SAME, _REGRESSED, _IMPROVED, _UNDECIDED */
 	const char *why;            /* undecided: a static sentence; else NULL */
@@ -609,6 +622,13 @@ struct pprof_comparison {
  * the runs, and drawn towards what all functions show (quasi-Poisson, moderated). A function
  * regressed if an increase beyond its tolerance is significant among all that are judged
  * (Benjamini-Hochberg), and is at least min_share of the total. The total has a test of its own.
+ *
+ * What a function costs more may be in what it calls, spread over so many leaves that none of them
+ * shows it. So the functions of the program's own modules (not Go's runtime and standard library,
+ * the kernel, C) are a second family, judged by cum, with a q of its own. Of those that cost more,
+ * the ones are blamed that do so apart from others of them that are nearer to the leaf; the rest,
+ * their callers, are PPROF_EXPLAINED. A function that is accepted, has a tolerance of its own, or is
+ * only in head explains its callers, too.
  * With one run on a side, an assumed variation stands in, and the whole is undecided unless it is
  * the same.
  *

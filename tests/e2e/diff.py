@@ -96,6 +96,56 @@ def slower():
     outputs(base, slow)
 
 
+def run_scattered(*args):
+    out = path()
+    p = subprocess.run([PROWL, 'profile', '-q', '-F', str(RATE), '-o', out, '--', build(VERSION, 'scattered', 'static'),
+                        '-work', '150', *args], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
+    check(p.returncode == 0, 'profile: %s', p.stderr)
+    return out
+
+
+@test('e2e', 'diff: what scatters over the runtime is found in the function that it is for')
+def scattered():
+    need_prowl()
+    need_perf()
+    base, same, dear = compared(run_scattered, ('-dearer', '1.55'))
+    first, result = diff(base, same)
+    if first == 3:  # by chance two in a hundred times: not twice
+        note('the same program regressed: %r', bad(result))
+        first, result = diff(*in_turn(run_scattered, [(), ()]))
+    check(first != 3, 'the same program regressed: %r', bad(result))
+    code, result = diff(base, dear)
+    found = next(f for f in result['functions'] if f['name'] == 'main.handle')
+    cum, verdicts = found['cum'], {f['name']: f['verdict'] for f in result['functions']}
+    note('same: exit %s; 55 %% dearer: %s, cum %+.1f %% (%.1f to %.1f), q %.2g; flat %+.1f %%; judged %d by flat, %d by cum; '
+         'regressed: %r', first, result['verdict'], 100 * (cum['ratio'] - 1), 100 * (cum['low'] - 1), 100 * (cum['high'] - 1),
+         cum['q'], 100 * ((found['ratio'] or 0) - 1), result['judged_by_flat'], result['judged_by_cum'], bad(result))
+    check(1.3 < cum['ratio'] < 1.85, 'cum is %.2f times as much instead of 1.55', cum['ratio'])
+    check(found['own'] and not next(f for f in result['functions'] if f['name'] == 'runtime.mallocgc')['own'], 'whose they are')
+    check(code in (3, 7), 'not caught: exit %d', code)
+    if code == 7:
+        return
+    check(bad(result)[0] == 'main.handle' and found['verdict_of'] == 'cum', 'named first: %r', bad(result))
+    check(not [n for n in bad(result) if n.startswith('main.') and n != 'main.handle'], 'others are blamed: %r', bad(result))
+    check(all(verdicts[n] in ('same', 'explained') for n in ('main.serve', 'main.main')), 'its callers: %r', verdicts)
+    sides = ['--base', *base, '--head', *dear]
+    text = Prowl('diff', *sides).out
+    rows = [line for line in text.splitlines() if ' regressed' in line and not line.endswith(' total')]
+    check(rows and rows[0].endswith(' regressed (cum) main.handle'), 'the first row: %r', rows[:1])
+    check(re.search(r"^judged: \d+ of \d+ functions by flat, \d+ of the program's own by cum,", text, re.M), 'text:\n%s', text)
+    cases = ET.fromstring(Prowl('diff', *sides, '-f', 'junit').out).find('testsuite').findall('testcase')
+    failed = {c.get('name'): c.find('failure').get('message') for c in cases if c.find('failure') is not None}
+    check(failed.get('main.handle', '').startswith('regressed (cum): '), 'JUnit: %r', failed)
+    lines = [line for line in Prowl('diff', *sides, '-f', 'github').out.splitlines() if '::main.handle: ' in line]
+    check(len(lines) == 1 and 'regressed (cum)' in lines[0] and 'scattered/main.go' in lines[0], 'annotations: %r', lines)
+    markdown = Prowl('diff', *sides, '-f', 'markdown').out.splitlines()
+    check(any(line.startswith('| `main.handle` |') and line.endswith('| regressed (cum) |') for line in markdown), 'Markdown')
+    changed = path()
+    Prowl('diff', *sides, '-o', changed).must(3)
+    said = Prowl('report', '--comments', changed).must(0).out
+    check(re.search(r'^main\.handle: regressed \(cum\), .* to .*, \+\d', said, re.M), 'comments:\n%s', said)
+
+
 def outputs(base, head):
     sides = ['--base', *base, '--head', *head]
     text = Prowl('diff', *sides).out
@@ -286,7 +336,7 @@ def names():
         check(len(result['base']['totals']) == len(result['head']['totals']) == 3, 'files of a pattern: %r', result['base'])
     Prowl('diff', '--base', pattern + '/x*', '--head', *head).must(1)
     shares = Prowl('diff', *sides, '--mode', 'share').out
-    check(re.search(r'^ +50\.\ds +70\.\ds +- +- +- not judged total$', shares, re.M), 'the total in:\n%s', shares)
+    check(re.search(r'^ +50\.\ds +70\.\ds +- +- +- not judged +total$', shares, re.M), 'the total in:\n%s', shares)
     check('warning' not in shares and 'more than once' in Prowl('diff', '--base', base[0], *base, '--head', *head).out,
           'a run that is there twice is not told')
     for option in ('--q', '--min-share'):

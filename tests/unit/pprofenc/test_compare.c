@@ -275,6 +275,413 @@ static void the_power_line_is_true(void **state)
 	assert_in_range(s.found, 60, 100);
 }
 
+static double tolerant(void *ctx, const char *name)
+{
+	return strcmp(name, "example.org/pkg.f03") == 0 ? *(double *)ctx : -1;
+}
+
+/* --- what is spread over leaves --------------------------------------------------- */
+
+enum { LEAVES = 30, CALLERS = 10 };
+
+/* main.main calls ten functions, they call ten each, and these have 80 % of their time in 30
+ * functions of the runtime: `factor` is of that part. */
+static struct pprof_profile *draw_scattered(struct dice *d, const struct plan *plan, bool head)
+{
+	struct pprof_profile *p = t_new();
+	double all = exp(plan->machine * normal(d));
+	uint32_t m, stack[4], leaves[LEAVES], callers[CALLERS];
+	char name[32];
+
+	t_types(p);
+	m = t_mapping(p, 0x400000, "/bin/prog");
+	for (int i = 0; i < LEAVES; i++) {
+		snprintf(name, sizeof name, "runtime.leaf%02d", i);
+		leaves[i] = t_loc(p, m, 0x500000 + (uint64_t)i, name, 7);
+	}
+	for (int i = 0; i < CALLERS; i++) {
+		snprintf(name, sizeof name, "example.org/pkg.caller%d", i);
+		callers[i] = t_loc(p, m, 0x402000 + (uint64_t)i, name, 7);
+	}
+	stack[3] = t_loc(p, m, 0x400000, "main.main", 1);
+	for (int f = 0; f < FUNCTIONS; f++) {
+		double mean = plan->total * share(f) * all * exp(plan->cv * normal(d));
+		double below = head && plan->factor[f] != 0 ? plan->factor[f] : 1;
+		int64_t n = poisson(d, mean * 0.2);
+
+		snprintf(name, sizeof name, "example.org/pkg.f%02d", f);
+		stack[1] = t_loc(p, m, 0x401000 + (uint64_t)f, name, 7);
+		stack[2] = callers[f % CALLERS];
+		if (n > 0)
+			t_add(p, stack + 1, 3, n, NULL, 0);
+		for (int i = 0; i < LEAVES; i++) {
+			n = poisson(d, mean * 0.8 * below * (i + 1) / (LEAVES * (LEAVES + 1) / 2));
+			stack[0] = leaves[i];
+			if (n > 0)
+				t_add(p, stack, 4, n, NULL, 0);
+		}
+	}
+	return p;
+}
+
+struct cum_score {
+	size_t alarms, found, first, callers, others, leaves;
+};
+
+static bool is_bad(const struct pprof_change *g)
+{
+	return g->verdict == PPROF_REGRESSED || g->verdict == PPROF_NEW;
+}
+
+static void score_change(struct cum_score *s, const struct pprof_comparison *c, size_t i)
+{
+	const struct pprof_change *g = &c->changes[i];
+
+	if (!is_bad(g))
+		return;
+	if (strcmp(g->name, "example.org/pkg.f03") == 0) {
+		s->found++;
+		s->first += i == 0 && g->by_cum;
+	} else if (strncmp(g->name, "runtime.", 8) == 0) {
+		s->leaves++;
+	} else if (strcmp(g->name, "main.main") == 0 || strstr(g->name, "caller")) {
+		s->callers++;
+	} else {
+		s->others++;
+	}
+}
+
+static struct cum_score play_scattered(const struct plan *plan, size_t n, size_t rounds,
+				       uint64_t seed, const struct pprof_compare_options *o)
+{
+	struct cum_score s = {0};
+	struct dice d = {seed};
+
+	for (size_t k = 0; k < rounds; k++) {
+		struct runs r = {.n = n};
+		struct pprof_comparison *c;
+
+		for (size_t i = 0; i < 2 * n; i++)
+			r.p[i] = draw_scattered(&d, plan, i >= n);
+		c = compare(&r, o);
+		if (plan->total >= 8000)
+			assert_true(c->njudged_cum >= 50);
+		s.alarms += c->verdict == PPROF_REGRESSED;
+		for (size_t i = 0; i < c->nchanges; i++)
+			score_change(&s, c, i);
+		pprof_comparison_free(c);
+		drop_runs(&r);
+	}
+	return s;
+}
+
+/*
+ * At most 2 per cent of unchanged programs, with both families and the total. The draws are the
+ * same ones each time: 3 or fewer of 150 are what a rate of 2 % gives in two of three cases, one of
+ * 8 % once in 500.
+ */
+static void unchanged_programs_pass_by_cum(void **state)
+{
+	static const struct {
+		double total, cv, machine;
+		size_t n, rounds;
+	} cases[] = {
+		{8000, 0.03, 0.03, 5, 150}, {1000, 0.02, 0.02, 5, 30}, {30000, 0.03, 0.02, 5, 30},
+		{8000, 0.08, 0.02, 5, 30},  {8000, 0.03, 0.06, 5, 30}, {8000, 0.03, 0.03, 3, 30},
+		{8000, 0.03, 0.03, 10, 30},
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct plan plan = {cases[i].total, cases[i].cv, cases[i].machine, {0}};
+		struct cum_score s = play_scattered(&plan, cases[i].n, cases[i].rounds, 31 + i,
+						    NULL);
+
+		print_message("total %.0f, cv %.2f and %.2f, %zu runs: %zu false alarms of %zu\n",
+			      plan.total, plan.cv, plan.machine, cases[i].n, s.alarms,
+			      cases[i].rounds);
+		assert_in_range(s.alarms, 0, cases[i].rounds / 50);
+	}
+}
+
+/* 55 % and 30 % dearer, and no leaf more than a few per cent. */
+static void what_scatters_is_found(void **state)
+{
+	static const double dearer[] = {1.55, 1.30};
+	static const struct pprof_compare_options modes[] = {{0}, {.exposure = PPROF_PER_TOTAL}};
+
+	for (size_t i = 0; i < 4; i++) {
+		struct plan plan = {8000, 0.03, 0.02, {0}};
+		struct cum_score s;
+
+		plan.factor[3] = 1 + (dearer[i / 2] - 1) / 0.8;
+		s = play_scattered(&plan, 5, 30, 61 + i, &modes[i % 2]);
+		print_message("%+.0f %%%s: found %zu, first %zu, callers blamed %zu, others %zu, "
+			      "leaves %zu of 30\n",
+			      100 * (dearer[i / 2] - 1), i % 2 ? " by share" : "", s.found, s.first,
+			      s.callers, s.others, s.leaves);
+		assert_in_range(s.found, 24, 30);
+		assert_int_equal(s.first, s.found);
+		assert_int_equal(s.callers, 0);
+		assert_in_range(s.others, 0, 1);
+		assert_in_range(s.leaves, 0, 1);
+		assert_in_range(s.alarms, s.found, 30);
+	}
+}
+
+/* A stack of names, root first, with so many samples in base and in head. */
+struct made {
+	const char *stack[6];
+	int64_t base, head;
+};
+
+static void make_runs(struct runs *r, const struct made *made, const char *comment)
+{
+	r->n = 5;
+	for (size_t i = 0; i < 2 * r->n; i++) {
+		struct pprof_profile *p = r->p[i] = t_new();
+		uint32_t m;
+
+		t_types(p);
+		m = t_mapping(p, 0x400000, "/bin/prog");
+		if (comment)
+			assert_int_equal(pprof_comment(p, comment), 0);
+		for (const struct made *s = made; s->stack[0]; s++) {
+			int64_t n = i < r->n ? s->base : s->head;
+			uint32_t stack[6];
+			size_t len = 0;
+
+			while (len < 6 && s->stack[len])
+				len++;
+			for (size_t k = 0; k < len; k++) {
+				const char *name = s->stack[len - 1 - k];
+
+				/* the same name is the same place */
+				stack[k] = t_loc(p, m, 0x400000, name, 7);
+			}
+			/* runs differ a little */
+			n += n > 100 ? (int64_t)(i * 7 % 5) - 2 : 0;
+			if (n > 0)
+				t_add(p, stack, len, n, NULL, 0);
+		}
+	}
+}
+
+#define SPREAD(n, ...)                                                              \
+	{{__VA_ARGS__, "runtime.a"}, 100, n}, {{__VA_ARGS__, "runtime.b"}, 100, n}, \
+		{{__VA_ARGS__, "runtime.c"}, 100, n},                               \
+	{                                                                           \
+		{__VA_ARGS__, "runtime.d"}, 100, n                                  \
+	}
+/* So much of the leaves elsewhere that they show nothing. */
+#define REST                                                                                 \
+	SPREAD(100, "main.main", "a.org/b.rest"), {{"runtime.bg", "runtime.a"}, 3000, 3000}, \
+		{{"runtime.bg", "runtime.b"}, 3000, 3000},                                   \
+		{{"runtime.bg", "runtime.c"}, 3000, 3000},                                   \
+	{                                                                                    \
+		{"runtime.bg", "runtime.d"}, 3000, 3000                                      \
+	}
+
+static enum pprof_verdict verdict_of(const struct pprof_comparison *c, const char *name)
+{
+	return find(c, name)->verdict;
+}
+
+/* Two that are independent are both blamed; what calls them is explained. */
+static void the_deepest_are_blamed(void **state)
+{
+	static const struct made made[] = {
+		SPREAD(160, "main.main", "a.org/b.serve", "a.org/b.parse"),
+		SPREAD(150, "main.main", "a.org/b.render"),
+		SPREAD(100, "main.main", "a.org/b.serve", "a.org/b.same"),
+		REST,
+		{{NULL}, 0, 0},
+	};
+	struct pprof_compare_options o = {.alpha = 1e-30};
+	struct pprof_comparison *c;
+	struct runs r;
+
+	make_runs(&r, made, NULL);
+	c = compare(&r, &o);
+	assert_true(c->verdict == PPROF_REGRESSED);
+	assert_int_equal(c->nregressed, 2);
+	assert_string_equal(c->changes[0].name, "a.org/b.parse");
+	assert_string_equal(c->changes[1].name, "a.org/b.render");
+	assert_true(c->changes[0].by_cum);
+	assert_true(c->changes[0].cum.q < 0.05);
+	assert_true(verdict_of(c, "a.org/b.serve") == PPROF_EXPLAINED);
+	assert_string_equal(c->changes[find(c, "a.org/b.serve")->other].name, "a.org/b.parse");
+	assert_true(verdict_of(c, "main.main") == PPROF_EXPLAINED);
+	assert_true(verdict_of(c, "a.org/b.same") == PPROF_SAME);
+	assert_true(verdict_of(c, "runtime.a") == PPROF_SAME);
+	pprof_comparison_free(c);
+	drop_runs(&r);
+}
+
+/* A function that is new below one that costs more is what it costs more for. */
+static void what_is_new_explains_its_caller(void **state)
+{
+	static const struct made grown[] = {
+		SPREAD(100, "main.main", "a.org/b.parse"),
+		{{"main.main", "a.org/b.parse", "a.org/b.extra", "runtime.a"}, 0, 150},
+		{{"main.main", "a.org/b.parse", "a.org/b.extra", "runtime.b"}, 0, 150},
+		REST,
+		{{NULL}, 0, 0},
+	};
+	static const struct made moved[] = {
+		{{"main.main", "a.org/b.parse", "runtime.a"}, 300, 150},
+		{{"main.main", "a.org/b.parse", "a.org/b.part", "runtime.a"}, 0, 150},
+		REST,
+		{{NULL}, 0, 0},
+	};
+	struct pprof_compare_options o = {.alpha = 1e-30};
+	struct pprof_comparison *c;
+	struct runs r;
+
+	make_runs(&r, grown, NULL);
+	c = compare(&r, &o);
+	assert_int_equal(c->nregressed, 1);
+	assert_string_equal(c->changes[0].name, "a.org/b.extra");
+	assert_true(c->changes[0].verdict == PPROF_NEW && c->changes[0].by_cum);
+	assert_true(verdict_of(c, "a.org/b.parse") == PPROF_EXPLAINED);
+	pprof_comparison_free(c);
+	drop_runs(&r);
+	/* What was only taken out of its caller costs no more. */
+	make_runs(&r, moved, NULL);
+	c = compare(&r, &o);
+	assert_true(c->verdict == PPROF_SAME);
+	assert_true(verdict_of(c, "a.org/b.part") == PPROF_SAME);
+	pprof_comparison_free(c);
+	drop_runs(&r);
+}
+
+/* What is accepted, or has a tolerance of its own, is not held against its callers. */
+static void what_may_cost_more_explains_its_callers(void **state)
+{
+	static const struct made made[] = {
+		SPREAD(150, "main.main", "a.org/b.serve", "example.org/pkg.f03"),
+		REST,
+		{{NULL}, 0, 0},
+	};
+	double tolerance = INFINITY;
+	struct pprof_compare_options o = {
+		.alpha = 1e-30, .tolerance_of = tolerant, .ctx = &tolerance};
+	struct pprof_comparison *c;
+	struct runs r;
+
+	make_runs(&r, made, NULL);
+	c = compare(&r, &o);
+	assert_true(c->verdict == PPROF_SAME);
+	assert_true(verdict_of(c, "example.org/pkg.f03") == PPROF_ACCEPTED);
+	assert_true(verdict_of(c, "a.org/b.serve") == PPROF_EXPLAINED);
+	pprof_comparison_free(c);
+	tolerance = 0.8;
+	c = compare(&r, &o);
+	assert_true(c->verdict == PPROF_SAME);
+	assert_true(verdict_of(c, "example.org/pkg.f03") == PPROF_SAME);
+	assert_true(verdict_of(c, "main.main") == PPROF_EXPLAINED);
+	pprof_comparison_free(c);
+	tolerance = 0.1;
+	c = compare(&r, &o);
+	assert_true(verdict_of(c, "example.org/pkg.f03") == PPROF_REGRESSED);
+	pprof_comparison_free(c);
+	drop_runs(&r);
+}
+
+/* Go's own libraries are not the program's, unless it is one of Go's own programs. */
+static void own_functions_are_judged_by_cum(void **state)
+{
+	static const struct made made[] = {
+		SPREAD(100, "main.main", "encoding/json.Marshal"),
+		SPREAD(100, "main.main", "cmd/compile/internal/ssa.Compile"),
+		SPREAD(100, "main.main", "vendor/golang.org/x/text/norm.f"),
+		SPREAD(100, "main.main", "golang.org/x/net/http2.f"),
+		SPREAD(100, "main.main", "log/mine.f"),
+		SPREAD(100, "main.main", "local/server.(*T[go.shape.int]).F"),
+		SPREAD(100, "main.main", "type:.eq.main.key"),
+		SPREAD(100, "main.main", "memeqbody"),
+		{{NULL}, 0, 0},
+	};
+	static const struct {
+		const char *comment, *own, *foreign;
+	} cases[] = {
+		{NULL, "golang.org/x/net/http2.f local/server.(*T[go.shape.int]).F main.main",
+		 "encoding/json.Marshal cmd/compile/internal/ssa.Compile log/mine.f memeqbody "
+		 "vendor/golang.org/x/text/norm.f type:.eq.main.key runtime.a"},
+		{"build: package=cmd/compile", "cmd/compile/internal/ssa.Compile",
+		 "encoding/json.Marshal log/mine.f"},
+		{"build: module=log/mine", "log/mine.f", "encoding/json.Marshal"},
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct pprof_comparison *c;
+		struct runs r;
+
+		make_runs(&r, made, cases[i].comment);
+		c = compare(&r, NULL);
+		for (size_t k = 0; k < c->nchanges; k++) {
+			const struct pprof_change *g = &c->changes[k];
+
+			if (strstr(cases[i].own, g->name) && !(g->own && g->cum.judged))
+				fail_msg("%s is not the program's own", g->name);
+			if (strstr(cases[i].foreign, g->name) && g->own)
+				fail_msg("%s is the program's own", g->name);
+		}
+		pprof_comparison_free(c);
+		drop_runs(&r);
+	}
+}
+
+/* The same work in microseconds, with the types in another order. */
+static void units_and_places_of_types_may_differ(void **state)
+{
+	struct pprof_comparison *c;
+	struct runs r = {.n = 2};
+
+	for (size_t i = 0; i < 4; i++) {
+		struct pprof_profile *p = r.p[i] = t_new();
+		int64_t n = 1000 + (int64_t)i, values[] = {n * 10000, n};
+		uint32_t loc;
+
+		if (i < 2) {
+			t_types(p);
+		} else {
+			assert_int_equal(pprof_sample_type(p, "cpu", "microseconds"), 0);
+			assert_int_equal(pprof_sample_type(p, "samples", "count"), 0);
+		}
+		loc = t_loc(p, PPROF_NONE, 1, "main.f", 1);
+		if (i < 2)
+			t_add(p, &loc, 1, n, NULL, 0);
+		else
+			assert_int_equal(pprof_sample_add(p, &loc, 1, values, NULL, 0), 0);
+	}
+	c = compare(&r, &(struct pprof_compare_options){.sample_type = "cpu"});
+	assert_true(fabs(c->total.ratio - 1) < 0.01);
+	assert_true(fabs(c->total.head / c->total.base - 1) < 0.01);
+	pprof_comparison_free(c);
+	drop_runs(&r);
+}
+
+/* What runs vary by is told as it is: also where it is no more than the counts themselves do. */
+static void variation_is_told(void **state)
+{
+	struct plan plan = {400, 0, 0, {0}}, wild = {8000, 0, 0.05, {0}};
+	struct pprof_comparison *c;
+	struct dice d = {14};
+	struct runs r;
+
+	draw_runs(&r, &d, &plan, 10);
+	c = compare(&r, NULL);
+	/* 1/sqrt(400) is 5 %; of 18 degrees of freedom a factor of 2 is off once in 10^5. */
+	assert_true(c->total_cv > 0.025 && c->total_cv < 0.1);
+	pprof_comparison_free(c);
+	drop_runs(&r);
+	draw_runs(&r, &d, &wild, 10);
+	c = compare(&r, NULL);
+	assert_true(c->total_cv > 0.025 && c->total_cv < 0.1);
+	pprof_comparison_free(c);
+	drop_runs(&r);
+}
+
 /* --- single cases ---------------------------------------------------------------- */
 
 static void one_run_decides_nothing(void **state)
@@ -307,11 +714,6 @@ static void a_base_that_jumps_decides_nothing(void **state)
 	assert_true(c->base_cv > 0.1);
 	pprof_comparison_free(c);
 	drop_runs(&r);
-}
-
-static double tolerant(void *ctx, const char *name)
-{
-	return strcmp(name, "example.org/pkg.f03") == 0 ? *(double *)ctx : -1;
 }
 
 static void tolerances_of_their_own(void **state)
@@ -569,6 +971,14 @@ int main(void)
 		cmocka_unit_test(shares_don_t_see_the_load),
 		cmocka_unit_test(operations_are_what_is_compared),
 		cmocka_unit_test(the_power_line_is_true),
+		cmocka_unit_test(unchanged_programs_pass_by_cum),
+		cmocka_unit_test(what_scatters_is_found),
+		cmocka_unit_test(the_deepest_are_blamed),
+		cmocka_unit_test(what_is_new_explains_its_caller),
+		cmocka_unit_test(what_may_cost_more_explains_its_callers),
+		cmocka_unit_test(own_functions_are_judged_by_cum),
+		cmocka_unit_test(units_and_places_of_types_may_differ),
+		cmocka_unit_test(variation_is_told),
 		cmocka_unit_test(one_run_decides_nothing),
 		cmocka_unit_test(a_base_that_jumps_decides_nothing),
 		cmocka_unit_test(tolerances_of_their_own),
