@@ -81,7 +81,7 @@ struct uw_golayout {
 
 	struct { /* runtime.m */
 		uint16_t size;
-		uint16_t g0, procid, gsignal, tls, curg, p, id, incgo, ncgo;
+		uint16_t g0, morebuf, procid, gsignal, tls, curg, p, id, incgo, ncgo;
 		uint16_t alllink, lockedg, createstack, freelink, vdso_sp, vdso_pc;
 	} m;
 

@@ -36,6 +36,33 @@ enum uw_end {                   /* why a walk ended */
 	      UW_END_COUNT,
 };
 
+struct uw_piece { /* memory of the target as it was at the very time of the sample */
+	uint64_t addr;
+	const void *bytes;
+	uint32_t len;
+};
+
+/*
+ * All words of a walk are read through one reader: the copy of the stack, then the pieces, then,
+ * where allowed, live memory. A walk of the copy and the pieces alone is exact; one that used live
+ * words is believed only when every step is a call that the code has and it reaches a root.
+ *
+ * What a walk asks for where it leaves the stack of the sample (offsets: golayout.h), so that a
+ * giver of pieces knows what is of use. A piece may hold more than that, pieces may overlap (the
+ * first that holds a word whole is asked), and any may be missing.
+ *
+ *  g = the sample's R14, or what the thread's TLS held:  g.stack (lo, hi), g.m, g.sched
+ *  m = g.m:          m.g0, m.morebuf (sp, pc, g), m.gsignal, m.curg
+ *  curg = m.curg:    g.stack, g.m, g.sched (sp, pc, bp), g.syscallsp, g.syscallpc
+ *  g0 = m.g0:        g.stack, g.m, g.sched (sp, bp)
+ *  SP on g0's stack or in C (newstack, systemstack, mcall, asmcgocall ...): the bytes from
+ *                    curg.sched.sp up to curg.stack.hi, some KiB of them
+ *  SP on curg's stack with g0.sched.sp != g0's of a thread at rest (a callback from C): the bytes
+ *                    from g0.sched.sp up, some KiB: crosscall2's frame, C's, asmcgocall's. The
+ *                    goroutine's own frames are on the stack at SP: the copy has them.
+ *  SP on a signal stack (m.gsignal's, or C's sigaltstack): nothing; the context that was
+ *                    interrupted lies in the copy at SP.
+ */
 struct uw_sample {                  /* borrowed from the ring for the time of the call */
 	const struct uw_regs *regs; /* NULL: none */
 	const uint64_t *chain;      /* the kernel's user call chain, leaf first; may be empty */
@@ -43,6 +70,9 @@ struct uw_sample {                  /* borrowed from the ring for the time of th
 	bool chain_full;   /* the kernel stopped at its own depth limit */
 	const void *stack; /* copy of the bytes at regs->sp */
 	size_t stack_len;
+	const struct uw_piece *pieces; /* what else was copied then; may be none */
+	size_t npieces;
+	uint64_t g; /* what the thread's TLS held as Go's g; 0: not known */
 };
 
 struct uw_walk_stats {     /* facts of all walks, for the counters in the profile */
@@ -52,6 +82,8 @@ struct uw_walk_stats {     /* facts of all walks, for the counters in the profil
 	uint64_t
 		live_wanted; /* walks that only live memory could complete: drain soon after them */
 	uint64_t live;       /* those that were, and verified */
+	uint64_t exact;      /* those that went on by pieces alone */
+	uint64_t given_up;   /* those that could not be completed: they end as truncated */
 	uint64_t derailed;   /* chains that left the stack and were cut */
 };
 

@@ -89,7 +89,7 @@ var groups = []group{
 		f("labels"), f("running_cleanups", "runningCleanups"),
 		f("bubble", "bubble", "syncGroup"), f("tracking_seq", "trackingSeq")}},
 	{"gobuf", "runtime.gobuf", false, []field{f("sp"), f("pc"), f("g"), f("lr"), f("bp")}},
-	{"m", "runtime.m", true, []field{f("g0"), f("procid"), f("gsignal"), f("tls"), f("curg"), f("p"),
+	{"m", "runtime.m", true, []field{f("g0"), f("morebuf"), f("procid"), f("gsignal"), f("tls"), f("curg"), f("p"),
 		f("id"), f("incgo"), f("ncgo"), f("alllink"), f("lockedg"), f("createstack"),
 		f("freelink"), f("vdso_sp", "vdsoSP"), f("vdso_pc", "vdsoPC")}},
 	{"p", "runtime.p", false, []field{f("status"), f("schedtick"), f("m"), f("runqhead"),
