@@ -745,10 +745,12 @@ void prowl_session_note(struct prowl_session *s, struct pprof_profile *p)
 		(unsigned long long)r->ends[UW_END_UNKNOWN], (unsigned long long)r->unknown_frames);
 	prowl_note(
 		p,
-		"walks: leaf's caller put back: %llu; through C frames: %llu; completed from live memory, "
-		"verified: %llu of %llu; cut where the chain left the stack: %llu",
+		"walks: leaf's caller put back: %llu; through C frames: %llu; completed from what was "
+		"copied at the sample, exact: %llu; from live memory, verified: %llu of %llu; given up: "
+		"%llu; cut where the chain left the stack: %llu",
 		(unsigned long long)r->walks.repaired, (unsigned long long)r->walks.cfi,
-		(unsigned long long)r->walks.live, (unsigned long long)r->walks.live_wanted,
+		(unsigned long long)r->walks.exact, (unsigned long long)r->walks.live,
+		(unsigned long long)r->walks.live_wanted, (unsigned long long)r->walks.given_up,
 		(unsigned long long)r->walks.derailed);
 	prowl_note(
 		p,

@@ -39,6 +39,7 @@ static const struct special {
 	{"runtime.gogo", UW_GO_GOGO, 0},
 	{"gogo", UW_GO_GOGO, 0},
 	{"runtime.sigpanic", UW_GO_SIGPANIC, 0},
+	{"runtime.sigpanic0", UW_GO_SIGPANIC, 0},
 	{"runtime.asyncPreempt", UW_GO_ASYNCPREEMPT, 0},
 	{"runtime.debugCallV1", UW_GO_DEBUGCALL, 0},
 	{"runtime.debugCallV2", UW_GO_DEBUGCALL, 0},

@@ -26,6 +26,7 @@ enum {
 	CALL_END = 25, /* each function has a call that ends there */
 	BODY = 40,     /* a place with the frame set up, not after a call */
 	LOCALS = 16,
+	KEPT = 12, /* words of newstack's frame */
 	WORDS = 512,
 	NATIVE_BIAS = 0x700000000000 - BASE,
 	ANON = 0x30000000,
@@ -57,15 +58,19 @@ enum fn {
 	NO_TABLE,
 	DEBUG_CALL,
 	SWITCHES, /* SPWRITE, of no special name */
+	NOCTXT,   /* runtime.morestack_noctxt */
 	NFUNCS,
 };
 
 /* PUSH BP; MOV SP,BP; SUB $16,SP; ... ADD $16,SP; POP BP; RET */
 static const struct build_step new_sp[] = {{1, 0}, {7, 8}, {44, 24}, {1, 8}, {11, 0}, {0, 0}};
-enum { AFTER_PUSH = 1, AT_POP = 52, AFTER_POP = 53 };
+enum { AFTER_PUSH = 1, AT_POP = 52, AFTER_POP = 53, AFTER_RET = 63 };
 /* SUB $24,SP; MOV BP,16(SP); LEA 16(SP),BP; ... MOV 16(SP),BP; ADD $24,SP; RET */
 static const struct build_step old_sp[] = {{4, 0}, {52, 24}, {8, 0}, {0, 0}};
 enum { AT_SAVE = 4, AFTER_SAVE = 9, AT_ADD = 52, AFTER_ADD = 56 };
+/* newstack's frame: words enough for what it keeps. */
+static const struct build_step large_sp[] = {{1, 0}, {7, 8},  {44, 8 + KEPT * 8},
+					     {1, 8}, {11, 0}, {0, 0}};
 static const struct build_step no_frame[] = {{64, 0}, {0, 0}};
 
 struct fixture {
@@ -242,6 +247,17 @@ static void poke(uint8_t *bytes, uint64_t text, uint64_t addr, const void *code,
 	memcpy(bytes + PAGE + (addr - text), code, len);
 }
 
+/* A call or jump at fn + off to the entry of another function. */
+static void poke_rel(struct fixture *f, enum fn fn, uint64_t off, uint8_t op, enum fn to)
+{
+	uint64_t at = f->built.entries[fn] + off;
+	uint32_t rel = (uint32_t)(f->built.entries[to] - (at + 5));
+	uint8_t code[5] = {op};
+
+	memcpy(code + 1, &rel, 4);
+	poke(f->built.bytes, f->built.text, at, code, 5);
+}
+
 static void map_file(struct fixture *f, int fd, size_t size, uint64_t bias)
 {
 	struct uw_map_event e = {.start = BASE + bias,
@@ -257,7 +273,8 @@ static void map_file(struct fixture *f, int fd, size_t size, uint64_t bias)
 	assert_int_equal(uw_space_add(&f->space, &e), 0);
 }
 
-static void open_fixture(struct fixture *f, int minor, uint64_t bias)
+static void open_fixture_with(struct fixture *f, int minor, uint64_t bias,
+			      void (*more)(struct fixture *f))
 {
 	const struct build_step *sp = minor > 20 ? new_sp : old_sp;
 	const struct build_func funcs[NFUNCS] = {
@@ -276,7 +293,7 @@ static void open_fixture(struct fixture *f, int minor, uint64_t bias)
 		[PARK] = {"runtime.park_m", 64, .sp = sp},
 		[SCHEDULE] = {"runtime.schedule", 64, .sp = sp},
 		[MORESTACK] = {"runtime.morestack", 64, .flag = 6, .sp = no_frame},
-		[NEWSTACK] = {"runtime.newstack", 64, .sp = sp},
+		[NEWSTACK] = {"runtime.newstack", 64, .sp = large_sp},
 		[ASYNC_PREEMPT] = {"runtime.asyncPreempt", 64, .flag = 4, .sp = sp},
 		[PREEMPT_PARK] = {"runtime.asyncPreempt2", 64, .sp = sp},
 		[SIGPANIC] = {"runtime.sigpanic", 64, .id = 19, .sp = sp}, /* go1.22's number */
@@ -285,6 +302,7 @@ static void open_fixture(struct fixture *f, int minor, uint64_t bias)
 		[NO_TABLE] = {"main.noTable", 64, .flag = 4},
 		[DEBUG_CALL] = {"runtime.debugCallV2", 64, .flag = 4, .sp = sp},
 		[SWITCHES] = {"main.switches", 64, .flag = 6, .sp = sp},
+		[NOCTXT] = {"runtime.morestack_noctxt", 64, .sp = no_frame},
 	};
 	const struct uw_golayout *l = uw_golayout_for(minor, 5);
 	char version[32];
@@ -301,8 +319,13 @@ static void open_fixture(struct fixture *f, int minor, uint64_t bias)
 	for (int i = 0; i < NFUNCS; i++)
 		poke(f->built.bytes, f->built.text, f->built.entries[i] + CALL_END - 5, call_code,
 		     5);
+	/* MOV $0, DX; JMP runtime.morestack */
+	poke(f->built.bytes, f->built.text, f->built.entries[NOCTXT], (const uint8_t[5]){0xba}, 5);
+	poke_rel(f, NOCTXT, 5, 0xe9, MORESTACK);
 	poke(f->built.bytes, f->built.text, f->built.entries[WORK] + AT_SAVE,
 	     (const uint8_t[]){0x48, 0x89, 0x6c, 0x24, 0x10}, 5);
+	if (more)
+		more(f);
 	f->fd = built_go_fd(&f->built);
 	uw_space_init(&f->space, &f->reg, getpid());
 	map_file(f, f->fd, f->built.size, bias);
@@ -317,6 +340,11 @@ static void open_fixture(struct fixture *f, int minor, uint64_t bias)
 		0);
 	assert_non_null(uw_space_go(&f->space));
 	assert_int_equal(uw_walker_new(&f->walker), 0);
+}
+
+static void open_fixture(struct fixture *f, int minor, uint64_t bias)
+{
+	open_fixture_with(f, minor, bias, NULL);
 }
 
 static void close_fixture(struct fixture *f)
@@ -659,22 +687,246 @@ static void test_goexit_does_not_show(void **state)
 	close_fixture(&f);
 }
 
-/* On g0 the stack of a goroutine that grows is out of reach: an end that Go's own has as well. */
+/* --- a goroutine that grows: main.leaf, called by main.outer --- */
+
+enum { GROWN = 0x200000, G0 = 0x10000, M = 0x10800, G = 0x11000 };
+
+struct range {
+	uint64_t addr;
+	const void *bytes;
+	size_t len;
+};
+
+/* What live memory has, and what the pieces of a sample have. */
+struct memory {
+	struct range live[6];
+	size_t n;
+	struct uw_piece pieces[6];
+	uint64_t g0[64], m[64], g[64];
+	const struct uw_golayout *l;
+};
+
+static int read_ranges(void *ctx, uint64_t addr, void *buf, size_t len)
+{
+	const struct memory *x = ctx;
+
+	for (size_t i = 0; i < x->n; i++) {
+		const struct range *r = &x->live[i];
+
+		if (addr < r->addr || addr - r->addr > r->len || r->len - (addr - r->addr) < len)
+			continue;
+		memcpy(buf, (const char *)r->bytes + (addr - r->addr), len);
+		return 0;
+	}
+	return -1;
+}
+
+static void hold(struct memory *x, uint64_t addr, const void *bytes, size_t len)
+{
+	x->live[x->n] = (struct range){addr, bytes, len};
+	x->pieces[x->n++] = (struct uw_piece){addr, bytes, (uint32_t)len};
+}
+
+struct growing {
+	struct fixture f;
+	struct machine m; /* the goroutine's stack; later frames of the sample */
+	struct machine g; /* the sample, on the thread's own stack */
+	struct memory x;
+	struct taken t;
+	uint64_t sp; /* of main.leaf when it called morestack: where its return address lies */
+};
+
+/* The calls are what they are in the table: each names its callee. */
+static void name_calls(struct fixture *f)
+{
+	poke_rel(f, MAIN, CALL_END - 5, 0xe8, OUTER);
+	poke_rel(f, OUTER, CALL_END - 5, 0xe8, LEAF);
+	poke_rel(f, LEAF, CALL_END - 5, 0xe8, NOCTXT);
+}
+
+/*
+ * The goroutine's stack lies GROWN further than the machine's: the one stack is the sample's, the
+ * other in memory, and there are no pointers between them that matter.
+ */
+static void open_growing(struct growing *w, int minor, uint64_t bias)
+{
+	struct fixture *f = &w->f;
+	uint64_t hi = STACK + WORDS * 8 + GROWN;
+
+	open_fixture_with(f, minor, bias, name_calls);
+	boot_main(&w->m, f);
+	call(&w->m, OUTER, LEAF);
+	w->sp = w->m.sp + GROWN;
+	boot(&w->g, f, 0x1111);
+	w->g.bp = 0;
+	call(&w->g, MORESTACK, NEWSTACK);
+	push_word(&w->g, w->g.bp);
+	w->g.bp = w->g.sp;
+	w->g.sp -= KEPT * 8;
+	go_to(&w->g, NEWSTACK, BODY);
+	for (int i = 0; i < KEPT; i++)
+		*at(&w->g, w->g.sp + (uint64_t)i * 8) = 0;
+	w->x = (struct memory){.l = uw_golayout_for(minor, 5)};
+	w->x.g0[0] = STACK;
+	w->x.g0[1] = STACK + WORDS * 8;
+	w->x.g0[w->x.l->g.m / 8] = M;
+	w->x.m[w->x.l->m.g0 / 8] = G0;
+	w->x.m[w->x.l->m.curg / 8] = G;
+	w->x.g[0] = hi - WORDS * 8;
+	w->x.g[1] = hi;
+	w->x.g[w->x.l->g.m / 8] = M;
+	hold(&w->x, G0, w->x.g0, sizeof w->x.g0);
+	hold(&w->x, M, w->x.m, sizeof w->x.m);
+	hold(&w->x, G, w->x.g, sizeof w->x.g);
+	f->space.live = (struct uw_mem){.read = read_ranges, .ctx = &w->x};
+}
+
+static void want_growing(struct growing *w)
+{
+	want(&w->g, NEWSTACK, BODY);
+	want_caller(&w->g, LEAF);
+	want_main(&w->g);
+}
+
+/* newstack's copy of m.morebuf, and the goroutine that grows. */
+static void keep_morebuf(struct growing *w)
+{
+	*at(&w->g, w->g.sp + 16) = w->sp + 8;
+	*at(&w->g, w->g.sp + 24) = entry(&w->f, OUTER) + CALL_END;
+	*at(&w->g, w->g.sp + 32) = G;
+	*at(&w->g, w->g.sp + 64) = G;
+}
+
+static void walk_growing(struct growing *w, bool pieces, enum uw_end end)
+{
+	take(&w->g, &w->t);
+	w->t.regs.r14 = G0;
+	if (pieces) {
+		w->t.s.pieces = w->x.pieces;
+		w->t.s.npieces = w->x.n;
+	}
+	walk(&w->f, &w->t);
+	check(&w->g, &w->t, end);
+}
+
+/* Nothing tells where the goroutine was: never complete, and no frame of morestack. */
 static void test_morestack(void **state)
 {
-	struct fixture f;
-	struct machine m;
+	struct growing w;
 
-	open_fixture(&f, 22, bias_of(state));
-	boot(&m, &f, 0x1111);
-	m.bp = 0;
-	enter(&m, MORESTACK, NEWSTACK);
-	/* morestack has no frame: it left BP 0. */
-	*at(&m, m.bp) = 0;
-	want(&m, NEWSTACK, BODY);
-	want_caller(&m, MORESTACK);
-	check_now(&f, &m, UW_END_SWITCH);
-	close_fixture(&f);
+	open_growing(&w, 22, bias_of(state));
+	want(&w.g, NEWSTACK, BODY);
+	walk_growing(&w, false, UW_END_NO_MEM);
+	assert_int_equal(uw_walker_stats(w.f.walker)->given_up, 1);
+	close_fixture(&w.f);
+}
+
+/* The words were copied at the very time of the sample. */
+static void test_morestack_by_pieces(void **state)
+{
+	struct growing w;
+
+	open_growing(&w, 22, bias_of(state));
+	w.x.g[w.x.l->g.sched / 8 + w.x.l->gobuf.sp / 8] = w.sp;
+	w.x.g[w.x.l->g.sched / 8 + w.x.l->gobuf.pc / 8] = entry(&w.f, LEAF) + CALL_END;
+	hold(&w.x, w.sp, at(&w.m, w.m.sp), STACK + WORDS * 8 - w.m.sp);
+	w.f.space.live.ctx = &(struct memory){.n = 0};
+	want_growing(&w);
+	walk_growing(&w, true, UW_END_ROOT);
+	assert_int_equal(uw_walker_stats(w.f.walker)->exact, 1);
+	assert_int_equal(uw_walker_stats(w.f.walker)->live_wanted, 0);
+	close_fixture(&w.f);
+}
+
+/* By the stack copy, and the goroutine's callers where its stack was. */
+static void test_morestack_on_the_old_stack(void **state)
+{
+	struct growing w;
+
+	open_growing(&w, 22, bias_of(state));
+	hold(&w.x, w.sp, at(&w.m, w.m.sp), STACK + WORDS * 8 - w.m.sp);
+	keep_morebuf(&w);
+	want_growing(&w);
+	walk_growing(&w, false, UW_END_ROOT);
+	assert_int_equal(uw_walker_stats(w.f.walker)->live, 1);
+	/* The callers have changed meanwhile. */
+	*at(&w.m, w.m.sp + 8 + LOCALS + 8) = entry(&w.f, OUTER) + CALL_END;
+	w.g.nwant = 2;
+	walk_growing(&w, false, UW_END_NO_MEM);
+	assert_int_equal(uw_walker_stats(w.f.walker)->given_up, 1);
+	/* Words of an earlier call: no function that grows, and a stack that is the thread's own.
+	 */
+	w.g.nwant = 1;
+	*at(&w.g, w.g.sp + 24) = entry(&w.f, MAIN) + CALL_END;
+	walk_growing(&w, false, UW_END_NO_MEM);
+	keep_morebuf(&w);
+	*at(&w.g, w.g.sp + 16) = w.g.bp;
+	walk_growing(&w, false, UW_END_NO_MEM);
+	close_fixture(&w.f);
+}
+
+/* The old stack is gone, and the new one lies elsewhere: copystack has where, and how much. */
+static void test_morestack_on_the_new_stack(void **state)
+{
+	uint64_t old_hi = STACK + WORDS * 8 + GROWN, new_hi = old_hi + GROWN;
+	struct growing w;
+
+	for (int given = 0; given < 2; given++) {
+		open_growing(&w, 22, bias_of(state));
+		hold(&w.x, w.sp + GROWN, at(&w.m, w.m.sp), STACK + WORDS * 8 - w.m.sp);
+		keep_morebuf(&w);
+		*at(&w.g, w.g.sp + 72) = old_hi;
+		*at(&w.g, w.g.sp + 80) = old_hi - w.sp;
+		if (given)
+			*at(&w.g, w.g.sp + 88) = new_hi;
+		w.x.g[1] = given ? 0 : new_hi; /* the goroutine's, while it has one */
+		want_growing(&w);
+		walk_growing(&w, false, UW_END_ROOT);
+		close_fixture(&w.f);
+	}
+}
+
+/* go1.20 and older: the chain goes on at the goroutine, and lacks two. */
+static void test_morestack_of_old_go(void **state)
+{
+	struct growing w;
+
+	open_growing(&w, 19, bias_of(state));
+	keep_morebuf(&w);
+	want_growing(&w);
+	for (int kept = 1; kept >= 0; kept--) {
+		take(&w.g, &w.t);
+		w.t.regs.r14 = G0;
+		w.t.s.nchain = 4;
+		w.t.chain[2] = entry(&w.f, MAIN) + CALL_END;
+		w.t.chain[3] = entry(&w.f, GOEXIT) + 1;
+		walk(&w.f, &w.t);
+		check(&w.g, &w.t, UW_END_ROOT);
+		*at(&w.g, w.g.sp + 64) = 0; /* of another call */
+		w.g.nwant = 0;
+		want(&w.g, NEWSTACK, BODY);
+		w.g.want[w.g.nwant++] = 0; /* what grew is not known */
+		want_caller(&w.g, MAIN);
+	}
+	close_fixture(&w.f);
+}
+
+/* Still on the goroutine's stack. */
+static void test_morestack_is_the_leaf(void **state)
+{
+	struct growing w;
+
+	open_growing(&w, 22, bias_of(state));
+	for (enum fn fn = MORESTACK; fn; fn = fn == MORESTACK ? NOCTXT : 0) {
+		struct machine m = w.m;
+
+		call(&m, LEAF, fn);
+		want(&m, fn, 0);
+		want_caller(&m, LEAF);
+		want_main(&m);
+		check_now(&w.f, &m, UW_END_ROOT);
+	}
+	close_fixture(&w.f);
 }
 
 /* --- interrupted, not calling --- */
@@ -684,7 +936,10 @@ static void check_interrupted(struct fixture *f, enum fn by, enum fn then, uint6
 	struct machine m;
 
 	boot_main(&m, f);
-	enter(&m, OUTER, WORK);
+	if (off == 0 || off == AFTER_RET)
+		call(&m, OUTER, WORK); /* there is no frame */
+	else
+		enter(&m, OUTER, WORK);
 	push_word(&m, entry(f, WORK) + off); /* as the signal handler injects it */
 	prologue(&m);
 	go_to(&m, by, BODY);
@@ -703,7 +958,7 @@ static void check_interrupted(struct fixture *f, enum fn by, enum fn then, uint6
 
 static void test_interrupted(void **state)
 {
-	static const uint64_t offs[] = {BODY, 0, CALL_END, 63};
+	static const uint64_t offs[] = {BODY, 0, CALL_END, AFTER_RET};
 	struct fixture f;
 
 	open_fixture(&f, 22, bias_of(state));
@@ -864,9 +1119,21 @@ static void test_chain_ends(void **state)
 	t.s.nchain = 3;
 	walk(&f, &t);
 	check(&m, &t, UW_END_UNKNOWN);
+	/* The kernel stopped at its limit: the copy goes on where it has the frames, as they were.
+	 */
 	t.s.chain_full = true;
+	for (size_t n = 0; n < 4; n++)
+		want_caller(&m, n < 2 ? WORK : n == 2 ? OUTER : MAIN);
 	walk(&f, &t);
-	check(&m, &t, UW_END_TRUNCATED);
+	check(&m, &t, UW_END_ROOT);
+	m.nwant = 3;
+	t.s.stack_len = 40;
+	walk(&f, &t);
+	check(&m, &t, UW_END_NO_MEM);
+	t.s.stack_len = STACK + WORDS * 8 - m.sp;
+	t.chain[2]++; /* another stack than the copy */
+	walk(&f, &t);
+	assert_int_equal(t.end, UW_END_UNKNOWN);
 	/* Full, but the root is in it. */
 	take(&m, &t);
 	t.s.chain_full = true;
@@ -1108,6 +1375,11 @@ int main(void)
 		TWICE(test_roots),
 		TWICE(test_goexit_does_not_show),
 		TWICE(test_morestack),
+		TWICE(test_morestack_by_pieces),
+		TWICE(test_morestack_on_the_old_stack),
+		TWICE(test_morestack_on_the_new_stack),
+		TWICE(test_morestack_of_old_go),
+		TWICE(test_morestack_is_the_leaf),
 		TWICE(test_interrupted),
 		TWICE(test_interrupted_once),
 		TWICE(test_derails),
