@@ -230,7 +230,7 @@ static double percent(uint64_t part, uint64_t of)
 	return of ? 100.0 * (double)part / (double)of : 0.0;
 }
 
-static void say_result(const struct prowl_result *r, bool labels)
+static void say_result(const struct prowl_result *r, bool labels, unsigned int rate)
 {
 	uint64_t truncated = r->ends[UW_END_TRUNCATED] + r->ends[UW_END_NO_MEM];
 
@@ -255,6 +255,11 @@ static void say_result(const struct prowl_result *r, bool labels)
 			"times are kept of the first %llu samples; %llu more are counted without "
 			"one",
 			(unsigned long long)r->timed, (unsigned long long)r->untimed);
+	if (r->unsampled_ns)
+		say_warning("%.2f s of CPU (%.1f %%) are not sampled: of threads or processes that "
+			    "live too short for %u Hz; shown as [not sampled]",
+			    (double)r->unsampled_ns / 1e9, percent(r->unsampled_ns, r->cpu_ns),
+			    rate);
 	if (r->hash_dropped || r->damaged || r->throttled)
 		say_warning(
 			"%llu samples found no room in the hash, %llu records were damaged, the "
@@ -344,7 +349,7 @@ static int finish(struct profile *p, struct prowl_session *s, struct prowl_err *
 	pprof_profile_free(profile);
 	if (code != PROWL_OK)
 		return code;
-	say_result(prowl_session_result(s), p->o.labels);
+	say_result(prowl_session_result(s), p->o.labels, p->o.rate);
 	output_say_written(p->out, &used);
 	return PROWL_OK;
 }

@@ -54,22 +54,25 @@ struct recent { /* direct-mapped */
 	uint32_t location;
 };
 
+enum { MARK_UNKNOWN, MARK_TRUNCATED, MARK_LOST, MARK_UNSAMPLED, MARKS };
+
 struct build {
 	struct prowl_session *s;
 	struct pprof_profile *p;
 	struct image_cache *images;
 	struct prowl_idmap kernel_loc;
 	struct uw_repairer *repairer;
-	uint64_t named;    /* addresses */
-	uint64_t dropped;  /* samples that the hash had no room for */
+	uint64_t named;   /* addresses */
+	uint64_t dropped; /* samples that the hash had no room for */
+	uint64_t dropped_weight;
 	bool native_named; /* those of native code */
 	bool has_native;   /* a leaf is not of Go */
 	bool given_back;   /* of the hash's memory: it can't be gone through once more */
 	uint32_t kernel_map;
 	uint8_t *facts; /* per location of the user: enum fact */
 	size_t cap_facts;
-	uint32_t marks[3]; /* locations of [unknown], [truncated], [lost]; PPROF_NONE until used */
-	double *scale;     /* per image: charged time / sampled time */
+	uint32_t marks[MARKS]; /* their locations; PPROF_NONE until used */
+	double *scale;         /* per image: charged time / sampled time */
 	struct pcs kernel_pcs;
 	struct named names[1 << NAMED_BITS];
 	struct recent recent[1 << RECENT_BITS];
@@ -77,7 +80,6 @@ struct build {
 };
 
 enum fact { FACT_UNKNOWN = 1, FACT_KEEPS_WRAPPER = 2 };
-enum { MARK_UNKNOWN, MARK_TRUNCATED, MARK_LOST };
 #define NO_LOCATION (UINT32_MAX - 1) /* an address that shows no frame: wrappers only */
 
 /* llround(3) for what is not negative: not worth a library. */
@@ -100,7 +102,8 @@ static int named_location(struct build *b, uint32_t mapping, uint64_t address, c
 
 static uint32_t mark(struct build *b, int which)
 {
-	static const char *const names[] = {"[unknown]", "[truncated]", "[lost]"};
+	static const char *const names[MARKS] = {"[unknown]", "[truncated]", "[lost]",
+						 "[not sampled]"};
 	int r;
 
 	if (b->marks[which] == PPROF_NONE) {
@@ -610,14 +613,6 @@ static int add_stack(void *arg, const uint64_t *words, size_t n, uint64_t count,
 
 /* --- what the kernel charged ----------------------------------------------------- */
 
-static uint64_t user_share(const struct prowl_proc *p, uint64_t cpu)
-{
-	uint64_t u = p->utime_last - p->utime_first - p->begun.utime;
-	uint64_t k = p->stime_last - p->stime_first - p->begun.stime;
-
-	return u + k ? (uint64_t)((double)cpu * (double)u / (double)(u + k)) : cpu;
-}
-
 /*
  * Samples of the targets that the kernel dropped. With whole CPUs those of a full ring are of
  * unknown processes: they are in a comment only, and the scale makes up for them.
@@ -633,23 +628,40 @@ static uint64_t window_samples(const struct prowl_session *s)
 	return s->result.samples - s->begun.samples;
 }
 
-/*
- * The samples of a process, with its part of the lost ones, stand for the CPU time that the kernel
- * charged to it: threads too short-lived for a first period, timers that came late, and the noise
- * of sampling itself then change no total.
- */
-static double scale_of(const struct prowl_session *s, const struct prowl_proc *p)
+static int add_unsampled(struct build *b, uint64_t ns, struct pprof_label *labels, size_t nlabels)
 {
-	bool clocked = p->samples_at_clock > p->begun.samples;
-	double n = (double)((clocked ? p->samples_at_clock : p->samples) - p->begun.samples);
-	uint64_t cpu = p->cpu_last - p->cpu_first - p->begun.cpu;
+	int64_t values[] = {0, (int64_t)ns};
 
-	if (!s->result.kernel)
-		cpu = user_share(p, cpu);
-	if (n < 1 || cpu == 0)
-		return 1.0;
-	n *= 1.0 + (double)lost_of_targets(s) / (double)window_samples(s);
-	return (double)cpu / (n * (double)s->result.period_ns);
+	if (ns == 0)
+		return 0;
+	b->s->result.unsampled_ns += ns;
+	return pprof_sample_append(b->p, &(uint32_t){mark(b, MARK_UNSAMPLED)}, 1, values, labels,
+				   nlabels);
+}
+
+/* Sets the scale of each image, and tells the time that no sample stands for. */
+static int weigh(struct build *b)
+{
+	struct prowl_session *s = b->s;
+	struct prowl_share pool = prowl_charge_pool(s);
+	int r = add_unsampled(b, pool.unsampled, NULL, 0);
+
+	for (size_t i = 0; r == 0 && i < s->procs.n; i++) {
+		struct pprof_label labels[2];
+		int n;
+
+		if (prowl_charge_pooled(s->procs.procs[i]))
+			continue;
+		n = process_labels(b, s->procs.procs[i], labels);
+		r = add_unsampled(b, prowl_charge_share(s, s->procs.procs[i]).unsampled, labels,
+				  (size_t)n);
+	}
+	for (size_t i = 0; i < s->procs.nimages; i++) {
+		const struct prowl_proc *p = s->procs.images[i]->proc;
+
+		b->scale[i] = prowl_charge_pooled(p) ? pool.scale : prowl_charge_share(s, p).scale;
+	}
+	return r;
 }
 
 /* Kernel time that could not be sampled is one frame of its own, estimated from tick accounting. */
@@ -668,29 +680,29 @@ static int add_unsampled_kernel(struct build *b)
 		return r;
 	values[0] = rounded((double)ns / (double)s->result.period_ns);
 	values[1] = (int64_t)ns;
-	return values[0] ? pprof_sample_append(b->p, &loc, 1, values, NULL, 0) : 0;
+	return pprof_sample_append(b->p, &loc, 1, values, NULL, 0);
 }
 
+/* What the hash had no room for is among the samples that were counted. */
 static int add_lost(struct build *b)
 {
-	const struct prowl_procs *t = &b->s->procs;
-	double weight = 0;
-	int64_t values[2];
-	uint64_t lost = lost_of_targets(b->s) + b->dropped;
-	uint32_t loc;
+	const struct prowl_session *s = b->s;
+	uint64_t lost = lost_of_targets(s), counted = window_samples(s);
+	uint64_t sampled = s->result.sampled_ns - s->begun.sampled_ns;
+	double weight = counted ? (double)sampled / (double)counted : (double)s->result.period_ns;
+	int64_t values[2] = {(int64_t)(lost + b->dropped)};
+	double ns = (double)lost * weight + (double)b->dropped_weight, scaled = 0;
 
-	if (lost == 0)
+	if (values[0] == 0)
 		return 0;
-	for (size_t i = 0; i < t->n; i++) {
-		const struct prowl_proc *p = t->procs[i];
+	for (size_t i = 0; i < s->procs.nimages; i++) {
+		const struct prowl_proc *p = s->procs.images[i]->proc;
 
-		weight += scale_of(b->s, p) * (double)(p->samples - p->begun.samples);
+		if (p->image == s->procs.images[i])
+			scaled += b->scale[i] * (double)(p->sampled - p->begun.sampled);
 	}
-	weight = window_samples(b->s) ? weight / (double)window_samples(b->s) : 1.0;
-	loc = mark(b, MARK_LOST);
-	values[0] = (int64_t)lost;
-	values[1] = rounded((double)lost * (double)b->s->result.period_ns * weight);
-	return pprof_sample_append(b->p, &loc, 1, values, NULL, 0);
+	values[1] = rounded(sampled ? ns * scaled / (double)sampled : ns);
+	return pprof_sample_append(b->p, &(uint32_t){mark(b, MARK_LOST)}, 1, values, NULL, 0);
 }
 
 /* --- comments -------------------------------------------------------------------- */
@@ -770,6 +782,11 @@ void prowl_session_note(struct prowl_session *s, struct pprof_profile *p)
 	if (s->timeline.moments)
 		prowl_note(p, "timeline: %llu samples with their time, %llu without",
 			   (unsigned long long)r->timed, (unsigned long long)r->untimed);
+	if (r->unsampled_ns)
+		prowl_note(p,
+			   "warning: no sample stands for %.6f s of it, shown as [not sampled]: "
+			   "threads or processes too short-lived for the rate",
+			   (double)r->unsampled_ns / 1e9);
 	if (!r->kernel)
 		prowl_note(
 			p,
@@ -833,10 +850,10 @@ static int fill(struct build *b)
 		r = pprof_period(b->p, "cpu", "nanoseconds", (int64_t)s->result.period_ns);
 	b->p->time_nanos = s->wall_start + (int64_t)s->begun.duration_ns;
 	b->p->duration_nanos = (int64_t)(s->result.duration_ns - s->begun.duration_ns);
-	for (size_t i = 0; i < s->procs.nimages; i++)
-		b->scale[i] = scale_of(s, s->procs.images[i]->proc);
 	if (r == 0)
 		r = first_mapping(b);
+	if (r == 0)
+		r = weigh(b);
 	if (r == 0)
 		r = hash_error(b, prowl_stackhash_each(&s->hash, collect, b));
 	if (r == 0)
@@ -847,8 +864,10 @@ static int fill(struct build *b)
 		r = name_leaves(b, s->procs.images[i]);
 	prowl_timeline_sort(&s->timeline);
 	s->result.untimed = s->timeline.beyond;
-	if (prowl_stackhash_stats(&s->hash, &st) == 0)
+	if (prowl_stackhash_stats(&s->hash, &st) == 0) {
 		b->dropped = st.dropped_count;
+		b->dropped_weight = st.dropped_weight;
+	}
 	s->result.hash_dropped += b->dropped;
 	if (r == 0)
 		r = hash_error(b, prowl_stackhash_take(&s->hash, add_stack, b, give_back));
@@ -884,7 +903,9 @@ int prowl_session_name(struct prowl_session *s, struct pprof_profile **ret)
 	if (!b)
 		return -ENOMEM;
 	b->s = s;
-	b->kernel_map = b->marks[0] = b->marks[1] = b->marks[2] = PPROF_NONE;
+	b->kernel_map = PPROF_NONE;
+	for (int i = 0; i < MARKS; i++)
+		b->marks[i] = PPROF_NONE;
 	b->images = calloc(s->procs.nimages, sizeof *b->images);
 	b->scale = calloc(s->procs.nimages, sizeof *b->scale);
 	r = b->images && b->scale ? uw_repairer_new(&b->repairer) : -ENOMEM;

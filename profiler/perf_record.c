@@ -18,6 +18,7 @@ struct sample_head { /* the fixed first part of a sample of PROWL_SAMPLE_TYPE */
 	uint32_t pid, tid;
 	uint64_t time;
 	uint32_t cpu, res;
+	uint64_t period;
 	uint64_t nchain;
 };
 
@@ -90,6 +91,7 @@ static int decode_sample(const struct perf_event_header *rec, struct prowl_event
 	ev->cpu = h.cpu;
 	memset(&ev->sample, 0, sizeof ev->sample);
 	ev->sample.ip = h.ip;
+	ev->sample.period = h.period;
 	ev->sample.in_kernel = (rec->misc & PERF_RECORD_MISC_CPUMODE_MASK) ==
 			       PERF_RECORD_MISC_KERNEL;
 	if (h.nchain > c.left / 8)

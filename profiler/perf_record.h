@@ -13,9 +13,10 @@
 
 #include "regs.h"
 
-#define PROWL_SAMPLE_TYPE                                                               \
-	(PERF_SAMPLE_IDENTIFIER | PERF_SAMPLE_IP | PERF_SAMPLE_TID | PERF_SAMPLE_TIME | \
-	 PERF_SAMPLE_CPU | PERF_SAMPLE_CALLCHAIN | PERF_SAMPLE_REGS_USER | PERF_SAMPLE_STACK_USER)
+#define PROWL_SAMPLE_TYPE                                                                       \
+	(PERF_SAMPLE_IDENTIFIER | PERF_SAMPLE_IP | PERF_SAMPLE_TID | PERF_SAMPLE_TIME |         \
+	 PERF_SAMPLE_CPU | PERF_SAMPLE_PERIOD | PERF_SAMPLE_CALLCHAIN | PERF_SAMPLE_REGS_USER | \
+	 PERF_SAMPLE_STACK_USER)
 
 enum prowl_event_type {
 	PROWL_EVENT_OTHER, /* a record that nobody here needs */
@@ -37,6 +38,8 @@ struct prowl_event {
 	union {
 		struct {
 			uint64_t ip;
+			uint64_t period; /* ns: the event's when it was opened or inherited */
+			uint64_t weight; /* ns of CPU time that it stands for: of source_perf */
 			bool in_kernel;
 			const uint64_t *kernel; /* leaf first */
 			uint32_t nkernel;

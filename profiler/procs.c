@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "procs.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -8,9 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+enum { CLOCK_TRIES = 4 };
 
 static void *grow(void *array, size_t *cap, size_t n, size_t size)
 {
@@ -84,9 +90,10 @@ static bool cpu_clock(pid_t pid, uint64_t *ret)
 	return true;
 }
 
-struct stat_line { /* of /proc/PID/stat: fields 3, 14, 15, 20 and 22 */
+struct stat_line { /* of /proc/PID/stat: fields 3, 14 to 17, 20 and 22 */
 	char state;
 	uint64_t utime, stime; /* clock ticks */
+	uint64_t cutime, cstime;
 	long threads;
 	uint64_t start; /* clock ticks since boot */
 };
@@ -109,45 +116,101 @@ static bool read_stat(pid_t pid, struct stat_line *s)
 	buf[n] = '\0';
 	p = strrchr(buf, ')'); /* the name may hold anything, also ')' */
 	return p && sscanf(p + 1,
-			   " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %*d %*d %*d %*d "
+			   " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %lu %lu %*d %*d "
 			   "%ld %*d %lu",
-			   &s->state, &s->utime, &s->stime, &s->threads, &s->start) == 5;
+			   &s->state, &s->utime, &s->stime, &s->cutime, &s->cstime, &s->threads,
+			   &s->start) == 7;
+}
+
+static uint64_t ns_of(struct timeval t)
+{
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_usec * 1000u;
+}
+
+/* The same of a zombie that is our own child: not in clock ticks. */
+static void reaped_exactly(struct prowl_proc *p)
+{
+	uint64_t tick = 1000000000u / (uint64_t)sysconf(_SC_CLK_TCK);
+	uint64_t own = p->cpu_last, both, u, k;
+	siginfo_t info = {0};
+	struct rusage ru;
+
+	if (syscall(SYS_waitid, P_PID, p->pid, &info, WEXITED | WNOHANG | WNOWAIT, &ru) < 0 ||
+	    info.si_pid != p->pid)
+		return;
+	u = ns_of(ru.ru_utime);
+	k = ns_of(ru.ru_stime);
+	both = u + k;
+	if (both < own)
+		both = own;
+	u -= p->utime_last * tick < u ? p->utime_last * tick : u;
+	p->reaped_last.user = u < both - own ? u : both - own;
+	p->reaped_last.system = both - own - p->reaped_last.user;
+}
+
+static void read_times(struct prowl_proc *p, const struct stat_line *s)
+{
+	uint64_t tick = 1000000000u / (uint64_t)sysconf(_SC_CLK_TCK);
+	struct timespec now;
+	uint64_t cpu;
+
+	p->utime_last = s->utime;
+	p->stime_last = s->stime;
+	p->reaped_last = (struct prowl_reaped){s->cutime * tick, s->cstime * tick};
+	if (!cpu_clock(p->pid, &cpu))
+		return;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	p->cpu_last = cpu;
+	p->sampled_at_clock = p->sampled;
+	p->clocked = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	p->complete = p->exited;
 }
 
 static void read_clock(struct prowl_proc *p, bool first)
 {
 	struct stat_line s;
-	struct timespec now;
-	uint64_t cpu;
 
+	if (p->gone)
+		return;
+	if (!read_stat(p->pid, &s) || s.state == 'X' || (p->start && s.start != p->start)) {
+		p->exited = p->gone = true;
+		return;
+	}
 	if (p->exited)
 		return;
-	/* A process whose first thread has ended is a zombie with threads, and runs. */
-	if (!read_stat(p->pid, &s) || s.state == 'X' || (s.state == 'Z' && s.threads <= 1) ||
-	    (p->start && s.start != p->start)) {
-		p->exited = true;
-		return;
-	}
 	p->start = s.start;
-	p->utime_last = s.utime;
-	p->stime_last = s.stime;
-	if (cpu_clock(p->pid, &cpu)) {
-		clock_gettime(CLOCK_MONOTONIC, &now);
-		p->cpu_last = cpu;
-		p->samples_at_clock = p->samples;
-		p->clocked = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-	}
+	/* A process whose first thread has ended is a zombie with threads, and runs. */
+	p->exited = s.state == 'Z' && s.threads <= 1;
+	read_times(p, &s);
+	if (p->exited)
+		reaped_exactly(p);
 	if (first) {
 		p->cpu_first = p->cpu_last;
 		p->utime_first = p->utime_last;
 		p->stime_first = p->stime_last;
+		p->reaped_first = p->reaped_last;
 	}
+}
+
+/* Returns how many turned out to be gone. */
+static size_t read_all(struct prowl_procs *t, bool first)
+{
+	size_t gone = 0;
+
+	for (size_t i = 0; i < t->n; i++) {
+		bool was = t->procs[i]->gone;
+
+		read_clock(t->procs[i], first);
+		gone += t->procs[i]->gone && !was;
+	}
+	return gone;
 }
 
 void prowl_procs_clock(struct prowl_procs *t, bool first)
 {
-	for (size_t i = 0; i < t->n; i++)
-		read_clock(t->procs[i], first);
+	/* The time of those is now in their parents' counts, which may have been read before. */
+	for (int i = 0; i < CLOCK_TRIES && read_all(t, first) > 0; i++)
+		;
 }
 
 bool prowl_procs_all_exited(const struct prowl_procs *t)
@@ -203,6 +266,34 @@ static struct prowl_proc *proc_new(struct prowl_procs *t, pid_t pid, bool root)
 	return p;
 }
 
+/* Not all kernels tell. */
+static bool has_children(pid_t pid)
+{
+	char path[64], c;
+	struct dirent *d;
+	bool has = false;
+	DIR *dir;
+
+	snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
+	dir = opendir(path);
+	while (dir && !has && (d = readdir(dir))) {
+		pid_t tid = (pid_t)atoi(d->d_name);
+		int fd;
+
+		if (tid <= 0)
+			continue;
+		snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)pid, (int)tid);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		has = (fd < 0 && access("/proc/self/task", F_OK) == 0) ||
+		      (fd >= 0 && read(fd, &c, 1) == 1);
+		if (fd >= 0)
+			close(fd);
+	}
+	if (dir)
+		closedir(dir);
+	return has || !dir;
+}
+
 int prowl_procs_add(struct prowl_procs *t, pid_t pid, bool root, struct prowl_proc **ret)
 {
 	struct prowl_proc *p = prowl_procs_find(t, pid);
@@ -218,6 +309,7 @@ int prowl_procs_add(struct prowl_procs *t, pid_t pid, bool root, struct prowl_pr
 	if (!p)
 		return -ENOMEM;
 	im = p->image;
+	p->had_children = t->children && has_children(pid);
 	uw_space_init(&im->space, &t->files, pid);
 	read_comm(p);
 	read_clock(p, true);

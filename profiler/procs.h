@@ -30,16 +30,27 @@ struct prowl_proc {
 	struct prowl_image *image; /* the present one */
 	bool root;                 /* asked for by the user, not found as a child */
 	bool exited;
-	bool replaced;                      /* its number is another process' now */
-	uint64_t start;                     /* of the process, in clock ticks since boot */
-	uint64_t samples, samples_at_clock; /* in the profile: now, and of until `clocked` */
-	uint64_t clocked;                   /* when cpu_last was read; CLOCK_MONOTONIC */
+	bool gone;         /* exited, and no zombie (any more) */
+	bool complete;     /* exited, and cpu_last is all that it used */
+	bool replaced;     /* its number is another process' now */
+	bool had_children; /* when it was met, or that can't be told */
+	uint64_t start;    /* of the process, in clock ticks since boot */
+	uint64_t samples;  /* in the profile */
+	uint64_t sampled;  /* ns that they stand for, unscaled; of until `clocked`: */
+	uint64_t sampled_at_clock;
+	double square;    /* the sum of the squares of each one's ns */
+	uint64_t clocked; /* when cpu_last was read; CLOCK_MONOTONIC */
 	/* CPU time charged by the kernel, ns: at attach and when last read. */
 	uint64_t cpu_first, cpu_last;
 	uint64_t utime_first, stime_first, utime_last, stime_last; /* clock ticks */
+	/* CPU time of its children, and theirs, that it has waited for. */
+	struct prowl_reaped {
+		uint64_t user, system; /* ns */
+	} reaped_first, reaped_last;
 	/* What of these counts was before the window; 0 in a session of one window. */
 	struct prowl_begun {
-		uint64_t samples, cpu, utime, stime;
+		uint64_t samples, sampled, charge, kernel, utime, stime;
+		double square;
 	} begun;
 };
 

@@ -74,7 +74,9 @@ struct prowl_result {     /* counted, for the last lines and the comments of the
 	uint64_t unknown_frames;      /* samples with at least one unnamed frame, after build */
 	uint64_t cpu_ns;              /* charged by the kernel to the targets during the window */
 	uint64_t kernel_unsampled_ns; /* of which in the kernel, where that is not sampled */
-	uint64_t sampled_ns;          /* samples x period */
+	uint64_t sampled_ns;          /* what the samples stand for, before they are scaled */
+	uint64_t unsampled_ns;        /* of cpu_ns: what no sample stands for, after build */
+	uint64_t seen;                /* samples of anybody */
 	/* With labels, each sample is in one of these: it has some; its goroutine has none; it was
 	 * read too late to be believed; its goroutine or labels could not be told. */
 	uint64_t labelled, unlabelled, labels_too_old, labels_unknown;

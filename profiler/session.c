@@ -37,7 +37,8 @@ enum {
 	FIRST_PROMPT_MS = 300,
 	AHEAD_WORDS = 32 * 1024, /* of the hash's arena, that get their pages at once */
 	MIN_AHEAD = 512,         /* samples, before which that is not worth it */
-	PROMPT_MS = 1000,        /* how long that is kept up after it was last of use */
+	UNSAMPLED_PERIODS = 10,
+	PROMPT_MS = 1000, /* how long that is kept up after it was last of use */
 };
 
 #if !defined(MADV_POPULATE_WRITE)
@@ -254,12 +255,12 @@ static void add_waiting(struct prowl_session *s)
 {
 	struct prowl_waiting *w = &s->waiting;
 
-	prowl_stackhash_add_many(&s->hash, w->key, w->n, 1, s->result.period_ns);
+	prowl_stackhash_add_many(&s->hash, w->key, w->n);
 	w->n = w->used = 0;
 }
 
 static void add(struct prowl_session *s, const struct prowl_stackkey *key, uint64_t base,
-		uint64_t time)
+		uint64_t time, uint64_t weight)
 {
 	struct prowl_waiting *w = &s->waiting;
 	uint64_t *words = w->words + w->used;
@@ -270,10 +271,25 @@ static void add(struct prowl_session *s, const struct prowl_stackkey *key, uint6
 		prowl_timeline_add(&s->timeline, w->key[w->n].hash, time);
 	w->key[w->n].words = words;
 	w->key[w->n].n = n;
+	w->key[w->n].count = 1;
+	w->key[w->n].weight = weight;
 	w->used += n;
 	w->n++;
 	if (w->n == PROWL_WAITING || w->used + PROWL_KEY_WORDS > PROWL_WAITING_WORDS)
 		add_waiting(s);
+}
+
+static void count(struct prowl_session *s, struct prowl_proc *p, const struct prowl_event *ev)
+{
+	uint64_t weight = ev->sample.weight;
+
+	s->result.samples++;
+	s->result.sampled_ns += weight;
+	p->samples++;
+	p->sampled += weight;
+	p->square += (double)weight * (double)weight;
+	if (ev->time <= p->clocked)
+		p->sampled_at_clock += weight;
 }
 
 static void on_sample(struct prowl_session *s, const struct prowl_event *ev)
@@ -318,11 +334,8 @@ static void on_sample(struct prowl_session *s, const struct prowl_event *ev)
 	if (!p->image->base)
 		p->image->base = p->image->space.go_lo;
 	p->image->sampled = true;
-	p->samples++;
-	if (ev->time <= p->clocked)
-		p->samples_at_clock++;
-	s->result.samples++;
-	add(s, &key, p->image->base, ev->time);
+	count(s, p, ev);
+	add(s, &key, p->image->base, ev->time, ev->sample.weight);
 }
 
 static bool want_pid(void *ctx, pid_t pid)
@@ -425,23 +438,9 @@ static void take_counts(struct prowl_session *s)
 	}
 	s->result.damaged = c->damaged;
 	s->result.throttled = c->throttled;
-	s->result.sampled_ns = s->result.samples * s->result.period_ns;
+	s->result.seen = c->samples;
 	s->result.all_exited = prowl_procs_all_exited(&s->procs);
-	s->result.cpu_ns = 0;
-	s->result.kernel_unsampled_ns = 0;
-	for (size_t i = 0; i < s->procs.n; i++) {
-		const struct prowl_proc *p = s->procs.procs[i];
-		uint64_t cpu = p->cpu_last - p->cpu_first;
-		/* What an exited process used since its clock was read is known by samples only. */
-		uint64_t rest = p->exited ? p->samples - p->samples_at_clock : 0;
-		uint64_t u = p->utime_last - p->utime_first, k = p->stime_last - p->stime_first;
-
-		cpu += rest * s->result.period_ns;
-		s->result.cpu_ns += cpu;
-		if (!s->result.kernel && u + k > 0)
-			s->result.kernel_unsampled_ns += (uint64_t)((double)cpu * (double)k /
-								    (double)(u + k));
-	}
+	prowl_charge_update(s);
 }
 
 /* Until `end`, or wake_fd is readable, or every target exited. */
@@ -493,7 +492,8 @@ enum prowl_code prowl_session_run(struct prowl_session *s, uint64_t duration_ns,
 	uw_walker_free(s->walker); /* its caches make room for the profile */
 	s->walker = NULL;
 	take_counts(s);
-	if (s->result.samples > 0)
+	/* Without any sample, too: how much was not sampled is worth to know. */
+	if (s->result.samples > 0 || s->result.cpu_ns > UNSAMPLED_PERIODS * s->result.period_ns)
 		return PROWL_OK;
 	if (s->result.all_exited)
 		return prowl_fail(err, PROWL_NOTHING,
@@ -529,7 +529,7 @@ static void settle(struct prowl_session *s)
 		struct prowl_proc *p = s->procs.procs[i];
 
 		if (!p->exited)
-			p->samples_at_clock = p->samples;
+			p->sampled_at_clock = p->sampled;
 	}
 	s->result.walks = *uw_walker_stats(s->walker);
 	take_counts(s);
@@ -540,16 +540,7 @@ void prowl_session_begin_window(struct prowl_session *s)
 	prowl_stackhash_clear(&s->hash);
 	prowl_timeline_clear(&s->timeline);
 	s->begun = s->result;
-	for (size_t i = 0; i < s->procs.n; i++) {
-		struct prowl_proc *p = s->procs.procs[i];
-
-		if (p->samples == p->begun.samples)
-			continue;
-		p->begun.samples = p->samples;
-		p->begun.cpu = p->cpu_last - p->cpu_first;
-		p->begun.utime = p->utime_last - p->utime_first;
-		p->begun.stime = p->stime_last - p->stime_first;
-	}
+	prowl_charge_begin_window(s);
 	s->made_to = s->table_made = 0; /* the other half of the hash is filled now */
 }
 
@@ -572,8 +563,8 @@ enum prowl_code prowl_session_cut(struct prowl_session *s, struct pprof_profile 
 {
 	int r;
 
-	settle(s);
 	s->windows = true;
+	settle(s);
 	r = prowl_session_name(s, ret);
 	forget_debug_sections(s);
 	prowl_session_begin_window(s);

@@ -2,6 +2,7 @@
 /* A session's insides, shared by session.c (collects) and build.c (names). */
 #pragma once
 
+#include "charge.h"
 #include "knames.h"
 #include "labels.h"
 #include "procs.h"
@@ -39,6 +40,15 @@ struct prowl_session {
 	struct prowl_result result;
 	struct prowl_result begun; /* the result when the window began */
 	bool windows;              /* there are several */
+	struct prowl_pool {        /* children that are gone, see charge.h */
+		struct prowl_reaped reaped;
+		bool known;   /* it is all that they used */
+		int64_t more; /* ns charged to them beyond what is known of each */
+		struct {
+			int64_t more;
+			uint64_t kernel;
+		} begun; /* before the window */
+	} pool;
 	struct prowl_knames knames;
 	struct prowl_symcache symcache;
 	uint64_t forgotten; /* when unpacked debug sections were let go last */

@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "array.h"
 #include "idmap.h"
 #include "perf_ring.h"
 
@@ -33,6 +34,21 @@ enum {
 	CROWD_STACK = 512,    /* bytes of each stack copy, then */
 	ATTACH_PASSES = 50,
 	PHASE_PARTS = 8, /* the shortest first period is period / PHASE_PARTS */
+	/*
+	 * Spread periods, from SPREAD_FROM_NS to a SPREAD_PARTS-th of the nominal one, or to
+	 * SPREAD_TO_NS where that is more: a sample costs some 13 us, so that these threads have up
+	 * to some 4 % less of the CPU.
+	 */
+	SPREAD_FROM_NS = 50000,
+	SPREAD_TO_NS = 1000000,
+	SPREAD_PARTS = 4,
+	SPREAD_ENDED = 8,  /* threads that must have ended first, */
+	SPREAD_MISSED = 2, /* and nominal periods that no sample stands for */
+	SPREAD_MS = 5,     /* so long a period is inherited */
+	SPREAD_IDLE = 400, /* of these without a new thread, and it ends */
+	LOOK_MS = 20,      /* for such threads, in the first half second; then LOOK_LATER_MS */
+	LOOK_FIRST_MS = 500,
+	LOOK_LATER_MS = 100,
 };
 
 struct event {
@@ -40,9 +56,17 @@ struct event {
 	pid_t tid;   /* -1: a whole CPU */
 	bool phased; /* its period is the nominal one */
 	uint64_t id;
-	uint64_t since;  /* when that was set; samples before are dropped */
-	uint64_t first;  /* the period before, which threads started until then have inherited */
-	uint64_t credit; /* time that samples of theirs stand for, but for those that counted */
+	uint64_t since; /* when that was set; samples before are dropped */
+	uint64_t first; /* the period before, which threads started until then have inherited */
+	/* Of threads that inherited it, and of what it has given. */
+	uint64_t began, ended;
+	uint64_t weight; /* ns that its samples stand for */
+	struct heirs {
+		bool spread;    /* it is there for them only, with spread periods */
+		uint64_t place; /* of the period in its range; 2^64 is its end */
+		uint64_t began; /* at the last change */
+		unsigned int idle;
+	} heirs;
 };
 
 struct cpu {
@@ -63,11 +87,16 @@ struct prowl_perf {
 	struct event *events;
 	size_t nevents, cap;
 	struct prowl_idmap by_id, tids;
-	struct prowl_idmap born; /* threads that may have inherited a first period: when, see age */
+	struct prowl_idmap
+		heirs; /* samples so far of a thread with a spread period, see heir_key */
+	int *keepers;  /* descriptors, see keep_context */
+	size_t nkeepers, keepers_cap;
 	unsigned int order;
 	uint64_t rng;
 	size_t unphased;
-	uint64_t opened, last_phased; /* times */
+	size_t nspread; /* events */
+	bool stopped;
+	uint64_t opened, looked, moved; /* times */
 	struct pollfd *polls;
 };
 
@@ -177,11 +206,12 @@ static unsigned int ring_order(const struct prowl_perf_options *o)
 	return order;
 }
 
-static int open_event(struct prowl_perf *p, pid_t tid, int cpu, uint64_t period)
+static int open_event(struct prowl_perf *p, pid_t tid, int cpu, uint64_t period, bool inherit)
 {
 	struct perf_event_attr attr = p->attr;
 
 	attr.sample_period = period;
+	attr.inherit = inherit;
 	attr.wakeup_watermark = p->o.wake_each ? 1 : (4096u << p->order) / 4;
 	return (int)syscall(SYS_perf_event_open, &attr, tid, cpu, -1, PERF_FLAG_FD_CLOEXEC);
 }
@@ -218,9 +248,6 @@ static int add_event(struct prowl_perf *p, int fd, pid_t tid, uint64_t first)
 	}
 	e = &p->events[p->nevents];
 	*e = (struct event){.fd = fd, .tid = tid, .phased = phased, .first = first};
-	/* Where in its period the first sample that counts lies is random too. */
-	if (!phased)
-		e->credit = next_random(&p->rng) % p->o.period_ns;
 	if (tid >= 0) {
 		if (ioctl(fd, PERF_EVENT_IOC_ID, &e->id) < 0)
 			return -errno;
@@ -255,7 +282,7 @@ static int open_whole_cpus(struct prowl_perf *p)
 	size_t kept = 0;
 
 	for (size_t i = 0; i < p->ncpus; i++) {
-		int fd = open_event(p, -1, p->cpus[i].cpu, p->o.period_ns), r;
+		int fd = open_event(p, -1, p->cpus[i].cpu, p->o.period_ns, false), r;
 
 		if (fd < 0 && errno == ENODEV)
 			continue; /* went offline just now */
@@ -283,15 +310,35 @@ static uint64_t first_period(struct prowl_perf *p)
 	return phase < period / PHASE_PARTS ? period / PHASE_PARTS : phase;
 }
 
-static int open_thread(struct prowl_perf *p, pid_t tid, bool fresh)
+/*
+ * Where all events of a thread are inherited, the kernel exchanges the events of parent and child
+ * instead of switching them. Then the parent's own end with the child, and no period can be set any
+ * more. One event that is not inherited and never counts keeps them apart.
+ */
+static int keep_context(struct prowl_perf *p, pid_t tid)
 {
-	uint32_t unused;
+	struct perf_event_attr attr = {.size = sizeof attr,
+				       .type = PERF_TYPE_SOFTWARE,
+				       .config = PERF_COUNT_SW_DUMMY,
+				       .exclude_kernel = p->attr.exclude_kernel,
+				       .exclude_hv = 1};
+	int fd, r = prowl_array_reserve(&p->keepers, &p->keepers_cap, p->nkeepers + 1,
+					sizeof *p->keepers);
 
-	if (prowl_idmap_get(&p->tids, (uint64_t)tid, &unused))
-		return 0;
+	if (r < 0)
+		return r;
+	fd = (int)syscall(SYS_perf_event_open, &attr, tid, -1, -1, PERF_FLAG_FD_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	p->keepers[p->nkeepers++] = fd;
+	return 0;
+}
+
+static int open_on_cpus(struct prowl_perf *p, pid_t tid, bool fresh, bool inherit)
+{
 	for (size_t i = 0; i < p->ncpus; i++) {
 		uint64_t first = fresh ? p->o.period_ns : first_period(p);
-		int fd = open_event(p, tid, p->cpus[i].cpu, first), r;
+		int fd = open_event(p, tid, p->cpus[i].cpu, first, inherit), r;
 
 		if (fd < 0 && errno == ENODEV)
 			continue;
@@ -304,7 +351,20 @@ static int open_thread(struct prowl_perf *p, pid_t tid, bool fresh)
 			return r;
 		}
 	}
-	return prowl_idmap_put(&p->tids, (uint64_t)tid, 1);
+	return 0;
+}
+
+static int open_thread(struct prowl_perf *p, pid_t tid, bool fresh)
+{
+	uint32_t unused;
+	int r;
+
+	if (prowl_idmap_get(&p->tids, (uint64_t)tid, &unused))
+		return 0;
+	r = keep_context(p, tid);
+	if (r == 0)
+		r = open_on_cpus(p, tid, fresh, true);
+	return r < 0 ? r : prowl_idmap_put(&p->tids, (uint64_t)tid, 1);
 }
 
 /*
@@ -391,7 +451,6 @@ static int open_per_thread(struct prowl_perf *p)
 		lim.rlim_cur = lim.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &lim);
 	}
-	p->attr.inherit = 1;
 	if (p->order < THREAD_MIN_ORDER)
 		p->order = THREAD_MIN_ORDER;
 	/* Many first periods end at about the same time: their samples shall fit. */
@@ -413,11 +472,13 @@ static void close_events(struct prowl_perf *p)
 	}
 	for (size_t i = 0; i < p->nevents; i++)
 		close(p->events[i].fd);
-	p->nevents = 0;
+	for (size_t i = 0; i < p->nkeepers; i++)
+		close(p->keepers[i]);
+	p->nevents = p->nkeepers = p->nspread = 0;
 	p->unphased = 0;
 	prowl_idmap_fini(&p->by_id);
 	prowl_idmap_fini(&p->tids);
-	prowl_idmap_fini(&p->born);
+	prowl_idmap_fini(&p->heirs);
 }
 
 /* Tries from the most to the least privilege. */
@@ -597,6 +658,11 @@ int prowl_perf_wait(struct prowl_perf *p, int timeout_ms, int wake_fd, bool prom
 	 */
 	if (p->unphased && timeout_ms > first)
 		timeout_ms = first;
+	if (p->nspread && timeout_ms > SPREAD_MS)
+		timeout_ms = SPREAD_MS;
+	else if (!p->facts.whole_cpus && timeout_ms > LOOK_MS &&
+		 now_ns() - p->opened < LOOK_FIRST_MS * 1000000ull)
+		timeout_ms = LOOK_MS;
 	n = (nfds_t)poll(p->polls, n, timeout_ms);
 	/* A ring whose threads are all gone says POLLHUP at once and for ever: wait by the clock.
 	 */
@@ -624,37 +690,75 @@ static bool phase(struct prowl_perf *p, struct event *e, uint64_t time)
 	}
 	ioctl(e->fd, PERF_EVENT_IOC_PERIOD, &period);
 	e->phased = true;
-	e->since = p->last_phased = now_ns();
+	e->since = now_ns();
 	p->unphased--;
 	return true;
 }
 
-/* A time in units of 16 us since we began, which fit 32 bits for 19 hours. */
-static uint32_t age(const struct prowl_perf *p, uint64_t time)
-{
-	uint64_t units = time > p->opened ? (time - p->opened) >> 14 : 0;
+/* --- what a sample stands for ---------------------------------------------------- */
 
-	return units < UINT32_MAX ? (uint32_t)units : UINT32_MAX;
+/* The shortest of the spread periods, and the longest. */
+static uint64_t spread_from(const struct prowl_perf *p)
+{
+	uint64_t most = p->o.period_ns / 4;
+
+	return most < SPREAD_FROM_NS ? most : SPREAD_FROM_NS;
 }
 
-/*
- * Has this thread inherited the first period of e? Its own events, which inherit the first one's
- * attributes as they are at that time, can't be reached to set another one.
- */
-static bool inherited_first(const struct prowl_perf *p, const struct event *e, pid_t tid)
+static uint64_t spread_to(const struct prowl_perf *p)
 {
-	uint32_t born;
+	uint64_t to = p->o.period_ns / SPREAD_PARTS;
 
-	return e->first != p->o.period_ns && e->tid != tid &&
-	       prowl_idmap_get(&p->born, (uint64_t)tid, &born) &&
-	       (!e->since || born < age(p, e->since));
+	if (to < SPREAD_TO_NS)
+		to = SPREAD_TO_NS;
+	return to < p->o.period_ns ? to : p->o.period_ns;
 }
 
-static bool wanted(struct prowl_perf *p, const struct prowl_event *ev)
+uint64_t prowl_perf_spread_weight(uint64_t from, uint64_t to, uint64_t period, uint64_t nth)
+{
+	double x = (double)nth * (double)period / (double)to, sum = 1.6449340668482264; /* pi^2/6 */
+	double density = (double)(to - from) / (double)to;
+
+	if (x <= 1)
+		return nth == 1 ? to - from : 0;
+	/* The sum of 1 / i^2 from ceil(x) to the last i that has a period in the range. */
+	if (x > 64)
+		return period;
+	for (unsigned int i = 1; i < x; i++)
+		sum -= 1.0 / ((double)i * i);
+	sum -= (double)from / (double)to / x;
+	return (uint64_t)((double)period * density / (x * sum));
+}
+
+static uint64_t heir_key(uint32_t event, pid_t tid)
+{
+	return (uint64_t)(event + 1) << 32 | (uint32_t)tid;
+}
+
+/* A thread that began since we are here: its period is the one that was set at that time. */
+static uint64_t heirs_weight(struct prowl_perf *p, uint32_t event, const struct prowl_event *ev)
+{
+	uint64_t period = ev->sample.period, key = heir_key(event, ev->tid);
+	uint32_t n = 0;
+
+	if (period >= p->o.period_ns)
+		return p->o.period_ns;
+	if (period == p->events[event].first || period < spread_from(p) || period > spread_to(p))
+		return period;
+	prowl_idmap_get(&p->heirs, key, &n);
+	n += n < UINT32_MAX;
+	if (prowl_idmap_put(&p->heirs, key, n) < 0)
+		return period;
+	return prowl_perf_spread_weight(spread_from(p), spread_to(p), period, n);
+}
+
+/* Also sets what it stands for. False: it doesn't count. */
+static bool wanted(struct prowl_perf *p, struct prowl_event *ev)
 {
 	uint32_t i, unused;
 	struct event *e;
 
+	ev->sample.weight = p->o.period_ns;
 	if (p->facts.whole_cpus || !prowl_idmap_get(&p->by_id, ev->id, &i))
 		return true;
 	e = &p->events[i];
@@ -662,31 +766,131 @@ static bool wanted(struct prowl_perf *p, const struct prowl_event *ev)
 		p->counts.duplicates++;
 		return false;
 	}
-	if (!inherited_first(p, e, ev->tid))
-		return phase(p, e, ev->time);
-	if (!e->phased)
-		phase(p, e, ev->time); /* so that no more threads inherit it */
-	e->credit += e->first;
-	if (e->credit < p->o.period_ns) {
-		p->counts.surplus++;
-		return false;
+	if (e->tid == ev->tid) {
+		if (e->heirs.spread || !phase(p, e, ev->time))
+			return false;
+	} else {
+		if (!e->phased)
+			phase(p, e, ev->time); /* so that no more threads inherit it */
+		ev->sample.weight = heirs_weight(p, i, ev);
 	}
-	e->credit -= p->o.period_ns;
-	return true;
+	e->weight += ev->sample.weight;
+	p->counts.surplus += ev->sample.weight == 0;
+	return ev->sample.weight != 0;
 }
 
-/* Keeps up which threads have events of their own, and which may have inherited a first period. */
+/* --- threads that live less than a period ---------------------------------------- */
+
+/*
+ * An inherited event begins with a whole period, so that a thread that lives less than that has no
+ * sample. Where much time is missed so, the events that threads inherit get another period every
+ * SPREAD_MS: all periods of the range, as evenly as can be (steps of the golden ratio). A first
+ * sample then comes at each time of a thread's life equally often, and the weights are such that
+ * all of its samples stand for its time, see prowl_perf_spread_weight. The parent gets events of
+ * its own.
+ */
+static void move_period(struct prowl_perf *p, struct event *e)
+{
+	uint64_t from = spread_from(p), range = spread_to(p) - from, period = p->o.period_ns;
+
+	e->heirs.idle = e->began == e->heirs.began ? e->heirs.idle + 1 : 0;
+	e->heirs.began = e->began;
+	e->heirs.place += 0x9e3779b97f4a7c15ull;
+	if (e->heirs.idle < SPREAD_IDLE)
+		period = from + (uint64_t)((double)range * ((double)e->heirs.place * 0x1p-64));
+	else if (e->heirs.idle > SPREAD_IDLE)
+		return;
+	ioctl(e->fd, PERF_EVENT_IOC_PERIOD, &period);
+}
+
+static void move_periods(struct prowl_perf *p, uint64_t now)
+{
+	if (!p->nspread || now - p->moved < (SPREAD_MS - 1) * 1000000ull)
+		return;
+	p->moved = now;
+	for (size_t i = 0; i < p->nevents; i++) {
+		if (p->events[i].heirs.spread)
+			move_period(p, &p->events[i]);
+	}
+}
+
+static void spread(struct prowl_perf *p, pid_t tid)
+{
+	size_t n = p->nevents;
+
+	/* Without descriptors for it, all stays as it is; what is missed is told at the end. */
+	if (open_on_cpus(p, tid, false, false) < 0)
+		return;
+	for (size_t i = 0; i < n; i++) {
+		struct event *e = &p->events[i];
+
+		if (e->tid != tid)
+			continue;
+		if (!e->phased)
+			p->unphased--;
+		e->phased = true;
+		e->heirs = (struct heirs){.spread = true, .place = next_random(&p->rng)};
+		p->nspread++;
+	}
+}
+
+/* Is much of the time of e's threads in none of its samples? */
+static bool misses(const struct prowl_perf *p, const struct event *e)
+{
+	uint64_t total, missed;
+
+	if (read(e->fd, &total, sizeof total) != sizeof total || total <= e->weight)
+		return false;
+	missed = total - e->weight;
+	return missed > SPREAD_MISSED * p->o.period_ns && missed > total / 20;
+}
+
+static void look_for_short(struct prowl_perf *p, uint64_t now)
+{
+	uint64_t pause = now - p->opened < LOOK_FIRST_MS * 1000000ull ? LOOK_MS : LOOK_LATER_MS;
+	size_t n = p->nevents;
+
+	if (p->facts.whole_cpus || now - p->looked < (pause - 1) * 1000000ull)
+		return;
+	p->looked = now;
+	for (size_t i = 0; i < n; i++) {
+		struct event *e = &p->events[i];
+
+		if (e->ended < SPREAD_ENDED || e->heirs.spread)
+			continue;
+		e->ended = 0;
+		if (misses(p, e))
+			spread(p, e->tid);
+	}
+}
+
+/* Which threads have events of their own, and which have inherited one. */
 static void follow(struct prowl_perf *p, const struct prowl_event *ev)
 {
-	if (p->facts.whole_cpus)
+	uint32_t i, unused;
+
+	if (p->facts.whole_cpus || (ev->type != PROWL_EVENT_EXIT && ev->type != PROWL_EVENT_FORK))
 		return;
-	if (ev->type == PROWL_EVENT_EXIT) {
-		/* The number may come again: with the next thread, or with an exec's. */
-		prowl_idmap_del(&p->tids, (uint64_t)ev->tid);
-		prowl_idmap_del(&p->born, (uint64_t)ev->tid);
-	} else if (ev->type == PROWL_EVENT_FORK && (p->unphased || ev->time < p->last_phased)) {
-		prowl_idmap_put(&p->born, (uint64_t)ev->tid, age(p, ev->time));
+	if (ev->type == PROWL_EVENT_FORK) {
+		if (prowl_idmap_get(&p->by_id, ev->id, &i))
+			p->events[i].began++;
+		return;
 	}
+	/* The number may come again: with the next thread, or with an exec's. */
+	if (prowl_idmap_get(&p->tids, (uint64_t)ev->tid, &unused)) {
+		prowl_idmap_del(&p->tids, (uint64_t)ev->tid);
+		return;
+	}
+	if (prowl_idmap_get(&p->by_id, ev->id, &i))
+		p->events[i].ended++;
+	else
+		return;
+	/* The events of a thread, one for each CPU, follow each other. */
+	for (uint32_t j = i; p->heirs.n && j < p->nevents && p->events[j].tid == p->events[i].tid;
+	     j++)
+		prowl_idmap_del(&p->heirs, heir_key(j, ev->tid));
+	for (uint32_t j = i; p->heirs.n && j-- > 0 && p->events[j].tid == p->events[i].tid;)
+		prowl_idmap_del(&p->heirs, heir_key(j, ev->tid));
 }
 
 static void peek(struct prowl_perf *p, struct cpu *c, const struct prowl_perf_takers *t, void *ctx)
@@ -742,6 +946,7 @@ size_t prowl_perf_drain(struct prowl_perf *p, const struct prowl_perf_takers *ta
 		}
 		if (!c || c->next_time > until)
 			break;
+		p->counts.samples += c->next->type == PERF_RECORD_SAMPLE;
 		if (c->next->type != PERF_RECORD_SAMPLE ||
 		    takers->want(ctx, prowl_perf_pid(c->next)))
 			hand_out(p, c->next, takers, ctx);
@@ -753,11 +958,16 @@ size_t prowl_perf_drain(struct prowl_perf *p, const struct prowl_perf_takers *ta
 		if (p->cpus[i].fd >= 0)
 			prowl_ring_end(&p->cpus[i].ring);
 	}
+	if (!p->stopped) {
+		look_for_short(p, until);
+		move_periods(p, until);
+	}
 	return n;
 }
 
 void prowl_perf_stop(struct prowl_perf *p)
 {
+	p->stopped = true;
 	prctl(PR_TASK_PERF_EVENTS_DISABLE);
 }
 
@@ -768,6 +978,7 @@ void prowl_perf_close(struct prowl_perf *p)
 	close_events(p);
 	free(p->cpus);
 	free(p->events);
+	free(p->keepers);
 	free(p->polls);
 	free(p);
 }

@@ -364,8 +364,7 @@ static struct entry *find(const struct prowl_stackhash *h, unsigned g, uint64_t 
 }
 
 /* Between entry and exit: adds to generation g. False: there was no room. */
-static bool add(const struct prowl_stackhash *h, unsigned g, const struct prowl_stackhash_key *key,
-		uint64_t count, uint64_t weight)
+static bool add(const struct prowl_stackhash *h, unsigned g, const struct prowl_stackhash_key *key)
 {
 	struct counts *counts = &h->region->counts[g];
 	struct entry *e = NULL;
@@ -373,12 +372,12 @@ static bool add(const struct prowl_stackhash *h, unsigned g, const struct prowl_
 	if (key->n <= PROWL_STACKHASH_KEY_MAX)
 		e = find(h, g, key->hash, key->words, key->n);
 	if (e) {
-		atomic_fetch_add_explicit(&e->count, count, memory_order_relaxed);
-		atomic_fetch_add_explicit(&e->weight, weight, memory_order_relaxed);
+		atomic_fetch_add_explicit(&e->count, key->count, memory_order_relaxed);
+		atomic_fetch_add_explicit(&e->weight, key->weight, memory_order_relaxed);
 		return true;
 	}
-	atomic_fetch_add_explicit(&counts->dropped_count, count, memory_order_relaxed);
-	atomic_fetch_add_explicit(&counts->dropped_weight, weight, memory_order_relaxed);
+	atomic_fetch_add_explicit(&counts->dropped_count, key->count, memory_order_relaxed);
+	atomic_fetch_add_explicit(&counts->dropped_weight, key->weight, memory_order_relaxed);
 	return false;
 }
 
@@ -395,9 +394,9 @@ static void leave(const struct prowl_stackhash *h, unsigned g)
 int prowl_stackhash_add_hashed(const struct prowl_stackhash *h, uint64_t hash,
 			       const uint64_t *words, size_t n, uint64_t count, uint64_t weight)
 {
-	const struct prowl_stackhash_key key = {hash, words, n};
+	const struct prowl_stackhash_key key = {hash, words, n, count, weight};
 	unsigned g = enter(h);
-	bool added = add(h, g, &key, count, weight);
+	bool added = add(h, g, &key);
 
 	leave(h, g);
 	return added ? PROWL_STACKHASH_OK : PROWL_STACKHASH_DROPPED;
@@ -446,7 +445,7 @@ static void expect_entry(const struct prowl_stackhash *h, unsigned g, uint64_t h
 }
 
 static size_t add_batch(const struct prowl_stackhash *h, const struct prowl_stackhash_key *keys,
-			size_t n, uint64_t count, uint64_t weight)
+			size_t n)
 {
 	unsigned g = enter(h);
 	uint32_t tables = tables_used(h, g);
@@ -458,14 +457,13 @@ static size_t add_batch(const struct prowl_stackhash *h, const struct prowl_stac
 	for (size_t i = 0; i < n; i++)
 		expect_entry(h, g, keys[i].hash);
 	for (size_t i = 0; i < n; i++)
-		dropped += !add(h, g, &keys[i], count, weight);
+		dropped += !add(h, g, &keys[i]);
 	leave(h, g);
 	return dropped;
 }
 
 size_t prowl_stackhash_add_many(const struct prowl_stackhash *h,
-				const struct prowl_stackhash_key *keys, size_t n, uint64_t count,
-				uint64_t weight)
+				const struct prowl_stackhash_key *keys, size_t n)
 {
 	size_t dropped = 0;
 
@@ -473,8 +471,7 @@ size_t prowl_stackhash_add_many(const struct prowl_stackhash *h,
 		size_t left = n - i;
 
 		dropped += add_batch(h, keys + i,
-				     left < PROWL_STACKHASH_BATCH ? left : PROWL_STACKHASH_BATCH,
-				     count, weight);
+				     left < PROWL_STACKHASH_BATCH ? left : PROWL_STACKHASH_BATCH);
 	}
 	return dropped;
 }

@@ -153,18 +153,18 @@ int prowl_stackhash_add_hashed(const struct prowl_stackhash *h, uint64_t hash,
 			       const uint64_t *words, size_t n, uint64_t count, uint64_t weight);
 
 /*
- * Adds count and weight to each of n keys: as n calls, but as one entry and one exit for up to
- * PROWL_STACKHASH_BATCH of them, whose memory is asked for before it is needed. Worth it for a
+ * Adds each of n keys with its count and weight: as n calls, but as one entry and one exit for up
+ * to PROWL_STACKHASH_BATCH of them, whose memory is asked for before it is needed. Worth it for a
  * caller in whose caches the hash is not. Returns how many were dropped.
  */
 struct prowl_stackhash_key {
 	uint64_t hash;
 	const uint64_t *words;
 	size_t n;
+	uint64_t count, weight;
 };
 size_t prowl_stackhash_add_many(const struct prowl_stackhash *h,
-				const struct prowl_stackhash_key *keys, size_t n, uint64_t count,
-				uint64_t weight);
+				const struct prowl_stackhash_key *keys, size_t n);
 
 /*
  * The memory that the next adds will write first, beyond what is written already: the arena up to

@@ -70,7 +70,7 @@ static inline const struct perf_event_header *rec_end_side(struct build_record *
 	return rec_end(b);
 }
 
-enum { REC_TIME_SIDE = 123456789 };
+enum { REC_TIME_SIDE = 123456789, REC_PERIOD = 10101010 };
 
 struct build_sample {
 	uint16_t misc;
@@ -94,6 +94,7 @@ static inline const struct perf_event_header *rec_sample(struct build_record *b,
 	rec_u64(b, s->time);
 	rec_u32(b, 3);
 	rec_u32(b, 0);
+	rec_u64(b, REC_PERIOD);
 	rec_u64(b, s->claim_chain ? s->claim_chain : s->nchain);
 	for (uint64_t i = 0; i < s->nchain; i++)
 		rec_u64(b, s->chain[i]);

@@ -84,10 +84,10 @@ static uint64_t add_some(uint64_t *random, uint64_t most, struct tally *added,
 		n = most;
 	for (uint64_t i = 0; i < n; i++)
 		many[i] = (struct prowl_stackhash_key){prowl_stackhash_hash(keys[id], key_len(id)),
-						       keys[id], key_len(id)};
+						       keys[id], key_len(id), 1, weight};
 	added->count[id] += n;
 	added->weight[id] += n * weight;
-	lost = n > 1 ? prowl_stackhash_add_many(&hash, many, n, 1, weight)
+	lost = n > 1 ? prowl_stackhash_add_many(&hash, many, n)
 		     : prowl_stackhash_add(&hash, keys[id], key_len(id), 1, weight) < 0;
 	dropped->count[id] += lost;
 	dropped->weight[id] += lost * weight;

@@ -84,6 +84,9 @@ static void add_key(struct prowl_stackkey *key, uint64_t count)
 	assert_int_equal(prowl_stackhash_add(&s.hash, words, n, count, count * PERIOD), 0);
 	s.result.samples += count;
 	proc->samples += count;
+	proc->sampled += count * PERIOD;
+	s.result.sampled_ns += count * PERIOD;
+	proc->square += (double)count * PERIOD * PERIOD;
 }
 
 static void add(enum uw_end end, uint32_t labels, uint64_t count, uint64_t pc, uint64_t caller)
@@ -219,6 +222,7 @@ static void test_lost_of_cpus(void **state)
 	facts.whole_cpus = s.result.whole_cpus = true;
 	add(UW_END_ROOT, 0, 5, LEAF, ROOT);
 	s.result.lost = 4;
+	s.result.seen = 5;
 	charge(20);
 	build();
 	assert_int_equal(profile->nsamples, 1);
@@ -237,12 +241,15 @@ static void test_dropped(void **state)
 		prowl_stackhash_add(&s.hash, words, PROWL_STACKHASH_KEY_MAX + 1, 2, 2 * PERIOD),
 		PROWL_STACKHASH_DROPPED);
 	s.result.samples += 2;
+	s.result.sampled_ns += 2ull * PERIOD;
 	proc->samples += 2;
-	charge(24);
+	proc->sampled += 2ull * PERIOD;
+	proc->square += 2.0 * PERIOD * PERIOD;
+	charge(16);
 	build();
-	expect("hand_leaf;hand_root", 6, 18);
-	expect("[lost]", 2, 6);
-	assert_int_equal(total(), 24);
+	expect("hand_leaf;hand_root", 6, 12);
+	expect("[lost]", 2, 4);
+	assert_int_equal(total(), 16);
 	assert_true(has_comment("dropped: 2"));
 }
 
@@ -401,6 +408,7 @@ static void test_senseless(void **state)
 	add_key(&key, 1);
 	s.result.samples--;
 	proc->samples--;
+	proc->sampled -= PERIOD;
 	build();
 	assert_int_equal(profile->nsamples, 1);
 	expect("hand_leaf;hand_root", 3, 3);
@@ -489,8 +497,10 @@ static void test_empty(void **state)
 {
 	charge(2);
 	build();
-	assert_int_equal(profile->nsamples, 0);
+	assert_int_equal(profile->nsamples, 1);
+	expect("[not sampled]", 0, 2);
 	assert_true(has_comment("samples: 0"));
+	assert_true(has_comment("no sample stands for 0.020000 s"));
 }
 
 /* The kernel has charged that many periods since the first window began. */
@@ -505,7 +515,8 @@ static void next_window(uint64_t periods)
 
 static void name_window(void)
 {
-	proc->samples_at_clock = proc->samples;
+	s.windows = true;
+	proc->sampled_at_clock = proc->sampled;
 	assert_int_equal(prowl_session_name(&s, &profile), 0);
 }
 
@@ -529,17 +540,17 @@ static void test_windows(void **state)
 	assert_int_equal(profile->time_nanos, 1100);
 	assert_int_equal(profile->duration_nanos, 150);
 
-	next_window(20);
+	next_window(16);
 	add(UW_END_ROOT, 0, 1, ROOT, LEAF);
 	add(UW_END_TRUNCATED, 0, 2, LEAF, ROOT);
 	s.result.lost = 1;
 	name_window();
-	expect("hand_root;hand_leaf", 1, 3);
-	expect("hand_leaf;hand_root;[truncated]", 2, 6);
-	expect("[lost]", 1, 3);
-	assert_int_equal(total(), 20 - 8);
+	expect("hand_root;hand_leaf", 1, 2);
+	expect("hand_leaf;hand_root;[truncated]", 2, 4);
+	expect("[lost]", 1, 2);
+	assert_int_equal(total(), 16 - 8);
 
-	next_window(22);
+	next_window(18);
 	add(UW_END_ROOT, 0, 1, LEAF, ROOT);
 	name_window();
 	assert_int_equal(profile->nsamples, 1);
@@ -560,6 +571,77 @@ static void test_window_of_exited(void **state)
 	proc->exited = true;
 	assert_int_equal(prowl_session_name(&s, &profile), 0);
 	expect("hand_leaf;hand_root", 3, 3);
+}
+
+/* What chance can't explain is no other stack's. */
+static void test_not_sampled(void **state)
+{
+	add(UW_END_ROOT, 0, 100, LEAF, ROOT);
+	charge(1000);
+	build();
+	expect("hand_leaf;hand_root", 100, 100);
+	expect("[not sampled]", 0, 900);
+	assert_int_equal(total(), 1000);
+	assert_true(s.result.unsampled_ns == 900ull * PERIOD);
+}
+
+/* A child that is gone: of until its clock was read, and later. */
+static struct prowl_proc *gone_child(uint64_t clocked, uint64_t later)
+{
+	struct prowl_proc *child = calloc(1, sizeof *child);
+
+	assert_non_null(child);
+	s.procs.children = true;
+	child->pid = 1 << 30;
+	child->exited = child->gone = true;
+	child->cpu_last = clocked * PERIOD;
+	child->image = proc->image;
+	child->sampled = later * PERIOD;
+	child->square = (double)later * PERIOD * PERIOD;
+	s.procs.procs = realloc(s.procs.procs, (s.procs.n + 1) * sizeof(void *));
+	assert_non_null(s.procs.procs);
+	s.procs.procs[s.procs.n++] = child;
+	s.procs.cap = s.procs.n;
+	return child;
+}
+
+static uint64_t pool(bool known)
+{
+	prowl_charge_update(&s);
+	assert_true(s.pool.known == known);
+	return prowl_charge_pool(&s).charged / PERIOD;
+}
+
+/* What children used is what their parent counts of them. */
+static void test_pool(void **state)
+{
+	charge(5);
+	gone_child(0, 3);
+	gone_child(2, 2);
+	proc->reaped_last.user = 9ull * PERIOD;
+	assert_int_equal(pool(true), 9);
+	assert_true(s.result.cpu_ns == 14ull * PERIOD);
+	assert_true(prowl_charge_pool(&s).scale == 9.0 / 5.0);
+	/* In the next window another one. */
+	prowl_charge_begin_window(&s);
+	gone_child(0, 4);
+	proc->reaped_last.user = 15ull * PERIOD;
+	assert_int_equal(pool(true), 6);
+	assert_true(s.result.cpu_ns == 20ull * PERIOD);
+	/* Most have not waited for it: what is known of each. */
+	gone_child(100, 0);
+	assert_int_equal(pool(false), 100 + 4 - (9 - 7));
+	assert_true(s.result.cpu_ns == (5 + 7 + 4 + 100) * (uint64_t)PERIOD);
+}
+
+/* Its parent's count has others too. */
+static void test_pool_unknown(void **state)
+{
+	proc->had_children = true;
+	charge(5);
+	gone_child(2, 3);
+	proc->reaped_last.user = 1000ull * PERIOD;
+	assert_int_equal(pool(false), 5);
 }
 
 /* Where nothing is mapped yet there may be names in a later window. */
@@ -622,6 +704,9 @@ int main(void)
 		TEST(test_windows),
 		TEST(test_window_of_exited),
 		TEST(test_window_before_mapping),
+		TEST(test_not_sampled),
+		TEST(test_pool),
+		TEST(test_pool_unknown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

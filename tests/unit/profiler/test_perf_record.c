@@ -87,6 +87,7 @@ static void test_sample(void **state)
 	assert_int_equal(ev.tid, 4002);
 	assert_true(ev.time == 5000000001);
 	assert_true(ev.sample.ip == s.ip);
+	assert_int_equal(ev.sample.period, REC_PERIOD);
 	assert_true(ev.sample.in_kernel);
 	check_chain(ev.sample.kernel, ev.sample.nkernel, chain + 1, 2);
 	check_chain(ev.sample.user, ev.sample.nuser, chain + 4, 3);

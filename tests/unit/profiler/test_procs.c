@@ -368,8 +368,10 @@ static void test_leader_ends(void **state)
 	assert_int_equal(kill(pid, SIGKILL), 0);
 	assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
 	prowl_procs_clock(&t, false);
-	assert_true(p->exited);
+	assert_true(p->exited && p->complete && !p->gone);
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	prowl_procs_clock(&t, false);
+	assert_true(p->exited && p->complete && p->gone);
 	prowl_procs_fini(&t);
 }
 
@@ -387,7 +389,7 @@ static void test_clock(void **state)
 	struct prowl_proc *p = added(&t, getpid());
 	uint64_t before, from, to, after;
 
-	p->samples = 7;
+	p->sampled = 7;
 	before = own_cpu();
 	prowl_procs_clock(&t, true);
 	from = own_cpu();
@@ -395,15 +397,73 @@ static void test_clock(void **state)
 	assert_true(p->cpu_last == p->cpu_first);
 	while (own_cpu() < from + 60000000)
 		;
-	p->samples = 9;
+	p->sampled = 9;
 	to = own_cpu();
 	prowl_procs_clock(&t, false);
 	after = own_cpu();
 	assert_in_range(p->cpu_first, before, from);
 	assert_in_range(p->cpu_last, to, after);
 	assert_true(p->utime_last + p->stime_last > p->utime_first + p->stime_first);
-	assert_int_equal(p->samples_at_clock, 9);
+	assert_int_equal(p->sampled_at_clock, 9);
 	assert_true(p->clocked != 0);
+	prowl_procs_fini(&t);
+}
+
+static void use_cpu(uint64_t ns)
+{
+	for (uint64_t until = own_cpu() + ns; own_cpu() < until;)
+		;
+}
+
+/* A zombie tells what it used, and, being ours, what its children did. */
+static void test_zombie(void **state)
+{
+	struct prowl_procs t = {.children = true};
+	struct prowl_proc *p;
+	siginfo_t info;
+	int hold[2];
+	pid_t pid;
+	char c;
+
+	assert_int_equal(pipe(hold), 0);
+	pid = fork();
+	if (pid == 0) {
+		close(hold[1]);
+		if (read(hold[0], &c, 1) != 0)
+			_exit(1);
+		for (int i = 0; i < 3; i++) {
+			if (fork() == 0) {
+				use_cpu(3000000);
+				_exit(0);
+			}
+		}
+		while (wait(NULL) > 0)
+			;
+		use_cpu(5000000);
+		_exit(0);
+	}
+	close(hold[0]);
+	p = added(&t, pid);
+	assert_false(p->had_children);
+	close(hold[1]);
+	assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
+	prowl_procs_clock(&t, false);
+	assert_true(p->exited && p->complete);
+	assert_in_range(p->cpu_last - p->cpu_first, 5000000, 500000000);
+	assert_in_range(p->reaped_last.user + p->reaped_last.system, 8900000, 500000000);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	prowl_procs_fini(&t);
+}
+
+/* Children from before, whose time would be taken for that of others. */
+static void test_had_children(void **state)
+{
+	struct prowl_procs t = {.children = true};
+	pid_t pid = child_that_waits();
+
+	assert_true(added(&t, getpid())->had_children);
+	assert_false(added(&t, pid)->had_children);
+	end_child(pid);
 	prowl_procs_fini(&t);
 }
 
@@ -449,6 +509,8 @@ int main(void)
 		cmocka_unit_test(test_same_number),
 		cmocka_unit_test(test_leader_ends),
 		cmocka_unit_test(test_clock),
+		cmocka_unit_test(test_zombie),
+		cmocka_unit_test(test_had_children),
 		cmocka_unit_test(test_many),
 	};
 

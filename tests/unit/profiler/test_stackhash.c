@@ -483,30 +483,34 @@ static void test_many(void **state)
 	hash_init(&many, 6, 150 * ENTRY);
 	hash_init(&single, 6, 150 * ENTRY);
 	for (size_t n = 0; n <= KEYS; n = n * 3 / 2 + 1) {
-		size_t dropped = 0;
+		size_t dropped = 0, count = 0, weight = 0;
 
 		for (size_t i = 0; i < n; i++) {
 			words[i][0] = (uint64_t)random() % (n + 1) % 256;
 			words[i][1] = words[i][0] * 7;
 			keys[i] = (struct prowl_stackhash_key){
 				prowl_stackhash_hash(words[i], 1 + words[i][0] % 4), words[i],
-				1 + words[i][0] % 4};
-			dropped += prowl_stackhash_add(&single.h, keys[i].words, keys[i].n, 2, 5) !=
-				   PROWL_STACKHASH_OK;
+				1 + words[i][0] % 4, 1 + i % 3, 5 + i % 7};
+			if (prowl_stackhash_add(&single.h, keys[i].words, keys[i].n, keys[i].count,
+						keys[i].weight) == PROWL_STACKHASH_OK)
+				continue;
+			dropped++;
+			count += keys[i].count;
+			weight += keys[i].weight;
 		}
-		assert_int_equal(prowl_stackhash_add_many(&many.h, keys, n, 2, 5), dropped);
+		assert_int_equal(prowl_stackhash_add_many(&many.h, keys, n), dropped);
 		assert_true(n < KEYS / 2 || dropped > 0);
 		collect(&single.h, &v, &stats);
-		assert_int_equal(stats.dropped_count, 2 * dropped);
+		assert_int_equal(stats.dropped_count, count);
 		collect(&many.h, &w, &stats);
-		assert_int_equal(stats.dropped_count, 2 * dropped);
-		assert_int_equal(stats.dropped_weight, 5 * dropped);
+		assert_int_equal(stats.dropped_count, count);
+		assert_int_equal(stats.dropped_weight, weight);
 		assert_memory_equal(&w, &v, sizeof w);
 	}
 	/* Longer than any: dropped, the others not. */
-	keys[0] = (struct prowl_stackhash_key){1, words[0], PROWL_STACKHASH_KEY_MAX + 1};
-	keys[1] = (struct prowl_stackhash_key){1, words[0], 1};
-	assert_int_equal(prowl_stackhash_add_many(&many.h, keys, 2, 1, 1), 1);
+	keys[0] = (struct prowl_stackhash_key){1, words[0], PROWL_STACKHASH_KEY_MAX + 1, 1, 1};
+	keys[1] = (struct prowl_stackhash_key){1, words[0], 1, 1, 1};
+	assert_int_equal(prowl_stackhash_add_many(&many.h, keys, 2), 1);
 	collect(&many.h, &w, &stats);
 	assert_int_equal(w.keys, 1);
 	hash_fini(&many);
