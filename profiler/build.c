@@ -427,19 +427,17 @@ static int name_native(struct build *b)
 
 /* --- samples --------------------------------------------------------------------- */
 
-static int thread_labels(struct build *b, pid_t pid, uint32_t tid, struct pprof_label *labels)
+static int thread_labels(struct build *b, uint32_t number, struct pprof_label *labels)
 {
-	char path[64], name[64];
+	const struct prowl_thread *t = prowl_threads_get(&b->s->threads, number);
 	uint32_t key, unit, str;
 	int k = 0;
 
-	if (pprof_string(b->p, "thread_id", &key) < 0 || pprof_string(b->p, "id", &unit) < 0)
+	if (!t || pprof_string(b->p, "thread_id", &key) < 0 || pprof_string(b->p, "id", &unit) < 0)
 		return 0;
-	labels[k++] = (struct pprof_label){.key = key, .num = tid, .unit = unit};
-	snprintf(path, sizeof path, "/proc/%d/task/%u/comm", (int)pid, tid);
-	prowl_read_comm(path, name, sizeof name);
-	if (name[0] && pprof_string(b->p, "thread_name", &key) == 0 &&
-	    pprof_string(b->p, name, &str) == 0)
+	labels[k++] = (struct pprof_label){.key = key, .num = t->tid, .unit = unit};
+	if (t->name[0] && pprof_string(b->p, "thread_name", &key) == 0 &&
+	    pprof_string(b->p, t->name, &str) == 0)
 		labels[k++] = (struct pprof_label){.key = key, .str = str};
 	return k;
 }
@@ -599,7 +597,7 @@ static int add_stack(void *arg, const uint64_t *words, size_t n, uint64_t count,
 		b->s->result.unknown_frames += count;
 	nl = process_labels(b, im->proc, labels);
 	if (b->s->o.threads)
-		nl += thread_labels(b, im->proc->pid, key.thread, labels + nl);
+		nl += thread_labels(b, key.thread, labels + nl);
 	nl += go_labels(b, key.labels, labels + nl);
 	b->error = add_counted(b, words, n,
 			       &(struct counted){.locations = locs,

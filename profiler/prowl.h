@@ -44,7 +44,7 @@ struct prowl_options {
 	bool user_only;       /* no kernel frames, kernel time at the user frame */
 	bool per_thread;      /* don't sample whole CPUs even where it is allowed */
 	bool children;        /* follow forks */
-	bool threads;         /* label samples with thread id and name */
+	bool threads;         /* label samples with thread id and the name that it had then */
 	bool labels;          /* label samples with Go's pprof labels */
 	bool timeline;        /* each sample with its time; implies threads */
 	unsigned int tick_ms; /* call progress at least that often; 0: as it comes */

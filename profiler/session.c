@@ -177,6 +177,8 @@ static enum prowl_code open_all(struct prowl_session *s, struct prowl_err *err)
 	s->prompt_until = s->from + FIRST_PROMPT_MS * 1000000ull;
 	s->wall_start = (int64_t)(clock_ns(CLOCK_REALTIME) - (clock_ns(CLOCK_MONOTONIC) - s->from));
 	reload_maps(s);
+	for (size_t i = 0; s->o.threads && i < s->procs.n; i++)
+		prowl_threads_add(&s->threads, s->procs.procs[i]->pid);
 	s->result.period_ns = po.period_ns;
 	s->result.whole_cpus = prowl_perf_facts(s->perf)->whole_cpus;
 	s->result.kernel = prowl_perf_facts(s->perf)->kernel;
@@ -228,6 +230,7 @@ void prowl_session_free(struct prowl_session *s)
 	uw_walker_free(s->walker);
 	prowl_labels_free(s->labels);
 	prowl_timeline_fini(&s->timeline);
+	prowl_threads_fini(&s->threads);
 	prowl_trim_fini(&s->trim);
 	prowl_procs_fini(&s->procs);
 	prowl_knames_fini(&s->knames);
@@ -330,7 +333,7 @@ static void on_sample(struct prowl_session *s, const struct prowl_event *ev)
 	key.image = p->image->id;
 	key.end = (uint8_t)end;
 	key.labels = labels;
-	key.thread = s->o.threads ? (uint32_t)ev->tid : 0;
+	key.thread = s->o.threads ? prowl_threads_sampled(&s->threads, ev->pid, ev->tid) : 0;
 	if (!p->image->base)
 		p->image->base = p->image->space.go_lo;
 	p->image->sampled = true;
@@ -367,6 +370,8 @@ static void on_event(void *ctx, const struct prowl_event *ev)
 		break;
 	default:
 		prowl_procs_event(&s->procs, ev, &forked);
+		if (s->o.threads && prowl_procs_find(&s->procs, ev->pid))
+			prowl_threads_event(&s->threads, ev);
 		break;
 	}
 }

@@ -11,6 +11,7 @@
 #include "stackhash.h"
 #include "stackkey.h"
 #include "symcache.h"
+#include "threads.h"
 #include "timeline.h"
 #include "trim.h"
 
@@ -36,6 +37,7 @@ struct prowl_session {
 	uintptr_t made_to;    /* the hash's arena has its pages up to here */
 	uintptr_t table_made; /* and its last table that has them all begins here */
 	struct prowl_waiting waiting;
+	struct prowl_threads threads;   /* empty unless they are told apart */
 	struct prowl_timeline timeline; /* empty unless it was asked for */
 	struct prowl_result result;
 	struct prowl_result begun; /* the result when the window began */

@@ -3,7 +3,7 @@
  * What tells one stack from another, and its form as words of the stack hash.
  *
  *	[0] image << 32 | end << 24 | flags and the numbers of kernel and user addresses
- *	[1] labels << 32 | thread; only where one of them is not 0
+ *	[1] labels << 32 | number of the thread; only where one of them is not 0
  *	... the addresses, leaf first, kernel before user
  *
  * Packed, two addresses share a word: those of the kernel and its modules lie in the top 2 GB of

@@ -95,16 +95,16 @@ int main(int argc, char **argv)
 built = {}
 
 
-def program():
+def compiled(name, text):
     cc = shutil.which(os.environ.get('CC', 'cc')) or shutil.which('gcc')
     if not cc:
         raise Skip('no C compiler')
-    if not built:
-        source, built['path'] = tmp('short_lived.c'), tmp('short_lived')
+    if name not in built:
+        source, built[name] = tmp(name + '.c'), tmp(name)
         with open(source, 'w') as f:
-            f.write(SHORT_LIVED)
-        subprocess.run([cc, '-O1', '-fno-omit-frame-pointer', '-pthread', '-o', built['path'], source], check=True)
-    return staged(built['path'])
+            f.write(text)
+        subprocess.run([cc, '-O1', '-fno-omit-frame-pointer', '-pthread', '-o', built[name], source], check=True)
+    return staged(built[name])
 
 
 def need_unprivileged():
@@ -124,8 +124,8 @@ def launched(how, life, total, rate, *options, nobody=False):
         os.makedirs(folder, exist_ok=True)
         os.chown(folder, NOBODY, NOBODY)
     said, path = os.path.join(folder, 'short_lived.said'), os.path.join(folder, os.path.basename(out_file()))
-    p = Prowl('profile', '--rate', rate, *options, '-o', path, '--', 'sh', '-c', 'exec "$0" "$@" > ' + said, program(),
-              how, life, total, nobody=nobody).must(0)
+    p = Prowl('profile', '--rate', rate, *options, '-o', path, '--', 'sh', '-c', 'exec "$0" "$@" > ' + said,
+              compiled('short_lived', SHORT_LIVED), how, life, total, nobody=nobody).must(0)
     with open(said) as f:
         used = float(f.read().split()[1])
     prof = pprof.load(path)
@@ -189,3 +189,77 @@ def told():
 
 
 test('e2e', 'threads that are too short for samples are told')(told)
+
+
+NAMED_THREADS = r'''
+#include <pthread.h>
+#include <sys/prctl.h>
+#include <time.h>
+
+static void spin(double life)
+{
+	struct timespec t;
+	double until = 0;
+
+	do {
+		clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+		if (until == 0)
+			until = t.tv_sec + t.tv_nsec / 1e9 + life;
+		for (volatile int i = 0; i < 5000; i++)
+			;
+	} while (t.tv_sec + t.tv_nsec / 1e9 < until);
+}
+
+__attribute__((noinline)) void as_first(void) { spin(0.2); __asm__ volatile(""); }
+__attribute__((noinline)) void as_second(void) { spin(0.2); __asm__ volatile(""); }
+__attribute__((noinline)) void as_other(void) { spin(0.2); __asm__ volatile(""); }
+
+static void *renames(void *arg)
+{
+	prctl(PR_SET_NAME, "first");
+	as_first();
+	prctl(PR_SET_NAME, "second");
+	as_second();
+	return 0;
+}
+
+static void *other(void *arg)
+{
+	prctl(PR_SET_NAME, "other");
+	as_other();
+	return 0;
+}
+
+int main(void)
+{
+	pthread_t t[2];
+
+	pthread_create(&t[0], 0, renames, 0);
+	pthread_create(&t[1], 0, other, 0);
+	pthread_join(t[0], 0);
+	pthread_join(t[1], 0);
+	prctl(PR_SET_NAME, "afterwards");
+	spin(0.1);
+	return 0;
+}
+'''
+
+
+def thread_names(*options):
+    """Each sample has the name that its thread had then; the threads are gone when the profile is built."""
+    need_perf()
+    path = out_file()
+    Prowl('profile', '--rate', 499, '--threads', *options, '-o', path, '--', compiled('named', NAMED_THREADS)).must(0)
+    prof = pprof.load(path)
+    for name in ('first', 'second', 'other'):
+        seen = {}
+        for frames, values, labels in prof.stacks():
+            if 'as_' + name in names(frames):
+                which = labels.get('thread_name')
+                seen[which] = seen.get(which, 0) + values[0]
+        note('as_%s: %r', name, seen)
+        check(list(seen) == [name], 'as_%s is of the threads %r', name, seen)
+
+
+test('e2e', 'names of threads are those of their time, as root or as allowed')(thread_names)
+test('e2e', 'names of threads are those of their time, thread by thread', '--per-thread')(thread_names)
