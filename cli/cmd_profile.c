@@ -17,10 +17,7 @@
 #include "prowl.h"
 #include "target.h"
 #include "term.h"
-
-enum {
-	COLLECT_NICE = -10, /* while samples are collected, where that is allowed */
-};
+#include "urgent.h"
 
 enum {
 	ID_PID = 1,
@@ -216,6 +213,7 @@ static void on_progress(void *ctx, const struct prowl_result *r)
 {
 	const struct profile *p = ctx;
 
+	prowl_urgent_collect();
 	if (p->duration)
 		say_progress("%.0f of %.0f s, %llu samples, %llu lost",
 			     (double)r->duration_ns / 1e9, (double)p->duration / 1e9,
@@ -358,10 +356,11 @@ static int profile_run(struct profile *p)
 {
 	struct prowl_session *s;
 	struct prowl_err err = {0};
-	int code, nice;
+	int code;
 
 	p->o.pids = p->pids.pid;
 	p->o.npids = p->pids.n;
+	prowl_urgent_begin();
 	code = prowl_session_open(&p->o, &s, &err);
 	if (code != PROWL_OK)
 		return say_failure(&err);
@@ -374,11 +373,9 @@ static int profile_run(struct profile *p)
 	}
 	say_first_line(p, s);
 	say_warnings(s);
-	/* Little work, but in time: on a busy machine rings fill while we stand in line. */
-	nice = getpriority(PRIO_PROCESS, 0);
-	setpriority(PRIO_PROCESS, 0, COLLECT_NICE);
+	prowl_urgent_collect();
 	code = prowl_session_run(s, p->duration, on_progress, p, &err);
-	setpriority(PRIO_PROCESS, 0, nice);
+	prowl_urgent_relax();
 	say_progress_end();
 	say_detail("first sample after %.1f ms",
 		   (double)prowl_session_result(s)->first_sample_ns / 1e6);

@@ -20,6 +20,7 @@
 #include "array.h"
 #include "idmap.h"
 #include "perf_ring.h"
+#include "urgent.h"
 
 #ifndef PERF_RECORD_MISC_COMM_EXEC
 #define PERF_RECORD_MISC_COMM_EXEC (1 << 13)
@@ -30,6 +31,7 @@ enum {
 	MIN_ORDER = 5,        /* 128 KiB */
 	THREAD_MIN_ORDER = 7, /* 512 KiB: the usual limit, for the crowd of first periods */
 	MAX_ORDER = 11,       /* 8 MiB */
+	CROWD_RINGS = 8,      /* times as large, on a crowded machine */
 	CROWD = 64,           /* threads */
 	CROWD_STACK = 512,    /* bytes of each stack copy, then */
 	ATTACH_PASSES = 50,
@@ -196,9 +198,11 @@ static void fill_attr(struct prowl_perf *p)
 
 static unsigned int ring_order(const struct prowl_perf_options *o)
 {
-	/* Half a second of samples, a full stack copy and a deep chain each. */
+	/* Half a second of samples, a full stack copy and a deep chain each; more where we may have
+	 * to wait for our turn. */
 	uint64_t per_second = 1000000000u / (o->period_ns ? o->period_ns : 1) + 1;
-	uint64_t want = per_second * (o->stack_bytes + 600u) / 2;
+	uint64_t want = per_second * (o->stack_bytes + 600u) / 2 *
+			(prowl_urgent_crowd() ? CROWD_RINGS : 1);
 	unsigned int order = MIN_ORDER;
 
 	while (order < MAX_ORDER && ((uint64_t)4096 << order) < want)

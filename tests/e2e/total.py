@@ -2,6 +2,7 @@
 """The profile's total is the CPU time that the kernel charged."""
 
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -39,6 +40,9 @@ def total(threads, nobody, tolerance):
     note('%d threads: profile %.3f s, kernel %.3f s: %+.2f %% (%d samples, sigma %.2f %%)', threads, seen / 1e9,
          charged / 1e9, 100 * off, counted, 100 * sigma)
     check(abs(off) <= tolerance + 3 * sigma, 'the total is off by %+.2f %%', 100 * off)
+    taken, lost = map(int, re.search(r'samples: (\d+); lost: (\d+)', '\n'.join(prof.comments)).groups())
+    if not nobody and threads >= 100:  # prowl is real-time there: no matter of chance
+        check(lost <= 0.01 * (taken + lost), 'lost %d of %d samples', lost, taken + lost)
 
 
 for n in (1, 10, 100, 1000):
