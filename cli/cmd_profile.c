@@ -38,6 +38,8 @@ enum {
 	ID_COLOR,
 };
 
+enum { WORTH_WARNING = 10 }; /* samples' worth of time */
+
 static const struct opt profile_opts[] = {
 	{'p', "pid", "PID", "process to profile; may be repeated", ID_PID},
 	{'n', "name", "NAME", "all processes with this name (comm or file name)", ID_NAME},
@@ -228,6 +230,13 @@ static double percent(uint64_t part, uint64_t of)
 	return of ? 100.0 * (double)part / (double)of : 0.0;
 }
 
+/* Less than some samples' worth is nothing to warn of; the profile says it all the same. */
+static bool much_is_unsampled(const struct prowl_result *r)
+{
+	return r->unsampled_ns >= WORTH_WARNING * r->period_ns &&
+	       percent(r->unsampled_ns, r->cpu_ns) >= 0.1;
+}
+
 static void say_result(const struct prowl_result *r, bool labels, unsigned int rate)
 {
 	uint64_t truncated = r->ends[UW_END_TRUNCATED] + r->ends[UW_END_NO_MEM];
@@ -253,7 +262,7 @@ static void say_result(const struct prowl_result *r, bool labels, unsigned int r
 			"times are kept of the first %llu samples; %llu more are counted without "
 			"one",
 			(unsigned long long)r->timed, (unsigned long long)r->untimed);
-	if (r->unsampled_ns)
+	if (much_is_unsampled(r))
 		say_warning("%.2f s of CPU (%.1f %%) are not sampled: of threads or processes that "
 			    "live too short for %u Hz; shown as [not sampled]",
 			    (double)r->unsampled_ns / 1e9, percent(r->unsampled_ns, r->cpu_ns),

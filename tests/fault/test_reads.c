@@ -83,10 +83,18 @@ static struct built_go program(enum build_pointers pointers)
 			      .nfuncs = NFUNCS,
 			      .files = (const char *const[]){"/src/a.go"},
 			      .nfiles = 1};
+	static const int callee[NFUNCS] = {
+		[MAIN] = CFUNC, [CFUNC] = CGOCALL, [CALLBACK] = EXPORTED, [EXPORTED] = WORK};
 	struct built_go b = build_go(&go);
 
-	for (int i = 0; i < NFUNCS; i++)
-		b.bytes[PAGE + (b.entries[i] - b.text) + CALL_END - 5] = 0xe8;
+	/* Where a frame has been called from, the code has a call of it. */
+	for (int i = 0; i < NFUNCS; i++) {
+		uint8_t *call = &b.bytes[PAGE + (b.entries[i] - b.text) + CALL_END - 5];
+		int32_t rel = (int32_t)(b.entries[callee[i]] - (b.entries[i] + CALL_END));
+
+		call[0] = 0xe8;
+		memcpy(call + 1, &rel, sizeof rel);
+	}
 	return b;
 }
 
