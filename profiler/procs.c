@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
@@ -233,6 +234,53 @@ void prowl_read_comm(const char *path, char *buf, size_t len)
 		close(fd);
 	buf[n > 0 ? n : 0] = '\0';
 	buf[strcspn(buf, "\n")] = '\0';
+}
+
+/* Some descriptors, as many as a reading takes, and so much more address space: negative errno
+ * where they can't be had. */
+static int probe_limits(size_t bytes)
+{
+	int fds[4], r = 0;
+	size_t n = 0;
+	void *p;
+
+	while (n < sizeof fds / sizeof *fds && r == 0) {
+		fds[n] = open("/", O_RDONLY | O_CLOEXEC | O_DIRECTORY);
+		if (fds[n] < 0)
+			r = -errno;
+		else
+			n++;
+	}
+	while (n > 0)
+		close(fds[--n]);
+	if (r == -EMFILE || r == -ENFILE)
+		return r;
+	p = mmap(NULL, bytes ? bytes : 1, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+		 -1, 0);
+	if (p == MAP_FAILED)
+		return -errno;
+	munmap(p, bytes ? bytes : 1);
+	return 0;
+}
+
+bool prowl_short_of(struct uw_space *space, pid_t pid, struct prowl_err *err)
+{
+	char path[64];
+	struct stat st;
+	int r = space->exe ? space->exe->go_error : 0;
+
+	if (space->exe && uw_binary_elf(space->exe) && r != -ENOMEM)
+		return false;
+	snprintf(path, sizeof path, "/proc/%d/exe", (int)pid);
+	if (r == 0)
+		r = probe_limits(stat(path, &st) == 0 ? (size_t)st.st_size : 0);
+	if (r != -EMFILE && r != -ENFILE && r != -ENOMEM)
+		return false;
+	prowl_fail(err, PROWL_FAILED, "the program of process %d can't be read: %s (%s)", (int)pid,
+		   strerror(-r),
+		   r == -ENOMEM ? "limit on virtual memory, ulimit -v?"
+				: "limit on open files, ulimit -n?");
+	return true;
 }
 
 static void read_comm(struct prowl_proc *p)

@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "err.h"
 #include "perf_record.h"
 #include "space.h"
 
@@ -66,6 +67,12 @@ struct prowl_procs {
 
 /* A name as /proc/PID/comm or /proc/PID/task/TID/comm gives it, without its newline; "" if gone. */
 void prowl_read_comm(const char *path, char *buf, size_t len);
+
+/*
+ * Is a program that could not be read one for which we have no descriptor or no address space? Then
+ * says so and returns true.
+ */
+bool prowl_short_of(struct uw_space *space, pid_t pid, struct prowl_err *err);
 
 void prowl_procs_fini(struct prowl_procs *t);
 /* Adds a process and reads its mappings. -ESRCH: there is none. Other failures: image->load_error.

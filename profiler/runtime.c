@@ -114,6 +114,8 @@ static enum prowl_code open_process(struct prowl_runtime *rt, struct prowl_err *
 	if (r < 0)
 		return not_readable(rt->pid, "memory", r, err);
 	rt->go = uw_space_go(&rt->space);
+	if (!rt->go && prowl_short_of(&rt->space, rt->pid, err))
+		return PROWL_FAILED;
 	if (!rt->go)
 		return no_tables(rt, err);
 	rt->layout = uw_go_layout(rt->go);

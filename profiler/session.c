@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -45,7 +46,9 @@ enum {
 #define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
 #endif
 
-static const struct prowl_stackhash_geometry geometry = {.log2_slots = 18, .words = 1u << 25};
+/* Half a GiB of address space; the least has room for some 20,000 stacks. */
+static const struct prowl_stackhash_geometry largest = {.log2_slots = 18, .words = 1u << 25};
+enum { HASH_LEAST_WORDS = 1 << 20 };
 
 static uint64_t clock_ns(clockid_t id)
 {
@@ -122,6 +125,8 @@ static enum prowl_code find_targets(struct prowl_session *s, struct prowl_err *e
 					"  " PROWL_SETCAP);
 			return PROWL_PERMISSION;
 		}
+		if (prowl_short_of(&p->image->space, pid, err))
+			return PROWL_FAILED;
 	}
 	return PROWL_OK;
 }
@@ -136,17 +141,39 @@ static void reload_maps(struct prowl_session *s)
 	}
 }
 
+/* Where address space is limited, a quarter of it at most: binaries and rings need some, too. */
+static bool fits(size_t len)
+{
+	struct rlimit limit;
+
+	return getrlimit(RLIMIT_AS, &limit) < 0 || len <= limit.rlim_cur / 4;
+}
+
+/* Address space, not memory: pages are taken as stacks come. */
+static void *map_hash(struct prowl_stackhash_geometry *g, size_t *len)
+{
+	for (;; g->words /= 2) {
+		void *p = MAP_FAILED;
+
+		*len = prowl_stackhash_bytes(g);
+		if (fits(*len) || g->words <= HASH_LEAST_WORDS)
+			p = mmap(NULL, *len, PROT_READ | PROT_WRITE,
+				 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		if (p != MAP_FAILED || g->words <= HASH_LEAST_WORDS)
+			return p == MAP_FAILED ? NULL : p;
+	}
+}
+
 static enum prowl_code make_hash(struct prowl_session *s, struct prowl_err *err)
 {
-	s->hash_len = prowl_stackhash_bytes(&geometry);
-	/* Address space, not memory: pages are taken as stacks come. */
-	s->hash_mem = mmap(NULL, s->hash_len, PROT_READ | PROT_WRITE,
-			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (s->hash_mem == MAP_FAILED) {
-		s->hash_mem = NULL;
+	struct prowl_stackhash_geometry geometry = largest;
+
+	s->hash_mem = map_hash(&geometry, &s->hash_len);
+	if (!s->hash_mem)
 		return prowl_fail(err, PROWL_FAILED,
-				  "out of address space (limit on virtual memory?)");
-	}
+				  "out of address space: %zu MiB more are needed (limit on virtual "
+				  "memory, ulimit -v?)",
+				  s->hash_len >> 20);
 	madvise(s->hash_mem, s->hash_len, MADV_NOHUGEPAGE);
 	if (prowl_stackhash_init(s->hash_mem, s->hash_len, &geometry, &s->hash) < 0)
 		return prowl_fail(err, PROWL_FAILED, "stack hash: bad geometry");
@@ -207,10 +234,13 @@ enum prowl_code prowl_session_open(const struct prowl_options *o, struct prowl_s
 	s->procs.children = o->children;
 	s->to = UINT64_MAX;
 	s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (s->wake_fd < 0 || uw_walker_new(&s->walker) < 0 ||
-	    (o->labels && prowl_labels_new(&s->labels) < 0) ||
-	    (o->timeline && prowl_timeline_init(&s->timeline) < 0))
-		code = prowl_fail(err, PROWL_FAILED, "out of memory or descriptors");
+	if (s->wake_fd < 0)
+		code = prowl_fail(err, PROWL_FAILED, "%s (limit on open files, ulimit -n?)",
+				  strerror(errno));
+	else if (uw_walker_new(&s->walker) < 0 || (o->labels && prowl_labels_new(&s->labels) < 0) ||
+		 (o->timeline && prowl_timeline_init(&s->timeline) < 0))
+		code = prowl_fail(err, PROWL_FAILED,
+				  "out of memory (limit on virtual memory, ulimit -v?)");
 	else
 		code = open_all(s, err);
 	s->o.pids = NULL;

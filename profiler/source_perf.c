@@ -98,6 +98,7 @@ struct prowl_perf {
 	size_t unphased;
 	size_t nspread; /* events */
 	bool stopped;
+	bool by_thread;                 /* whole CPUs were not allowed, or not wanted */
 	uint64_t opened, looked, moved; /* times */
 	struct pollfd *polls;
 };
@@ -447,14 +448,9 @@ static size_t count_threads(const struct prowl_perf *p)
 
 static int open_per_thread(struct prowl_perf *p)
 {
-	struct rlimit lim;
 	int r = 0;
 
-	/* Two descriptors a thread on two CPUs: take what the hard limit gives. */
-	if (getrlimit(RLIMIT_NOFILE, &lim) == 0 && lim.rlim_cur < lim.rlim_max) {
-		lim.rlim_cur = lim.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &lim);
-	}
+	p->by_thread = true;
 	if (p->order < THREAD_MIN_ORDER)
 		p->order = THREAD_MIN_ORDER;
 	/* Many first periods end at about the same time: their samples shall fit. */
@@ -485,11 +481,23 @@ static void close_events(struct prowl_perf *p)
 	prowl_idmap_fini(&p->heirs);
 }
 
+/* One descriptor for each CPU, or for each thread on each: takes what the hard limit gives. */
+static void allow_files(void)
+{
+	struct rlimit lim;
+
+	if (getrlimit(RLIMIT_NOFILE, &lim) == 0 && lim.rlim_cur < lim.rlim_max) {
+		lim.rlim_cur = lim.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &lim);
+	}
+}
+
 /* Tries from the most to the least privilege. */
 static int open_best(struct prowl_perf *p)
 {
 	int r = -EACCES;
 
+	allow_files();
 	p->facts.kernel = true;
 	if (!p->o.per_thread) {
 		r = open_whole_cpus(p);
@@ -543,10 +551,23 @@ static enum prowl_code explain(const struct prowl_perf *p, int r, struct prowl_e
 	case ESRCH:
 		return prowl_fail(err, PROWL_NOTHING, "process %d does not exist any more",
 				  (int)pid);
+	case ENFILE:
+		return prowl_fail(err, PROWL_FAILED,
+				  "the whole machine has no file descriptor left (fs.file-max)");
+	case ENOMEM:
+		return prowl_fail(err, PROWL_FAILED,
+				  "out of memory for the kernel's ring buffers or for addresses to "
+				  "see them (limit on virtual memory, ulimit -v?)");
 	case EMFILE: {
 		struct rlimit lim = {0};
 
 		getrlimit(RLIMIT_NOFILE, &lim);
+		if (!p->by_thread)
+			return prowl_fail(
+				err, PROWL_FAILED,
+				"too few file descriptors: each of the %u CPUs needs one, "
+				"and the limit is %llu (ulimit -n)",
+				(unsigned)p->ncpus, (unsigned long long)lim.rlim_cur);
 		prowl_fail(err, PROWL_FAILED,
 			   "too many threads: without CAP_PERFMON each thread needs one file "
 			   "descriptor per CPU (%u CPUs), and the limit is %llu",

@@ -297,9 +297,9 @@ def need_prowl():
 class Prowl:
     """One run of prowl."""
 
-    def __init__(self, *args, nobody=False, timeout=120, stdin=subprocess.DEVNULL, wait=True, env=None):
+    def __init__(self, *args, nobody=False, timeout=120, stdin=subprocess.DEVNULL, wait=True, env=None, before=()):
         need_prowl()
-        command = [staged(PROWL) if nobody else PROWL] + [str(a) for a in args]
+        command = [*before, staged(PROWL) if nobody else PROWL] + [str(a) for a in args]
         self.command = ' '.join(command)
         self.timeout = timeout
         self.process = subprocess.Popen(as_nobody(command) if nobody else command, stdin=stdin, env=env,

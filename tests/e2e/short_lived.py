@@ -7,7 +7,7 @@ import shutil
 import subprocess
 
 import pprof
-from harness import NOBODY, Prowl, Skip, check, names, need_perf, need_root, note, out_file, staged, test, tmp, weigh
+from harness import NOBODY, Prowl, Skip, Target, build, check, names, need_perf, need_root, note, out_file, staged, test, tmp, weigh
 
 SHORT_LIVED = r'''
 #include <pthread.h>
@@ -263,3 +263,23 @@ def thread_names(*options):
 
 test('e2e', 'names of threads are those of their time, as root or as allowed')(thread_names)
 test('e2e', 'names of threads are those of their time, thread by thread', '--per-thread')(thread_names)
+
+
+def limits():
+    """What prowl is short of is said; with 500 MB of addresses it works."""
+    with Target(build('1.22', 'busy_threads', 'static'), '-n', 1) as t:
+        def limited(limit, *args):
+            command = 'ulimit %s; exec "$0" "$@"' % limit
+            return Prowl(*args, '--pid', t.pid, '-o', '/dev/null', before=['sh', '-c', command])
+        need_perf()
+        limited('-v 500000', 'profile', '-d', '0.3').must(0)
+        for limit in ('-n 5', '-n 6', '-v 8000'):
+            for args in (['profile', '-d', '0.3'], ['heap'], ['goroutine']):
+                p = limited(limit, *args)
+                check('not a Go program' not in p.err, '%s, ulimit %s:\n%s', args[0], limit, p.err)
+                check(p.status == 0 or 'ulimit' in p.err or 'Too many open' in p.err or 'emory' in p.err,
+                      '%s, ulimit %s: exit %d\n%s', args[0], limit, p.status, p.err)
+                note('%s, ulimit %s: exit %d, %s', args[0], limit, p.status, p.err.strip().splitlines()[-1])
+
+
+test('fault', 'limits of address space and of open files')(limits)
