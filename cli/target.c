@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "err.h"
+#include "inspect.h"
 #include "term.h"
 
 bool target_add_pid(struct target_pids *t, pid_t pid)
@@ -62,11 +63,8 @@ static bool has_name(pid_t pid, const char *name)
 		if (!strcmp(buf, name))
 			return true;
 	}
-	snprintf(path, sizeof path, "/proc/%d/exe", (int)pid);
-	n = readlink(path, buf, sizeof buf - 1);
-	if (n <= 0)
+	if (prowl_read_exe(pid, buf, sizeof buf) <= 0)
 		return false;
-	buf[n] = '\0';
 	base = strrchr(buf, '/');
 	return base && !strcmp(base + 1, name);
 }

@@ -118,7 +118,7 @@ static int name_native(struct build *b);
 
 static bool is_go(const struct prowl_image *im, uint64_t pc)
 {
-	return pc >= im->space.go_lo && pc < im->space.go_hi;
+	return uw_space_go_at(&im->space, pc) != NULL;
 }
 
 /* In a session of many windows, native addresses are looked up once. */

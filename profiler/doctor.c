@@ -17,6 +17,7 @@
 
 #include "inspect.h"
 #include "source_perf.h"
+#include "whatis.h"
 
 #ifndef CAP_PERFMON
 #define CAP_PERFMON 38
@@ -531,7 +532,7 @@ static void check_access(struct prowl_doctor *d, const struct facts *f, pid_t pi
 			     "/proc/%d/maps: %s: no frame could be named", (int)pid,
 			     strerror(-maps)),
 			 NULL);
-	snprintf(path, sizeof path, "/proc/%d/exe", (int)pid);
+	uw_task_path(pid, "exe", path, sizeof path);
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd >= 0) {
 		ssize_t n = readlink(path, buf, 200);
@@ -594,7 +595,7 @@ static void check_process(struct prowl_doctor *d, const struct facts *f, pid_t p
 {
 	char text[16];
 
-	snprintf(text, sizeof text, "%d", (int)pid);
+	snprintf(text, sizeof text, "%d", (int)uw_task_living(pid));
 	check_access(d, f, pid);
 	check_namespaces(d, text);
 	check_go(d, f, pid);
@@ -637,11 +638,17 @@ static void judge(struct prowl_doctor *d)
 
 enum prowl_code prowl_doctor_new(pid_t pid, struct prowl_doctor **ret, struct prowl_err *err)
 {
+	struct prowl_err why = {0};
+	struct uw_task task = {.kind = UW_TASK_PROCESS};
 	struct prowl_doctor *d;
 	struct facts f;
 
-	if (pid && kill(pid, 0) < 0 && errno == ESRCH)
-		return prowl_fail(err, PROWL_NOTHING, "there is no process %d", (int)pid);
+	if (pid && prowl_whatis(pid, &task, &why) != PROWL_OK && task.kind != UW_TASK_ZOMBIE &&
+	    task.kind != UW_TASK_KERNEL) {
+		if (err)
+			*err = why;
+		return why.code;
+	}
 	d = calloc(1, sizeof *d);
 	if (d) {
 		d->cap = 40;
@@ -663,9 +670,15 @@ enum prowl_code prowl_doctor_new(pid_t pid, struct prowl_doctor **ret, struct pr
 	check_kallsyms(d, &f);
 	check_limits(d, &f);
 	check_perf_limits(d);
-	if (pid)
-		check_process(d, &f, pid);
-	judge(d);
+	if (why.code != PROWL_OK) {
+		add(d, PROWL_CHECK_FAIL, "target_state", "its state", "%.250s", why.text);
+		snprintf(d->verdict, sizeof d->verdict, "nothing works for process %d: %s",
+			 (int)pid, why.text);
+	} else {
+		if (pid)
+			check_process(d, &f, pid);
+		judge(d);
+	}
 	*ret = d;
 	return PROWL_OK;
 }

@@ -33,6 +33,7 @@ struct prowl_doctor {
 	char verdict[640];
 };
 
-/* PROWL_NOTHING: there is no such process; else PROWL_OK, whatever was found. */
+/* PROWL_NOTHING: there is no such process; PROWL_USAGE: it is a thread; else PROWL_OK, whatever was
+ * found. */
 enum prowl_code prowl_doctor_new(pid_t pid, struct prowl_doctor **ret, struct prowl_err *err);
 void prowl_doctor_free(struct prowl_doctor *d);

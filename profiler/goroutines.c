@@ -719,11 +719,11 @@ size_t prowl_goroutines_labels(const struct prowl_goroutines *h, uint32_t set,
 uint64_t prowl_goroutines_offset(const struct prowl_goroutines *h, uint64_t address,
 				 const char *function)
 {
-	uint64_t pc = address - h->rt->space.go_bias;
+	const struct uw_go_module *mod = uw_space_go_at(&h->rt->space, address);
 	struct uw_go_func f;
 
-	if (!uw_go_func_at(h->rt->go, pc, &f) ||
-	    strcmp(uw_go_func_name(h->rt->go, &f), function) != 0)
+	if (!mod || !uw_go_func_at(mod->go, address - mod->bias, &f) ||
+	    strcmp(uw_go_func_name(mod->go, &f), function) != 0)
 		return 0;
-	return pc - f.entry + 1;
+	return address - mod->bias - f.entry + 1;
 }

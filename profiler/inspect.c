@@ -16,6 +16,7 @@
 #include "golayout.h"
 #include "source_perf.h"
 #include "space.h"
+#include "whatis.h"
 
 enum {
 	MACHINE_AMD64 = 62, /* EM_X86_64 */
@@ -296,6 +297,25 @@ static int describe(const struct uw_elf *elf, struct prowl_program *p)
 	return prowl_buildinfo_parse(b.mod, b.mod_len, &p->build);
 }
 
+int prowl_program_describe(const struct uw_elf *elf, const struct uw_go *go,
+			   struct prowl_program *ret)
+{
+	const char *text;
+	size_t len;
+	int r;
+
+	*ret = (struct prowl_program){0};
+	r = describe(elf, ret);
+	ret->go = true;
+	if (!ret->go_version[0])
+		snprintf(ret->go_version, sizeof ret->go_version, "%s", uw_go_version(go));
+	if (r < 0 || (ret->build.path && ret->build.path[0]))
+		return r;
+	text = uw_go_modinfo(go, &len); /* may be of the live process */
+	prowl_buildinfo_fini(&ret->build);
+	return prowl_buildinfo_parse(text, len, &ret->build);
+}
+
 int prowl_program_read(int fd, struct prowl_program *ret)
 {
 	struct uw_diag diag;
@@ -358,60 +378,15 @@ static void take_tables(struct prowl_info *info, const struct uw_go *go, uint64_
 	info->minor = uw_go_minor(go);
 	info->layout_guessed = uw_go_guessed(go);
 	snprintf(info->layout, sizeof info->layout, "go1.%u.%u", row->minor, row->patch);
-	info->program.go = true;
-	if (!info->program.go_version[0])
-		snprintf(info->program.go_version, sizeof info->program.go_version, "%s",
-			 uw_go_version(go));
-}
-
-static int take_build(struct prowl_info *info, const struct uw_go *go)
-{
-	size_t len;
-	const char *text = uw_go_modinfo(go, &len);
-
-	/* Read from the live process where the file alone did not tell. */
-	if (info->program.build.path && info->program.build.path[0])
-		return 0;
-	prowl_buildinfo_fini(&info->program.build);
-	return prowl_buildinfo_parse(text, len, &info->program.build);
-}
-
-/* The sentence for a file whose tables can't be used. */
-static enum prowl_code refuse(const struct uw_elf *elf, const char *path, int r,
-			      const struct uw_diag *diag, struct prowl_err *err)
-{
-	struct uw_gobuild b = {.version = ""};
-
-	uw_gobuild_read(elf, NULL, 0, &b);
-	switch (r) {
-	case -ENOTSUP:
-		prowl_fail(err, PROWL_UNSUPPORTED,
-			   "%s was built with %s: Go versions before 1.16 are not supported", path,
-			   b.version[0] ? b.version : "a Go older than 1.16");
-		prowl_hint(err, "build it with Go 1.16 or later");
-		return PROWL_UNSUPPORTED;
-	case -EBADMSG:
-		return prowl_fail(err, PROWL_UNSUPPORTED,
-				  "%s is a Go program (%s), but its tables don't verify (%s at "
-				  "0x%llx): nothing read from them could be trusted",
-				  path, b.version[0] ? b.version : "version unknown",
-				  diag->what ? diag->what : "tables", (unsigned long long)diag->at);
-	case -ENOMEM:
-		return no_memory(err);
-	default:
-		return prowl_fail(err, PROWL_UNSUPPORTED, "%s is not a Go program", path);
-	}
 }
 
 static enum prowl_code fill_from(struct prowl_info *info, const struct uw_elf *elf,
 				 const struct uw_go *go, uint64_t bias, struct prowl_err *err)
 {
-	if (describe(elf, &info->program) < 0)
+	if (prowl_program_describe(elf, go, &info->program) < 0)
 		return no_memory(err);
 	take_tables(info, go, bias);
 	read_go_build_id(elf, info->go_build_id, sizeof info->go_build_id);
-	if (take_build(info, go) < 0)
-		return no_memory(err);
 	return PROWL_OK;
 }
 
@@ -424,7 +399,7 @@ static enum prowl_code inspect_elf(struct prowl_info *info, const struct uw_elf 
 	enum prowl_code code;
 
 	if (r < 0)
-		return refuse(elf, info->path, r, &diag, err);
+		return prowl_whatis_refuse(elf, info->path, r, &diag, err);
 	code = fill_from(info, elf, go, 0, err);
 	uw_go_free(go);
 	return code;
@@ -564,15 +539,6 @@ static void take_sampler(struct prowl_info *info)
 	prowl_perf_close(perf);
 }
 
-static struct uw_binary *go_binary(struct uw_space *s, const struct uw_go *go)
-{
-	for (size_t i = 0; i < s->n; i++) {
-		if (s->maps[i].bin && s->maps[i].bin->go == go)
-			return s->maps[i].bin;
-	}
-	return NULL;
-}
-
 static enum prowl_code set_path(struct prowl_info *info, const char *path, struct prowl_err *err)
 {
 	char *copy = strdup(path);
@@ -584,37 +550,13 @@ static enum prowl_code set_path(struct prowl_info *info, const char *path, struc
 	return PROWL_OK;
 }
 
-static enum prowl_code no_go(struct prowl_info *info, struct uw_space *space, struct prowl_err *err)
-{
-	struct uw_binary *exe = space->exe;
-	const struct uw_elf *elf = exe ? uw_binary_elf(exe) : NULL;
-	char who[4200];
-
-	snprintf(who, sizeof who, "process %d (%s)", (int)info->pid,
-		 exe && exe->path ? exe->path : info->comm);
-	if (elf)
-		return refuse(elf, who, exe->go_error, &exe->go_diag, err);
-	if (prowl_probe_maps(info->pid) == -ESRCH)
-		return prowl_fail(err, PROWL_NOTHING, "process %d does not exist any more",
-				  (int)info->pid);
-	if (!space->n)
-		return prowl_fail(err, PROWL_UNSUPPORTED,
-				  "process %d (%s) runs no program: a kernel thread, or ending",
-				  (int)info->pid, info->comm);
-	prowl_fail(err, PROWL_PERMISSION, "the program of process %d (%s) can't be read",
-		   (int)info->pid, info->comm);
-	prowl_hint(err, "run prowl as root, or grant CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH and, for "
-			"deleted files, CAP_CHECKPOINT_RESTORE");
-	return PROWL_PERMISSION;
-}
-
 /* Of a space that has Go. */
 static enum prowl_code describe_space(struct prowl_info *info, struct uw_space *space,
 				      struct prowl_err *err)
 {
 	struct uw_go *go = uw_space_go(space);
-	struct uw_binary *bin = go_binary(space, go);
-	enum prowl_code code = set_path(info, bin->path ? bin->path : "", err);
+	struct uw_binary *bin = space->go_bin;
+	enum prowl_code code = set_path(info, bin->path, err);
 
 	if (code == PROWL_OK)
 		code = fill_from(info, uw_binary_elf(bin), go, space->go_bias, err);
@@ -627,7 +569,6 @@ static enum prowl_code inspect_space(struct prowl_info *info, struct uw_space *s
 				     struct prowl_err *err)
 {
 	int r = uw_space_load(space);
-	struct uw_go *go;
 
 	if (r == -EACCES || r == -EPERM) {
 		prowl_fail(err, PROWL_PERMISSION,
@@ -642,9 +583,8 @@ static enum prowl_code inspect_space(struct prowl_info *info, struct uw_space *s
 	if (r < 0)
 		return prowl_fail(err, PROWL_FAILED, "/proc/%d/maps: %s", (int)info->pid,
 				  strerror(-r));
-	go = uw_space_go(space);
-	if (!go || !go_binary(space, go))
-		return no_go(info, space, err);
+	if (!uw_space_go(space))
+		return prowl_whatis_not_go(space, info->comm, err);
 	return describe_space(info, space, err);
 }
 
@@ -672,8 +612,9 @@ enum prowl_code prowl_inspect_pid(pid_t pid, struct prowl_info **ret, struct pro
 	struct uw_space space;
 	enum prowl_code code;
 
-	if (kill(pid, 0) < 0 && errno == ESRCH)
-		return prowl_fail(err, PROWL_NOTHING, "there is no process %d", (int)pid);
+	code = prowl_whatis(pid, NULL, err);
+	if (code != PROWL_OK)
+		return code;
 	info = info_new("", pid);
 	if (!info)
 		return no_memory(err);

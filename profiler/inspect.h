@@ -68,6 +68,10 @@ int prowl_program_read(int fd, struct prowl_program *ret);
 void prowl_program_fini(struct prowl_program *p);
 
 struct uw_elf;
+struct uw_go;
+/* The same of a file whose tables are known. Returns 0 or -ENOMEM. */
+int prowl_program_describe(const struct uw_elf *elf, const struct uw_go *go,
+			   struct prowl_program *ret);
 /* Of a Go program: whether there is C code in it (cgo). */
 bool prowl_elf_has_c(const struct uw_elf *elf);
 
@@ -75,6 +79,8 @@ bool prowl_elf_has_c(const struct uw_elf *elf);
 
 struct prowl_process {
 	pid_t pid;
+	pid_t living; /* a thread of it that lives: pid, unless its main thread has ended */
+	bool zombie;  /* all of it has ended; it waits for its parent */
 	uid_t uid;
 	char user[33]; /* name of the owner, or the number */
 	char comm[64];
@@ -87,6 +93,8 @@ struct prowl_process {
 	int maps_error;   /* negative errno of reading /proc/PID/maps, 0: readable */
 	int memory_error; /* of process_vm_readv: heap and goroutines need it */
 	int perf_error;   /* of opening a perf event for its user code */
+	/* Where its Go is if not in exe: a library, "[anon]" for memory only; else "". */
+	char go_file[4096];
 	const struct prowl_program *program; /* borrowed, valid during the callback */
 };
 
@@ -105,6 +113,9 @@ struct prowl_list_result {
  */
 enum prowl_code prowl_list(unsigned int flags, int (*cb)(void *ctx, const struct prowl_process *p),
 			   void *ctx, struct prowl_list_result *ret, struct prowl_err *err);
+
+/* Where the program of a process is (as /proc/PID/exe tells), also if its main thread has ended. */
+ssize_t prowl_read_exe(pid_t pid, char *buf, size_t len);
 
 /* What keeps us from profiling p, in a few words; "" when nothing does. */
 void prowl_process_obstacle(const struct prowl_process *p, char *buf, size_t len);

@@ -95,7 +95,8 @@ uint32_t prowl_labels_intern(struct prowl_labels *l, const struct uw_golabels *l
 uint32_t prowl_labels_of(struct prowl_labels *l, struct uw_space *space,
 			 const struct prowl_event *ev, uint64_t now)
 {
-	struct uw_go *go = uw_space_go(space);
+	const struct uw_go *go = uw_space_go(space);
+	const struct uw_go_module *mod = NULL;
 	size_t slot = (size_t)ev->tid % THREADS;
 	uint32_t set = 0;
 	uint64_t m;
@@ -113,6 +114,11 @@ uint32_t prowl_labels_of(struct prowl_labels *l, struct uw_space *space,
 		l->counts.too_old++;
 		return 0;
 	}
+	/* Of several runtimes the one that the thread is in; in C code it can't be told. */
+	for (size_t i = 0; space->nmods > 1 && !mod && i < ev->sample.nuser; i++)
+		mod = uw_space_go_at(space, ev->sample.user[i]);
+	if (mod)
+		go = space->mods[mod->runtime].go;
 	m = l->threads[slot].tid == ev->tid ? l->threads[slot].m : 0;
 	n = uw_golabels_read(uw_go_layout(go), &space->live, &ev->sample.regs, &m, &l->read);
 	if (m) {

@@ -8,13 +8,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include "inspect.h"
+#include "gomodule.h"
+#include "idmap.h"
+#include "maps.h"
+#include "memelf.h"
 #include "procs.h"
+#include "space.h"
+#include "task.h"
 
 enum { CACHE = 64 };
 
@@ -32,6 +39,8 @@ struct list {
 	uid_t last_uid;
 	char last_user[33];
 	ino_t pid_ns, mnt_ns;
+	struct prowl_idmap libraries; /* mapped file → may be Go */
+	struct prowl_program other;   /* of what is not its executable */
 };
 
 /* --- probes ------------------------------------------------------------------------------------
@@ -42,7 +51,7 @@ int prowl_probe_maps(pid_t pid)
 	char path[64];
 	int fd;
 
-	snprintf(path, sizeof path, "/proc/%d/maps", (int)pid);
+	uw_task_path(pid, "maps", path, sizeof path);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return errno == ENOENT ? -ESRCH : -errno;
@@ -57,7 +66,7 @@ int prowl_probe_memory(pid_t pid)
 
 	/* Whether we may is decided before the address is looked at, and nothing is mapped there.
 	 */
-	if (process_vm_readv(pid, &local, 1, &remote, 1, 0) < 0 && errno != EFAULT)
+	if (process_vm_readv(uw_task_living(pid), &local, 1, &remote, 1, 0) < 0 && errno != EFAULT)
 		return -errno;
 	return 0;
 }
@@ -75,7 +84,8 @@ int prowl_probe_perf(pid_t pid, int cpu, bool kernel)
 		.exclude_callchain_kernel = !kernel,
 		.exclude_hv = 1,
 	};
-	int fd = (int)syscall(SYS_perf_event_open, &attr, pid, cpu, -1, PERF_FLAG_FD_CLOEXEC);
+	pid_t tid = pid > 0 ? uw_task_living(pid) : pid;
+	int fd = (int)syscall(SYS_perf_event_open, &attr, tid, cpu, -1, PERF_FLAG_FD_CLOEXEC);
 
 	if (fd < 0)
 		return -errno;
@@ -107,7 +117,7 @@ static bool read_status(struct prowl_process *p)
 	ssize_t n;
 	int fd;
 
-	snprintf(path, sizeof path, "/proc/%d/status", (int)p->pid);
+	snprintf(path, sizeof path, "/proc/%d/status", (int)p->living);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return false;
@@ -116,9 +126,10 @@ static bool read_status(struct prowl_process *p)
 	if (n <= 0)
 		return false;
 	buf[n] = '\0';
-	if (!field(buf, "VmRSS", &v))
+	if (field(buf, "VmRSS", &v))
+		p->rss = v * 1024;
+	else if (!p->zombie)
 		return false;
-	p->rss = v * 1024;
 	if (field(buf, "Uid", &v))
 		p->uid = (uid_t)v;
 	if (field(buf, "Threads", &v))
@@ -134,6 +145,17 @@ static void read_comm(struct prowl_process *p)
 	prowl_read_comm(path, p->comm, sizeof p->comm);
 }
 
+ssize_t prowl_read_exe(pid_t pid, char *buf, size_t len)
+{
+	char path[64];
+	ssize_t n;
+
+	uw_task_path(pid, "exe", path, sizeof path);
+	n = readlink(path, buf, len - 1);
+	buf[n > 0 ? n : 0] = '\0';
+	return n;
+}
+
 static void read_exe(struct prowl_process *p)
 {
 	static const char mark[] = " (deleted)";
@@ -141,7 +163,8 @@ static void read_exe(struct prowl_process *p)
 	ssize_t n;
 	size_t len;
 
-	snprintf(path, sizeof path, "/proc/%d/exe", (int)p->pid);
+	p->exe_error = 0;
+	snprintf(path, sizeof path, "/proc/%d/exe", (int)p->living);
 	n = readlink(path, p->exe, sizeof p->exe - 1);
 	if (n < 0) {
 		p->exe_error = -errno;
@@ -186,7 +209,7 @@ static void probe(struct list *l, struct prowl_process *p)
 	char pid[16];
 	ino_t pid_ns, mnt_ns;
 
-	snprintf(pid, sizeof pid, "%d", (int)p->pid);
+	snprintf(pid, sizeof pid, "%d", (int)p->living);
 	pid_ns = namespace_of(pid, "pid");
 	mnt_ns = namespace_of(pid, "mnt");
 	p->other_namespace = (pid_ns && l->pid_ns && pid_ns != l->pid_ns) ||
@@ -236,7 +259,7 @@ static void read_program(struct list *l, struct prowl_process *p)
 	int fd = -1;
 
 	p->program = &none;
-	snprintf(path, sizeof path, "/proc/%d/exe", (int)p->pid);
+	snprintf(path, sizeof path, "/proc/%d/exe", (int)p->living);
 	if (p->exe_error == 0) {
 		fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 		if (fd < 0)
@@ -250,21 +273,144 @@ static void read_program(struct list *l, struct prowl_process *p)
 	}
 }
 
+/* --- Go that is not the executable ------------------------------------------------------------
+ */
+
+struct looking {
+	struct list *l;
+	pid_t living;
+	struct uw_mem mem;
+	uint64_t run, run_end; /* of the anonymous memory that was seen last */
+	bool maybe;
+};
+
+static bool file_may_be_go(pid_t living, const struct uw_map *map)
+{
+	char path[4300];
+	struct uw_diag diag;
+	struct uw_elf *elf;
+	struct stat st;
+	bool maybe;
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/%d/root%s", (int)living, map->path);
+	fd = uw_open_regular(path, &st);
+	if (fd >= 0 && st.st_ino != map->inode) {
+		close(fd);
+		fd = -1;
+	}
+	if (fd < 0) {
+		snprintf(path, sizeof path, "/proc/%d/map_files/%llx-%llx", (int)living,
+			 (unsigned long long)map->start, (unsigned long long)map->end);
+		fd = uw_open_regular(path, &st);
+	}
+	if (fd < 0 || uw_elf_open(fd, &elf, &diag) < 0)
+		return false;
+	maybe = uw_gomodule_maybe(elf);
+	uw_elf_free(elf);
+	return maybe;
+}
+
+/* Libraries are many processes': each is looked at once. */
+static bool library_may_be_go(struct looking *k, const struct uw_map *map)
+{
+	uint64_t key = map->inode * 0x9e3779b97f4a7c15ull +
+		       ((uint64_t)map->major << 32 | map->minor);
+	uint32_t maybe;
+
+	if (!prowl_idmap_get(&k->l->libraries, key, &maybe)) {
+		maybe = file_may_be_go(k->living, map);
+		prowl_idmap_put(&k->l->libraries, key, maybe); /* without memory: asked again */
+	}
+	return maybe;
+}
+
+static int look_at(void *ctx, const struct uw_map *map)
+{
+	struct looking *k = ctx;
+	bool executable = map->prot & PROT_EXEC;
+
+	if (uw_space_is_anonymous(map->inode, map->path)) {
+		if (map->start - k->run_end > UW_MAX_RUN_GAP)
+			k->run = map->start;
+		k->run_end = map->end;
+		k->maybe |= executable && (uw_memelf_begins(&k->mem, map->start, map->end) ||
+					   (k->run < map->start &&
+					    uw_memelf_begins(&k->mem, k->run, map->start)));
+	} else if (executable && map->inode) {
+		k->maybe |= library_may_be_go(k, map);
+	}
+	return k->maybe;
+}
+
+/* A look at its mappings tells whether the files and memory are worth what all commands do. */
+static bool may_be_go(struct list *l, pid_t pid, pid_t living)
+{
+	struct looking k = {.l = l, .living = living, .mem = uw_mem_task(pid, living)};
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/%d/maps", (int)living);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	uw_maps_read(fd, look_at, &k);
+	close(fd);
+	return k.maybe;
+}
+
+/* Whatever the executable is: a process has Go where all other commands find it. */
+static void find_go(struct list *l, struct prowl_process *p)
+{
+	struct uw_binaries files = {0};
+	struct uw_space space;
+
+	if (!may_be_go(l, p->pid, p->living))
+		return;
+	uw_space_init(&space, &files, p->pid);
+	if (uw_space_load(&space) == 0 && uw_space_go(&space) &&
+	    prowl_program_describe(uw_binary_elf(space.go_bin), space.go, &l->other) == 0) {
+		p->program = &l->other;
+		if (space.go_bin != space.exe)
+			snprintf(p->go_file, sizeof p->go_file, "%s", space.go_bin->path);
+	}
+	uw_space_fini(&space);
+	uw_binaries_fini(&files);
+}
+
+/* Of a process whose main thread has ended, by another one; false: there is nothing to show. */
+static bool without_exe(struct list *l, struct prowl_process *p)
+{
+	struct uw_task task;
+
+	uw_task_of(p->pid, &task);
+	if (task.kind == UW_TASK_ZOMBIE) {
+		p->zombie = true;
+		return l->flags & PROWL_LIST_ALL;
+	}
+	if (task.kind != UW_TASK_PROCESS || task.living == p->pid)
+		return false;
+	p->living = task.living;
+	read_exe(p);
+	return p->exe_error != -ENOENT && p->exe_error != -ESRCH;
+}
+
 static int one(struct list *l, pid_t pid, int (*cb)(void *ctx, const struct prowl_process *p),
 	       void *ctx, struct prowl_list_result *res)
 {
-	struct prowl_process p = {.pid = pid};
+	struct prowl_process p = {.pid = pid, .living = pid, .program = &none};
+	int r;
 
 	/* Threads of the kernel have no program; root is told ENOENT, others EACCES as for all. */
 	read_exe(&p);
-	if (p.exe_error == -ENOENT || p.exe_error == -ESRCH)
+	if ((p.exe_error == -ENOENT || p.exe_error == -ESRCH) && !without_exe(l, &p))
 		return 0;
 	if (p.exe_error == 0)
 		read_program(l, &p);
-	else
-		p.program = &none;
-	if (p.exe_error == -ENOENT || p.exe_error == -ESRCH)
+	if ((p.exe_error == -ENOENT || p.exe_error == -ESRCH) && !p.zombie)
 		return 0;
+	if (p.exe_error == 0 && !p.program->go)
+		find_go(l, &p);
 	if (!p.program->go && !(l->flags & PROWL_LIST_ALL)) {
 		if (p.exe_error && !(l->flags & PROWL_LIST_QUICK) && read_status(&p))
 			res->hidden++;
@@ -275,10 +421,14 @@ static int one(struct list *l, pid_t pid, int (*cb)(void *ctx, const struct prow
 		if (!read_status(&p))
 			return 0;
 		read_user(l, &p);
-		probe(l, &p);
+		if (!p.zombie)
+			probe(l, &p);
 	}
 	res->listed++;
-	return cb(ctx, &p);
+	r = cb(ctx, &p);
+	if (p.program == &l->other)
+		prowl_program_fini(&l->other);
+	return r;
 }
 
 /* --- all ---------------------------------------------------------------------------------------
@@ -350,6 +500,7 @@ enum prowl_code prowl_list(unsigned int flags, int (*cb)(void *ctx, const struct
 		if (l->cache[i].used)
 			prowl_program_fini(&l->cache[i].program);
 	}
+	prowl_idmap_fini(&l->libraries);
 	free(pids);
 	free(l);
 	return PROWL_OK;
@@ -362,7 +513,9 @@ static const char *reason(int error)
 
 void prowl_process_obstacle(const struct prowl_process *p, char *buf, size_t len)
 {
-	if (p->exe_error)
+	if (p->zombie)
+		snprintf(buf, len, "a zombie: it has ended");
+	else if (p->exe_error)
 		snprintf(buf, len, "%s: its program", reason(p->exe_error));
 	else if (p->maps_error)
 		snprintf(buf, len, "%s: its mappings", reason(p->maps_error));

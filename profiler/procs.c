@@ -444,7 +444,7 @@ static void on_fork(struct prowl_procs *t, const struct prowl_event *ev, struct 
 	im = p->image;
 	memcpy(p->comm, parent->comm, sizeof p->comm);
 	if (uw_space_clone(&parent->image->space, &im->space) == 0) {
-		im->space.pid = ev->pid;
+		im->space.pid = im->space.living = ev->pid;
 		im->space.live = uw_mem_process(ev->pid);
 	}
 	read_clock(p, false);

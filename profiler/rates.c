@@ -13,6 +13,7 @@
 
 #include "guardian.h"
 #include "maps.h"
+#include "task.h"
 #include "runtime.h"
 
 enum { MEASURE_NS = 20000000 };
@@ -141,7 +142,7 @@ static bool is_writable(pid_t pid, uint64_t addr)
 	char path[64];
 	int fd;
 
-	snprintf(path, sizeof path, "/proc/%d/maps", (int)pid);
+	uw_task_path(pid, "maps", path, sizeof path);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return false;
@@ -223,7 +224,7 @@ static enum prowl_code open_memory(struct prowl_rates *r, const struct prowl_run
 	struct uw_mem mem;
 	char path[64];
 
-	snprintf(path, sizeof path, "/proc/%d/mem", (int)rt->pid);
+	uw_task_path(rt->pid, "mem", path, sizeof path);
 	r->mem = open(path, O_RDWR | O_CLOEXEC);
 	if (r->mem < 0 && (errno == ENOENT || errno == ESRCH))
 		return gone(rt, err);

@@ -11,6 +11,8 @@
 
 #include "inspect.h"
 #include "procs.h"
+#include "task.h"
+#include "whatis.h"
 
 static enum prowl_code not_readable(pid_t pid, const char *what, int error, struct prowl_err *err)
 {
@@ -28,36 +30,18 @@ static enum prowl_code not_readable(pid_t pid, const char *what, int error, stru
 	return PROWL_PERMISSION;
 }
 
-static enum prowl_code no_tables(const struct prowl_runtime *rt, struct prowl_err *err)
-{
-	const struct uw_binary *exe = rt->space.exe;
-	int why = exe ? exe->go_error : -ENOENT;
-
-	if (why == -ENOTSUP)
-		return prowl_fail(err, PROWL_UNSUPPORTED,
-				  "process %d (%s) was built with a Go version before 1.16",
-				  (int)rt->pid, rt->comm);
-	if (why == -EBADMSG)
-		return prowl_fail(
-			err, PROWL_UNSUPPORTED,
-			"process %d (%s) is a Go program, but its tables don't verify (%s)",
-			(int)rt->pid, rt->comm, exe->go_diag.what ? exe->go_diag.what : "tables");
-	return prowl_fail(err, PROWL_UNSUPPORTED, "process %d (%s) is not a Go program",
-			  (int)rt->pid, rt->comm);
-}
-
 /* --- which image it is -------------------------------------------------------------------------
  */
 
-/* Fields 22 and 28 of /proc/PID/stat: an image has a stack at a place of its own. */
-static void read_started(pid_t pid, char *buf, size_t len)
+/* A field of /proc/NUMBER/stat, with a blank behind it. */
+static void add_field(pid_t number, int wanted, char *buf, size_t len)
 {
 	char path[64], stat[2048], *at, *save = NULL;
+	size_t used = strlen(buf);
 	ssize_t n = -1;
 	int fd, field = 3;
 
-	buf[0] = '\0';
-	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+	snprintf(path, sizeof path, "/proc/%d/stat", (int)number);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd >= 0) {
 		n = read(fd, stat, sizeof stat - 1);
@@ -66,19 +50,28 @@ static void read_started(pid_t pid, char *buf, size_t len)
 	stat[n > 0 ? n : 0] = '\0';
 	at = strrchr(stat, ')'); /* behind the name, which may have anything in it */
 	for (char *word = at ? strtok_r(at + 1, " ", &save) : NULL; word; field++) {
-		size_t used = strlen(buf);
-
-		if (field == 22 || field == 28)
+		if (field == wanted)
 			snprintf(buf + used, len - used, "%s ", word);
 		word = strtok_r(NULL, " ", &save);
 	}
+}
+
+/*
+ * When the process began, and where its stack is: an image has one at a place of its own, which a
+ * thread that lives tells.
+ */
+static void read_started(pid_t pid, char *buf, size_t len)
+{
+	buf[0] = '\0';
+	add_field(pid, 22, buf, len);
+	add_field(uw_task_living(pid), 28, buf, len);
 }
 
 static void note_image(struct prowl_runtime *rt)
 {
 	char path[64];
 
-	snprintf(path, sizeof path, "/proc/%d/mem", (int)rt->pid);
+	uw_task_path(rt->pid, "mem", path, sizeof path);
 	rt->image = open(path, O_RDONLY | O_CLOEXEC);
 	read_started(rt->pid, rt->started, sizeof rt->started);
 }
@@ -101,9 +94,12 @@ bool prowl_runtime_same(const struct prowl_runtime *rt)
 
 static enum prowl_code open_process(struct prowl_runtime *rt, struct prowl_err *err)
 {
+	enum prowl_code code = prowl_whatis(rt->pid, NULL, err);
 	char path[64];
 	int r;
 
+	if (code != PROWL_OK)
+		return code;
 	note_image(rt); /* first: what is read after an exec is found to be another's */
 	r = uw_space_load(&rt->space);
 	if (r < 0)
@@ -117,7 +113,7 @@ static enum prowl_code open_process(struct prowl_runtime *rt, struct prowl_err *
 	if (!rt->go && prowl_short_of(&rt->space, rt->pid, err))
 		return PROWL_FAILED;
 	if (!rt->go)
-		return no_tables(rt, err);
+		return prowl_whatis_not_go(&rt->space, rt->comm, err);
 	rt->layout = uw_go_layout(rt->go);
 	r = uw_goglobals_find(&rt->space, true, &rt->globals);
 	if (r < 0)
@@ -134,6 +130,7 @@ enum prowl_code prowl_runtime_open(pid_t pid, struct prowl_runtime **ret, struct
 	if (!rt)
 		return prowl_fail(err, PROWL_FAILED, "out of memory");
 	rt->pid = pid;
+	rt->image = -1;
 	uw_space_init(&rt->space, &rt->files, pid);
 	code = open_process(rt, err);
 	if (code != PROWL_OK) {

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "inspect.h"
+#include "whatis.h"
 
 enum {
 	DRAIN_MS = 100,
@@ -106,9 +107,13 @@ static enum prowl_code find_targets(struct prowl_session *s, struct prowl_err *e
 {
 	for (size_t i = 0; i < s->o.npids; i++) {
 		pid_t pid = s->o.pids[i];
+		enum prowl_code code = prowl_whatis(pid, NULL, err);
 		struct prowl_proc *p;
-		int r = prowl_procs_add(&s->procs, pid, true, &p);
+		int r;
 
+		if (code != PROWL_OK)
+			return code;
+		r = prowl_procs_add(&s->procs, pid, true, &p);
 		if (r == -ESRCH)
 			return prowl_fail(err, PROWL_NOTHING, "there is no process %d", (int)pid);
 		if (r < 0)

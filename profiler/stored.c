@@ -122,13 +122,14 @@ static int other_place(struct prowl_stored *s, uint64_t pc, struct prowl_stored_
 static int make_place(struct prowl_stored *s, uint64_t word, bool keep,
 		      struct prowl_stored_place *ret)
 {
+	const struct uw_go_module *mod = uw_space_go_at(s->space, word);
 	const struct uw_mapping *m;
 	struct uw_gostored g;
 	uint32_t map = PPROF_NONE;
 	int r = 0;
 
 	*ret = (struct prowl_stored_place){.location = PPROF_NONE};
-	if (!uw_gostored_place(s->go, s->space->go_bias, word, keep, &g))
+	if (!mod || !uw_gostored_place(mod->go, mod->bias, word, keep, &g))
 		return other_place(s, word - 1, ret);
 	m = uw_space_at(s->space, g.pc);
 	if (m)
@@ -172,7 +173,9 @@ static bool in_runtime(struct prowl_stored *s, uint64_t word)
 	if (word == 0)
 		return false;
 	if (!prowl_idmap_get(&s->hidden, word, &hidden)) {
-		hidden = uw_gostored_in_runtime(s->go, s->space->go_bias, word);
+		const struct uw_go_module *mod = uw_space_go_at(s->space, word);
+
+		hidden = mod && uw_gostored_in_runtime(mod->go, mod->bias, word);
 		prowl_idmap_put(&s->hidden, word, hidden); /* without memory: asked again */
 	}
 	return hidden;

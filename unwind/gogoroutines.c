@@ -174,6 +174,7 @@ static int kind_of_name(const char *name)
 static int kind_of(struct uw_goroutines *r, uint64_t startpc)
 {
 	struct kind *k = &r->kinds[(startpc * 0x9e3779b97f4a7c15ull) >> 54];
+	const struct uw_go_module *mod;
 	struct uw_go_func f;
 
 	if (startpc == 0)
@@ -181,8 +182,9 @@ static int kind_of(struct uw_goroutines *r, uint64_t startpc)
 	if (k->startpc != startpc) {
 		k->startpc = startpc;
 		k->kind = USER;
-		if (uw_go_func_at(r->go, startpc - r->space->go_bias, &f))
-			k->kind = kind_of_name(uw_go_func_name(r->go, &f));
+		mod = uw_space_go_at(r->space, startpc);
+		if (mod && uw_go_func_at(mod->go, startpc - mod->bias, &f))
+			k->kind = kind_of_name(uw_go_func_name(mod->go, &f));
 	}
 	return (int)k->kind;
 }

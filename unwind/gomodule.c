@@ -131,6 +131,9 @@ static bool read_sects(struct candidate *c, const struct uw_golayout *l, struct 
 
 	if (c->raw.bad || n == 0 || n > MAX_SECTS || cap < n)
 		return false;
+	/* The loader gives a plugin the program's map: it has a name that both have. */
+	if (n == 1 && !in_memory(c->s->elf, addr))
+		return true;
 	_Static_assert(sizeof *sects == TEXTSECT, "same fields in the same order");
 	sects = calloc(n, sizeof *sects);
 	if (!sects || !read_words(c, addr, sects, n * sizeof *sects)) {
@@ -456,7 +459,7 @@ static int search_hints(struct search *s)
 }
 
 /* Without any of these it's not worth to read a whole file of, say, a browser. */
-static bool looks_like_go(const struct uw_elf *elf)
+bool uw_gomodule_maybe(const struct uw_elf *elf)
 {
 	static const char *const names[] = {
 		".go.buildinfo",    ".gopclntab", ".data.rel.ro.gopclntab",
@@ -485,7 +488,7 @@ int uw_gomodule_open(const struct uw_elf *elf, const struct uw_golayout *layout,
 	};
 	int r;
 
-	if (!looks_like_go(elf))
+	if (!uw_gomodule_maybe(elf))
 		return uw_fail(diag, "pclntab", 0, ENOENT);
 	r = search_hints(&s);
 	for (size_t i = 0; r == 0 && i < elf->nsegs; i++)

@@ -52,4 +52,6 @@ struct uw_gomodule {
 int uw_gomodule_open(const struct uw_elf *elf, const struct uw_golayout *layout,
 		     const struct uw_mem *live, uint64_t bias, struct uw_gomodule *ret,
 		     struct uw_diag *diag);
+/* False: there can be no Go in it; by the names of its sections, which costs nothing. */
+bool uw_gomodule_maybe(const struct uw_elf *elf);
 void uw_gomodule_fini(struct uw_gomodule *m);

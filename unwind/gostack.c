@@ -19,8 +19,6 @@ struct pc_info { /* an entry of a direct-mapped cache; pc 0: empty */
 
 struct uw_gostack {
 	struct uw_space *space;
-	struct uw_go *go;
-	uint64_t bias;
 	bool arm64;
 	struct pc_info cache[1 << CACHE_BITS];
 };
@@ -37,8 +35,6 @@ int uw_gostack_new(struct uw_space *space, struct uw_gostack **ret)
 	if (!s)
 		return -ENOMEM;
 	s->space = space;
-	s->go = go;
-	s->bias = space->go_bias;
 	s->arm64 = elf && elf->machine == MACHINE_ARM64;
 	*ret = s;
 	return 0;
@@ -52,16 +48,18 @@ void uw_gostack_free(struct uw_gostack *s)
 static const struct pc_info *info(struct uw_gostack *s, uint64_t pc)
 {
 	struct pc_info *i = &s->cache[(pc * 0x9e3779b97f4a7c15ull) >> (64 - CACHE_BITS)];
+	const struct uw_go_module *mod;
 	struct uw_go_func f;
 
 	if (i->pc == pc && pc)
 		return i;
 	*i = (struct pc_info){.pc = pc, .delta = -1};
-	if (uw_go_func_at(s->go, pc - s->bias, &f)) {
+	mod = uw_space_go_at(s->space, pc);
+	if (mod && uw_go_func_at(mod->go, pc - mod->bias, &f)) {
 		i->known = true;
 		i->special = (uint8_t)f.special;
 		i->flags = f.flags;
-		i->delta = uw_go_sp_delta(s->go, &f, pc - s->bias);
+		i->delta = uw_go_sp_delta(mod->go, &f, pc - mod->bias);
 	}
 	return i;
 }

@@ -4,26 +4,58 @@
 #include <errno.h>
 #include <sys/uio.h>
 
+#include "task.h"
+
 enum { MAX_PARTS = 512 }; /* of one system call */
+
+/* A live process: its number, and the number of the thread by which its memory is read. */
+static void *context(pid_t pid, pid_t living)
+{
+	return (void *)(intptr_t)((uint64_t)(uint32_t)pid << 32 | (uint32_t)living);
+}
+
+static pid_t living_of(void *ctx)
+{
+	return (pid_t)(uint32_t)(uint64_t)(intptr_t)ctx;
+}
+
+static ssize_t readv_of(pid_t tid, const struct iovec *local, size_t nlocal,
+			const struct iovec *remote, size_t nremote)
+{
+	ssize_t n = process_vm_readv(tid, local, nlocal, remote, nremote, 0);
+
+	return n < 0 ? -errno : n;
+}
+
+/* The thread may have ended since, before the others (task.h): then by one that lives. */
+static ssize_t readv_process(void *ctx, const struct iovec *local, size_t nlocal,
+			     const struct iovec *remote, size_t nremote)
+{
+	pid_t living = living_of(ctx), pid = (pid_t)((uint64_t)(intptr_t)ctx >> 32), other;
+	ssize_t n = readv_of(living, local, nlocal, remote, nremote);
+
+	if (n != -ESRCH)
+		return n;
+	other = uw_task_living(pid);
+	return other == living ? n : readv_of(other, local, nlocal, remote, nremote);
+}
 
 static int read_process(void *ctx, uint64_t addr, void *buf, size_t len)
 {
-	pid_t pid = (pid_t)(intptr_t)ctx;
 	struct iovec local = {.iov_base = buf, .iov_len = len};
 	struct iovec remote = {.iov_base = (void *)(uintptr_t)addr, .iov_len = len};
 	ssize_t n;
 
 	if (len == 0)
 		return 0;
-	n = process_vm_readv(pid, &local, 1, &remote, 1, 0);
+	n = readv_process(ctx, &local, 1, &remote, 1);
 	if (n < 0)
-		return -errno;
+		return (int)n;
 	return (size_t)n == len ? 0 : -EFAULT;
 }
 
 static int read_process_parts(void *ctx, const struct uw_mem_part *parts, size_t n)
 {
-	pid_t pid = (pid_t)(intptr_t)ctx;
 	struct iovec local[MAX_PARTS], remote[MAX_PARTS];
 
 	while (n > 0) {
@@ -43,9 +75,9 @@ static int read_process_parts(void *ctx, const struct uw_mem_part *parts, size_t
 			end = parts[i].addr + parts[i].len;
 			want += parts[i].len;
 		}
-		got = want ? process_vm_readv(pid, local, k, remote, nremote, 0) : 0;
+		got = want ? readv_process(ctx, local, k, remote, nremote) : 0;
 		if (got < 0)
-			return -errno;
+			return (int)got;
 		if ((size_t)got != want)
 			return -EFAULT;
 		parts += k;
@@ -67,11 +99,16 @@ int uw_read_parts(const struct uw_mem *m, const struct uw_mem_part *parts, size_
 	return 0;
 }
 
-struct uw_mem uw_mem_process(pid_t pid)
+struct uw_mem uw_mem_task(pid_t pid, pid_t living)
 {
 	return (struct uw_mem){.read = read_process,
 			       .read_parts = read_process_parts,
-			       .ctx = (void *)(intptr_t)pid};
+			       .ctx = context(pid, living)};
+}
+
+struct uw_mem uw_mem_process(pid_t pid)
+{
+	return uw_mem_task(pid, pid);
 }
 
 static int read_bytes(void *ctx, uint64_t addr, void *buf, size_t len)

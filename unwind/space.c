@@ -13,6 +13,7 @@
 
 #include "golayout.h"
 #include "maps.h"
+#include "task.h"
 
 #define VDSO "[vdso]"
 
@@ -23,20 +24,33 @@ enum {
 
 void uw_space_init(struct uw_space *s, struct uw_binaries *reg, pid_t pid)
 {
-	*s = (struct uw_space){.reg = reg, .pid = pid, .live = uw_mem_process(pid)};
+	*s = (struct uw_space){.reg = reg, .pid = pid, .living = pid, .live = uw_mem_process(pid)};
 	s->version = ++reg->versions;
 }
 
 void uw_space_fini(struct uw_space *s)
 {
 	free(s->maps);
+	free(s->mods);
 	s->maps = NULL;
-	s->n = s->cap = 0;
+	s->mods = NULL;
+	s->n = s->cap = s->nmods = 0;
+}
+
+static void forget_go(struct uw_space *s)
+{
+	s->go = NULL;
+	s->go_tried = false;
+	s->go_lo = s->go_hi = 0;
+	s->nmods = s->chosen = 0;
+	s->cursor = (struct uw_go_cursor){0};
 }
 
 int uw_space_clone(const struct uw_space *from, struct uw_space *to)
 {
 	*to = *from;
+	to->mods = NULL;
+	forget_go(to);
 	to->maps = malloc((from->cap ? from->cap : 1) * sizeof *to->maps);
 	if (!to->maps) {
 		to->n = to->cap = 0;
@@ -94,16 +108,16 @@ static int open_mapped(const struct uw_space *s, const struct uw_map_event *e, c
 {
 	int fd;
 
-	snprintf(host, host_len, "/proc/%d/root%s", (int)s->pid, e->path);
+	snprintf(host, host_len, "/proc/%d/root%s", (int)s->living, e->path);
 	fd = open_same(host, e->dev, e->ino);
 	if (fd >= 0)
 		return fd;
-	snprintf(host, host_len, "/proc/%d/map_files/%llx-%llx", (int)s->pid,
+	snprintf(host, host_len, "/proc/%d/map_files/%llx-%llx", (int)s->living,
 		 (unsigned long long)e->start, (unsigned long long)e->end);
 	fd = open_same(host, 0, 0);
 	if (fd >= 0)
 		return fd;
-	snprintf(host, host_len, "/proc/%d/exe", (int)s->pid);
+	snprintf(host, host_len, "/proc/%d/exe", (int)s->living);
 	fd = open_same(host, e->dev, e->ino);
 	if (fd >= 0)
 		return fd;
@@ -114,7 +128,7 @@ static int open_mapped(const struct uw_space *s, const struct uw_map_event *e, c
 		if (fd >= 0)
 			return fd;
 	}
-	snprintf(host, host_len, "/proc/%d/root%s", (int)s->pid, e->path);
+	snprintf(host, host_len, "/proc/%d/root%s", (int)s->living, e->path);
 	fd = open_same(host, 0, e->ino);
 	if (fd >= 0)
 		return fd;
@@ -182,11 +196,14 @@ static bool same_file(const struct uw_mapping *m, const struct uw_map_event *e)
 	uint64_t off = m->offset + (e->start - m->start);
 	bool vdso = !strcmp(e->path, VDSO);
 
+	const struct uw_binary *bin = m->copied ? m->mapped : m->bin;
+
 	if (m->vdso || vdso)
 		return m->vdso && vdso && off == e->offset;
-	if (!m->bin)
+	if (!bin)
 		return e->ino == 0;
-	return m->bin->dev == e->dev && m->bin->ino == e->ino && e->ino != 0 && off == e->offset;
+	return bin->dev == e->dev && bin->ino == e->ino && e->ino != 0 &&
+	       (m->copied || off == e->offset);
 }
 
 bool uw_space_conflicts(const struct uw_space *s, const struct uw_map_event *e)
@@ -254,6 +271,22 @@ static void cut(struct uw_space *s, uint64_t start, uint64_t end)
 	}
 }
 
+bool uw_space_is_anonymous(uint64_t ino, const char *path)
+{
+	return ino == 0 ? path[0] != '[' || !strncmp(path, "[anon", 5)
+			: !strncmp(path, "/memfd:", 7) || !strncmp(path, "/anon_hugepage", 14) ||
+				  !strncmp(path, "/dev/zero", 9) || !strncmp(path, "/dev/shm/", 9);
+}
+
+static struct uw_near near_of(const struct uw_mapping *m)
+{
+	if (!m)
+		return (struct uw_near){0};
+	return m->bin && m->bin->ino && !uw_space_is_anonymous(m->bin->ino, m->bin->path)
+		       ? (struct uw_near){m->bin, m->start, m->offset}
+		       : m->near[0];
+}
+
 int uw_space_add(struct uw_space *s, const struct uw_map_event *e)
 {
 	struct uw_mapping m = {.start = e->start, .end = e->end, .offset = e->offset};
@@ -265,6 +298,10 @@ int uw_space_add(struct uw_space *s, const struct uw_map_event *e)
 	old = uw_space_at(s, e->start);
 	if (old && old->start <= e->start && old->end >= e->end && same_file(old, e))
 		return 0;
+	m.run = e->start;
+	if (uw_space_is_anonymous(e->ino,
+				  e->path)) /* it may be a copy of what it takes the place of */
+		m.near[0] = near_of(old);
 	r = reserve(s, s->n + 2);
 	if (r < 0)
 		return r;
@@ -276,47 +313,121 @@ int uw_space_add(struct uw_space *s, const struct uw_map_event *e)
 	insert_at(s, lower(s, e->start), &m);
 	s->version = ++s->reg->versions;
 	/* Looked for anew: it may have come, or lost its place. The tables stay with the file. */
-	s->go = NULL;
-	s->go_tried = false;
-	s->go_lo = s->go_hi = 0;
-	s->cursor = (struct uw_go_cursor){0};
+	forget_go(s);
+	s->go_again = 0;
+	s->fresh = true;
 	return 0;
+}
+
+struct loading {
+	struct uw_space *s;
+	struct uw_map_event file; /* the last mapping of a file, whatever it is for */
+	char path[4096];
+	struct uw_near near;   /* the same; made when it is first wanted */
+	uint64_t run, run_end; /* of the anonymous memory that was seen last */
+	uint64_t waiting;      /* executable anonymous memory; 0: none */
+};
+
+static struct uw_near near_file(struct loading *l)
+{
+	if (!l->near.bin && l->file.ino)
+		l->near = (struct uw_near){binary_of(l->s, &l->file), l->file.start,
+					   l->file.offset};
+	return l->near;
+}
+
+/* Anonymous memory knows the mappings of files on both of its sides. */
+static void tell_neighbours(struct loading *l, const struct uw_map_event *e, bool executable)
+{
+	struct uw_mapping *m;
+
+	if (uw_space_is_anonymous(e->ino, e->path)) {
+		if (e->start - l->run_end > UW_MAX_RUN_GAP)
+			l->run = e->start;
+		l->run_end = e->end;
+		m = executable ? uw_space_at(l->s, e->start) : NULL;
+		if (m && !m->bias_tried) {
+			m->run = l->run;
+			if (!m->near[0].bin)
+				m->near[0] = near_file(l);
+			l->waiting = e->start;
+		}
+	} else if (e->ino && strlen(e->path) < sizeof l->path) {
+		l->file = *e;
+		l->file.path = strcpy(l->path, e->path);
+		l->near = (struct uw_near){0};
+		m = l->waiting ? uw_space_at(l->s, l->waiting) : NULL;
+		if (m && !m->near[1].bin)
+			m->near[1] = near_file(l);
+		l->waiting = 0;
+	}
 }
 
 static int add_line(void *ctx, const struct uw_map *map)
 {
-	struct uw_space *s = ctx;
+	struct loading *l = ctx;
 	struct uw_map_event e = {.start = map->start,
 				 .end = map->end,
 				 .offset = map->offset,
 				 .dev = makedev(map->major, map->minor),
 				 .ino = map->inode,
 				 .path = map->path};
+	bool executable = map->prot & PROT_EXEC && strcmp(e.path, "[vsyscall]") != 0;
+	int r = executable ? uw_space_add(l->s, &e) : 0;
 
-	if (!(map->prot & PROT_EXEC))
-		return 0;
-	if (!strcmp(e.path, "[vsyscall]"))
-		return 0;
-	return uw_space_add(s, &e);
+	if (r == 0)
+		tell_neighbours(l, &e, executable);
+	return r;
+}
+
+/*
+ * The program itself. Where a file system shows one device here and another one in its mappings
+ * (overlays of older kernels), it is known by its name.
+ */
+static struct uw_binary *find_exe(const struct uw_space *s)
+{
+	static const char mark[] = " (deleted)";
+	const size_t mark_len = sizeof mark - 1;
+	struct uw_binary *exe = NULL;
+	char name[64], path[4200];
+	struct stat st;
+	ssize_t n;
+
+	snprintf(name, sizeof name, "/proc/%d/exe", (int)s->living);
+	if (stat(name, &st) == 0)
+		exe = uw_binary_find(s->reg, st.st_dev, st.st_ino);
+	n = exe ? 0 : readlink(name, path, sizeof path - 1);
+	if (n <= 0)
+		return exe;
+	path[n] = '\0';
+	if ((size_t)n > mark_len && !strcmp(path + n - mark_len, mark))
+		path[(size_t)n - mark_len] = '\0';
+	for (size_t i = 0; !exe && i < s->n; i++) {
+		if (s->maps[i].bin && !strcmp(s->maps[i].bin->path, path))
+			exe = s->maps[i].bin;
+	}
+	return exe;
 }
 
 int uw_space_load(struct uw_space *s)
 {
+	struct loading l = {.s = s};
+	bool fresh = s->fresh;
 	char name[64];
-	struct stat st;
 	int fd, r;
 
-	snprintf(name, sizeof name, "/proc/%d/maps", (int)s->pid);
+	s->living = uw_task_living(s->pid);
+	s->live = uw_mem_task(s->pid, s->living);
+	snprintf(name, sizeof name, "/proc/%d/maps", (int)s->living);
 	fd = open(name, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return errno == ENOENT ? -ESRCH : -errno;
-	r = uw_maps_read(fd, add_line, s);
+	r = uw_maps_read(fd, add_line, &l);
 	close(fd);
+	s->fresh = fresh;
 	if (r < 0)
 		return r;
-	snprintf(name, sizeof name, "/proc/%d/exe", (int)s->pid);
-	if (stat(name, &st) == 0)
-		s->exe = uw_binary_find(s->reg, st.st_dev, st.st_ino);
+	s->exe = find_exe(s);
 	return 0;
 }
 
@@ -325,53 +436,16 @@ bool uw_space_elf(struct uw_space *s, struct uw_mapping *m, const struct uw_elf 
 {
 	const struct uw_elf *e = m->bin ? uw_binary_elf(m->bin) : NULL;
 
-	if (!e)
-		return false;
 	if (!m->bias_tried) {
 		m->bias_tried = true;
-		m->has_bias = uw_elf_bias(e, m->start, m->offset, &m->bias);
+		m->has_bias = e ? uw_elf_bias(e, m->start, m->offset, &m->bias)
+				: uw_space_prove(s, m);
 	}
 	if (!m->has_bias)
 		return false;
-	*elf = e;
+	*elf = uw_binary_elf(m->bin);
 	*bias = m->bias;
 	return true;
-}
-
-static bool try_go(struct uw_space *s, struct uw_mapping *m)
-{
-	const struct uw_elf *elf;
-	uint64_t bias, lo, hi;
-	struct uw_go *go;
-
-	if (m->vdso || !uw_space_elf(s, m, &elf, &bias))
-		return false;
-	go = uw_binary_go(m->bin, &s->live, bias);
-	if (!go)
-		return false;
-	uw_go_text(go, &lo, &hi);
-	s->go = go;
-	s->go_bin = m->bin;
-	s->go_bias = bias;
-	s->go_lo = lo + bias;
-	s->go_hi = hi + bias;
-	return true;
-}
-
-struct uw_go *uw_space_go(struct uw_space *s)
-{
-	if (s->go_tried)
-		return s->go;
-	s->go_tried = true;
-	for (size_t i = 0; i < s->n; i++) {
-		if (s->maps[i].bin && s->maps[i].bin == s->exe && try_go(s, &s->maps[i]))
-			return s->go;
-	}
-	for (size_t i = 0; i < s->n; i++) {
-		if (s->maps[i].bin && s->maps[i].bin != s->exe && try_go(s, &s->maps[i]))
-			return s->go;
-	}
-	return NULL;
 }
 
 int uw_space_check_go(struct uw_space *s, const struct uw_mem *mem)

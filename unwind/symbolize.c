@@ -6,11 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-static size_t symbolize_go(struct uw_space *s, struct uw_go *go, uint64_t pc,
+static size_t symbolize_go(struct uw_space *s, const struct uw_go_module *mod, uint64_t pc,
 			   struct uw_symbol *syms, size_t max)
 {
 	struct uw_go_frame frames[UW_MAX_INLINE];
-	size_t n = uw_go_frames_at(go, pc - s->go_bias, &s->cursor, frames,
+	size_t n = uw_go_frames_at(mod->go, pc - mod->bias, &s->cursor, frames,
 				   max < UW_MAX_INLINE ? max : UW_MAX_INLINE);
 
 	for (size_t i = 0; i < n; i++)
@@ -23,9 +23,9 @@ size_t uw_symbolize(struct uw_space *s, uint64_t pc, struct uw_symbol *syms, siz
 {
 	struct uw_frame frames[UW_MAX_INLINE];
 	struct uw_mapping *m = uw_space_at(s, pc);
+	const struct uw_go_module *mod;
 	const struct uw_elf *elf;
 	struct uw_elfsym *sym;
-	struct uw_go *go;
 	uint64_t bias;
 	size_t n;
 
@@ -33,10 +33,10 @@ size_t uw_symbolize(struct uw_space *s, uint64_t pc, struct uw_symbol *syms, siz
 	*ret_kind = UW_KIND_UNKNOWN;
 	if (!m || !uw_space_elf(s, m, &elf, &bias))
 		return 0;
-	go = uw_space_go(s);
-	if (go && pc >= s->go_lo && pc < s->go_hi) {
+	mod = uw_space_go(s) ? uw_space_go_at(s, pc) : NULL;
+	if (mod) {
 		*ret_kind = UW_KIND_GO;
-		return symbolize_go(s, go, pc, syms, max);
+		return symbolize_go(s, mod, pc, syms, max);
 	}
 	*ret_kind = UW_KIND_NATIVE;
 	sym = uw_binary_sym(m->bin);
@@ -53,8 +53,7 @@ size_t uw_symbolize(struct uw_space *s, uint64_t pc, struct uw_symbol *syms, siz
 enum { MAX_CODE = 1 << 16 };
 
 struct repair {
-	struct uw_space *s;
-	struct uw_go *go;
+	const struct uw_go *go; /* of the module that the callee is in */
 	const struct uw_elf *elf;
 };
 
@@ -189,52 +188,67 @@ void uw_repairer_free(struct uw_repairer *r)
 	free(r);
 }
 
-static bool in_go(const struct uw_space *s, uint64_t pc)
+static bool in_module(const struct uw_go_module *mod, uint64_t pc)
 {
-	return pc >= s->go_lo && pc < s->go_hi;
+	return pc >= mod->lo && pc < mod->hi;
+}
+
+static bool skips(const struct uw_go_module *mod)
+{
+	const struct uw_elf *elf = uw_binary_elf(mod->bin);
+
+	return elf && elf->machine == EM_X86_64 && uw_go_minor(mod->go) <= 20;
 }
 
 /* The lookup address that belongs between callee and caller (0: the root), or 0. */
-static uint64_t between(const struct repair *r, uint64_t inner_pc, uint64_t callee_pc,
+static uint64_t between(struct uw_space *s, uint64_t inner_pc, uint64_t callee_pc,
 			uint64_t caller_pc)
 {
-	uint64_t bias = r->s->go_bias, found;
+	const struct uw_go_module *mod = uw_space_go_at(s, callee_pc);
+	struct repair r;
 	struct uw_go_func callee, inner;
+	uint64_t found;
 	bool has_inner;
 
-	if (!in_go(r->s, callee_pc) || !uw_go_func_at(r->go, callee_pc - bias, &callee))
+	if (!mod || !skips(mod) || !uw_go_func_at(mod->go, callee_pc - mod->bias, &callee))
 		return 0;
-	if (caller_pc ? !in_go(r->s, caller_pc) : callee.special != UW_GO_SYSTEMSTACK)
+	if (caller_pc ? !in_module(mod, caller_pc) : callee.special != UW_GO_SYSTEMSTACK)
 		return 0;
-	has_inner = in_go(r->s, inner_pc) && uw_go_func_at(r->go, inner_pc - bias, &inner);
-	found = skipped(r, &callee, has_inner ? &inner : NULL, caller_pc ? caller_pc - bias : 0);
-	return found ? found + bias : 0;
+	r.go = mod->go;
+	r.elf = uw_binary_elf(mod->bin);
+	has_inner = in_module(mod, inner_pc) &&
+		    uw_go_func_at(mod->go, inner_pc - mod->bias, &inner);
+	found = skipped(&r, &callee, has_inner ? &inner : NULL,
+			caller_pc ? caller_pc - mod->bias : 0);
+	return found ? found + mod->bias : 0;
 }
 
-static uint64_t between_cached(struct uw_repairer *c, const struct repair *r, uint64_t inner,
+static uint64_t between_cached(struct uw_repairer *c, struct uw_space *s, uint64_t inner,
 			       uint64_t callee, uint64_t caller)
 {
 	uint64_t h = (callee * 31 + caller) * 31 + inner;
 	struct repair_slot *slot = &c->slots[(h * 0x9e3779b97f4a7c15ull) >> (64 - REPAIR_BITS)];
 
 	if (slot->callee != callee || slot->caller != caller || slot->inner != inner ||
-	    slot->version != r->s->version)
+	    slot->version != s->version)
 		*slot = (struct repair_slot){.callee = callee,
 					     .caller = caller,
 					     .inner = inner,
-					     .version = r->s->version,
-					     .insert = between(r, inner, callee, caller)};
+					     .version = s->version,
+					     .insert = between(s, inner, callee, caller)};
 	return slot->insert;
 }
 
 size_t uw_repair(struct uw_repairer *c, struct uw_space *s, const uint64_t *pcs, size_t n,
 		 uint64_t *out, size_t max)
 {
-	struct repair r = {.s = s, .go = uw_space_go(s)};
+	bool any = false;
 	size_t k = 0;
 
-	r.elf = r.go ? uw_binary_elf(s->go_bin) : NULL;
-	if (!r.elf || uw_go_minor(r.go) > 20 || r.elf->machine != EM_X86_64) {
+	uw_space_go(s);
+	for (size_t i = 0; i < s->nmods; i++)
+		any |= skips(&s->mods[i]);
+	if (!any) {
 		k = n < max ? n : max;
 		memcpy(out, pcs, k * sizeof *out);
 		return k;
@@ -243,7 +257,7 @@ size_t uw_repair(struct uw_repairer *c, struct uw_space *s, const uint64_t *pcs,
 		uint64_t insert;
 
 		out[k++] = pcs[i];
-		insert = between_cached(c, &r, i > 0 ? pcs[i - 1] : 0, pcs[i],
+		insert = between_cached(c, s, i > 0 ? pcs[i - 1] : 0, pcs[i],
 					i + 1 < n ? pcs[i + 1] : 0);
 		if (insert && k < max)
 			out[k++] = insert;

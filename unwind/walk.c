@@ -56,22 +56,24 @@ static bool is_bp_save(const struct uw_elf *elf, uint64_t addr)
 bool walk_func_at(struct uw_walker *w, uint64_t pc, struct uw_go_func *ret)
 {
 	const struct uw_space *s = w->space;
-	uint64_t h = pc / FUNC_SPAN * 0x9e3779b97f4a7c15ull, at = pc - s->go_bias;
+	uint64_t h = pc / FUNC_SPAN * 0x9e3779b97f4a7c15ull;
 	struct near_func *n = &w->funcs[h >> (64 - FUNC_BITS)];
+	uint64_t at = pc - n->bias;
 
 	if (n->version != s->version || at < n->f.entry || at >= n->f.end) {
+		const struct uw_go_module *mod = uw_space_go_at(s, pc);
 		struct uw_go_func f;
 
-		if (!uw_go_func_at(s->go, at, &f))
+		if (!mod || !uw_go_func_at(mod->go, pc - mod->bias, &f))
 			return false;
-		*n = (struct near_func){s->version, f};
+		*n = (struct near_func){s->version, mod->bias, f};
 	}
 	*ret = n->f;
 	return true;
 }
 
 /* MOV $0, DX; JMP runtime.morestack: told by its code, since it has no number nor flag. */
-static bool is_noctxt(struct uw_walker *w, const struct uw_elf *elf, const struct uw_go_func *f)
+static bool is_noctxt(const struct uw_go *go, const struct uw_elf *elf, const struct uw_go_func *f)
 {
 	const uint8_t *p = f->end - f->entry <= NOCTXT_BYTES ? uw_elf_at(elf, f->entry, 10) : NULL;
 	struct uw_go_func to;
@@ -80,7 +82,7 @@ static bool is_noctxt(struct uw_walker *w, const struct uw_elf *elf, const struc
 	if (!p || p[0] != 0xba || p[5] != 0xe9)
 		return false;
 	memcpy(&rel, p + 6, 4);
-	return uw_go_func_at(w->space->go, f->entry + 10 + (uint64_t)(int64_t)rel, &to) &&
+	return uw_go_func_at(go, f->entry + 10 + (uint64_t)(int64_t)rel, &to) &&
 	       to.special == UW_GO_MORESTACK;
 }
 
@@ -90,7 +92,6 @@ static void look_up(struct uw_walker *w, uint64_t pc, struct pc_info *i, struct 
 	struct uw_space *s = w->space;
 	struct uw_mapping *m = uw_space_at(s, pc);
 	const struct uw_elf *elf = NULL;
-	struct uw_go *go;
 	uint64_t bias = 0;
 
 	*i = (struct pc_info){.pc_lo = (uint32_t)pc,
@@ -105,10 +106,10 @@ static void look_up(struct uw_walker *w, uint64_t pc, struct pc_info *i, struct 
 		i->kind = K_ANON;
 		return;
 	}
-	go = uw_space_go(s);
-	if (go && pc >= s->go_lo && pc < s->go_hi && walk_func_at(w, pc, f)) {
+	if (uw_space_go(s) && walk_func_at(w, pc, f)) {
 		i->kind = K_GO;
-		i->special = is_noctxt(w, elf, f) ? WALK_MORESTACK_NOCTXT : (uint8_t)f->special;
+		i->special = is_noctxt(uw_space_go_at(s, pc)->go, elf, f) ? WALK_MORESTACK_NOCTXT
+									  : (uint8_t)f->special;
 		i->flags = f->flags;
 		return;
 	}
@@ -185,6 +186,7 @@ const struct pc_info *walk_frame_info(struct uw_walker *w, uint64_t pc)
 	bool fresh;
 	struct pc_info *i = slot_of(w, pc, &fresh);
 	struct uw_space *s = w->space;
+	const struct uw_go_module *mod;
 	const struct uw_elf *elf;
 	struct uw_mapping *m;
 	struct uw_go_func f;
@@ -195,12 +197,21 @@ const struct pc_info *walk_frame_info(struct uw_walker *w, uint64_t pc)
 	if (i->kind != K_GO || i->has_frame || (!fresh && !walk_func_at(w, pc, &f)))
 		return i;
 	i->has_frame = true;
-	i->delta = uw_go_sp_delta(s->go, &f, pc - s->go_bias);
-	if (uw_go_minor(s->go) > 20)
+	mod = uw_space_go_at(s, pc);
+	i->delta = uw_go_sp_delta(mod->go, &f, pc - mod->bias);
+	if (uw_go_minor(mod->go) > 20)
 		return i;
 	m = uw_space_at(s, pc);
 	i->saves_bp = m && uw_space_elf(s, m, &elf, &bias) && is_bp_save(elf, pc - bias);
 	return i;
+}
+
+const struct uw_go *walk_runtime(const struct walk *k)
+{
+	const struct uw_space *s = k->w->space;
+	const struct uw_go_module *mod = k->n ? uw_space_go_at(s, k->pcs[k->n - 1]) : NULL;
+
+	return mod ? s->mods[mod->runtime].go : s->go;
 }
 
 /* --- C frames -------------------------------------------------------------------- */

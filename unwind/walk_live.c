@@ -35,7 +35,7 @@ bool walk_call_fits(const struct walk *k, uint64_t ret)
 {
 	const struct pc_info *callee = walk_info(k->w, k->pcs[k->n - 1]);
 	bool from_c = callee->special == UW_GO_ASMCGOCALL;
-	struct uw_space *s = k->w->space;
+	const struct uw_go_module *mod;
 	struct uw_go_func f;
 	uint64_t target;
 
@@ -44,15 +44,17 @@ bool walk_call_fits(const struct walk *k, uint64_t ret)
 	if (walk_info(k->w, ret - 1)->special == UW_GO_GOEXIT)
 		return true;
 	callee = walk_info(k->w, k->pcs[k->n - 1]);
-	if (callee->kind != K_GO || !uw_go_func_at(s->go, k->pcs[k->n - 1] - s->go_bias, &f))
+	mod = uw_space_go_at(k->w->space, k->pcs[k->n - 1]);
+	if (callee->kind != K_GO || !mod ||
+	    !uw_go_func_at(mod->go, k->pcs[k->n - 1] - mod->bias, &f))
 		return false;
 	target = walk_target_of(k, ret);
-	if (target == f.entry + s->go_bias)
+	if (target == f.entry + mod->bias)
 		return true;
 	if (target == 0)
 		return !from_c;
-	return from_c && uw_go_func_at(s->go, target - s->go_bias, &f) &&
-	       !strcmp(uw_go_func_name(s->go, &f), "runtime.cgocall");
+	return from_c && uw_go_func_at(mod->go, target - mod->bias, &f) &&
+	       !strcmp(uw_go_func_name(mod->go, &f), "runtime.cgocall");
 }
 
 /*
@@ -64,14 +66,16 @@ static bool stub_fits(struct walk *k, size_t from, uint64_t c_pc)
 {
 	struct uw_space *s = k->w->space;
 	struct uw_cfi *cfi = walk_cfi(k->w);
+	const struct uw_go_module *mod;
 	const struct uw_elf *elf;
 	struct uw_go_func f;
 	struct uw_mapping *m;
 	uint64_t bias, at, function = cfi ? uw_cfi_function(cfi, c_pc) : 0;
 	bool told = false;
 
-	while (from < k->n && uw_go_func_at(s->go, k->pcs[from] - s->go_bias, &f) &&
-	       !strcmp(uw_go_func_name(s->go, &f), "runtime.cgocall"))
+	while (from < k->n && (mod = uw_space_go_at(s, k->pcs[from])) &&
+	       uw_go_func_at(mod->go, k->pcs[from] - mod->bias, &f) &&
+	       !strcmp(uw_go_func_name(mod->go, &f), "runtime.cgocall"))
 		from++;
 	m = from < k->n ? uw_space_at(s, k->pcs[from]) : NULL;
 	if (!function || !m || !uw_space_elf(s, m, &elf, &bias))

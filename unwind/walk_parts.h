@@ -48,6 +48,7 @@ _Static_assert(sizeof(struct pc_set) == 64, "a set is a cache line");
 
 struct near_func {        /* the function last met in a piece of text; direct-mapped */
 	uint64_t version; /* of its space; 0 is none's */
+	uint64_t bias;    /* of its module */
 	struct uw_go_func f;
 };
 
@@ -102,6 +103,8 @@ struct pc_info *walk_info(struct uw_walker *w, uint64_t pc);
 const struct pc_info *walk_frame_info(struct uw_walker *w, uint64_t pc);
 bool walk_is_after_call(struct uw_walker *w, struct pc_info *i);
 bool walk_func_at(struct uw_walker *w, uint64_t pc, struct uw_go_func *ret);
+/* The runtime of the frame that was pushed last; the chosen one where that is not Go. */
+const struct uw_go *walk_runtime(const struct walk *k);
 struct uw_cfi *walk_cfi(struct uw_walker *w);
 bool walk_push(struct walk *k, uint64_t pc);
 /* Takes one caller, given as return address. STEP_DONE sets *end. */

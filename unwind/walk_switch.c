@@ -50,11 +50,12 @@ static bool calls_morestack(struct walk *k, uint64_t ret)
 /* Where the function at `entry` calls morestack: at its end, as a return address; or 0. */
 static uint64_t morestack_call(struct walk *k, uint64_t entry)
 {
+	const struct uw_go_module *mod = uw_space_go_at(k->w->space, entry);
 	struct uw_go_func f;
 
-	if (!walk_func_at(k->w, entry, &f) || f.entry != entry - k->w->space->go_bias)
+	if (!mod || !walk_func_at(k->w, entry, &f) || f.entry != entry - mod->bias)
 		return 0;
-	for (uint64_t end = f.end + k->w->space->go_bias; end >= entry + 5; end--) {
+	for (uint64_t end = f.end + mod->bias; end >= entry + 5; end--) {
 		uint64_t target = walk_target_of(k, end);
 
 		if (target && target % 16 == 0 && calls_morestack(k, end))
@@ -70,8 +71,10 @@ static bool is_dropped(const struct walk *k)
 	struct uw_go_func f;
 
 	for (size_t i = 0; i < k->n; i++) {
-		if (uw_go_func_at(s->go, k->pcs[i] - s->go_bias, &f) &&
-		    !strcmp(uw_go_func_name(s->go, &f), "runtime.schedule"))
+		const struct uw_go_module *mod = uw_space_go_at(s, k->pcs[i]);
+
+		if (mod && uw_go_func_at(mod->go, k->pcs[i] - mod->bias, &f) &&
+		    !strcmp(uw_go_func_name(mod->go, &f), "runtime.schedule"))
 			return true;
 	}
 	return false;
@@ -81,7 +84,7 @@ static bool is_dropped(const struct walk *k)
 
 static bool exact_sched(struct walk *k, struct go_frame *f)
 {
-	const struct uw_golayout *l = uw_go_layout(k->w->space->go);
+	const struct uw_golayout *l = uw_go_layout(walk_runtime(k));
 	uint64_t g = k->s->g ? k->s->g : k->s->regs->r14, m, curg, of;
 
 	return k->s->npieces > 0 && walk_exact_word(k, g + l->g.m, &m) &&
@@ -136,7 +139,7 @@ static size_t count(const struct growth *w, uint64_t v)
  */
 static uint64_t growing(struct walk *k, uint64_t caller, uint64_t g)
 {
-	const struct uw_golayout *l = uw_go_layout(k->w->space->go);
+	const struct uw_golayout *l = uw_go_layout(walk_runtime(k));
 	uint64_t target = walk_target_of(k, caller), pc;
 
 	if (target)
@@ -150,7 +153,7 @@ static uint64_t growing(struct walk *k, uint64_t caller, uint64_t g)
  */
 static uint64_t own_stack_end(struct walk *k)
 {
-	const struct uw_golayout *l = uw_go_layout(k->w->space->go);
+	const struct uw_golayout *l = uw_go_layout(walk_runtime(k));
 	uint64_t g = k->s->g ? k->s->g : k->s->regs->r14, sp = k->s->regs->sp, stack[2];
 
 	if (!walk_exact(k, g + l->g.stack, stack, sizeof stack) &&
@@ -219,7 +222,7 @@ static bool callers_at(struct walk *k, const struct growth *w, uint64_t at, enum
 /* On the stack that g has now, on the new one, on the old one. */
 static enum uw_end find_callers(struct walk *k, const struct growth *w)
 {
-	const struct uw_golayout *l = uw_go_layout(k->w->space->go);
+	const struct uw_golayout *l = uw_go_layout(walk_runtime(k));
 	uint64_t len = used(w), hi, sp;
 	enum uw_end end;
 
@@ -268,7 +271,7 @@ enum uw_end walk_morestack(struct walk *k, size_t from)
 	newstack = walk_frame_info(k->w, k->pcs[k->n - 1] + (k->n > 1));
 	found = newstack->kind == K_GO && newstack->delta > 0 && growth_words(k, ret, &w) &&
 		find_morebuf(k, (size_t)newstack->delta, &w);
-	if (from < k->s->nchain && uw_go_minor(k->w->space->go) <= 20)
+	if (from < k->s->nchain && uw_go_minor(walk_runtime(k)) <= 20)
 		return old_morestack(k, from, found, &w);
 	if (found && walk_push(k, w.grows - 1))
 		return find_callers(k, &w);

@@ -65,12 +65,12 @@ static void init(struct fixture *f, int minor)
 	f->mem = (struct uw_mem_bytes){BASE, f->bytes, SIZE, NULL};
 	f->rt.layout = f->l;
 	f->rt.space.live = uw_mem_bytes(&f->mem);
-	f->rt.space.go = f->rt.go;
-	f->rt.space.go_tried = true;
+	assert_true(uw_space_set_go(&f->rt.space, f->rt.go, NULL, 0));
 }
 
 static void fini(struct fixture *f)
 {
+	uw_space_fini(&f->rt.space);
 	uw_go_free(f->rt.go);
 	uw_elf_free(f->elf);
 	built_go_fini(&f->built);

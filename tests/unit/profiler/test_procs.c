@@ -138,7 +138,8 @@ static void test_fork(void **state)
 	assert_ptr_equal(uw_space_at(&p->image->space, here)->bin,
 			 uw_space_at(&parent->image->space, here)->bin);
 	assert_int_equal(p->image->space.pid, pid);
-	assert_ptr_equal(p->image->space.live.ctx, (void *)(intptr_t)pid);
+	assert_int_equal(p->image->space.living, pid);
+	assert_ptr_equal(p->image->space.live.ctx, uw_mem_process(pid).ctx);
 	/* What it maps from now on is not its parent's. */
 	happens(&t, maps(pid, 0, 2, 5, "/lib/x"));
 	assert_non_null(uw_space_at(&p->image->space, FREE_AT));

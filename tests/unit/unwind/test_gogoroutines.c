@@ -96,9 +96,8 @@ static void init_named(struct fixture *f, int minor, const char *name)
 	f->built = build_go(&s.go);
 	f->bin = (struct uw_binary){.parsed = true, .elf = built_go_elf(&f->built), .fd = -1};
 	uw_space_init(&f->space, &f->reg, 0);
-	assert_int_equal(uw_go_open(f->bin.elf, NULL, 0, &f->space.go, NULL), 0);
-	f->space.go_tried = true;
-	f->space.go_bin = &f->bin;
+	assert_int_equal(uw_go_open(f->bin.elf, NULL, 0, &f->bin.go, NULL), 0);
+	assert_true(uw_space_set_go(&f->space, f->bin.go, &f->bin, 0));
 	f->space.live = (struct uw_mem){
 		.read = read_fixture, .read_parts = read_fixture_parts, .ctx = f};
 	f->bytes = calloc(1, SIZE);
@@ -115,7 +114,8 @@ static void init(struct fixture *f, int minor)
 static void fini(struct fixture *f)
 {
 	uw_goroutines_free(f->reader);
-	uw_go_free(f->space.go);
+	uw_space_fini(&f->space);
+	uw_go_free(f->bin.go);
 	uw_elf_free(f->bin.elf);
 	built_go_fini(&f->built);
 	free(f->bytes);
