@@ -33,6 +33,7 @@ enum {
 	ID_VERBOSE,
 	ID_COLOR,
 	RUNNING_MS = 100, /* to sample those that run */
+	MAX_RUNTIMES = 64,
 };
 
 static const struct opt goroutine_opts[] = {
@@ -167,31 +168,40 @@ static int find_leaks(const struct goroutine *c, struct prowl_goroutines *h)
 }
 
 static int write_profile(const struct goroutine *c, const struct prowl_goroutines *h,
-			 const struct prowl_dump *d)
+			 const struct pprof_profile *profile)
 {
 	struct prowl_goroutines_target t;
 	struct output_file used;
 	int code;
 
 	prowl_goroutines_target(h, &t);
-	code = output_write_named(d->profile, c->out, c->output, t.comm, t.pid, "goroutine", &used);
+	code = output_write_named(profile, c->out, c->output, t.comm, t.pid, "goroutine", &used);
 	if (code != PROWL_OK)
 		return code;
-	say_result(d);
 	output_say_written(c->out, &used);
 	return PROWL_OK;
 }
 
+/* "a" for the second and later runtimes of a process, whose goroutines come one after the other. */
 static int print(const struct goroutine *c, const struct prowl_goroutines *h,
 		 const struct prowl_dump *d)
 {
 	bool file = c->output && strcmp(c->output, "-") != 0;
-	FILE *f = file ? fopen(c->output, "w") : stdout;
+	struct prowl_goroutines_target t;
+	FILE *f;
 	bool bad;
 
+	prowl_goroutines_target(h, &t);
+	f = file ? fopen(c->output, t.which ? "a" : "w") : stdout;
 	if (!f) {
 		say_error("%s: %s", c->output, strerror(errno));
 		return PROWL_FAILED;
+	}
+	if (t.nruntimes > 1 && !c->json) {
+		fprintf(f, "%s# runtime %zu of %zu, %s: ", t.which ? "\n" : "", t.which + 1,
+			t.nruntimes, t.go_version);
+		text_put(f, t.file);
+		fputs("\n\n", f);
 	}
 	if (c->json)
 		show_goroutines_json(f, h, d);
@@ -210,7 +220,9 @@ static int print(const struct goroutine *c, const struct prowl_goroutines *h,
 	return PROWL_OK;
 }
 
-static int dump(const struct goroutine *c, struct prowl_goroutines *h)
+/* Of the runtime that h reads. Its profile goes to *ret unless the list is what was asked for. */
+static int dump_one(const struct goroutine *c, struct prowl_goroutines *h,
+		    struct pprof_profile **ret)
 {
 	struct prowl_err err = {0};
 	struct prowl_dump d;
@@ -218,11 +230,66 @@ static int dump(const struct goroutine *c, struct prowl_goroutines *h)
 
 	if (code != PROWL_OK)
 		return say_failure(&err);
-	if (c->o.list)
+	if (c->o.list) {
 		code = print(c, h, &d);
-	else
-		code = write_profile(c, h, &d);
+	} else {
+		*ret = d.profile;
+		d.profile = NULL;
+		say_result(&d);
+	}
 	prowl_dump_fini(&d);
+	return code;
+}
+
+static int choose(struct prowl_goroutines *h, size_t which)
+{
+	struct prowl_err err = {0};
+
+	return which == 0 || prowl_goroutines_choose(h, which, &err) == PROWL_OK
+		       ? 0
+		       : say_failure(&err);
+}
+
+/* Several runtimes: one profile of all of them. */
+static int write_all(const struct goroutine *c, const struct prowl_goroutines *h,
+		     const struct pprof_profile *const *profiles, size_t n)
+{
+	struct pprof_profile *all;
+	struct pprof_diag diag;
+	int code;
+
+	if (n == 1)
+		return write_profile(c, h, profiles[0]);
+	if (pprof_merge(profiles, n, &all, &diag) < 0) {
+		say_error("the profiles of the runtimes can't be merged");
+		return PROWL_FAILED;
+	}
+	code = write_profile(c, h, all);
+	pprof_profile_free(all);
+	return code;
+}
+
+static int dump(const struct goroutine *c, struct prowl_goroutines *h)
+{
+	struct pprof_profile *profiles[MAX_RUNTIMES] = {NULL};
+	struct prowl_goroutines_target t;
+	size_t n;
+	int code = 0;
+
+	prowl_goroutines_target(h, &t);
+	n = t.nruntimes < MAX_RUNTIMES ? t.nruntimes : MAX_RUNTIMES;
+	if (n < t.nruntimes)
+		say_warning("%zu Go runtimes: only the first %d are read", t.nruntimes,
+			    MAX_RUNTIMES);
+	for (size_t i = 0; i < n && code == 0; i++) {
+		code = choose(h, i);
+		if (code == 0)
+			code = dump_one(c, h, &profiles[i]);
+	}
+	if (code == 0 && !c->o.list)
+		code = write_all(c, h, (const struct pprof_profile *const *)profiles, n);
+	for (size_t i = 0; i < n; i++)
+		pprof_profile_free(profiles[i]);
 	return code;
 }
 

@@ -116,6 +116,37 @@ static void put_tables(const struct prowl_info *info)
 		printf("%-14s 0x%llx\n", "load bias", (unsigned long long)info->bias);
 }
 
+static const char *role(const struct prowl_info *info, size_t i)
+{
+	const struct prowl_go_module *m = &info->modules[i];
+
+	if (m->runtime != i)
+		return "plugin of";
+	return i == info->main_module ? "described above" : "another runtime";
+}
+
+/* Only where there is more than one. */
+static void put_modules(const struct prowl_info *info)
+{
+	for (size_t i = 0; info->nmodules > 1 && i < info->nmodules; i++) {
+		const struct prowl_go_module *m = &info->modules[i];
+
+		printf("%-14s ", "go module");
+		text_put(stdout, m->path);
+		printf(", %s, text 0x%llx-0x%llx, %zu functions: %s", m->go_version,
+		       (unsigned long long)m->text_lo, (unsigned long long)m->text_hi, m->functions,
+		       role(info, i));
+		if (m->runtime != i) {
+			putchar(' ');
+			text_put(stdout, info->modules[m->runtime].path);
+		}
+		putchar('\n');
+	}
+	if (info->nruntimes > 1)
+		printf("%-14s %zu; the figures are those of the one described above\n", "runtimes",
+		       info->nruntimes);
+}
+
 static void put_mappings(const struct prowl_info *info)
 {
 	for (size_t i = 0; i < info->nmappings; i++) {
@@ -177,6 +208,7 @@ static void put_text(const struct findings *fs, bool all)
 	put_program(info);
 	put_build(&info->program.build, all);
 	put_tables(info);
+	put_modules(info);
 	if (info->is_core)
 		put_core(&info->core);
 	put_figures(fs, all);
@@ -264,6 +296,24 @@ static void json_mappings(struct json *j, const struct prowl_info *info)
 	json_close(j, ']');
 }
 
+static void json_modules(struct json *j, const struct prowl_info *info)
+{
+	json_open(j, "go_modules", '[');
+	for (size_t i = 0; i < info->nmodules; i++) {
+		const struct prowl_go_module *m = &info->modules[i];
+
+		json_open(j, NULL, '{');
+		json_string(j, "path", m->path);
+		json_string(j, "go_version", m->go_version);
+		json_address(j, "text_start", m->text_lo);
+		json_address(j, "text_end", m->text_hi);
+		json_number(j, "functions", m->functions);
+		json_string(j, "runtime", info->modules[m->runtime].path);
+		json_close(j, '}');
+	}
+	json_close(j, ']');
+}
+
 static void json_sampler(struct json *j, const struct prowl_info *info)
 {
 	json_open(j, "sampler", '{');
@@ -312,6 +362,8 @@ static void put_json(const struct findings *fs)
 	json_address(&j, "text_end", info->text_hi);
 	json_address(&j, "moduledata", info->moduledata);
 	json_address(&j, "bias", info->bias);
+	if (info->nmodules)
+		json_modules(&j, info);
 	if (info->nmappings)
 		json_mappings(&j, info);
 	if (info->is_core)

@@ -498,6 +498,10 @@ static void json_target(struct json *j, const struct prowl_goroutines *h)
 	json_number(j, "pid", (uint64_t)t.pid);
 	json_string(j, "name", t.comm);
 	json_string(j, "go_version", t.go_version);
+	if (t.nruntimes > 1) {
+		json_string(j, "runtime", t.file);
+		json_number(j, "runtimes", t.nruntimes);
+	}
 }
 
 void show_goroutines_json(FILE *f, const struct prowl_goroutines *h, const struct prowl_dump *d)

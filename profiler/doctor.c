@@ -672,8 +672,7 @@ enum prowl_code prowl_doctor_new(pid_t pid, struct prowl_doctor **ret, struct pr
 	check_perf_limits(d);
 	if (why.code != PROWL_OK) {
 		add(d, PROWL_CHECK_FAIL, "target_state", "its state", "%.250s", why.text);
-		snprintf(d->verdict, sizeof d->verdict, "nothing works for process %d: %s",
-			 (int)pid, why.text);
+		snprintf(d->verdict, sizeof d->verdict, "nothing works: %s", why.text);
 	} else {
 		if (pid)
 			check_process(d, &f, pid);

@@ -469,7 +469,7 @@ static int add_sample(struct take *t, uint32_t stack, bool ran, uint32_t set, in
 	const struct prowl_dump *d = t->d;
 	struct pprof_profile *p = d->profile;
 	struct prowl_label labels[UW_LABELS_MAX];
-	struct pprof_label to[UW_LABELS_MAX];
+	struct pprof_label to[UW_LABELS_MAX + 1];
 	size_t n = prowl_labels_get(t->h->labels, set, labels, UW_LABELS_MAX), k = 0;
 	uint32_t unknown;
 	int r = 0;
@@ -481,8 +481,11 @@ static int add_sample(struct take *t, uint32_t stack, bool ran, uint32_t set, in
 			r = pprof_string(p, labels[i].value, &to[k].str);
 		k++;
 	}
+	if (r == 0)
+		r = prowl_label_runtime(p, t->h->rt, &to[k]);
 	if (r < 0)
 		return r;
+	k += (size_t)r;
 	if (stack != PROWL_NO_STACK)
 		return pprof_sample_add(p, d->locations + d->stacks[stack].first,
 					d->stacks[stack].n, &count, to, k);
@@ -692,6 +695,20 @@ enum prowl_code prowl_goroutines_open(pid_t pid, const char *core, const char *e
 	return PROWL_OK;
 }
 
+enum prowl_code prowl_goroutines_choose(struct prowl_goroutines *h, size_t which,
+					struct prowl_err *err)
+{
+	enum prowl_code code = prowl_runtime_choose(h->rt, which, err);
+	int r;
+
+	if (code != PROWL_OK)
+		return code;
+	uw_goroutines_free(h->reader);
+	h->reader = NULL;
+	r = uw_goroutines_new(&h->rt->space, &h->reader);
+	return r < 0 ? cant_read(h, r, err) : PROWL_OK;
+}
+
 void prowl_goroutines_free(struct prowl_goroutines *h)
 {
 	if (!h)
@@ -708,6 +725,9 @@ void prowl_goroutines_target(const struct prowl_goroutines *h, struct prowl_goro
 		.pid = h->rt->pid, .go_guessed = uw_go_guessed(h->rt->go), .core = h->rt->core};
 	memcpy(ret->comm, h->rt->comm, sizeof ret->comm);
 	snprintf(ret->go_version, sizeof ret->go_version, "%s", uw_go_version(h->rt->go));
+	ret->nruntimes = h->rt->nruntimes;
+	ret->which = h->rt->which;
+	ret->file = prowl_runtime_file(h->rt);
 }
 
 size_t prowl_goroutines_labels(const struct prowl_goroutines *h, uint32_t set,

@@ -88,11 +88,19 @@ struct prowl_goroutines_target {
 	char comm[64];
 	char go_version[64];
 	bool go_guessed, core;
+	size_t nruntimes, which; /* there may be several Go runtimes; the one that is read */
+	const char *file;        /* in which it is; lives as long as the reader */
 };
 
 /* Codes as of prowl_runtime_open. core: a core file; exe: of it, or NULL; else pid. */
 enum prowl_code prowl_goroutines_open(pid_t pid, const char *core, const char *exe,
 				      struct prowl_goroutines **ret, struct prowl_err *err);
+/*
+ * Reads another runtime of the process from now on: 0 is the one that was opened. Their goroutines
+ * have the label "runtime" in profiles where there are several.
+ */
+enum prowl_code prowl_goroutines_choose(struct prowl_goroutines *h, size_t which,
+					struct prowl_err *err);
 void prowl_goroutines_free(struct prowl_goroutines *h);
 void prowl_goroutines_target(const struct prowl_goroutines *h, struct prowl_goroutines_target *ret);
 

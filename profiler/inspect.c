@@ -447,6 +447,9 @@ void prowl_info_free(struct prowl_info *info)
 	for (size_t i = 0; i < info->nmappings; i++)
 		free(info->mappings[i].path);
 	free(info->mappings);
+	for (size_t i = 0; i < info->nmodules; i++)
+		free(info->modules[i].path);
+	free(info->modules);
 	free(info->path);
 	prowl_program_fini(&info->program);
 	free(info);
@@ -510,6 +513,31 @@ static enum prowl_code take_mappings(struct prowl_info *info, struct uw_space *s
 	return PROWL_OK;
 }
 
+static enum prowl_code take_modules(struct prowl_info *info, struct uw_space *space,
+				    struct prowl_err *err)
+{
+	info->modules = calloc(space->nmods ? space->nmods : 1, sizeof *info->modules);
+	if (!info->modules)
+		return no_memory(err);
+	info->main_module = space->chosen;
+	info->nruntimes = uw_space_runtimes(space);
+	for (size_t i = 0; i < space->nmods; i++) {
+		const struct uw_go_module *m = &space->mods[i];
+		struct prowl_go_module *to = &info->modules[i];
+
+		*to = (struct prowl_go_module){.path = strdup(m->bin->path),
+					       .text_lo = m->lo,
+					       .text_hi = m->hi,
+					       .functions = uw_go_nfuncs(m->go),
+					       .runtime = m->runtime};
+		if (!to->path)
+			return no_memory(err);
+		snprintf(to->go_version, sizeof to->go_version, "%s", uw_go_version(m->go));
+		info->nmodules++;
+	}
+	return PROWL_OK;
+}
+
 /* Asks the one who would know: opens what `profile` would open, and closes it again. */
 static void take_sampler(struct prowl_info *info)
 {
@@ -560,6 +588,8 @@ static enum prowl_code describe_space(struct prowl_info *info, struct uw_space *
 
 	if (code == PROWL_OK)
 		code = fill_from(info, uw_binary_elf(bin), go, space->go_bias, err);
+	if (code == PROWL_OK)
+		code = take_modules(info, space, err);
 	if (code == PROWL_OK)
 		code = take_mappings(info, space, err);
 	return code;

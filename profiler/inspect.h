@@ -81,6 +81,7 @@ struct prowl_process {
 	pid_t pid;
 	pid_t living; /* a thread of it that lives: pid, unless its main thread has ended */
 	bool zombie;  /* all of it has ended; it waits for its parent */
+	bool changed; /* what it executes is not the code of its file */
 	uid_t uid;
 	char user[33]; /* name of the owner, or the number */
 	char comm[64];
@@ -149,6 +150,16 @@ struct prowl_info {
 	uint64_t text_lo, text_hi; /* Go text: runtime addresses of a process, else link-time */
 	uint64_t moduledata;       /* likewise */
 	uint64_t bias;
+	/* All Go modules of a process: the program (or library) that the above is of, its plugins,
+	 * and what has another runtime; ascending by address. */
+	struct prowl_go_module {
+		char *path;
+		char go_version[128];
+		uint64_t text_lo, text_hi;
+		size_t functions;
+		size_t runtime; /* index of the module whose runtime it uses */
+	} * modules;
+	size_t nmodules, main_module, nruntimes;
 	struct prowl_mapping_info *mappings; /* executable ones; none of a file */
 	size_t nmappings;
 	bool sampler_works;

@@ -22,6 +22,7 @@
 #include "procs.h"
 #include "space.h"
 #include "task.h"
+#include "whatis.h"
 
 enum { CACHE = 64 };
 
@@ -279,9 +280,11 @@ static void read_program(struct list *l, struct prowl_process *p)
 struct looking {
 	struct list *l;
 	pid_t living;
+	bool program; /* its executable is Go: only anonymous code is of interest */
 	struct uw_mem mem;
 	uint64_t run, run_end; /* of the anonymous memory that was seen last */
 	bool maybe;
+	bool anonymous; /* there is code that is no file's */
 };
 
 static bool file_may_be_go(pid_t living, const struct uw_map *map)
@@ -334,19 +337,21 @@ static int look_at(void *ctx, const struct uw_map *map)
 		if (map->start - k->run_end > UW_MAX_RUN_GAP)
 			k->run = map->start;
 		k->run_end = map->end;
+		k->anonymous |= executable;
 		k->maybe |= executable && (uw_memelf_begins(&k->mem, map->start, map->end) ||
 					   (k->run < map->start &&
 					    uw_memelf_begins(&k->mem, k->run, map->start)));
-	} else if (executable && map->inode) {
+	} else if (executable && map->inode && !k->program) {
 		k->maybe |= library_may_be_go(k, map);
 	}
-	return k->maybe;
+	return k->maybe || (k->program && k->anonymous);
 }
 
 /* A look at its mappings tells whether the files and memory are worth what all commands do. */
-static bool may_be_go(struct list *l, pid_t pid, pid_t living)
+static bool may_be_go(struct list *l, pid_t pid, pid_t living, bool program)
 {
-	struct looking k = {.l = l, .living = living, .mem = uw_mem_task(pid, living)};
+	struct looking k = {
+		.l = l, .living = living, .program = program, .mem = uw_mem_task(pid, living)};
 	char path[64];
 	int fd;
 
@@ -356,7 +361,8 @@ static bool may_be_go(struct list *l, pid_t pid, pid_t living)
 		return false;
 	uw_maps_read(fd, look_at, &k);
 	close(fd);
-	return k.maybe;
+	/* Of a Go program all of that is asked only where it may have moved its text. */
+	return program ? k.anonymous : k.maybe;
 }
 
 /* Whatever the executable is: a process has Go where all other commands find it. */
@@ -365,11 +371,13 @@ static void find_go(struct list *l, struct prowl_process *p)
 	struct uw_binaries files = {0};
 	struct uw_space space;
 
-	if (!may_be_go(l, p->pid, p->living))
+	if (!may_be_go(l, p->pid, p->living, p->program->go))
 		return;
 	uw_space_init(&space, &files, p->pid);
-	if (uw_space_load(&space) == 0 && uw_space_go(&space) &&
-	    prowl_program_describe(uw_binary_elf(space.go_bin), space.go, &l->other) == 0) {
+	if (uw_space_load(&space) == 0 && p->program->go)
+		p->changed = !uw_space_go(&space) && prowl_whatis_changed(&space);
+	else if (uw_space_go(&space) &&
+		 prowl_program_describe(uw_binary_elf(space.go_bin), space.go, &l->other) == 0) {
 		p->program = &l->other;
 		if (space.go_bin != space.exe)
 			snprintf(p->go_file, sizeof p->go_file, "%s", space.go_bin->path);
@@ -409,7 +417,7 @@ static int one(struct list *l, pid_t pid, int (*cb)(void *ctx, const struct prow
 		read_program(l, &p);
 	if ((p.exe_error == -ENOENT || p.exe_error == -ESRCH) && !p.zombie)
 		return 0;
-	if (p.exe_error == 0 && !p.program->go)
+	if (p.exe_error == 0)
 		find_go(l, &p);
 	if (!p.program->go && !(l->flags & PROWL_LIST_ALL)) {
 		if (p.exe_error && !(l->flags & PROWL_LIST_QUICK) && read_status(&p))
@@ -515,6 +523,8 @@ void prowl_process_obstacle(const struct prowl_process *p, char *buf, size_t len
 {
 	if (p->zombie)
 		snprintf(buf, len, "a zombie: it has ended");
+	else if (p->changed)
+		snprintf(buf, len, "its code was changed in memory");
 	else if (p->exe_error)
 		snprintf(buf, len, "%s: its program", reason(p->exe_error));
 	else if (p->maps_error)

@@ -120,12 +120,29 @@ int prowl_notes_machine(struct pprof_profile *p)
 			  u.machine);
 }
 
+int prowl_label_runtime(struct pprof_profile *p, const struct prowl_runtime *rt,
+			struct pprof_label *ret)
+{
+	int r;
+
+	if (rt->nruntimes < 2)
+		return 0;
+	*ret = (struct pprof_label){0};
+	r = pprof_string(p, "runtime", &ret->key);
+	if (r == 0)
+		r = pprof_string(p, prowl_runtime_file(rt), &ret->str);
+	return r < 0 ? r : 1;
+}
+
 int prowl_notes_runtime(struct pprof_profile *p, struct prowl_runtime *rt)
 {
 	const struct uw_elf *elf = rt->space.exe ? uw_binary_elf(rt->space.exe) : NULL;
 	int r = prowl_note(p, "target: %s, pid %d, %s", rt->comm, (int)rt->pid,
 			   uw_go_version(rt->go));
 
+	if (r == 0 && rt->nruntimes > 1)
+		r = prowl_note(p, "runtime: %s, %s, one of %zu in this process",
+			       prowl_runtime_file(rt), uw_go_version(rt->go), rt->nruntimes);
 	if (r == 0)
 		r = prowl_notes_build(p, rt->go, elf);
 	if (r == 0 && !rt->core)

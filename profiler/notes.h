@@ -28,5 +28,11 @@ int prowl_notes_machine(struct pprof_profile *p);
 int prowl_note(struct pprof_profile *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 struct prowl_runtime;
+/*
+ * In a process with several Go runtimes: the label "runtime" = the file that it is in, for each of
+ * its samples. 1; 0 where there is only one, and no label; negative errno.
+ */
+int prowl_label_runtime(struct pprof_profile *p, const struct prowl_runtime *rt,
+			struct pprof_label *ret);
 /* Of whom a profile of the runtime is: the process, its build, and whether its version is known. */
 int prowl_notes_runtime(struct pprof_profile *p, struct prowl_runtime *rt);

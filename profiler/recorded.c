@@ -36,8 +36,9 @@ struct prowl_recorded {
 	struct prowl_runtime *rt;
 	struct snapshot first, last;
 	bool delta;
-	double ticks;              /* a second */
-	struct prowl_rates *rates; /* NULL: none were set */
+	double ticks;                /* a second */
+	struct prowl_rates *rates;   /* NULL: none were set */
+	struct prowl_recorded *next; /* the same of the next runtime in the process */
 	struct prowl_recorded_result result;
 };
 
@@ -386,26 +387,38 @@ static int size_label(struct pprof_profile *p, const struct prowl_recorded *r,
 	return pprof_string(p, "bytes", &ret->key) < 0 ? -ENOMEM : 1;
 }
 
+/* The size, and the runtime where there are several: at most two. */
+static int labels_of(struct pprof_profile *p, const struct prowl_recorded *r,
+		     const struct uw_bucket *b, struct pprof_label *ret)
+{
+	int n = size_label(p, r, b, ret), k;
+
+	if (n < 0)
+		return n;
+	k = prowl_label_runtime(p, r->rt, ret + n);
+	return k < 0 ? k : n + k;
+}
+
 static int add_bucket(struct prowl_recorded *r, struct prowl_stored *stored,
 		      const struct uw_bucket *b)
 {
 	bool heap = kinds[r->kind].bucket == UW_BUCKET_MEM;
 	uint32_t locs[UW_BUCKET_MAX_STACK];
 	int64_t values[MAX_VALUES];
-	struct pprof_label label;
+	struct pprof_label labels[2];
 	int n, nl;
 
 	values_of(r, b, values);
 	if (r->delta && !subtract(r, b, values))
 		return 0;
 	n = prowl_stored_stack(stored, r->last.b.pcs + b->first, b->nstack, heap, locs);
-	nl = n < 0 ? n : size_label(stored->p, r, b, &label);
+	nl = n < 0 ? n : labels_of(stored->p, r, b, labels);
 	if (nl < 0)
 		return nl;
 	/* Go joins stacks in the profile of threads and in differences. */
 	if (r->delta || r->kind == PROWL_THREADCREATE)
-		return pprof_sample_add(stored->p, locs, (size_t)n, values, &label, (size_t)nl);
-	return pprof_sample_append(stored->p, locs, (size_t)n, values, &label, (size_t)nl);
+		return pprof_sample_add(stored->p, locs, (size_t)n, values, labels, (size_t)nl);
+	return pprof_sample_append(stored->p, locs, (size_t)n, values, labels, (size_t)nl);
 }
 
 /* A profile of a rate that is not the program's own says so. */
@@ -501,7 +514,8 @@ static int fill(struct prowl_recorded *r, struct pprof_profile *p)
 	enum uw_bucket_kind bucket = kinds[r->kind].bucket;
 	const struct uw_elf *elf = uw_binary_elf(r->rt->space.go_bin);
 	struct prowl_stored stored;
-	int e = begin(r, p);
+	size_t before = p->nsamples;
+	int e = 0;
 
 	prowl_stored_init(&stored, p, &r->rt->space, r->rt->go, true);
 	if (e == 0 && (bucket == UW_BUCKET_BLOCK || bucket == UW_BUCKET_MUTEX) && r->last.b.n)
@@ -515,7 +529,7 @@ static int fill(struct prowl_recorded *r, struct pprof_profile *p)
 	r->result.outside = stored.outside;
 	r->result.unknown = stored.unknown;
 	r->result.unscaled = unscaled(r);
-	r->result.samples = p->nsamples;
+	r->result.samples = p->nsamples - before;
 	if (e == 0)
 		add_comments(r, p, source);
 	prowl_stored_fini(&stored);
@@ -524,9 +538,9 @@ static int fill(struct prowl_recorded *r, struct pprof_profile *p)
 
 /* --- what is called -------------------------------------------------------------- */
 
-enum prowl_code prowl_recorded_open(enum prowl_recorded_kind kind, pid_t pid, const char *core,
-				    const char *exe, struct prowl_recorded **ret,
-				    struct prowl_err *err)
+static enum prowl_code open_one(enum prowl_recorded_kind kind, pid_t pid, const char *core,
+				const char *exe, size_t which, struct prowl_recorded **ret,
+				struct prowl_err *err)
 {
 	struct prowl_recorded *r = calloc(1, sizeof *r);
 	enum prowl_code code;
@@ -537,8 +551,10 @@ enum prowl_code prowl_recorded_open(enum prowl_recorded_kind kind, pid_t pid, co
 	r->ticks = 1e9;
 	code = core ? prowl_runtime_open_core(core, exe, &r->rt, err)
 		    : prowl_runtime_open(pid, &r->rt, err);
+	if (code == PROWL_OK && which)
+		code = prowl_runtime_choose(r->rt, which, err);
 	if (code != PROWL_OK) {
-		free(r);
+		prowl_recorded_free(r);
 		return code;
 	}
 	r->result.pid = r->rt->pid;
@@ -549,6 +565,31 @@ enum prowl_code prowl_recorded_open(enum prowl_recorded_kind kind, pid_t pid, co
 	return PROWL_OK;
 }
 
+enum prowl_code prowl_recorded_open(enum prowl_recorded_kind kind, pid_t pid, const char *core,
+				    const char *exe, struct prowl_recorded **ret,
+				    struct prowl_err *err)
+{
+	struct prowl_recorded *first;
+	enum prowl_code code = open_one(kind, pid, core, exe, 0, &first, err);
+
+	if (code != PROWL_OK)
+		return code;
+	for (size_t i = first->rt->nruntimes; code == PROWL_OK && i-- > 1;) {
+		struct prowl_recorded *r;
+
+		code = open_one(kind, pid, core, exe, i, &r, err);
+		if (code == PROWL_OK) {
+			r->next = first->next;
+			first->next = r;
+		}
+	}
+	if (code != PROWL_OK)
+		prowl_recorded_free(first);
+	else
+		*ret = first;
+	return code;
+}
+
 static void snapshot_fini(struct snapshot *s)
 {
 	uw_gobuckets_fini(&s->b);
@@ -557,13 +598,16 @@ static void snapshot_fini(struct snapshot *s)
 
 void prowl_recorded_free(struct prowl_recorded *r)
 {
-	if (!r)
-		return;
-	prowl_rates_free(r->rates);
-	snapshot_fini(&r->first);
-	snapshot_fini(&r->last);
-	prowl_runtime_free(r->rt);
-	free(r);
+	while (r) {
+		struct prowl_recorded *next = r->next;
+
+		prowl_rates_free(r->rates);
+		snapshot_fini(&r->first);
+		snapshot_fini(&r->last);
+		prowl_runtime_free(r->rt);
+		free(r);
+		r = next;
+	}
 }
 
 enum prowl_code prowl_recorded_set_rates(struct prowl_recorded *r,
@@ -578,35 +622,93 @@ const struct prowl_rates_report *prowl_recorded_rates(const struct prowl_recorde
 	return r->rates ? prowl_rates_report(r->rates) : NULL;
 }
 
-enum prowl_code prowl_recorded_start(struct prowl_recorded *r, struct prowl_err *err)
+static int start_one(struct prowl_recorded *r)
 {
 	int e = take(r, &r->first);
 
 	if (e == 0)
 		e = index_first(r);
 	r->delta = true;
-	return e < 0 ? cant_read(r, e, err) : PROWL_OK;
+	return e;
+}
+
+enum prowl_code prowl_recorded_start(struct prowl_recorded *r, struct prowl_err *err)
+{
+	for (; r; r = r->next) {
+		int e = start_one(r);
+
+		if (e < 0)
+			return cant_read(r, e, err);
+	}
+	return PROWL_OK;
+}
+
+/* The counts of the other runtimes are added to those of the first one. */
+static void add_result(struct prowl_recorded_result *to, const struct prowl_recorded_result *r)
+{
+	to->records += r->records;
+	to->samples += r->samples;
+	to->retries += r->retries;
+	to->reread += r->reread;
+	to->torn += r->torn;
+	to->outside += r->outside;
+	to->unknown += r->unknown;
+	to->unsettled |= r->unsettled;
+	to->unscaled |= r->unscaled;
+	to->ticks_measured |= r->ticks_measured;
+}
+
+/* What one runtime has: into the profile, or the comment that there is nothing. */
+static int fill_one(struct prowl_recorded *r, struct pprof_profile *p)
+{
+	struct prowl_err why = {0};
+
+	if (!nothing(r))
+		return fill(r, p);
+	no_record(r, &why);
+	return prowl_note(p, "runtime %s: %s", prowl_runtime_file(r->rt), why.text);
+}
+
+static enum prowl_code fill_all(struct prowl_recorded *r, struct pprof_profile *p,
+				struct prowl_err *err)
+{
+	bool none = true;
+	int e = begin(r, p);
+
+	for (struct prowl_recorded *o = r; o && e == 0; o = o->next) {
+		none &= nothing(o);
+		e = fill_one(o, p);
+		if (o != r)
+			add_result(&r->result, &o->result);
+	}
+	if (e < 0)
+		return cant_read(r, e, err);
+	if (none)
+		return no_record(r, err);
+	return p->nsamples ? PROWL_OK : no_sample(r, err);
 }
 
 enum prowl_code prowl_recorded_build(struct prowl_recorded *r, struct pprof_profile **ret,
 				     struct prowl_err *err)
 {
+	struct prowl_recorded *at = r;
 	struct pprof_profile *p;
-	int e = take(r, &r->last);
+	enum prowl_code code;
+	int e = 0;
 
+	while (at && (e = take(at, &at->last)) == 0)
+		at = at->next;
 	if (r->rates)
 		prowl_rates_restore(r->rates);
 	if (e < 0)
-		return cant_read(r, e, err);
-	if (nothing(r))
-		return no_record(r, err);
+		return cant_read(at, e, err);
 	e = pprof_profile_new(&p);
 	if (e < 0)
 		return cant_read(r, e, err);
-	e = fill(r, p);
-	if (e < 0 || p->nsamples == 0) {
+	code = fill_all(r, p, err);
+	if (code != PROWL_OK) {
 		pprof_profile_free(p);
-		return e < 0 ? cant_read(r, e, err) : no_sample(r, err);
+		return code;
 	}
 	*ret = p;
 	return PROWL_OK;

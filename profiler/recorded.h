@@ -10,6 +10,9 @@
  *	prowl_recorded_start   only for the difference over a window: what there is at its start
  *	prowl_recorded_build   what there is now, or what came since the start: a profile
  *
+ * A process may have several Go runtimes: the profile has the records of all, each with the label
+ * "runtime".
+ *
  * Only reads, but for prowl_recorded_set_rates; nothing is stopped. Belongs to one thread.
  */
 #pragma once
@@ -62,6 +65,7 @@ void prowl_recorded_free(struct prowl_recorded *r);
  * Before start: sets rates in the process (rates.h), which build puts back as soon as it has read
  * the records; so does free.
  */
+/* In a process with several Go runtimes: of the first one. */
 enum prowl_code prowl_recorded_set_rates(struct prowl_recorded *r,
 					 const struct prowl_rates_wish *wish, uint64_t max_ns,
 					 struct prowl_err *err);

@@ -109,17 +109,32 @@ static enum prowl_code open_process(struct prowl_runtime *rt, struct prowl_err *
 	r = prowl_probe_memory(rt->pid);
 	if (r < 0)
 		return not_readable(rt->pid, "memory", r, err);
-	rt->go = uw_space_go(&rt->space);
-	if (!rt->go && prowl_short_of(&rt->space, rt->pid, err))
+	if (!uw_space_go(&rt->space) && prowl_short_of(&rt->space, rt->pid, err))
 		return PROWL_FAILED;
-	if (!rt->go)
+	if (!uw_space_go(&rt->space))
 		return prowl_whatis_not_go(&rt->space, rt->comm, err);
+	return prowl_runtime_choose(rt, 0, err);
+}
+
+enum prowl_code prowl_runtime_choose(struct prowl_runtime *rt, size_t which, struct prowl_err *err)
+{
+	int r;
+
+	rt->nruntimes = uw_space_runtimes(&rt->space);
+	rt->which = which;
+	uw_space_choose_go(&rt->space, uw_space_runtime(&rt->space, which));
+	rt->go = rt->space.go;
 	rt->layout = uw_go_layout(rt->go);
 	r = uw_goglobals_find(&rt->space, true, &rt->globals);
 	if (r < 0)
 		return prowl_fail(err, PROWL_FAILED, "process %d: looking for the runtime: %s",
 				  (int)rt->pid, strerror(-r));
 	return PROWL_OK;
+}
+
+const char *prowl_runtime_file(const struct prowl_runtime *rt)
+{
+	return rt->space.go_bin->path;
 }
 
 enum prowl_code prowl_runtime_open(pid_t pid, struct prowl_runtime **ret, struct prowl_err *err)

@@ -32,6 +32,8 @@ struct prowl_runtime {
 	struct uw_go *go;      /* of space */
 	const struct uw_golayout *layout;
 	struct uw_goglobals globals;
+	/* A process may have several: each library that is written in Go brings its own. */
+	size_t nruntimes, which; /* which: 0 is the program's, or the first one's */
 };
 
 /*
@@ -40,6 +42,13 @@ struct prowl_runtime {
  */
 enum prowl_code prowl_runtime_open(pid_t pid, struct prowl_runtime **ret, struct prowl_err *err);
 void prowl_runtime_free(struct prowl_runtime *rt);
+/*
+ * Goes on with another runtime of the process; PROWL_FAILED: its variables can't be looked for.
+ * What was made of rt before (readers of goroutines, stored stacks) is of the one before.
+ */
+enum prowl_code prowl_runtime_choose(struct prowl_runtime *rt, size_t which, struct prowl_err *err);
+/* The file that the runtime is in. */
+const char *prowl_runtime_file(const struct prowl_runtime *rt);
 /*
  * Whether the process still executes the image that was opened, so that what was read since is of
  * one image: the same number may be another program, or the same one anew. Always of a core file.

@@ -9,19 +9,12 @@ static enum prowl_code open_core(struct prowl_runtime *rt, const char *core, con
 				 struct prowl_err *err)
 {
 	enum prowl_code code = prowl_corefile_open(core, exe, &rt->space, &rt->corefile, err);
-	int r;
 
 	if (code != PROWL_OK)
 		return code;
 	rt->pid = rt->corefile.core->pid;
 	memcpy(rt->comm, rt->corefile.core->comm, sizeof rt->corefile.core->comm);
-	rt->go = uw_space_go(&rt->space);
-	rt->layout = uw_go_layout(rt->go);
-	r = uw_goglobals_find(&rt->space, true, &rt->globals);
-	if (r < 0)
-		return prowl_fail(err, PROWL_FAILED, "%s: looking for the runtime: %s", core,
-				  strerror(-r));
-	return PROWL_OK;
+	return prowl_runtime_choose(rt, 0, err);
 }
 
 enum prowl_code prowl_runtime_open_core(const char *core, const char *exe,

@@ -95,6 +95,18 @@ static struct uw_binary *damaged(struct uw_space *space)
 	return NULL;
 }
 
+bool prowl_whatis_changed(struct uw_space *space)
+{
+	const struct uw_elf *elf = space->exe ? uw_binary_elf(space->exe) : NULL;
+	struct uw_gobuild build;
+
+	for (size_t i = 0; i < space->n; i++) {
+		if (space->maps[i].bin == space->exe)
+			return false;
+	}
+	return elf && uw_gobuild_read(elf, NULL, 0, &build);
+}
+
 enum prowl_code prowl_whatis_not_go(struct uw_space *space, const char *comm, struct prowl_err *err)
 {
 	struct uw_binary *bad = damaged(space);
@@ -105,6 +117,11 @@ enum prowl_code prowl_whatis_not_go(struct uw_space *space, const char *comm, st
 	if (bad)
 		return prowl_whatis_refuse(uw_binary_elf(bad), who, bad->go_error, &bad->go_diag,
 					   err);
+	if (prowl_whatis_changed(space))
+		return prowl_fail(err, PROWL_UNSUPPORTED,
+				  "%s is a Go program, but the code that it executes is not that "
+				  "of its file: it was changed in memory",
+				  who);
 	if (space->exe && uw_binary_elf(space->exe))
 		return prowl_fail(err, PROWL_UNSUPPORTED, "%s is not a Go program", who);
 	if (prowl_whatis(space->pid, NULL, err) != PROWL_OK)

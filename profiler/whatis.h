@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -21,6 +22,11 @@ enum prowl_code prowl_whatis(pid_t pid, struct uw_task *ret, struct prowl_err *e
 
 /* "FILE" of the program, or the name of the process where that is not known. */
 const char *prowl_whatis_program(const struct uw_space *space, const char *comm);
+/*
+ * The program's file is Go, but the code that the process executes is not that of the file (it was
+ * changed after it had been moved to anonymous memory): nothing of the file tells what it is.
+ */
+bool prowl_whatis_changed(struct uw_space *space);
 /*
  * After uw_space_go found nothing in the space of a process: the reason. PROWL_UNSUPPORTED: not Go,
  * too old, damaged; PROWL_PERMISSION: its program can't be read; PROWL_NOTHING: it is gone.

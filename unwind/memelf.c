@@ -20,6 +20,9 @@ enum {
 #define MACHINE EM_X86_64
 #endif
 
+/* Go's build id: in a note (its type and owner), and before the first function where there is none.
+ */
+#define NOTE        "\x04\0\0\0Go\0\0"
 #define GO_BUILD_ID "\xff Go build ID: \""
 
 bool uw_memelf_begins(const struct uw_mem *mem, uint64_t start, uint64_t end)
@@ -30,6 +33,7 @@ bool uw_memelf_begins(const struct uw_mem *mem, uint64_t start, uint64_t end)
 	if (len < PAGE || uw_read(mem, start, head, len) < 0)
 		return false;
 	return memcmp(head, ELFMAG, SELFMAG) == 0 ||
+	       memmem(head, len, NOTE, sizeof NOTE - 1) != NULL ||
 	       memmem(head, len, GO_BUILD_ID, sizeof GO_BUILD_ID - 1) != NULL;
 }
 

@@ -42,7 +42,7 @@ static void forget_go(struct uw_space *s)
 	s->go = NULL;
 	s->go_tried = false;
 	s->go_lo = s->go_hi = 0;
-	s->nmods = s->chosen = 0;
+	s->nmods = s->chosen = s->first = 0;
 	s->cursor = (struct uw_go_cursor){0};
 }
 

@@ -65,7 +65,7 @@ struct uw_space {
 	bool go_tried;
 	struct uw_go_module *mods;
 	size_t nmods;
-	size_t chosen;
+	size_t chosen, first; /* first: chosen at first */
 	struct uw_go *go;
 	struct uw_binary *go_bin; /* whose tables they are */
 	uint64_t go_bias;
@@ -110,6 +110,10 @@ struct uw_go *uw_space_go(struct uw_space *s);
  * goroutines, ...) reads that of the chosen one; stacks go through all of them, whichever it is.
  */
 void uw_space_choose_go(struct uw_space *s, size_t which);
+/* How many runtimes there are: 0 without Go. */
+size_t uw_space_runtimes(struct uw_space *s);
+/* The module that the which-th runtime is in: 0 is the one that uw_space_go chose. */
+size_t uw_space_runtime(const struct uw_space *s, size_t which);
 /* Makes these tables the only ones, of a caller who knows them; false without memory. */
 bool uw_space_set_go(struct uw_space *s, struct uw_go *go, struct uw_binary *bin, uint64_t bias);
 const struct uw_go_module *uw_space_go_other(const struct uw_space *s, uint64_t pc);

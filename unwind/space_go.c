@@ -153,7 +153,7 @@ bool uw_space_set_go(struct uw_space *s, struct uw_go *go, struct uw_binary *bin
 	insert_go(s, go, bin, bias);
 	if (!s->nmods)
 		return false;
-	s->mods[0].runtime = 0;
+	s->mods[0].runtime = s->first = 0;
 	uw_space_choose_go(s, 0);
 	return s->go_tried = true;
 }
@@ -162,9 +162,28 @@ static size_t first_choice(const struct uw_space *s)
 {
 	for (size_t i = 0; i < s->nmods; i++) {
 		if (s->mods[i].bin == s->exe)
-			return i;
+			return s->mods[i].runtime;
 	}
 	return s->mods[0].runtime;
+}
+
+size_t uw_space_runtimes(struct uw_space *s)
+{
+	size_t n = 0;
+
+	uw_space_go(s);
+	for (size_t i = 0; i < s->nmods; i++)
+		n += s->mods[i].runtime == i;
+	return n;
+}
+
+size_t uw_space_runtime(const struct uw_space *s, size_t which)
+{
+	for (size_t i = 0; which > 0 && i < s->nmods; i++) {
+		if (s->mods[i].runtime == i && i != s->first && --which == 0)
+			return i;
+	}
+	return s->first;
 }
 
 static struct uw_go *look(struct uw_space *s)
@@ -175,7 +194,8 @@ static struct uw_go *look(struct uw_space *s)
 	s->go_next = 0;
 	if (s->nmods) {
 		find_runtimes(s);
-		uw_space_choose_go(s, first_choice(s));
+		s->first = first_choice(s);
+		uw_space_choose_go(s, s->first);
 	}
 	if (!whole && s->fresh && s->go_again < TRIES)
 		s->go_next = now_ns() + (FIRST_PAUSE_NS << s->go_again++);
