@@ -569,13 +569,13 @@ enum prowl_code prowl_recorded_open(enum prowl_recorded_kind kind, pid_t pid, co
 				    const char *exe, struct prowl_recorded **ret,
 				    struct prowl_err *err)
 {
-	struct prowl_recorded *first;
+	struct prowl_recorded *first = NULL;
 	enum prowl_code code = open_one(kind, pid, core, exe, 0, &first, err);
 
 	if (code != PROWL_OK)
 		return code;
 	for (size_t i = first->rt->nruntimes; code == PROWL_OK && i-- > 1;) {
-		struct prowl_recorded *r;
+		struct prowl_recorded *r = NULL;
 
 		code = open_one(kind, pid, core, exe, i, &r, err);
 		if (code == PROWL_OK) {

@@ -464,6 +464,169 @@ static void test_bias_of_parts(void **state)
 	}
 }
 
+/* --- several Go modules --- */
+
+struct two {
+	struct fixture f;
+	struct file first, second;
+};
+
+enum { FIRST_BIAS = 0x30000, SECOND_BIAS = 0x900000 };
+
+static void open_two(struct two *t)
+{
+	struct uw_map_event e;
+
+	open_go(&t->first, 22);
+	open_go(&t->second, 19);
+	open_space(&t->f);
+	e = text_of(&t->second, SECOND_BIAS);
+	assert_int_equal(uw_space_add(&t->f.space, &e), 0);
+	e = text_of(&t->first, FIRST_BIAS);
+	assert_int_equal(uw_space_add(&t->f.space, &e), 0);
+}
+
+static void close_two(struct two *t)
+{
+	close_space(&t->f);
+	close_file(&t->first);
+	close_file(&t->second);
+}
+
+static void test_two_modules(void **state)
+{
+	const struct uw_go_module *m;
+	struct uw_space *s;
+	struct two t;
+
+	open_two(&t);
+	s = &t.f.space;
+	assert_non_null(uw_space_go(s));
+	assert_int_equal(s->nmods, 2);
+	assert_int_equal(s->go_bias, FIRST_BIAS);
+	assert_int_equal(uw_space_runtimes(s), 2);
+	for (int chosen = 0; chosen < 2; chosen++) {
+		uw_space_choose_go(s, uw_space_runtime(s, (size_t)chosen));
+		assert_int_equal(s->go_bias, chosen ? SECOND_BIAS : FIRST_BIAS);
+		m = uw_space_go_at(s, t.first.built.text + FIRST_BIAS);
+		assert_non_null(m);
+		assert_int_equal(m->bias, FIRST_BIAS);
+		m = uw_space_go_at(s, t.second.built.text + SECOND_BIAS);
+		assert_non_null(m);
+		assert_int_equal(m->bias, SECOND_BIAS);
+		assert_null(uw_space_go_at(s, t.first.built.text + FIRST_BIAS - 1));
+		assert_null(uw_space_go_at(s, t.first.built.entries[SAMPLE_NFUNCS] + FIRST_BIAS));
+		assert_null(uw_space_go_at(s, t.second.built.entries[SAMPLE_NFUNCS] + SECOND_BIAS));
+		assert_null(uw_space_go_at(s, UINT64_MAX));
+	}
+	close_two(&t);
+}
+
+/* moduledata.next of the first one says that the second one is its plugin; a ring says nothing. */
+static void test_plugin(void **state)
+{
+	for (int ring = 0; ring < 2; ring++) {
+		uint64_t next[2];
+		struct uw_mem_bytes of_second, of_first;
+		struct uw_mem below;
+		struct uw_space *s;
+		struct two t;
+
+		open_two(&t);
+		s = &t.f.space;
+		next[0] = t.second.built.moduledata + SECOND_BIAS;
+		next[1] = ring ? t.first.built.moduledata + FIRST_BIAS : 0;
+		of_second = (struct uw_mem_bytes){.base = next[0] +
+							  uw_golayout_for(19, 5)->module.next,
+						  .bytes = &next[1],
+						  .len = 8};
+		below = uw_mem_bytes(&of_second);
+		of_first = (struct uw_mem_bytes){.base = t.first.built.moduledata + FIRST_BIAS +
+							 uw_golayout_for(22, 5)->module.next,
+						 .bytes = &next[0],
+						 .len = 8,
+						 .below = &below};
+		s->live = uw_mem_bytes(&of_first);
+		assert_non_null(uw_space_go(s));
+		assert_int_equal(s->nmods, 2);
+		assert_true(s->mods[0].runtime < 2 && s->mods[1].runtime < 2);
+		if (!ring) {
+			assert_int_equal(s->mods[0].runtime, 0);
+			assert_int_equal(s->mods[1].runtime, 0);
+			assert_int_equal(uw_space_runtimes(s), 1);
+		}
+		close_two(&t);
+	}
+}
+
+/* Text at the same place of another file can't be both's. */
+static void test_overlapping_modules(void **state)
+{
+	struct uw_map_event e;
+	struct two t;
+
+	open_two(&t);
+	e = text_of(&t.second, FIRST_BIAS + 2 * PAGE);
+	assert_int_equal(uw_space_add(&t.f.space, &e), 0);
+	uw_space_go(&t.f.space);
+	for (size_t i = 1; i < t.f.space.nmods; i++)
+		assert_true(t.f.space.mods[i - 1].hi <= t.f.space.mods[i].lo);
+	close_two(&t);
+}
+
+/* --- text in anonymous memory --- */
+
+/* The text is moved: the file knows it as long as all that is compared is the same. */
+static void test_moved_text(void **state)
+{
+	for (int changed = 0; changed < 3; changed++) {
+		struct uw_mem_bytes bytes;
+		struct uw_map_event e;
+		const struct uw_elf *elf;
+		struct fixture f;
+		struct file go;
+		uint64_t bias = 0;
+		bool known;
+
+		open_go(&go, 22);
+		open_space(&f);
+		e = text_of(&go, 0x30000);
+		assert_int_equal(uw_space_add(&f.space, &e), 0);
+		bytes = (struct uw_mem_bytes){
+			.base = e.start, .bytes = go.built.bytes, .len = go.built.size};
+		f.space.live = uw_mem_bytes(&bytes);
+		if (changed == 1)
+			go.built.bytes[1] ^= 1;
+		if (changed == 2) /* none of it can be read */
+			bytes.base = 0;
+		e.dev = e.ino = 0;
+		e.path = "";
+		assert_int_equal(uw_space_add(&f.space, &e), 0);
+		known = uw_space_elf(&f.space, &f.space.maps[0], &elf, &bias);
+		assert_int_equal(known, changed == 0);
+		assert_int_equal(uw_space_go(&f.space) != NULL, changed == 0);
+		/* The same mapping once more is no other one. */
+		assert_false(uw_space_conflicts(&f.space, &e));
+		assert_int_equal(f.space.n, 1);
+		if (changed == 0)
+			assert_int_equal(bias, 0x30000);
+		close_space(&f);
+		close_file(&go);
+	}
+}
+
+/* What a program may have its text in, and what not. */
+static void test_is_anonymous(void **state)
+{
+	assert_true(uw_space_is_anonymous(0, ""));
+	assert_true(uw_space_is_anonymous(0, "[anon:text]"));
+	assert_true(uw_space_is_anonymous(7, "/memfd:text"));
+	assert_true(uw_space_is_anonymous(7, "/anon_hugepage"));
+	assert_false(uw_space_is_anonymous(0, "[heap]"));
+	assert_false(uw_space_is_anonymous(0, "[vdso]"));
+	assert_false(uw_space_is_anonymous(7, "/usr/bin/memfd:"));
+}
+
 /* The executable's tables win over those of a library, whatever lies first. */
 static void test_go_of_the_executable(void **state)
 {
@@ -738,6 +901,11 @@ int main(void)
 		cmocka_unit_test(test_no_elf),
 		cmocka_unit_test(test_other_file_of_that_name),
 		cmocka_unit_test(test_shared),
+		cmocka_unit_test(test_two_modules),
+		cmocka_unit_test(test_plugin),
+		cmocka_unit_test(test_overlapping_modules),
+		cmocka_unit_test(test_moved_text),
+		cmocka_unit_test(test_is_anonymous),
 		cmocka_unit_test(test_vdso),
 		cmocka_unit_test(test_vdso_is_shared),
 		cmocka_unit_test(test_vdso_over_anonymous),
