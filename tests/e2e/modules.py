@@ -98,7 +98,9 @@ def goroutines(pid):
 
 
 def waiting(pid, function):
-    return sum(function in part.split('\n', 2)[1] for part in goroutines(pid).split('\n\n') if part.startswith('goroutine '))
+    """How many goroutines are in it; those that only lent a thread to C have no frame at all."""
+    parts = [part.split('\n') for part in goroutines(pid).split('\n\n') if part.startswith('goroutine ')]
+    return sum(len(lines) > 1 and function in lines[1] for lines in parts)
 
 
 def listed(pid):
