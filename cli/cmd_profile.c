@@ -38,7 +38,7 @@ enum {
 	ID_COLOR,
 };
 
-enum { WORTH_WARNING = 10 }; /* samples' worth of time */
+enum { WORTH_WARNING = 2 }; /* samples' worth of time */
 
 static const struct opt profile_opts[] = {
 	{'p', "pid", "PID", "process to profile; may be repeated", ID_PID},
