@@ -154,10 +154,9 @@ def judge_runtime(pid, port):
     check('unreadable 0' in dump.err, '%s', dump.err)
 
 
-@test('e2e', 'etcd under load')
-def etcd():
-    program = debian_program('etcd')
-    need_perf()
+@contextlib.contextmanager
+def serving_etcd(program):
+    """An etcd, its port, and what loads it."""
     client, peer = free_port(), free_port()
     url = 'http://127.0.0.1:%d'
     command = [program, '--data-dir', tmp('etcd'), '--listen-client-urls', url % client, '--advertise-client-urls',
@@ -183,14 +182,11 @@ def etcd():
             raise
 
     with running(command, client, '/health') as p:
-        judge(p.pid, client, work)
-        judge_runtime(p.pid, client)
+        yield p, client, work
 
 
-@test('e2e', 'prometheus under load')
-def prometheus():
-    program = debian_program('prometheus')
-    need_perf()
+@contextlib.contextmanager
+def serving_prometheus(program):
     port = free_port()
     with open(tmp('prometheus.yml'), 'w') as f:
         f.write('global: {scrape_interval: 1s, scrape_timeout: 1s}\nscrape_configs:\n')
@@ -206,5 +202,16 @@ def prometheus():
         get(port, queries[(n + i) % len(queries)])
 
     with running(command, port, '/-/ready') as p:
+        yield p, port, work
+
+
+def judge_all(serving, name):
+    program = debian_program(name)
+    need_perf()
+    with serving(program) as (p, port, work):
         judge(p.pid, port, work)
         judge_runtime(p.pid, port)
+
+
+test('e2e', 'etcd under load')(lambda: judge_all(serving_etcd, 'etcd'))
+test('e2e', 'prometheus under load')(lambda: judge_all(serving_prometheus, 'prometheus'))
