@@ -38,8 +38,8 @@ extern "C" {
 /* Plain facts about a failure; sentences are made by the caller. */
 struct pprof_diag {
 	const char *what; /* static string: what is wrong */
-	/* decode: offset in the uncompressed bytes, 0 also where it is something else; merge: index of the input; filter: offset in
-	 * the expression */
+	/* decode: offset in the uncompressed bytes, 0 also where it is something else; merge: index
+	 * of the input; filter: offset in the expression */
 	uint64_t at;
 	/* merge: the two things that differ; filter: the option, and how it is wrong; otherwise ""
 	 */
@@ -354,7 +354,8 @@ PPROF_API int64_t pprof_total(const struct pprof_profile *p, size_t sample_type)
 struct pprof_pgo {
 	double without_go;   /* of all: left out */
 	double uncovered;    /* of those that are left: kernel or C frames were innermost */
-	double without_line; /* of those: a function without a start line is innermost or called it */
+	double without_line; /* of those: a function without a start line is innermost or called it
+			      */
 };
 
 /*
@@ -564,9 +565,9 @@ struct pprof_compare_options {
 	enum pprof_exposure exposure;
 	const double *operations; /* of each base profile, then of each head profile; all > 0 */
 	double tolerance;         /* an increase that is none: 0.05, the default, is 5 % */
-	double q; /* false discoveries among functions, of each of the two families: 0.05 */
-	double alpha;             /* error of the total's own test: 0.01 */
-	double min_share;  /* of the total: functions smaller on both sides are not judged: 0.005 */
+	double q;         /* false discoveries among functions, of each of the two families: 0.05 */
+	double alpha;     /* error of the total's own test: 0.01 */
+	double min_share; /* of the total: functions smaller on both sides are not judged: 0.005 */
 	double min_events; /* seen on both sides together, or not judged: 20 */
 	double assumed_cv; /* of runs, when there is only one on each side: 0.05 */
 	double max_cv;     /* of the base's totals; undecided beyond: 0.10 */
@@ -586,9 +587,9 @@ struct pprof_change {
 	double detectable; /* the least ratio that is found in 4 of 5 cases; infinite: none is */
 	double tolerance;
 	enum pprof_verdict verdict;
-	uint32_t other; /* PPROF_RENAMED: the change that it was; _EXPLAINED: that explains it */
-	bool own;       /* code of the program's own modules: judged by cum, too */
-	bool by_cum;    /* it is cum that the verdict is of; else flat */
+	uint32_t other;    /* PPROF_RENAMED: the change that it was; _EXPLAINED: that explains it */
+	bool own;          /* code of the program's own modules: judged by cum, too */
+	bool by_cum;       /* it is cum that the verdict is of; else flat */
 	struct pprof_cum { /* of a function with all that it calls; of own ones */
 		bool judged;
 		double base_events, head_events;
@@ -610,7 +611,7 @@ struct pprof_comparison {
 	size_t njudged_cum;
 	double cv;       /* of runs, beyond what counting explains, as the functions show it */
 	double total_cv; /* of the totals of runs, around the mean of their side; 0 for shares */
-	double base_cv; /* of the base's totals */
+	double base_cv;  /* of the base's totals */
 	enum pprof_verdict verdict; /* PPROF_SAME, _REGRESSED, _IMPROVED, _UNDECIDED */
 	const char *why;            /* undecided: a static sentence; else NULL */
 	void *rows;                 /* private */
@@ -627,10 +628,9 @@ struct pprof_comparison {
  * shows it. So the functions of the program's own modules (not Go's runtime and standard library,
  * the kernel, C) are a second family, judged by cum, with a q of its own. Of those that cost more,
  * the ones are blamed that do so apart from others of them that are nearer to the leaf; the rest,
- * their callers, are PPROF_EXPLAINED. A function that is accepted, has a tolerance of its own, or is
- * only in head explains its callers, too.
- * With one run on a side, an assumed variation stands in, and the whole is undecided unless it is
- * the same.
+ * their callers, are PPROF_EXPLAINED. A function that is accepted, has a tolerance of its own, or
+ * is only in head explains its callers, too. With one run on a side, an assumed variation stands
+ * in, and the whole is undecided unless it is the same.
  *
  * The profiles must outlive the comparison. -EINVAL with diag: no profile on a side, types or units
  * that differ (at: the index among base, then head), negative values, operations that are not

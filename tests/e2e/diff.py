@@ -5,6 +5,7 @@ import collections
 import itertools
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -605,3 +606,78 @@ def often():
     check(alarms[ours] == 0, '%d alarms of 30', alarms[ours])
     check(found[ours] >= 16, 'found %d of 20', found[ours])
     check(first == found[ours] and blamed[ours] == 0, 'named first %d, others blamed %d', first, blamed[ours])
+
+
+# In the compiler's common subexpression elimination, some 2 % of its time: maps and strings, so that the cost scatters.
+DEARER = """
+	more := make(map[int]string)
+	for i := 0; i < f.NumValues(); i++ {
+		more[i%256] = fmt.Sprint(i, len(more))
+	}
+"""
+
+
+def compilers(folder, version):
+    """Go's compiler as it is, and with a dearer pass; the arguments that make it compile go/types."""
+    root, environment = goroot(version), dict(go_environment(version), GOFLAGS='')
+    source, line = os.path.join(root, 'src/cmd/compile/internal/ssa/cse.go'), 'func cse(f *Func) {\n'
+
+    def go(*args):
+        p = subprocess.run([root + '/bin/go', *args], env=environment, capture_output=True, text=True, timeout=1800)
+        check(p.returncode == 0, 'go %s: %s', ' '.join(args), p.stderr)
+        return p.stdout
+
+    with open(source, encoding='utf-8') as f:
+        text = f.read()
+    check(line in text, 'no cse in %s', source)
+    changed, overlay = os.path.join(folder, 'cse.go'), os.path.join(folder, 'overlay.json')
+    with open(changed, 'w', encoding='utf-8') as f:
+        f.write(text.replace(line, line + DEARER, 1))
+    with open(overlay, 'w', encoding='utf-8') as f:
+        json.dump({'Replace': {source: changed}}, f)
+    base, head, config = (os.path.join(folder, n) for n in ('base', 'head', 'importcfg'))
+    go('build', '-o', base, 'cmd/compile')
+    go('build', '-overlay', overlay, '-o', head, 'cmd/compile')
+    with open(config, 'w', encoding='utf-8') as f:
+        f.write(go('list', '-export', '-deps', '-f', '{{if .Export}}packagefile {{.ImportPath}}={{.Export}}{{end}}', 'go/types'))
+    files = go('list', '-f', '{{range .GoFiles}}{{$.Dir}}/{{.}}\n{{end}}', 'go/types').split()
+    return base, head, ['-o', os.devnull, '-p', 'go/types', '-c=1', '-importcfg', config, *files]
+
+
+@test('soak', 'diff: the Go compiler, hundreds of functions: 60 comparisons with itself, 60 with a pass that is dearer')
+def compiler():
+    need_prowl()
+    need_perf()
+    version, folder = '1.27', path('')
+    if not os.access(goroot(version) + '/bin/go', os.X_OK):
+        raise Skip('no Go %s' % version)
+    os.makedirs(folder)
+    base, head, arguments = compilers(folder, version)
+
+    def run(program):
+        out = path()
+        p = subprocess.run([PROWL, 'profile', '-q', '-F', '999', '-o', out, '--', program, *arguments],
+                           stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300)
+        check(p.returncode == 0, 'profile: %s', p.stderr)
+        return out
+
+    first, second, dear = in_turn(run, [(base,), (base,), (head,)])
+    # Ten runs of the same program can be two sides in 252 ways, each a comparison of five runs with five.
+    same = first + second
+    culprit, rounds = 'cmd/compile/internal/ssa.cse', 60
+    alarms = undecided = found = led = others = 0
+    for some in random.Random(1).sample(list(itertools.combinations(same, RUNS)), rounds):
+        code, result = diff(some, [f for f in same if f not in some])
+        alarms += code == 3
+        undecided += code == 7
+        check(result['judged_by_cum'] >= 100, 'only %d functions are judged by cum', result['judged_by_cum'])
+        _, result = diff(some, dear)
+        names = bad(result)
+        found += culprit in names
+        led += names[:1] == [culprit]
+        others += len(names) > 1
+    note('%d functions judged by flat, %d by cum; itself: %d alarms, %d undecided; dearer: found %d, first %d, others blamed '
+         '%d, of %d', result['judged_by_flat'], result['judged_by_cum'], alarms, undecided, found, led, others, rounds)
+    check(alarms <= rounds // 50, '%d alarms of %d', alarms, rounds)
+    check(found >= rounds * 4 // 5 and led == found, 'found %d, named first %d of %d', found, led, rounds)
+    check(others <= rounds // 10, 'others were blamed %d times of %d', others, rounds)
