@@ -179,7 +179,7 @@ for rate in (99, 999):
 
 def told():
     """Threads that live too short for any sample: their time is there all the same, and it is said."""
-    prof, used, _, err = launched('threads', 0.00001, 0.02, 99, '--per-thread')
+    prof, used, _, err = launched('threads', 0.00001, 0.06, 99, '--per-thread')
     lost, _ = weigh(prof, lambda frames, _: '[not sampled]' in names(frames))
     note('threads of 10 us: %.3f s of %.3f s not sampled', lost / 1e9, used)
     check(abs(prof.total('cpu') / 1e9 / used - 1) < 0.03, 'the total is %.4f s, %.4f s were used',
