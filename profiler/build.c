@@ -762,6 +762,15 @@ void prowl_session_note(struct prowl_session *s, struct pprof_profile *p)
 		(unsigned long long)r->walks.exact, (unsigned long long)r->walks.live,
 		(unsigned long long)r->walks.live_wanted, (unsigned long long)r->walks.given_up,
 		(unsigned long long)r->walks.derailed);
+	if (r->no_bpf)
+		prowl_note(p, "other stacks: read after the sample, no BPF (%s)", r->no_bpf);
+	else
+		prowl_note(
+			p,
+			"other stacks: copied at the sample by BPF, for the %llu samples that need "
+			"it; lost: %llu; without their sample: %llu",
+			(unsigned long long)r->copied, (unsigned long long)r->copies_lost,
+			(unsigned long long)prowl_perf_counts(s->perf)->stray_moments);
 	prowl_note(
 		p,
 		"cpu charged by the kernel: %.6f s; sampled: %.6f s; weights are scaled to the charge",
@@ -769,10 +778,11 @@ void prowl_session_note(struct prowl_session *s, struct pprof_profile *p)
 	if (s->labels)
 		prowl_note(p,
 			   "labels: %llu samples labelled, %llu without labels, %llu too old, %llu "
-			   "unknown",
+			   "unknown; %llu copied at the sample",
 			   (unsigned long long)r->labelled, (unsigned long long)r->unlabelled,
 			   (unsigned long long)r->labels_too_old,
-			   (unsigned long long)r->labels_unknown);
+			   (unsigned long long)r->labels_unknown,
+			   (unsigned long long)r->labels_exact);
 	if (r->labels_cut)
 		prowl_note(p,
 			   "warning: %llu samples have labels that were cut: " PROWL_LABELS_LIMITS,

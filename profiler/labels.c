@@ -7,6 +7,7 @@
 
 #include "gosym.h"
 #include "idmap.h"
+#include "moment.h"
 
 enum { THREADS = 1024 }; /* whose m is remembered; direct mapped */
 
@@ -92,6 +93,22 @@ uint32_t prowl_labels_intern(struct prowl_labels *l, const struct uw_golabels *l
 	return (uint32_t)l->nsets;
 }
 
+/* As they were when the sample was taken; negative where that isn't known. */
+static int of_moment(struct prowl_labels *l, const struct uw_golayout *layout,
+		     const struct prowl_event *ev, uint64_t *m)
+{
+	struct prowl_moment_reader r = {ev->sample.moment};
+	struct uw_mem mem = prowl_moment_mem(&r);
+	uint64_t g, known;
+
+	if (!r.moment)
+		return -ENOENT;
+	known = prowl_moment_m(r.moment, layout, ev->sample.regs.sp, ev->tid, &g);
+	if (known)
+		*m = known;
+	return uw_golabels_read(layout, &mem, &ev->sample.regs, m, &l->read);
+}
+
 uint32_t prowl_labels_of(struct prowl_labels *l, struct uw_space *space,
 			 const struct prowl_event *ev, uint64_t now)
 {
@@ -110,17 +127,22 @@ uint32_t prowl_labels_of(struct prowl_labels *l, struct uw_space *space,
 		l->counts.unknown++;
 		return 0;
 	}
-	if (now > ev->time && now - ev->time > PROWL_LABELS_MAX_AGE_NS) {
-		l->counts.too_old++;
-		return 0;
-	}
 	/* Of several runtimes the one that the thread is in; in C code it can't be told. */
 	for (size_t i = 0; space->nmods > 1 && !mod && i < ev->sample.nuser; i++)
 		mod = uw_space_go_at(space, ev->sample.user[i]);
 	if (mod)
 		go = space->mods[mod->runtime].go;
 	m = l->threads[slot].tid == ev->tid ? l->threads[slot].m : 0;
-	n = uw_golabels_read(uw_go_layout(go), &space->live, &ev->sample.regs, &m, &l->read);
+	n = of_moment(l, uw_go_layout(go), ev, &m);
+	if (n < 0 && now > ev->time && now - ev->time > PROWL_LABELS_MAX_AGE_NS) {
+		l->counts.too_old++;
+		return 0;
+	}
+	if (n < 0)
+		n = uw_golabels_read(uw_go_layout(go), &space->live, &ev->sample.regs, &m,
+				     &l->read);
+	else
+		l->counts.exact++;
 	if (m) {
 		l->threads[slot].tid = ev->tid;
 		l->threads[slot].m = m;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Go's pprof labels of samples: read when a sample is drained, each distinct set kept once and
- * known by a number.
+ * Go's pprof labels of samples, each distinct set kept once and known by a number.
  *
- * Memory is right only for a moment after the sample, so that one that waited longer gets none.
- * Belongs to one thread.
+ * They are read from what was copied at the time of the sample, where there is that. Else when a
+ * sample is drained: memory is right only for a moment after it, so that one that waited longer
+ * gets none. Belongs to one thread.
  */
 #pragma once
 
@@ -27,6 +27,7 @@ struct prowl_labels_counts { /* samples; each is in exactly one of the first fou
 	uint64_t too_old; /* read too late to be believed */
 	uint64_t unknown; /* no goroutine could be told, unreadable labels, too many sets */
 	uint64_t cut;     /* of the labelled: not all labels, or not all of one (golabels.h) */
+	uint64_t exact;   /* of the first two: as they were at the sample */
 };
 
 /* When a label is cut, for those who say that some are; wants UW_LABEL_BYTES, UW_LABELS_MAX. */

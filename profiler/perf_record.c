@@ -260,6 +260,35 @@ pid_t prowl_perf_pid(const struct perf_event_header *rec)
 	return (pid_t)pid;
 }
 
+pid_t prowl_perf_tid(const struct perf_event_header *rec)
+{
+	uint32_t tid = 0;
+
+	head_field(rec, offsetof(struct sample_head, tid), &tid, sizeof tid);
+	return (pid_t)tid;
+}
+
+uint64_t prowl_perf_id(const struct perf_event_header *rec)
+{
+	uint64_t id = 0;
+
+	head_field(rec, offsetof(struct sample_head, id), &id, sizeof id);
+	return id;
+}
+
+const void *prowl_perf_raw(const struct perf_event_header *rec, size_t *len)
+{
+	size_t at = offsetof(struct sample_head, nchain);
+	const uint8_t *p = (const uint8_t *)(rec + 1) + at;
+	uint32_t size = 0;
+
+	head_field(rec, at, &size, sizeof size);
+	if (size == 0 || size > rec->size - sizeof *rec - at - sizeof size)
+		return NULL;
+	*len = size;
+	return p + sizeof size;
+}
+
 uint64_t prowl_perf_ip(const struct perf_event_header *rec)
 {
 	uint64_t ip = 0;

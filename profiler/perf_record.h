@@ -8,6 +8,7 @@
 
 #include <linux/perf_event.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -17,6 +18,13 @@
 	(PERF_SAMPLE_IDENTIFIER | PERF_SAMPLE_IP | PERF_SAMPLE_TID | PERF_SAMPLE_TIME |         \
 	 PERF_SAMPLE_CPU | PERF_SAMPLE_PERIOD | PERF_SAMPLE_CALLCHAIN | PERF_SAMPLE_REGS_USER | \
 	 PERF_SAMPLE_STACK_USER)
+
+/* Of an event that a BPF program's output goes to: the same head, then the bytes. */
+#define PROWL_OUTPUT_TYPE                                                               \
+	(PERF_SAMPLE_IDENTIFIER | PERF_SAMPLE_IP | PERF_SAMPLE_TID | PERF_SAMPLE_TIME | \
+	 PERF_SAMPLE_CPU | PERF_SAMPLE_RAW)
+
+struct prowl_moment;
 
 enum prowl_event_type {
 	PROWL_EVENT_OTHER, /* a record that nobody here needs */
@@ -50,6 +58,7 @@ struct prowl_event {
 			struct uw_regs regs;
 			const void *stack;
 			uint64_t stack_len;
+			const struct prowl_moment *moment; /* memory as it was then; NULL: none */
 		} sample;
 		struct {
 			uint64_t start, len, offset, ino;
@@ -73,5 +82,10 @@ int prowl_perf_decode(const struct perf_event_header *rec, struct prowl_event *e
 uint64_t prowl_perf_time(const struct perf_event_header *rec);
 /* Process of a sample of this layout, without decoding the rest; 0 for what is no whole sample. */
 pid_t prowl_perf_pid(const struct perf_event_header *rec);
+/* Thread, and event, of a sample of this layout or PROWL_OUTPUT_TYPE; 0 likewise. */
+pid_t prowl_perf_tid(const struct perf_event_header *rec);
+uint64_t prowl_perf_id(const struct perf_event_header *rec);
+/* The bytes of a record of PROWL_OUTPUT_TYPE, NULL where they don't fit into it. */
+const void *prowl_perf_raw(const struct perf_event_header *rec, size_t *len);
 /* The address where a sample was taken, kernel or user; 0 for what is none. */
 uint64_t prowl_perf_ip(const struct perf_event_header *rec);

@@ -39,8 +39,9 @@ struct prowl_proc {
 	uint64_t samples;  /* in the profile */
 	uint64_t sampled;  /* ns that they stand for, unscaled; of until `clocked`: */
 	uint64_t sampled_at_clock;
-	double square;    /* the sum of the squares of each one's ns */
-	uint64_t clocked; /* when cpu_last was read; CLOCK_MONOTONIC */
+	double square;                     /* the sum of the squares of each one's ns */
+	uint64_t clocked;                  /* when cpu_last was read; CLOCK_MONOTONIC */
+	const struct uw_golayout *moments; /* what the BPF program knows of it (moments.h) */
 	/* CPU time charged by the kernel, ns: at attach and when last read. */
 	uint64_t cpu_first, cpu_last;
 	uint64_t utime_first, stime_first, utime_last, stime_last; /* clock ticks */

@@ -45,6 +45,7 @@ struct prowl_options {
 	bool per_thread;      /* don't sample whole CPUs even where it is allowed */
 	bool children;        /* follow forks */
 	bool threads;         /* label samples with thread id and the name that it had then */
+	bool no_bpf;          /* don't load the BPF program even where it is allowed */
 	bool labels;          /* label samples with Go's pprof labels */
 	bool timeline;        /* each sample with its time; implies threads */
 	unsigned int tick_ms; /* call progress at least that often; 0: as it comes */
@@ -80,12 +81,16 @@ struct prowl_result {     /* counted, for the last lines and the comments of the
 	/* With labels, each sample is in one of these: it has some; its goroutine has none; it was
 	 * read too late to be believed; its goroutine or labels could not be told. */
 	uint64_t labelled, unlabelled, labels_too_old, labels_unknown;
-	uint64_t labels_cut; /* of the labelled: see golabels.h for the limits */
+	uint64_t labels_cut;   /* of the labelled: see golabels.h for the limits */
+	uint64_t labels_exact; /* of the first two: copied at the sample */
 	/* With a timeline: how many samples have their time, and how many came too late for it. */
 	uint64_t timed, untimed;
 	uint64_t duration_ns;
 	uint64_t first_sample_ns; /* from open to the first sample */
 	uint64_t period_ns;
+	const char *no_bpf;   /* why BPF copies nothing at the time of a sample; NULL: it does */
+	uint64_t copied;      /* samples for which it did: those that need it */
+	uint64_t copies_lost; /* for which there was no room */
 	bool whole_cpus, kernel, kernel_names;
 	bool kernel_sampled; /* some sample has kernel frames */
 	bool all_exited;

@@ -201,6 +201,10 @@ static enum prowl_code open_all(struct prowl_session *s, struct prowl_err *err)
 	po.per_thread = s->o.per_thread;
 	po.wake_each = s->o.labels || (s->o.rate <= MAX_WAKE_RATE && has_c(&s->procs));
 	po.user_only = s->o.user_only;
+	prowl_moments_open(&s->moments, s->o.no_bpf, s->o.labels);
+	for (size_t i = 0; i < s->procs.n; i++)
+		prowl_moments_follow(&s->moments, s->procs.procs[i]);
+	po.bpf = s->moments.bpf;
 	code = prowl_perf_open(&po, &s->perf, err);
 	if (code != PROWL_OK)
 		return code;
@@ -215,6 +219,8 @@ static enum prowl_code open_all(struct prowl_session *s, struct prowl_err *err)
 	s->result.whole_cpus = prowl_perf_facts(s->perf)->whole_cpus;
 	s->result.kernel = prowl_perf_facts(s->perf)->kernel;
 	s->result.paranoid = prowl_perf_facts(s->perf)->paranoid;
+	s->result.no_bpf = prowl_perf_facts(s->perf)->bpf_error ? "the kernel refuses it"
+								: s->moments.why_not;
 	return PROWL_OK;
 }
 
@@ -264,6 +270,7 @@ void prowl_session_free(struct prowl_session *s)
 	prowl_perf_close(s->perf);
 	uw_walker_free(s->walker);
 	prowl_labels_free(s->labels);
+	prowl_moments_close(&s->moments);
 	prowl_timeline_fini(&s->timeline);
 	prowl_threads_fini(&s->threads);
 	prowl_trim_fini(&s->trim);
@@ -357,6 +364,7 @@ static void on_sample(struct prowl_session *s, const struct prowl_event *ev)
 		key.pcs[i] = ev->sample.kernel[i] - (i > 0);
 	if (ev->sample.has_regs)
 		us.regs = &ev->sample.regs;
+	prowl_moments_of(&s->moments, p, ev, &us);
 	key.nkernel = (uint32_t)n;
 	key.nuser = (uint32_t)uw_walk(s->walker, &p->image->space, &us, key.pcs + n, PROWL_MAX_USER,
 				      &end);
@@ -401,12 +409,13 @@ static void on_event(void *ctx, const struct prowl_event *ev)
 		break;
 	case PROWL_EVENT_LOST:
 		if (ev->time >= s->from)
-			s->result.lost += ev->lost;
+			s->result.lost += prowl_moments_lost_samples(&s->moments, ev->lost);
 		break;
 	default:
 		prowl_procs_event(&s->procs, ev, &forked);
 		if (s->o.threads && prowl_procs_find(&s->procs, ev->pid))
 			prowl_threads_event(&s->threads, ev);
+		prowl_moments_event(&s->moments, ev);
 		break;
 	}
 }
@@ -475,7 +484,10 @@ static void take_counts(struct prowl_session *s)
 		s->result.labels_too_old = lc->too_old;
 		s->result.labels_unknown = lc->unknown;
 		s->result.labels_cut = lc->cut;
+		s->result.labels_exact = lc->exact;
 	}
+	s->result.copied = s->moments.samples;
+	s->result.copies_lost = s->moments.bpf ? prowl_bpf_lost(s->moments.bpf) : 0;
 	s->result.damaged = c->damaged;
 	s->result.throttled = c->throttled;
 	s->result.seen = c->samples;

@@ -5,6 +5,7 @@
 #include "charge.h"
 #include "knames.h"
 #include "labels.h"
+#include "moments.h"
 #include "procs.h"
 #include "prowl.h"
 #include "source_perf.h"
@@ -30,6 +31,7 @@ struct prowl_session {
 	struct prowl_perf *perf;
 	struct uw_walker *walker;
 	struct prowl_labels *labels; /* NULL: not asked for */
+	struct prowl_moments moments;
 	struct prowl_trim trim;
 	struct prowl_stackhash hash;
 	void *hash_mem;

@@ -18,7 +18,9 @@
 #include <unistd.h>
 
 #include "array.h"
+#include "bpf.h"
 #include "idmap.h"
+#include "moment_pair.h"
 #include "perf_ring.h"
 #include "urgent.h"
 
@@ -35,7 +37,8 @@ enum {
 	CROWD = 64,           /* threads */
 	CROWD_STACK = 512,    /* bytes of each stack copy, then */
 	ATTACH_PASSES = 50,
-	PHASE_PARTS = 8, /* the shortest first period is period / PHASE_PARTS */
+	MOMENT_BYTES = 6144, /* of most moments, at most */
+	PHASE_PARTS = 8,     /* the shortest first period is period / PHASE_PARTS */
 	/*
 	 * Spread periods, from SPREAD_FROM_NS to a SPREAD_PARTS-th of the nominal one, or to
 	 * SPREAD_TO_NS where that is more: a sample costs some 13 us, so that these threads have up
@@ -77,6 +80,8 @@ struct cpu {
 	struct prowl_ring ring;
 	const struct perf_event_header *next;
 	uint64_t next_time;
+	int output; /* event for moments, in the same ring; -1: none */
+	struct prowl_moment_pair moments;
 };
 
 struct prowl_perf {
@@ -101,6 +106,7 @@ struct prowl_perf {
 	bool by_thread;                 /* whole CPUs were not allowed, or not wanted */
 	uint64_t opened, looked, moved; /* times */
 	struct pollfd *polls;
+	struct prowl_moment moment; /* of the sample that is handed out */
 };
 
 /* --- small things ---------------------------------------------------------------- */
@@ -159,7 +165,7 @@ static int online_cpus(struct prowl_perf *p)
 		if (*s == '-')
 			hi = strtol(s + 1, &s, 10);
 		for (long c = lo; c <= hi && p->ncpus < MAX_CPUS; c++)
-			p->cpus[p->ncpus++] = (struct cpu){.cpu = (int)c, .fd = -1};
+			p->cpus[p->ncpus++] = (struct cpu){.cpu = (int)c, .fd = -1, .output = -1};
 		if (*s == ',')
 			s++;
 	}
@@ -202,7 +208,7 @@ static unsigned int ring_order(const struct prowl_perf_options *o)
 	/* Half a second of samples, a full stack copy and a deep chain each; more where we may have
 	 * to wait for our turn. */
 	uint64_t per_second = 1000000000u / (o->period_ns ? o->period_ns : 1) + 1;
-	uint64_t want = per_second * (o->stack_bytes + 600u) / 2 *
+	uint64_t want = per_second * (o->stack_bytes + 600u + (o->bpf ? MOMENT_BYTES : 0)) / 2 *
 			(prowl_urgent_crowd() ? CROWD_RINGS : 1);
 	unsigned int order = MIN_ORDER;
 
@@ -265,6 +271,42 @@ static int add_event(struct prowl_perf *p, int fd, pid_t tid, uint64_t first)
 	return 0;
 }
 
+/*
+ * What the BPF program writes on a CPU goes to an event of its own, but into the ring of the CPU's
+ * samples: written in the same interrupt, a moment comes right before its sample.
+ */
+static int open_output(struct prowl_perf *p, struct cpu *c)
+{
+	struct perf_event_attr attr = {
+		.size = sizeof attr,
+		.type = PERF_TYPE_SOFTWARE,
+		.config = PERF_COUNT_SW_BPF_OUTPUT,
+		.sample_period = 1,
+		.sample_type = PROWL_OUTPUT_TYPE,
+		.sample_id_all = 1,
+		.use_clockid = 1,
+		.clockid = CLOCK_MONOTONIC,
+		.watermark = 1,
+		.wakeup_watermark = UINT32_MAX / 2,
+	};
+
+	c->output = (int)syscall(SYS_perf_event_open, &attr, -1, c->cpu, -1, PERF_FLAG_FD_CLOEXEC);
+	if (c->output < 0 || ioctl(c->output, PERF_EVENT_IOC_SET_OUTPUT, c->fd) < 0 ||
+	    ioctl(c->output, PERF_EVENT_IOC_ID, &c->moments.id) < 0)
+		return -errno;
+	return prowl_bpf_output(p->o.bpf, c->cpu, c->output);
+}
+
+/* Threads that start later take the program along with the event. */
+static int add_moments(struct prowl_perf *p, struct cpu *c, int fd)
+{
+	int r = c->output < 0 ? open_output(p, c) : 0;
+
+	if (r == 0 && ioctl(fd, PERF_EVENT_IOC_SET_BPF, prowl_bpf_fd(p->o.bpf)) < 0)
+		r = -errno;
+	return r;
+}
+
 static int attach_event(struct prowl_perf *p, struct cpu *c, int fd, pid_t tid, uint64_t first)
 {
 	int r = 0;
@@ -275,6 +317,8 @@ static int attach_event(struct prowl_perf *p, struct cpu *c, int fd, pid_t tid, 
 		r = -errno;
 	if (r == 0)
 		r = add_event(p, fd, tid, first);
+	if (r == 0 && p->o.bpf && p->facts.bpf_error == 0)
+		p->facts.bpf_error = add_moments(p, c, fd);
 	if (r == 0 && ioctl(fd, PERF_EVENT_IOC_ENABLE, 0) < 0) {
 		r = -errno;
 		p->nevents--; /* the caller closes it */
@@ -293,7 +337,7 @@ static int open_whole_cpus(struct prowl_perf *p)
 			continue; /* went offline just now */
 		if (fd < 0)
 			return -errno;
-		p->cpus[kept] = (struct cpu){.cpu = p->cpus[i].cpu, .fd = -1};
+		p->cpus[kept] = (struct cpu){.cpu = p->cpus[i].cpu, .fd = -1, .output = -1};
 		r = attach_event(p, &p->cpus[kept], fd, -1, p->o.period_ns);
 		if (r < 0) {
 			if (p->cpus[kept].fd != fd)
@@ -464,11 +508,20 @@ static int open_per_thread(struct prowl_perf *p)
 	return 0;
 }
 
+static void close_output(struct cpu *c)
+{
+	if (c->output >= 0)
+		close(c->output);
+	c->output = -1;
+	prowl_moment_pair_fini(&c->moments);
+}
+
 static void close_events(struct prowl_perf *p)
 {
 	for (size_t i = 0; i < p->ncpus; i++) {
 		prowl_ring_fini(&p->cpus[i].ring);
 		p->cpus[i].fd = -1;
+		close_output(&p->cpus[i]);
 	}
 	for (size_t i = 0; i < p->nevents; i++)
 		close(p->events[i].fd);
@@ -476,6 +529,7 @@ static void close_events(struct prowl_perf *p)
 		close(p->keepers[i]);
 	p->nevents = p->nkeepers = p->nspread = 0;
 	p->unphased = 0;
+	p->facts.bpf_error = 0;
 	prowl_idmap_fini(&p->by_id);
 	prowl_idmap_fini(&p->tids);
 	prowl_idmap_fini(&p->heirs);
@@ -922,7 +976,9 @@ static void peek(struct prowl_perf *p, struct cpu *c, const struct prowl_perf_ta
 {
 	bool bad;
 
-	c->next = prowl_ring_peek(&c->ring, &bad);
+	while ((c->next = prowl_ring_peek(&c->ring, &bad)) &&
+	       prowl_moment_pair_take(&c->moments, c->next))
+		prowl_ring_take(&c->ring, c->next);
 	c->next_time = c->next ? prowl_perf_time(c->next) : UINT64_MAX;
 	if (bad)
 		p->counts.damaged++;
@@ -930,9 +986,10 @@ static void peek(struct prowl_perf *p, struct cpu *c, const struct prowl_perf_ta
 		t->soon(ctx, prowl_perf_ip(c->next));
 }
 
-static void hand_out(struct prowl_perf *p, const struct perf_event_header *rec,
-		     const struct prowl_perf_takers *t, void *ctx)
+static void hand_out(struct prowl_perf *p, struct cpu *c, const struct prowl_perf_takers *t,
+		     void *ctx)
 {
+	const struct perf_event_header *rec = c->next;
 	struct prowl_event ev;
 
 	if (prowl_perf_decode(rec, &ev) < 0)
@@ -941,6 +998,8 @@ static void hand_out(struct prowl_perf *p, const struct perf_event_header *rec,
 		p->counts.throttled++;
 	else if (ev.type != PROWL_EVENT_SAMPLE || wanted(p, &ev)) {
 		follow(p, &ev);
+		if (ev.type == PROWL_EVENT_SAMPLE)
+			ev.sample.moment = prowl_moment_pair_of(&c->moments, &ev, &p->moment);
 		t->event(ctx, &ev);
 	}
 }
@@ -974,12 +1033,16 @@ size_t prowl_perf_drain(struct prowl_perf *p, const struct prowl_perf_takers *ta
 		p->counts.samples += c->next->type == PERF_RECORD_SAMPLE;
 		if (c->next->type != PERF_RECORD_SAMPLE ||
 		    takers->want(ctx, prowl_perf_pid(c->next)))
-			hand_out(p, c->next, takers, ctx);
+			hand_out(p, c, takers, ctx);
+		prowl_moment_pair_next(&c->moments);
 		n++;
 		prowl_ring_take(&c->ring, c->next);
 		peek(p, c, takers, ctx);
 	}
 	for (size_t i = 0; i < p->ncpus; i++) {
+		prowl_moment_pair_keep(&p->cpus[i].moments);
+		p->counts.stray_moments += p->cpus[i].moments.strays;
+		p->cpus[i].moments.strays = 0;
 		if (p->cpus[i].fd >= 0)
 			prowl_ring_end(&p->cpus[i].ring);
 	}

@@ -32,16 +32,18 @@
 #include "err.h"
 #include "perf_record.h"
 
+struct prowl_bpf;
 struct prowl_perf;
 
 struct prowl_perf_options {
 	const pid_t *pids; /* processes (thread group leaders); needed per thread */
 	size_t npids;
-	uint64_t period_ns;   /* CPU time between two samples */
-	uint32_t stack_bytes; /* of the stack copy; multiple of 8, 0 for none */
-	bool wake_each;       /* every sample may wake prowl_perf_wait, not only a filling ring */
-	bool per_thread;      /* don't try whole CPUs */
-	bool user_only;       /* no kernel frames; kernel time counts at the user's frame */
+	uint64_t period_ns;    /* CPU time between two samples */
+	uint32_t stack_bytes;  /* of the stack copy; multiple of 8, 0 for none */
+	bool wake_each;        /* every sample may wake prowl_perf_wait, not only a filling ring */
+	bool per_thread;       /* don't try whole CPUs */
+	bool user_only;        /* no kernel frames; kernel time counts at the user's frame */
+	struct prowl_bpf *bpf; /* copies moments for the samples; borrowed; NULL: none */
 };
 
 /* What was possible. */
@@ -52,6 +54,7 @@ struct prowl_perf_facts {
 	unsigned int nevents;
 	unsigned int max_stack; /* entries that the kernel's call chain holds */
 	size_t ring_bytes;      /* of one ring */
+	int bpf_error;          /* why samples have no moments all the same: negative errno */
 	int paranoid;           /* /proc/sys/kernel/perf_event_paranoid; -99 when unreadable */
 };
 
@@ -79,13 +82,14 @@ struct prowl_perf_takers {
 size_t prowl_perf_drain(struct prowl_perf *p, const struct prowl_perf_takers *takers, void *ctx);
 
 struct prowl_perf_counts {
-	uint64_t bytes;       /* read from the rings */
-	uint64_t damaged;     /* records that did not decode */
-	uint64_t throttled;   /* the kernel paused an event because of its rate limit */
-	uint64_t phase_drops; /* samples dropped while a first period was being replaced */
-	uint64_t duplicates;  /* samples of a thread that two events covered */
-	uint64_t surplus;     /* samples of threads that inherited a shorter period, not needed */
-	uint64_t samples;     /* in the rings: also those that nobody wanted */
+	uint64_t bytes;         /* read from the rings */
+	uint64_t damaged;       /* records that did not decode */
+	uint64_t throttled;     /* the kernel paused an event because of its rate limit */
+	uint64_t phase_drops;   /* samples dropped while a first period was being replaced */
+	uint64_t duplicates;    /* samples of a thread that two events covered */
+	uint64_t surplus;       /* samples of threads that inherited a shorter period, not needed */
+	uint64_t samples;       /* in the rings: also those that nobody wanted */
+	uint64_t stray_moments; /* that no sample followed to which they belong */
 	uint64_t failed_threads; /* threads that could not be attached to and did not just exit */
 };
 const struct prowl_perf_counts *prowl_perf_counts(const struct prowl_perf *p);

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "moments.h"
+
+#include <stdlib.h>
+
+#include "gosym.h"
+#include "moment.h"
+
+void prowl_moments_open(struct prowl_moments *m, bool off, bool labels)
+{
+	const char *never = secure_getenv("PROWL_NO_BPF");
+
+	*m = (struct prowl_moments){.labels = labels, .why_not = "it is switched off"};
+	if (off || (never && *never))
+		return;
+	if (prowl_bpf_new(&m->bpf, &m->why_not) == 0)
+		m->why_not = NULL;
+}
+
+void prowl_moments_close(struct prowl_moments *m)
+{
+	prowl_bpf_free(m->bpf);
+	m->bpf = NULL;
+}
+
+void prowl_moments_follow(struct prowl_moments *m, struct prowl_proc *p)
+{
+	struct uw_go *go = m->bpf ? uw_space_go(&p->image->space) : NULL;
+	const struct uw_golayout *l = go ? uw_go_layout(go) : NULL;
+
+	if (!m->bpf || l == p->moments)
+		return;
+	p->moments = l;
+	if (l)
+		prowl_bpf_add(m->bpf, p->pid, l, m->labels);
+	else
+		prowl_bpf_remove(m->bpf, p->pid);
+}
+
+void prowl_moments_event(struct prowl_moments *m, const struct prowl_event *ev)
+{
+	/* The number may be another process' soon. */
+	if (m->bpf && ev->type == PROWL_EVENT_EXIT && ev->pid == ev->tid)
+		prowl_bpf_remove(m->bpf, ev->pid);
+}
+
+void prowl_moments_of(struct prowl_moments *m, struct prowl_proc *p, const struct prowl_event *ev,
+		      struct uw_sample *us)
+{
+	const struct prowl_moment *mo = ev->sample.moment;
+
+	prowl_moments_follow(m, p);
+	if (!mo || !p->moments)
+		return;
+	m->samples++;
+	us->pieces = mo->pieces;
+	us->npieces = mo->n;
+	if (us->regs)
+		prowl_moment_m(mo, p->moments, us->regs->sp, ev->tid, &us->g);
+}
+
+uint64_t prowl_moments_lost_samples(struct prowl_moments *m, uint64_t lost)
+{
+	uint64_t moments = m->bpf ? prowl_bpf_lost(m->bpf) - m->lost : 0;
+
+	if (moments > lost)
+		moments = lost;
+	m->lost += moments;
+	return lost - moments;
+}
