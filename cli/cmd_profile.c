@@ -28,6 +28,7 @@ enum {
 	ID_FORMAT,
 	ID_USER,
 	ID_PER_THREAD,
+	ID_NO_BPF,
 	ID_THREADS,
 	ID_TIMELINE,
 	ID_LABELS,
@@ -59,6 +60,8 @@ static const struct opt profile_opts[] = {
 	{0, "children", NULL, "follow child processes too (always on with a command)", ID_CHILDREN},
 	{0, "per-thread", NULL, "sample thread by thread even where whole CPUs are allowed",
 	 ID_PER_THREAD},
+	{0, "no-bpf", NULL, "load no BPF program even where it is allowed (see the manual)",
+	 ID_NO_BPF},
 	{0, "stack-bytes", "N", "copy N bytes of the stack with each sample (default: automatic)",
 	 ID_STACK},
 	{'q', "quiet", NULL, "only errors", ID_QUIET},
@@ -165,6 +168,7 @@ static void describe(char *buf, size_t len, const struct prowl_target *t)
 
 static void say_first_line(struct profile *p, struct prowl_session *s)
 {
+	const char *no_bpf = prowl_session_result(s)->no_bpf;
 	char who[400] = "", time[64] = "until it ends";
 	struct prowl_target t;
 
@@ -179,9 +183,13 @@ static void say_first_line(struct profile *p, struct prowl_session *s)
 	if (p->duration)
 		snprintf(time, sizeof time, "for %g s", (double)p->duration / 1e9);
 	say_info(
-		"profiling CPU of %s %s at %u Hz with perf cpu-clock; Ctrl-C stops early and still "
+		"profiling CPU of %s %s at %u Hz with perf cpu-clock%s; Ctrl-C stops early and still "
 		"writes",
-		who, time, p->o.rate);
+		who, time, p->o.rate, no_bpf ? "" : ", other stacks by BPF");
+	if (no_bpf)
+		say_detail(
+			"other stacks are read after the sample, not copied at its time: no BPF, %s",
+			no_bpf);
 }
 
 static void say_warnings(struct prowl_session *s)
@@ -440,6 +448,9 @@ static int parse(struct profile *p, int argc, char **argv)
 			break;
 		case ID_PER_THREAD:
 			p->o.per_thread = true;
+			break;
+		case ID_NO_BPF:
+			p->o.no_bpf = true;
 			break;
 		case ID_THREADS:
 			p->o.threads = true;

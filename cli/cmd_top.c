@@ -33,6 +33,7 @@ enum {
 	ID_ONCE,
 	ID_JSON,
 	ID_USER,
+	ID_NO_BPF,
 	ID_QUIET,
 	ID_VERBOSE,
 	ID_COLOR,
@@ -59,6 +60,7 @@ static const struct opt top_opts[] = {
 	{0, "once", NULL, "print one table after one interval, as text", ID_ONCE},
 	{0, "json", NULL, "print JSON: a line for each interval; with --once one object", ID_JSON},
 	{0, "user", NULL, "leave out the kernel: its time counts where it was called", ID_USER},
+	{0, "no-bpf", NULL, "load no BPF program even where it is allowed", ID_NO_BPF},
 	{'q', "quiet", NULL, "only errors", ID_QUIET},
 	{'v', "verbose", NULL, "say more", ID_VERBOSE},
 	{0, "color", "WHEN", "auto, always or never", ID_COLOR},
@@ -585,6 +587,9 @@ static bool take_option(void *ctx, int id, const char *arg)
 		break;
 	case ID_USER:
 		t->o.user_only = true;
+		break;
+	case ID_NO_BPF:
+		t->o.no_bpf = true;
 		break;
 	case ID_QUIET:
 		say_level(SAY_QUIET);

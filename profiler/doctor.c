@@ -15,6 +15,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "bpf.h"
 #include "inspect.h"
 #include "source_perf.h"
 #include "whatis.h"
@@ -329,6 +330,27 @@ static void check_caps(struct prowl_doctor *d, const struct facts *f)
 	}
 	add(d, PROWL_CHECK_OK, "cap_sys_admin", "CAP_SYS_ADMIN", "%s",
 	    admin ? "yes" : "no; it isn't needed");
+}
+
+/* What copies memory at the time of a sample (moment.h); prowl profiles without it, too. */
+static void check_bpf(struct prowl_doctor *d, const struct facts *f)
+{
+	struct prowl_bpf *b;
+	const char *why;
+	int r = prowl_bpf_new(&b, &why);
+
+	if (r == 0) {
+		add(d, PROWL_CHECK_OK, "bpf", "BPF",
+		    "works: other stacks and labels are copied at the sample");
+		prowl_bpf_free(b);
+		return;
+	}
+	fix_caps(
+		d, f,
+		add(d, PROWL_CHECK_WARN, "bpf", "BPF",
+		    "no (%s; %s): other stacks and labels are read after the sample, some too late",
+		    why, strerror(-r)),
+		"BPF");
 }
 
 static void check_probes(struct prowl_doctor *d, const struct facts *f)
@@ -664,6 +686,7 @@ enum prowl_code prowl_doctor_new(pid_t pid, struct prowl_doctor **ret, struct pr
 	check_container(d, &f);
 	check_seccomp(d, &f);
 	check_probes(d, &f);
+	check_bpf(d, &f);
 	check_paranoid(d, &f);
 	check_caps(d, &f);
 	check_ptrace(d, &f);
