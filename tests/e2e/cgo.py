@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """C without frame pointers below Go, and Go below C: one stack."""
 
-from harness import Target, VERSIONS, build, check, in_order, names, note, profile, test, weigh, within
+from harness import Busy, Target, VERSIONS, any_goroot, build, check, in_order, names, need_bpf, no_bpf, note, profile, \
+    test, weigh, within
 
 C_STACK = ['c_hot'] + ['c_mid%d' % n for n in range(11, 0, -1)]
 CALLERS = ['main.goCallsC', 'main.goHot', 'main.phaseInC']
 BACK = ['main.goBelowC', 'c_cb3', 'c_cb2', 'c_cb1', 'main.goCallsBack', 'main.phaseCallback']
 
 
-def window(t):
+def window(t, least=200):
     """One profile: the shares are right; how much of C, and of Go called back from it, is whole."""
     before = t.truth()
     prof = profile(t.pid, 5, rate=997)
@@ -16,7 +17,7 @@ def window(t):
     truth = {k: after['phases'][k] - before['phases'][k] for k in after['phases']}
     total = sum(truth.values())
     everything, samples = weigh(prof, lambda *_: True)
-    check(samples > 200, 'only %d samples\n%s', samples, prof.said)
+    check(samples > least, 'only %d samples\n%s', samples, prof.said)
 
     def in_c(frames, _=None):
         return any(n in ('c_leaf', 'c_hot') for n in names(frames))
@@ -35,20 +36,36 @@ def window(t):
     whole, through = whole / max(c, 1), through / max(back, 1)
     note('C frames and their Go callers in one stack: %.2f %%', 100 * whole)
     note('Go, the C that called it, and its Go callers: %.2f %%', 100 * through)
-    return whole, through
+    return prof, whole, through
+
+
+def good(prof_and_parts):
+    prof, *parts = prof_and_parts
+    return min(parts) >= (0.95 if no_bpf(prof) else 0.99)
 
 
 def cgo(version, variant):
-    # The C below Go is on another stack than the sample's, and is read when the sample is: on a machine that lets prowl wait
-    # for its turn it has returned by then, and is left out. That can only take from the figures, so the best of three counts.
-    best = 0, 0
+    # The C below Go is on another stack than the sample's. Where BPF may not copy it, it is read when the sample is: on a
+    # machine that lets prowl wait for its turn it has returned by then, and is left out. That can only take from the
+    # figures, so the best of three counts then.
     with Target(build(version, 'cgo_deep', variant)) as t:
-        for _ in range(3):
-            best = max(best, window(t), key=min)
-            if min(best) >= 0.95:
-                return
-    check(False, 'whole in only %.2f %% of the samples in C, %.2f %% of those in callbacks', 100 * best[0], 100 * best[1])
+        results = [window(t)]
+        while not good(results[-1]) and no_bpf(results[-1][0]) and len(results) < 3:
+            results.append(window(t))
+        best = max(results, key=lambda r: min(r[1:]))
+        check(good(best), 'whole in only %.2f %% of the samples in C, %.2f %% of those in callbacks', 100 * best[1],
+              100 * best[2])
+
+
+def beside_others():
+    """Copied at the time of the sample, it is there however long prowl waits for its turn."""
+    with Target(build(any_goroot(VERSIONS[::-1]), 'cgo_deep', 'cgo')) as t, Busy():
+        prof, whole, through = window(t, least=50)
+        need_bpf(prof)
+        check(good((prof, whole, through)), 'whole in only %.2f %% of the samples in C, %.2f %% of those in callbacks',
+              100 * whole, 100 * through)
 
 
 for v in VERSIONS:
     test('e2e' if v in ('1.19', '1.27') else 'matrix', 'cgo, Go %s' % v, v, 'cgo')(cgo)
+test('e2e', 'cgo beside eight busy processes, by BPF')(beside_others)

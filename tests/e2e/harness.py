@@ -344,6 +344,37 @@ def profile(pid, seconds, *args, rate=99, nobody=False):
     return result
 
 
+# --- what is copied at the time of a sample --------------------------------------------------------------------------------
+
+def no_bpf(prof):
+    """Why nothing was copied by BPF at the time of a sample; '' where it was."""
+    said = [c for c in prof.comments if c.startswith('other stacks: ')]
+    check(len(said) == 1, 'no comment on other stacks in %r', prof.comments)
+    copied = 'copied at the sample by BPF' in said[0]
+    check(copied == (', other stacks by BPF;' in prof.said), 'the first line says another thing than the comment: %s\n%s',
+          prof.said, said[0])
+    return '' if copied else said[0]
+
+
+def need_bpf(prof):
+    if no_bpf(prof):
+        raise Skip(no_bpf(prof))
+
+
+class Busy:
+    """Eight processes that want all of the CPU; they end with the with block."""
+
+    def __enter__(self):
+        self.processes = [subprocess.Popen([sys.executable, '-c', 'while True: pass']) for _ in range(8)]
+        return self
+
+    def __exit__(self, *unused):
+        for p in self.processes:
+            p.kill()
+        for p in self.processes:
+            p.wait()
+
+
 # --- the kernel's account of a process --------------------------------------------------------------------------------
 
 class CpuAccount:

@@ -309,7 +309,7 @@ def warns():
 # --- without --allow-write -----------------------------------------------------------------------------------------
 
 # what could harm a process; of kill only signals other than 0 count
-TRACED = 'open,openat,openat2,creat,process_vm_writev,ptrace,kill,tkill,tgkill,pidfd_send_signal,process_madvise,migrate_pages'
+TRACED = 'open,openat,openat2,creat,process_vm_writev,ptrace,kill,tkill,tgkill,pidfd_send_signal,process_madvise,migrate_pages,bpf'
 
 
 def trace(pid, *args):
@@ -331,6 +331,9 @@ def trace(pid, *args):
             check(own or not re.search(r'O_WRONLY|O_RDWR', call), 'prowl %s: %s', args[0], line)
         check(not re.match(r'(process_vm_writev|ptrace|process_madvise|migrate_pages|creat)\(', call), 'prowl %s: %s',
               args[0], line)
+        # of the program that is loaded, unit/profiler/test_bpf_program.c shows that it writes nowhere
+        check(not re.match(r'bpf\((?!BPF_MAP_CREATE|BPF_MAP_UPDATE_ELEM|BPF_PROG_LOAD, {prog_type=BPF_PROG_TYPE_PERF_EVENT)',
+                           call), 'prowl %s: %s', args[0], line)
         if re.match(r'(kill|tkill|tgkill|pidfd_send_signal)\(', call):
             check(re.search(r', 0\b', call), 'prowl %s: %s', args[0], line)
     return reads
