@@ -11,6 +11,7 @@
 #include "output.h"
 #include "pprof.h"
 #include "show_goroutines.h"
+#include "stop.h"
 #include "target.h"
 #include "term.h"
 
@@ -114,25 +115,17 @@ static void say_result(const struct prowl_dump *d)
 
 /* --- the run --------------------------------------------------------------------- */
 
-static volatile sig_atomic_t stopped;
-
-static void on_stop(int sig)
-{
-	stopped = 1;
-}
-
 static void wait_for(uint64_t ns)
 {
 	struct timespec t = {.tv_sec = (time_t)(ns / 1000000000),
 			     .tv_nsec = (long)(ns % 1000000000)};
 
-	while (!stopped && clock_nanosleep(CLOCK_MONOTONIC, 0, &t, &t) == EINTR)
+	while (!stop_asked() && clock_nanosleep(CLOCK_MONOTONIC, 0, &t, &t) == EINTR)
 		;
 }
 
 static int find_leaks(const struct goroutine *c, struct prowl_goroutines *h)
 {
-	struct sigaction sa = {.sa_handler = on_stop, .sa_flags = (int)SA_RESETHAND};
 	/* One that isn't asked for now may be later, and is old then. */
 	struct prowl_goroutines_options all = {.list = true, .system = c->o.system};
 	struct prowl_dump dumps[3] = {{0}};
@@ -140,14 +133,13 @@ static int find_leaks(const struct goroutine *c, struct prowl_goroutines *h)
 	enum prowl_code code = PROWL_OK;
 	size_t n;
 
-	sigaction(SIGINT, &sa, NULL);
-	sigaction(SIGTERM, &sa, NULL);
+	stop_catch(-1);
 	for (int i = 0; i < 3 && code == PROWL_OK; i++) {
 		if (i)
 			wait_for(c->duration / 2);
 		code = prowl_goroutines_take(h, i ? &c->o : &all, &dumps[i], &err);
 	}
-	if (code == PROWL_OK && stopped) {
+	if (code == PROWL_OK && stop_asked()) {
 		say_error("stopped before the window was over: what stays blocked is not known");
 		code = PROWL_NOTHING;
 	} else if (code != PROWL_OK) {

@@ -15,6 +15,7 @@
 #include "output.h"
 #include "pprof.h"
 #include "prowl.h"
+#include "stop.h"
 #include "target.h"
 #include "term.h"
 #include "urgent.h"
@@ -281,38 +282,18 @@ static void say_result(const struct prowl_result *r, bool labels, unsigned int r
 			"kernel throttled %llu times",
 			(unsigned long long)r->hash_dropped, (unsigned long long)r->damaged,
 			(unsigned long long)r->throttled);
+	if (r->left_out)
+		say_warning("symbols or debug information of %u files were left out: too large, or "
+			    "too slow to read, for the file of a target",
+			    r->left_out);
+	if (r->hurried)
+		say_warning(
+			"a signal ended the naming: some native addresses are [unknown], others "
+			"have no lines");
 	say_own_cost();
 }
 
 /* --- the run --------------------------------------------------------------------- */
-
-/* For the signal handler, which has no other way to know them. */
-static int wake_fd = -1;
-static pid_t launched; /* the command; 0: none */
-
-static void on_stop(int sig)
-{
-	uint64_t one = 1;
-	int saved = errno;
-
-	if (write(wake_fd, &one, sizeof one) < 0)
-		_exit(130);
-	/* A terminal's Ctrl-C reaches the command by itself; what is sent to us alone does not. */
-	if (sig != SIGINT && launched > 0)
-		kill(launched, sig);
-	errno = saved;
-}
-
-static void catch_signals(int fd)
-{
-	/* The first one ends the window, the second one prowl. */
-	struct sigaction sa = {.sa_handler = on_stop, .sa_flags = (int)(SA_RESETHAND | SA_RESTART)};
-
-	wake_fd = fd;
-	sigaction(SIGINT, &sa, NULL);
-	sigaction(SIGTERM, &sa, NULL);
-	sigaction(SIGHUP, &sa, NULL);
-}
 
 /* Equal samples become one, as they do in a file. */
 static int join_equal(struct pprof_profile **profile)
@@ -381,8 +362,8 @@ static int profile_run(struct profile *p)
 	code = prowl_session_open(&p->o, &s, &err);
 	if (code != PROWL_OK)
 		return say_failure(&err);
-	launched = p->command ? p->child : 0;
-	catch_signals(prowl_session_wake_fd(s));
+	stop_pass_on(p->command ? p->child : 0);
+	stop_catch(prowl_session_wake_fd(s));
 	code = release_child(p, true);
 	if (code != 0) {
 		prowl_session_free(s);
@@ -400,7 +381,7 @@ static int profile_run(struct profile *p)
 		code = finish(p, s, &err);
 	else
 		say_failure(&err);
-	wake_fd = -1; /* from here on a signal ends prowl, which only waits for its command */
+	stop_release(); /* from here on a signal ends prowl, which only waits for its command */
 	prowl_session_free(s);
 	return code;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* heap, allocs, block, mutex, threadcreate: one command in five tables. */
 #include <errno.h>
-#include <signal.h>
 #include <stdint.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -12,6 +12,7 @@
 #include "output.h"
 #include "pprof.h"
 #include "recorded.h"
+#include "stop.h"
 #include "term.h"
 
 enum {
@@ -57,27 +58,18 @@ struct recorded {
 
 /* --- the window ------------------------------------------------------------------ */
 
-static volatile sig_atomic_t stopped;
-
-static void on_stop(int sig)
-{
-	stopped = 1;
-}
-
 /* Until the time is over or a first signal; the second one ends prowl. */
 static void wait_for(uint64_t ns)
 {
-	struct sigaction sa = {.sa_handler = on_stop, .sa_flags = (int)SA_RESETHAND};
 	struct timespec end;
 
-	sigaction(SIGINT, &sa, NULL);
-	sigaction(SIGTERM, &sa, NULL);
-	sigaction(SIGHUP, &sa, NULL);
+	stop_catch(-1);
 	clock_gettime(CLOCK_MONOTONIC, &end);
 	ns += (uint64_t)end.tv_nsec;
 	end.tv_sec += (time_t)(ns / 1000000000);
 	end.tv_nsec = (long)(ns % 1000000000);
-	while (!stopped && clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &end, NULL) == EINTR)
+	while (!stop_asked() &&
+	       clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &end, NULL) == EINTR)
 		;
 }
 

@@ -15,6 +15,7 @@
 #include "output.h"
 #include "pprof.h"
 #include "prowl.h"
+#include "stop.h"
 #include "target.h"
 #include "term.h"
 #include "top_history.h"
@@ -302,26 +303,6 @@ static int write_profile(struct top *t)
 
 /* --- for scripts ------------------------------------------------------------------- */
 
-static int wake_fd = -1; /* for the signal handler */
-
-static void on_stop(int sig)
-{
-	uint64_t one = 1;
-
-	if (write(wake_fd, &one, sizeof one) < 0)
-		return;
-}
-
-static void catch_signals(int fd)
-{
-	struct sigaction sa = {.sa_handler = on_stop, .sa_flags = (int)SA_RESETHAND};
-
-	wake_fd = fd;
-	sigaction(SIGINT, &sa, NULL);
-	sigaction(SIGTERM, &sa, NULL);
-	sigaction(SIGHUP, &sa, NULL);
-}
-
 static bool told_to_stop(const struct top *t)
 {
 	struct pollfd p = {.fd = prowl_session_wake_fd(t->s), .events = POLLIN};
@@ -347,7 +328,7 @@ static int run_printing(struct top *t)
 	int code = PROWL_OK;
 	bool over = false;
 
-	catch_signals(prowl_session_wake_fd(t->s));
+	stop_catch(prowl_session_wake_fd(t->s));
 	while (code == PROWL_OK && !over && !ferror(stdout)) {
 		uint64_t now = now_ns();
 
@@ -542,6 +523,7 @@ static int run_top(struct top *t)
 	top_model_free(t->model);
 	top_history_free(t->history);
 	free(t->targets);
+	stop_release();
 	prowl_session_free(t->s);
 	return code;
 }

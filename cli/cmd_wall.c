@@ -8,6 +8,7 @@
 #include "cmd.h"
 #include "output.h"
 #include "pprof.h"
+#include "stop.h"
 #include "target.h"
 #include "term.h"
 #include "wall.h"
@@ -48,26 +49,6 @@ struct wall {
 	struct prowl_wall_options o;
 	const struct output_format *out;
 };
-
-static int wake_fd = -1; /* for the signal handler */
-
-static void on_stop(int sig)
-{
-	uint64_t one = 1;
-
-	if (write(wake_fd, &one, sizeof one) < 0)
-		return;
-}
-
-static void catch_signals(int fd)
-{
-	struct sigaction sa = {.sa_handler = on_stop, .sa_flags = (int)SA_RESETHAND};
-
-	wake_fd = fd;
-	sigaction(SIGINT, &sa, NULL);
-	sigaction(SIGTERM, &sa, NULL);
-	sigaction(SIGHUP, &sa, NULL);
-}
 
 static void say_result(const struct prowl_wall_result *r)
 {
@@ -116,7 +97,7 @@ static int collect(const struct wall *c, struct prowl_wall *w)
 	if (r->cpu_failed)
 		say_warning("no permission to sample the process: running goroutines have no "
 			    "stack; prowl doctor tells what is missing");
-	catch_signals(prowl_wall_wake_fd(w));
+	stop_catch(prowl_wall_wake_fd(w));
 	code = (int)prowl_wall_run(w, c->duration, &err);
 	if (code == PROWL_OK)
 		code = (int)prowl_wall_build(w, &profile, &err);
@@ -225,6 +206,7 @@ static int run(int argc, char **argv)
 	if (code != PROWL_OK)
 		return say_failure(&err);
 	code = collect(&c, w);
+	stop_release();
 	prowl_wall_free(w);
 	return code;
 }

@@ -34,7 +34,21 @@ enum {
 	MAX_MESSAGE = 4 << 20,
 };
 
-#define DEFAULT_LIMIT ((size_t)1 << 30)
+/*
+ * Without a limit of the caller's: a file of a megabyte may not ask for gigabytes. Profiles of
+ * programs shrink to a third or a tenth when they are packed, and take in the model a few times
+ * what they have unpacked; what is small may be anything.
+ */
+#define MAX_PLAIN   ((size_t)1 << 30)
+#define SMALL_PLAIN ((size_t)64 << 20)
+#define SMALL_MODEL ((size_t)112 << 20)
+enum { PLAIN_RATIO = 32, MODEL_RATIO = 32 };
+
+static size_t default_limit(size_t len)
+{
+	return len < (MAX_PLAIN - SMALL_PLAIN) / PLAIN_RATIO ? SMALL_PLAIN + len * PLAIN_RATIO
+							     : MAX_PLAIN;
+}
 
 /* --- memory for one message ------------------------------------------------------ */
 
@@ -242,7 +256,17 @@ struct decoder {
 	size_t cap_lines;
 	struct pprof_label *labels;
 	size_t cap_labels;
+	size_t room; /* bytes that the model may still take, roughly */
 };
+
+/* Before something is added that takes so many bytes, with what is kept to find it again. */
+static int spend(struct decoder *d, size_t n)
+{
+	if (n > d->room)
+		return fail(d->diag, "it would take more memory than its size allows", 0, EFBIG);
+	d->room -= n;
+	return 0;
+}
 
 static int bad(struct decoder *d, const char *what, uint64_t at)
 {
@@ -293,8 +317,12 @@ static void *unpack(struct decoder *d, const ProtobufCMessageDescriptor *type,
 
 static int add_string(struct decoder *d, const struct field *f)
 {
-	int r = pp_array_reserve(&d->strings, &d->cap_strings, d->nstrings + 1, sizeof *d->strings);
+	/* An empty one takes four bytes, but there is need for one only. */
+	int r = spend(d, sizeof *d->strings + (f->len ? f->len + 16 : 60));
 
+	if (r == 0)
+		r = pp_array_reserve(&d->strings, &d->cap_strings, d->nstrings + 1,
+				     sizeof *d->strings);
 	if (r == 0)
 		r = pp_string_add(d->p, (const char *)f->bytes, f->len, &d->strings[d->nstrings]);
 	if (r < 0)
@@ -438,6 +466,9 @@ static int add_mapping(struct decoder *d, const struct field *f)
 		return bad(d, "malformed mapping", f->at);
 	if (m->id == 0)
 		return bad(d, "mapping with id 0", f->at);
+	r = spend(d, sizeof(struct pprof_mapping) + sizeof(struct id) + 16);
+	if (r < 0)
+		return r;
 	mapping = (struct pprof_mapping){
 		.start = m->memory_start,
 		.limit = m->memory_limit,
@@ -467,6 +498,9 @@ static int add_function(struct decoder *d, const struct field *f)
 		return bad(d, "malformed function", f->at);
 	if (m->id == 0)
 		return bad(d, "function with id 0", f->at);
+	r = spend(d, sizeof(struct pprof_function) + sizeof(struct id) + 16);
+	if (r < 0)
+		return r;
 	function.start_line = m->start_line;
 	r = get_string(d, m->name, f->at, &function.name);
 	if (r == 0)
@@ -504,7 +538,10 @@ static int add_location(struct decoder *d, const struct field *f)
 		return bad(d, "malformed location", f->at);
 	if (m->id == 0)
 		return bad(d, "location with id 0", f->at);
-	r = get_lines(d, m, f->at);
+	r = spend(d, sizeof(struct pprof_location) + m->n_line * sizeof *d->lines +
+			     sizeof(struct id) + 16);
+	if (r == 0)
+		r = get_lines(d, m, f->at);
 	if (r == 0)
 		r = pprof_location(d->p, ids_find(&d->mappings, m->mapping_id), m->address,
 				   d->lines, m->n_line, &index);
@@ -557,7 +594,10 @@ static int add_sample(struct decoder *d, const struct field *f)
 	if (m->n_value != d->p->nsample_types)
 		return bad_or_joined(d, "sample with another number of values than sample types",
 				     f->at);
-	r = get_stack(d, m, f->at);
+	r = spend(d, sizeof(struct pprof_sample) + m->n_value * sizeof(int64_t) +
+			     m->n_location_id * sizeof *d->stack + m->n_label * sizeof *d->labels);
+	if (r == 0)
+		r = get_stack(d, m, f->at);
 	if (r == 0)
 		r = get_labels(d, m, f->at);
 	if (r < 0)
@@ -623,10 +663,10 @@ static void decoder_fini(struct decoder *d)
 	free(d->labels);
 }
 
-static int decode_plain(const uint8_t *bytes, size_t len, struct pprof_profile **ret_profile,
-			struct pprof_diag *diag)
+static int decode_plain(const uint8_t *bytes, size_t len, size_t room,
+			struct pprof_profile **ret_profile, struct pprof_diag *diag)
 {
-	struct decoder d = {.diag = diag, .bytes = bytes, .len = len};
+	struct decoder d = {.diag = diag, .bytes = bytes, .len = len, .room = room};
 	int r = pprof_profile_new(&d.p);
 
 	d.allocator = (ProtobufCAllocator){arena_alloc, arena_free, &d.arena};
@@ -637,7 +677,7 @@ static int decode_plain(const uint8_t *bytes, size_t len, struct pprof_profile *
 		d.p = NULL;
 	} else if (d.arena.failed) {
 		r = fail(diag, "out of memory", 0, ENOMEM);
-	} else if (r != -EBADMSG) {
+	} else if (r != -EBADMSG && r != -EFBIG) {
 		fail(diag, r == -ENOMEM ? "out of memory" : "too many of a kind", 0, -r);
 	} else {
 		say_what_it_is(bytes, len, diag);
@@ -651,20 +691,22 @@ int pprof_decode(const void *bytes, size_t len, size_t limit, struct pprof_profi
 {
 	const uint8_t *b = bytes;
 	uint8_t *plain;
-	size_t nplain;
+	size_t nplain, room = SIZE_MAX;
 	int r;
 
-	if (limit == 0)
-		limit = DEFAULT_LIMIT;
+	if (limit == 0) {
+		limit = default_limit(len);
+		room = len < MAX_PLAIN ? SMALL_MODEL + len * MODEL_RATIO : SIZE_MAX;
+	}
 	if (len == 0)
 		return fail(diag, "empty input", 0, EBADMSG);
 	if (len < 2 || b[0] != 0x1f || b[1] != 0x8b)
 		return len > limit ? fail(diag, "larger than the limit", limit, EFBIG)
-				   : decode_plain(b, len, ret_profile, diag);
+				   : decode_plain(b, len, room, ret_profile, diag);
 	r = pp_gz_unpack(b, len, limit, &plain, &nplain, diag);
 	if (r < 0)
 		return r;
-	r = decode_plain(plain, nplain, ret_profile, diag);
+	r = decode_plain(plain, nplain, room, ret_profile, diag);
 	free(plain);
 	return r;
 }
@@ -705,7 +747,7 @@ int pprof_read_fd(int fd, size_t limit, struct pprof_profile **ret_profile, stru
 {
 	uint8_t *bytes = NULL;
 	size_t len = 0;
-	int r = read_all(fd, limit ? limit : DEFAULT_LIMIT, &bytes, &len);
+	int r = read_all(fd, limit ? limit : MAX_PLAIN, &bytes, &len);
 
 	if (r < 0)
 		return fail(diag, r == -EFBIG ? "larger than the limit" : "reading", 0, -r);

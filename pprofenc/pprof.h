@@ -233,8 +233,10 @@ PPROF_API int pprof_write_fd(const struct pprof_profile *p, int level, int fd);
 
 /*
  * Decodes a profile, gzipped or not, and checks all of it. `limit` bounds the uncompressed size in
- * bytes; 0 means 1 GiB. -EBADMSG: not a valid profile; -EFBIG: larger than limit; -ENOMEM. `diag`
- * may be NULL. Equal samples stay apart, equal locations and functions become one.
+ * bytes; 0 means what files of unknown origin are held to: 64 MiB and 32 times their size, at most
+ * 1 GiB, and a bound on the memory of the result that grows with their size as well. -EBADMSG: not
+ * a valid profile; -EFBIG: larger than allowed; -ENOMEM. `diag` may be NULL. Equal samples stay
+ * apart, equal locations and functions become one.
  *
  * A location whose mapping doesn't exist keeps its address and gets none, as in pprof.
  */

@@ -4,10 +4,12 @@
  * truncated or unknown becomes frames and comments.
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "array.h"
@@ -24,6 +26,7 @@
 enum {
 	MAX_LOCATIONS = PROWL_MAX_KERNEL + PROWL_MAX_USER + 64,
 	KEEP_WRAPPERS = 1,
+	LOOK_MS = 20,
 };
 
 struct pcs {
@@ -121,6 +124,25 @@ static bool is_go(const struct prowl_image *im, uint64_t pc)
 	return uw_space_go_at(&im->space, pc) != NULL;
 }
 
+/*
+ * Whether somebody waits for the profile. Go's tables take no time that would matter; those of
+ * native files may.
+ */
+static void look_for_hurry(struct prowl_session *s)
+{
+	struct pollfd wake = {.fd = s->wake_fd, .events = POLLIN};
+	struct timespec t;
+	uint64_t now;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+	now = (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+	if (s->windows || now - s->looked < LOOK_MS)
+		return;
+	s->looked = now;
+	if (poll(&wake, 1, 0) > 0)
+		s->procs.files.care.hurry = true;
+}
+
 /* In a session of many windows, native addresses are looked up once. */
 static size_t symbols_at(struct build *b, struct prowl_image *im, uint64_t pc,
 			 struct uw_symbol *syms, const struct uw_mapping **ret_map)
@@ -134,6 +156,8 @@ static size_t symbols_at(struct build *b, struct prowl_image *im, uint64_t pc,
 		*ret_map = uw_space_at(&im->space, pc);
 		return n;
 	}
+	if (!is_go(im, pc))
+		look_for_hurry(s);
 	prowl_trim(&s->trim, &s->procs.files, s->result.walks.lookups + ++b->named);
 	n = uw_symbolize(&im->space, pc, syms, UW_MAX_INLINE, &kind, ret_map);
 	if (cached && *ret_map) /* what is mapped there later has names */
@@ -801,6 +825,14 @@ void prowl_session_note(struct prowl_session *s, struct pprof_profile *p)
 			"warning: no permission to sample the kernel; its %.6f s are estimated from tick "
 			"accounting and shown as [kernel, not sampled]",
 			(double)r->kernel_unsampled_ns / 1e9);
+	if (r->left_out)
+		prowl_note(p,
+			   "warning: symbols or debug information of %u files were left out: too "
+			   "large, or too slow to read, for the file of a target",
+			   r->left_out);
+	if (r->hurried)
+		prowl_note(p, "warning: a signal ended the naming: some native addresses are "
+			      "[unknown], others have no lines");
 	if (r->kernel && r->kernel_sampled && !r->kernel_names)
 		prowl_note(
 			p,
@@ -923,6 +955,8 @@ int prowl_session_name(struct prowl_session *s, struct pprof_profile **ret)
 		r = -EBUSY;
 	if (r == 0)
 		r = fill(b);
+	s->result.hurried = s->procs.files.care.hurry;
+	s->result.left_out = s->procs.files.care.left_out;
 	if (r < 0)
 		pprof_profile_free(b->p);
 	else

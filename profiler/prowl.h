@@ -96,6 +96,9 @@ struct prowl_result {     /* counted, for the last lines and the comments of the
 	bool all_exited;
 	int paranoid;
 	int ksyms_cache_error; /* the kernel's symbols could not be kept: negative errno */
+	bool hurried; /* the wake fd was written while addresses were named: the rest has no names
+		       */
+	uint32_t left_out; /* files whose symbols or lines are missing: they cost too much */
 };
 
 enum prowl_code prowl_session_open(const struct prowl_options *o, struct prowl_session **ret,
@@ -112,9 +115,10 @@ enum prowl_code prowl_session_run(struct prowl_session *s, uint64_t duration_ns,
 				  void *ctx, struct prowl_err *err);
 
 /*
- * The profile of what was counted, once a session. Samples with the same stack and labels may be
- * apart in it (pprof_write_fd joins them, and so does pprof_merge). The caller frees it with
- * pprof_profile_free.
+ * The profile of what was counted, once a session. What is written to the wake fd meanwhile ends
+ * the naming of native addresses: those that are left stay unknown, and the profile says so.
+ * Samples with the same stack and labels may be apart in it (pprof_write_fd joins them, and so does
+ * pprof_merge). The caller frees it with pprof_profile_free.
  */
 enum prowl_code prowl_session_build(struct prowl_session *s, struct pprof_profile **ret,
 				    struct prowl_err *err);

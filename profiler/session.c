@@ -537,7 +537,12 @@ enum prowl_code prowl_session_run(struct prowl_session *s, uint64_t duration_ns,
 				  void (*progress)(void *ctx, const struct prowl_result *r),
 				  void *ctx, struct prowl_err *err)
 {
+	uint64_t woken;
+
 	collect(s, duration_ns ? s->from + duration_ns : UINT64_MAX, s->wake_fd, progress, ctx);
+	/* What ended the window is not what shall end the naming of its stacks. */
+	while (read(s->wake_fd, &woken, sizeof woken) < 0 && errno == EINTR)
+		;
 	stop(s);
 	drain(s);
 	s->result.walks = *uw_walker_stats(s->walker);

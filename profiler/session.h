@@ -63,6 +63,7 @@ struct prowl_session {
 	bool stopped;
 	uint64_t clocked, prompt_until; /* CLOCK_MONOTONIC */
 	uint64_t live_wanted;           /* of the walker, when last looked */
+	uint64_t looked;                /* while naming, whether wake_fd is readable */
 };
 
 /* What build.c does for prowl_session_cut: a window's profile, without comments. Negative errno. */

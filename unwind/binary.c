@@ -53,6 +53,7 @@ struct uw_binary *uw_binary_get(struct uw_binaries *reg, uint64_t dev, uint64_t 
 	b->ino = ino;
 	b->fd = fd;
 	b->no_fd = fd < 0;
+	b->care = &reg->care;
 	b->path = strdup(path ? path : "");
 	b->host_path = host_path ? strdup(host_path) : NULL;
 	if (!b->path) {
@@ -118,6 +119,8 @@ struct uw_elfsym *uw_binary_sym(struct uw_binary *b)
 		b->sym_tried = true;
 		if (elf && uw_elfsym_new(elf, b->host_path ? b->host_path : b->path, &b->sym) < 0)
 			b->sym = NULL;
+		if (b->sym)
+			uw_elfsym_share(b->sym, b->care);
 	}
 	return b->sym;
 }

@@ -29,12 +29,14 @@ struct uw_binary {
 	struct uw_elfsym *sym; /* NULL until asked */
 	int go_error;          /* why go is NULL: negative errno of uw_go_open, or 0 */
 	struct uw_diag go_diag;
+	struct uw_care *care;   /* the registry's */
 	struct uw_binary *next; /* the registry's list */
 };
 
 struct uw_binaries { /* the registry; zero-initialised is empty */
 	struct uw_binary *first;
-	uint64_t versions; /* the last version number given to an address space */
+	uint64_t versions;   /* the last version number given to an address space */
+	struct uw_care care; /* what its files may cost */
 };
 
 /* Takes fd (may be -1: known by name only). Returns a reference, or NULL without memory. */

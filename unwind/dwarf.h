@@ -11,13 +11,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "care.h"
 #include "frame.h"
 
 struct uw_dwarf;
 
-/* fd, of an ELF file, is borrowed and must outlive the object. -ENODATA: no .debug_info; -ENOMEM.
+/*
+ * fd, of an ELF file that uw_elf_open has taken, is borrowed and must outlive the object, as must
+ * care; NULL: the file is trusted, and may unpack to 1 GiB. -ENODATA: no .debug_info; -EFBIG: more
+ * than the file may cost; -ENOMEM.
  */
-int uw_dwarf_new(int fd, struct uw_dwarf **ret);
+int uw_dwarf_new(int fd, struct uw_care *care, struct uw_dwarf **ret);
 void uw_dwarf_free(struct uw_dwarf *d);
 
 /* Bytes of memory that its sections were unpacked into; 0 when they are read from the file. */

@@ -25,8 +25,6 @@ enum {
 	MAX_RATIO = 1032, /* no deflate stream unpacks to more than this many times its size */
 };
 
-static const uint64_t MAX_SIZE = UINT64_C(1) << 30;
-
 static const char *const wanted[] = {
 	".debug_info",     ".debug_abbrev", ".debug_aranges",     ".debug_line",
 	".debug_line_str", ".debug_str",    ".debug_str_offsets", ".debug_ranges",
@@ -146,7 +144,7 @@ static uint64_t aligned(uint64_t n)
 	return (n + ALIGN - 1) / ALIGN * ALIGN;
 }
 
-static int lay_out(struct plan *p)
+static int lay_out(struct plan *p, uint64_t max)
 {
 	uint64_t at = aligned(sizeof(Elf64_Ehdr));
 	uint32_t name = 1;
@@ -154,8 +152,8 @@ static int lay_out(struct plan *p)
 	for (size_t k = 0; k < NWANTED; k++) {
 		struct part *part = &p->parts[k];
 
-		if (part->size > MAX_SIZE)
-			return -ENODATA;
+		if (part->size > max)
+			return -EFBIG;
 		part->at = at;
 		part->name = name;
 		at = aligned(at + part->size);
@@ -164,7 +162,7 @@ static int lay_out(struct plan *p)
 	p->names = at;
 	p->sections = aligned(at + name + sizeof ".shstrtab");
 	p->size = p->sections + (NWANTED + 2) * sizeof(Elf64_Shdr);
-	return p->size > MAX_SIZE ? -ENODATA : 0;
+	return p->size > max ? -EFBIG : 0;
 }
 
 static bool unpack(const struct part *part, uint8_t *to)
@@ -254,10 +252,10 @@ static void put_headers(const struct plan *p, uint8_t *image)
 	put_section(p, image, NWANTED + 1, &s);
 }
 
-static int build(struct plan *p, struct uw_dwarf_image *ret)
+static int build(struct plan *p, uint64_t max, struct uw_dwarf_image *ret)
 {
 	uint8_t *image;
-	int r = lay_out(p);
+	int r = lay_out(p, max);
 
 	if (r < 0)
 		return r;
@@ -273,7 +271,7 @@ static int build(struct plan *p, struct uw_dwarf_image *ret)
 	return 0;
 }
 
-int uw_dwarf_image_make(int fd, struct uw_dwarf_image *ret)
+int uw_dwarf_image_make(int fd, uint64_t max, struct uw_dwarf_image *ret)
 {
 	struct plan p = {0};
 	struct stat st;
@@ -289,7 +287,7 @@ int uw_dwarf_image_make(int fd, struct uw_dwarf_image *ret)
 	p.len = (uint64_t)st.st_size;
 	r = read_header(&p);
 	if (r == 0)
-		r = build(&p, ret);
+		r = build(&p, max, ret);
 	munmap(bytes, (size_t)st.st_size);
 	return r;
 }

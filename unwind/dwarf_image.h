@@ -19,8 +19,8 @@ struct uw_dwarf_image {
 
 /*
  * fd is borrowed and not used later. -ENODATA: nothing in the file is packed, or packed or linked
- * in a way that is left to libdw (zstd, another byte order, a second file that it refers to), or it
- * would take more than 1 GiB. -EBADMSG: damaged; -ENOMEM.
+ * in a way that is left to libdw (zstd, another byte order, a second file that it refers to).
+ * -EFBIG: it would take more than max bytes. -EBADMSG: damaged; -ENOMEM.
  */
-int uw_dwarf_image_make(int fd, struct uw_dwarf_image *ret);
+int uw_dwarf_image_make(int fd, uint64_t max, struct uw_dwarf_image *ret);
 void uw_dwarf_image_fini(struct uw_dwarf_image *image);

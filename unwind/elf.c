@@ -17,6 +17,7 @@ enum {
 	/* The kernel loads no file with more than 64 KiB of program headers (fs/binfmt_elf.c). */
 	MAX_SEGMENTS = 65536 / sizeof(Elf64_Phdr),
 	MAX_SECTIONS = 65536,
+	MAX_NOTES = 1 << 16, /* bytes of one segment or section of notes that are looked at */
 };
 
 static int map_file(struct uw_elf *e, struct uw_diag *diag)
@@ -36,6 +37,29 @@ static int map_file(struct uw_elf *e, struct uw_diag *diag)
 	return 0;
 }
 
+/*
+ * libelf makes a table of all sections when it opens a file, and goes through it: of billions, in a
+ * sparse file, it would never come back.
+ */
+static bool few_sections(const uint8_t *bytes, size_t size)
+{
+	Elf64_Ehdr eh;
+	Elf64_Shdr first;
+
+	memcpy(&eh, bytes, sizeof eh);
+	if (eh.e_shnum || !eh.e_shoff || eh.e_shoff > size || size - eh.e_shoff < sizeof first)
+		return true;
+	memcpy(&first, bytes + eh.e_shoff, sizeof first);
+	return first.sh_size <= MAX_SECTIONS;
+}
+
+bool uw_elf_openable(const void *bytes, size_t size)
+{
+	return size >= sizeof(Elf64_Ehdr) && memcmp(bytes, ELFMAG, SELFMAG) == 0 &&
+	       ((const uint8_t *)bytes)[EI_CLASS] == ELFCLASS64 &&
+	       ((const uint8_t *)bytes)[EI_DATA] == ELFDATA2LSB && few_sections(bytes, size);
+}
+
 static int read_header(struct uw_elf *e, struct uw_diag *diag)
 {
 	GElf_Ehdr eh;
@@ -47,6 +71,8 @@ static int read_header(struct uw_elf *e, struct uw_diag *diag)
 		return uw_fail(diag, "ELF class", EI_CLASS, ENOTSUP);
 	if (e->bytes[EI_DATA] != ELFDATA2LSB)
 		return uw_fail(diag, "ELF byte order", EI_DATA, ENOTSUP);
+	if (!few_sections(e->bytes, e->size))
+		return uw_fail(diag, "number of sections", 0, ENOEXEC);
 	elf_version(EV_CURRENT);
 	/* A mapping of its own, not elf_memory() on ours: when libdw unpacks a compressed section
 	 * it writes to the section's header. */
@@ -76,6 +102,8 @@ static void read_notes(struct uw_elf *e, uint64_t offset, uint64_t size, uint64_
 	size = cut(e, offset, size);
 	if (!size)
 		return;
+	if (size > MAX_NOTES)
+		size = MAX_NOTES;
 	b = uw_bytes(e->bytes + offset, size);
 	align = align == 8 ? 8 : 4;
 	while (!b.bad && uw_bytes_left(&b)) {

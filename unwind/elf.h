@@ -51,6 +51,9 @@ struct uw_elf {
  */
 int uw_open_regular(const char *path, struct stat *st);
 
+/* Whether libelf may be given these bytes: a file of a kind that uw_elf_open takes. */
+bool uw_elf_openable(const void *bytes, size_t size);
+
 /*
  * Opens the file behind fd and takes fd over, also on failure. Little endian 64-bit only.
  * -ENOEXEC: not ELF or damaged; -ENOTSUP: another class, byte order; else the errno of mmap.

@@ -1,18 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "elfsym.h"
 
-#include <elfutils/libdwelf.h>
 #include <errno.h>
 #include <gelf.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+#if HAVE_LIBDEFLATE
+#include <libdeflate.h>
+#else
+#include <zlib.h>
+#endif
 
 #ifdef HAVE_LZMA
 #include <lzma.h>
 #endif
 
+#include "bytes.h"
 #include "demangle.h"
 #include "dwarf.h"
 
@@ -23,7 +29,12 @@ enum {
 	TABLE_SHIFT = 30,
 	/* How far before the nearest symbol one that encloses it is looked for. */
 	MAX_BACK = 64,
-	MAX_MINI = 64 << 20, /* .gnu_debugdata, unpacked */
+	MAX_MINI = 64 << 20,        /* .gnu_debugdata, unpacked */
+	MAX_MINI_PACKED = 16 << 20, /* and as it is in the file */
+	MAX_SYMBOLS = 4 << 20,      /* the largest programs have two million */
+	MAX_STRINGS = 1 << 30,
+	MAX_NAME = 1 << 16,
+	SUM_STEP = 1 << 20,
 };
 
 struct section {
@@ -49,7 +60,7 @@ struct readable {
 struct uw_elfsym {
 	const struct uw_elf *elf;
 	char *path;
-	bool built, dwarf_tried;
+	bool built, dwarf_tried, debug_tried;
 	struct table tables[MAX_TABLES];
 	size_t ntables;
 	/* Address - base in the upper half; table << TABLE_SHIFT | symbol in the lower one. Sorted.
@@ -58,6 +69,8 @@ struct uw_elfsym {
 	size_t n;
 	uint64_t base;
 	struct uw_elf *debug; /* the separate file, or NULL */
+	bool trusted;         /* it was put there by the administrator */
+	struct uw_care *care, own;
 	void *mini_bytes;
 	Elf *mini;
 	struct uw_dwarf *dwarf;
@@ -76,8 +89,14 @@ int uw_elfsym_new(const struct uw_elf *elf, const char *path, struct uw_elfsym *
 		return -ENOMEM;
 	}
 	s->elf = elf;
+	s->care = &s->own;
 	*ret = s;
 	return 0;
+}
+
+void uw_elfsym_share(struct uw_elfsym *s, struct uw_care *care)
+{
+	s->care = care;
 }
 
 /* The readable names are found by the address of a raw name, which may be one of DWARF's. */
@@ -116,36 +135,49 @@ void uw_elfsym_free(struct uw_elfsym *s)
 
 /* --- separate debug files -------------------------------------------------------- */
 
-static bool same_build_id(const struct uw_elf *elf, struct uw_elf *debug)
+/* The checksum of .gnu_debuglink: CRC-32 as in ISO 3309, of which zlib's is one. */
+static uint32_t add_sum(uint32_t sum, const void *bytes, size_t n)
 {
-	const void *id;
-	ssize_t len = dwelf_elf_gnu_build_id(debug->handle, &id);
-	char hex[sizeof elf->build_id];
+#if HAVE_LIBDEFLATE
+	return libdeflate_crc32(sum, bytes, n);
+#else
+	return (uint32_t)crc32(sum, bytes, (uInt)n);
+#endif
+}
 
-	if (len <= 0 || (size_t)len * 2 >= sizeof hex)
+/*
+ * Read and not mapped: of a file that doesn't fit nothing shall stay. A sparse one has no bytes on
+ * the disk and any number to read, so that no more are than the files of all targets may cost.
+ */
+static bool same_sum(struct uw_elfsym *s, const struct uw_elf *debug, uint32_t want)
+{
+	uint8_t *buf;
+	uint32_t sum = 0;
+	uint64_t at = 0;
+	ssize_t n = 0;
+
+	if (!uw_care_take(&s->care->summed, debug->size, UW_CARE_SUMMED)) {
+		s->care->left_out++;
 		return false;
-	for (ssize_t i = 0; i < len; i++)
-		snprintf(hex + i * 2, 3, "%02x", ((const uint8_t *)id)[i]);
-	return strcmp(hex, elf->build_id) == 0;
-}
-
-/* The checksum of .gnu_debuglink: CRC-32 as in ISO 3309. */
-static uint32_t crc32_of(const uint8_t *p, size_t len)
-{
-	uint32_t table[256], crc = UINT32_MAX;
-
-	for (uint32_t i = 0; i < 256; i++) {
-		table[i] = i;
-		for (int bit = 0; bit < 8; bit++)
-			table[i] = table[i] >> 1 ^ (table[i] & 1 ? 0xedb88320u : 0);
 	}
-	for (size_t i = 0; i < len; i++)
-		crc = crc >> 8 ^ table[(crc ^ p[i]) & 0xff];
-	return ~crc;
+	buf = malloc(SUM_STEP);
+	while (buf && at < debug->size && (n = pread(debug->fd, buf, SUM_STEP, (off_t)at)) > 0) {
+		sum = add_sum(sum, buf, (size_t)n);
+		at += (uint64_t)n;
+	}
+	free(buf);
+	return at == debug->size && sum == want;
 }
 
-/* Opens path as the debug file of s; crc is looked at only where the file has no build id. */
-static bool try_debug(struct uw_elfsym *s, const char *path, const GElf_Word *crc)
+/* What only root may have written is no gift of the target's. */
+static bool is_trusted(const char *path, const struct stat *st)
+{
+	return strncmp(path, DEBUG_ROOT "/", sizeof DEBUG_ROOT) == 0 && st->st_uid == 0 &&
+	       !(st->st_mode & (S_IWGRP | S_IWOTH));
+}
+
+/* Opens path as the debug file of s; sum is looked at only where the file has no build id. */
+static bool try_debug(struct uw_elfsym *s, const char *path, const uint32_t *sum)
 {
 	struct uw_elf *debug;
 	struct stat st;
@@ -157,22 +189,44 @@ static bool try_debug(struct uw_elfsym *s, const char *path, const GElf_Word *cr
 	if (debug->machine != s->elf->machine)
 		fits = false;
 	else if (s->elf->build_id[0])
-		fits = same_build_id(s->elf, debug);
+		fits = strcmp(s->elf->build_id, debug->build_id) == 0;
 	else
-		fits = crc && crc32_of(debug->bytes, debug->size) == *crc;
+		fits = sum && same_sum(s, debug, *sum);
 	if (!fits) {
 		uw_elf_free(debug);
 		return false;
 	}
 	s->debug = debug;
+	s->trusted = is_trusted(path, &st);
 	return true;
 }
 
-static bool find_debug(struct uw_elfsym *s)
+/* .gnu_debuglink: a name, filled up to four bytes, and the checksum. NULL: none, or none of ours.
+ */
+static const char *debug_link(const struct uw_elf *elf, uint32_t *sum)
+{
+	struct uw_section sec;
+	struct uw_bytes b;
+	const char *name;
+	size_t len;
+
+	if (!uw_elf_section(elf, ".gnu_debuglink", &sec) || sec.type == SHT_NOBITS ||
+	    sec.size > PATH_MAX)
+		return NULL;
+	b = uw_bytes(elf->bytes + sec.offset, sec.size);
+	name = (const char *)b.at;
+	len = strnlen(name, sec.size);
+	if (len == 0 || !uw_bytes_take(&b, (len + 4) & ~(size_t)3))
+		return NULL;
+	*sum = uw_bytes_u32(&b);
+	return b.bad || strchr(name, '/') ? NULL : name;
+}
+
+static bool look_for_debug(struct uw_elfsym *s)
 {
 	const char *id = s->elf->build_id, *link, *slash;
 	char path[PATH_MAX];
-	GElf_Word crc;
+	uint32_t sum;
 	int dir;
 
 	if (strlen(id) > 2) {
@@ -181,46 +235,70 @@ static bool find_debug(struct uw_elfsym *s)
 			return true;
 	}
 	slash = s->path ? strrchr(s->path, '/') : NULL;
-	link = dwelf_elf_gnu_debuglink(s->elf->handle, &crc);
-	if (!slash || !link || strchr(link, '/') || slash - s->path >= PATH_MAX)
+	link = debug_link(s->elf, &sum);
+	if (!slash || !link || slash - s->path >= PATH_MAX)
 		return false;
 	dir = (int)(slash - s->path);
 	snprintf(path, sizeof path, "%.*s/%s", dir, s->path, link);
-	if (strcmp(path, s->path) != 0 && try_debug(s, path, &crc))
+	if (strcmp(path, s->path) != 0 && try_debug(s, path, &sum))
 		return true;
 	snprintf(path, sizeof path, "%.*s/.debug/%s", dir, s->path, link);
-	if (try_debug(s, path, &crc))
+	if (try_debug(s, path, &sum))
 		return true;
 	snprintf(path, sizeof path, DEBUG_ROOT "%.*s/%s", dir, s->path, link);
-	return try_debug(s, path, &crc);
+	return try_debug(s, path, &sum);
+}
+
+static bool find_debug(struct uw_elfsym *s)
+{
+	if (!s->debug_tried) {
+		s->debug_tried = true;
+		look_for_debug(s);
+	}
+	return s->debug != NULL;
 }
 
 #ifdef HAVE_LZMA
+/* Into s->mini_bytes, of so many bytes; the number that it became, 0: it is damaged or larger. */
+static size_t unpack_mini(struct uw_elfsym *s, const struct uw_section *sec, size_t cap, bool *more)
+{
+	uint64_t mem_limit = MAX_MINI;
+	size_t in_pos = 0, out_pos = 0;
+	void *p = realloc(s->mini_bytes, cap);
+	lzma_ret r;
+
+	*more = false;
+	if (!p)
+		return 0;
+	s->mini_bytes = p;
+	r = lzma_stream_buffer_decode(&mem_limit, 0, NULL, s->elf->bytes + sec->offset, &in_pos,
+				      sec->size, p, &out_pos, cap);
+	*more = r == LZMA_BUF_ERROR;
+	return r == LZMA_OK ? out_pos : 0;
+}
+
 /* .gnu_debugdata: an xz-packed ELF file with the function symbols that .dynsym lacks. */
 static Elf *open_mini(struct uw_elfsym *s)
 {
 	struct uw_section sec;
-	size_t cap, in_pos = 0, out_pos = 0;
-	uint64_t mem_limit = MAX_MINI;
-	lzma_ret r;
-	void *p;
+	size_t n = 0;
+	bool more = true;
 
-	if (!uw_elf_section(s->elf, ".gnu_debugdata", &sec) || sec.type == SHT_NOBITS ||
-	    sec.offset > s->elf->size || sec.size > s->elf->size - sec.offset)
+	if (!uw_elf_section(s->elf, ".gnu_debugdata", &sec) || sec.type == SHT_NOBITS)
 		return NULL;
-	for (cap = 1 << 20; cap <= MAX_MINI; cap *= 4) {
-		p = realloc(s->mini_bytes, cap);
-		if (!p)
-			return NULL;
-		s->mini_bytes = p;
-		in_pos = out_pos = 0;
-		r = lzma_stream_buffer_decode(&mem_limit, 0, NULL, s->elf->bytes + sec.offset,
-					      &in_pos, sec.size, p, &out_pos, cap);
-		if (r == LZMA_OK)
-			return elf_memory(p, out_pos);
-		if (r != LZMA_BUF_ERROR)
-			return NULL;
+	for (size_t cap = 1 << 20; sec.size <= MAX_MINI_PACKED && more && cap <= MAX_MINI;
+	     cap *= 4) {
+		if (!uw_care_take(&s->care->unpacked, cap, UW_CARE_UNPACKED))
+			break;
+		n = unpack_mini(s, &sec, cap, &more);
+		s->care->unpacked -= n ? cap - n : cap;
 	}
+	if (n && uw_elf_openable(s->mini_bytes, n))
+		return elf_memory(s->mini_bytes, n);
+	s->care->unpacked -= n;
+	s->care->left_out += more;
+	free(s->mini_bytes);
+	s->mini_bytes = NULL;
 	return NULL;
 }
 #else
@@ -254,6 +332,18 @@ static bool read_sections(Elf *elf, struct table *t)
 	return true;
 }
 
+/* Before libelf touches them: it may copy them, and all of them are gone through. */
+static bool few_enough(struct uw_elfsym *s, Elf *elf, const GElf_Shdr *sh)
+{
+	GElf_Shdr strings;
+
+	if (sh->sh_size / sizeof(Elf64_Sym) <= MAX_SYMBOLS &&
+	    gelf_getshdr(elf_getscn(elf, sh->sh_link), &strings) && strings.sh_size <= MAX_STRINGS)
+		return true;
+	s->care->left_out++;
+	return false;
+}
+
 /* Adds elf's symbol table of that type (SHT_SYMTAB, SHT_DYNSYM). */
 static bool add_table(struct uw_elfsym *s, Elf *elf, uint32_t type)
 {
@@ -268,6 +358,8 @@ static bool add_table(struct uw_elfsym *s, Elf *elf, uint32_t type)
 
 		if (!gelf_getshdr(scn, &sh) || sh.sh_type != type)
 			continue;
+		if (!few_enough(s, elf, &sh))
+			return false;
 		syms = elf_getdata(scn, NULL);
 		strings = elf_getdata(elf_getscn(elf, sh.sh_link), NULL);
 		if (!syms || !syms->d_buf || syms->d_type != ELF_T_SYM || !strings ||
@@ -278,7 +370,7 @@ static bool add_table(struct uw_elfsym *s, Elf *elf, uint32_t type)
 		t.n = syms->d_size / sizeof *t.syms;
 		t.strings = strings->d_buf;
 		t.strings_len = strings->d_size;
-		if (t.n > (1u << TABLE_SHIFT) || !read_sections(elf, &t))
+		if (!read_sections(elf, &t))
 			return false;
 		s->tables[s->ntables++] = t;
 		return true;
@@ -288,7 +380,12 @@ static bool add_table(struct uw_elfsym *s, Elf *elf, uint32_t type)
 
 static const char *name_of(const struct table *t, const Elf64_Sym *sym)
 {
-	return sym->st_name < t->strings_len ? t->strings + sym->st_name : "";
+	size_t room = sym->st_name < t->strings_len ? t->strings_len - sym->st_name : 0;
+	const char *name = t->strings + sym->st_name;
+
+	if (room == 0 || (room > MAX_NAME && !memchr(name, '\0', MAX_NAME)))
+		return "";
+	return name;
 }
 
 /* Marks in the code that are no functions: the ELF ABIs' mapping symbols, the compiler's labels. */
@@ -518,11 +615,13 @@ static const char *readable_name(struct uw_elfsym *s, const char *raw)
 
 static void open_dwarf(struct uw_elfsym *s)
 {
+	int r;
+
 	s->dwarf_tried = true;
-	if (uw_dwarf_new(s->elf->fd, &s->dwarf) == 0)
-		return;
-	if (s->debug || find_debug(s))
-		uw_dwarf_new(s->debug->fd, &s->dwarf);
+	r = uw_dwarf_new(s->elf->fd, s->care, &s->dwarf);
+	if (r == -ENODATA && find_debug(s))
+		r = uw_dwarf_new(s->debug->fd, s->trusted ? NULL : s->care, &s->dwarf);
+	s->care->left_out += r == -EFBIG;
 }
 
 size_t uw_elfsym_frames(struct uw_elfsym *s, uint64_t pc, struct uw_frame *frames, size_t max)
@@ -533,12 +632,14 @@ size_t uw_elfsym_frames(struct uw_elfsym *s, uint64_t pc, struct uw_frame *frame
 
 	if (max == 0)
 		return 0;
+	if (s->care->hurry && !s->built)
+		return 0;
 	if (!s->built)
 		build(s);
-	if (!s->dwarf_tried)
+	if (!s->dwarf_tried && !s->care->hurry)
 		open_dwarf(s);
 	sym = lookup(s, pc, &name);
-	if (s->dwarf)
+	if (s->dwarf && !s->care->hurry)
 		n = uw_dwarf_frames(s->dwarf, pc, frames, max);
 	if (sym) {
 		if (n == 0) {

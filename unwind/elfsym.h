@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "care.h"
 #include "elf.h"
 #include "frame.h"
 
@@ -25,6 +26,12 @@ struct uw_elfsym;
  */
 int uw_elfsym_new(const struct uw_elf *elf, const char *path, struct uw_elfsym **ret);
 void uw_elfsym_free(struct uw_elfsym *s);
+
+/*
+ * From now on what the file costs is counted there, with other files; care is borrowed. Without, a
+ * file has the limits for itself.
+ */
+void uw_elfsym_share(struct uw_elfsym *s, struct uw_care *care);
 
 /*
  * Frees what debug sections were unpacked into, which may be many megabytes; the next look-up

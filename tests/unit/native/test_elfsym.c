@@ -256,7 +256,7 @@ static ssize_t unpacked(const char *path)
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 
 	assert_true(fd >= 0);
-	if (uw_dwarf_new(fd, &d) < 0) {
+	if (uw_dwarf_new(fd, NULL, &d) < 0) {
 		close(fd);
 		return -1;
 	}
@@ -401,6 +401,137 @@ static void damaged_packed_files(void **state)
 	close_file(&good);
 }
 
+/* --- files that would cost gigabytes or hours -------------------------------------- */
+
+static uint64_t cpu_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+/*
+ * Nothing of it is used, it is counted, and it takes less than two seconds of CPU time: reading all
+ * of it would take hours.
+ */
+static void is_left_out(const char *name)
+{
+	struct uw_care care = {0};
+	uint64_t begun = cpu_ms();
+	struct opened o;
+
+	open_file(&o, in_dir(name), in_dir(name));
+	uw_elfsym_share(o.sym, &care);
+	assert_null(name_at(&o, sized, 0));
+	assert_int_equal(care.left_out, 1);
+	assert_true(care.unpacked <= UW_CARE_UNPACKED && care.summed <= UW_CARE_SUMMED);
+	close_file(&o);
+	assert_true(cpu_ms() - begun < 2000);
+}
+
+static void a_sparse_debug_file(void **state)
+{
+	run("cp \"$1\" sparse.debug && objcopy -S --remove-section .note.gnu.build-id "
+	    "--add-gnu-debuglink=sparse.debug \"$1\" sparse && "
+	    "{ truncate -s 8T sparse.debug || truncate -s 1T sparse.debug; }");
+	is_left_out("sparse");
+}
+
+static void a_debug_file_that_is_none(void **state)
+{
+	struct opened o;
+
+	run("rm -f fifo.debug; objcopy --only-keep-debug \"$1\" fifo.debug && "
+	    "objcopy -S --add-gnu-debuglink=fifo.debug \"$1\" fifo && rm fifo.debug && "
+	    "mkfifo fifo.debug && printf 'fifo.debug\\0abcdefghijklmnopqrst' >alt && "
+	    "objcopy --add-section .gnu_debugaltlink=alt \"$1\" fifo2");
+	open_file(&o, in_dir("fifo"), in_dir("fifo"));
+	assert_null(name_at(&o, sized, 0));
+	close_file(&o);
+	open_file(&o, in_dir("fifo2"), in_dir("fifo2"));
+	check_dwarf(&o);
+	close_file(&o);
+}
+
+/* 512 MiB of zeros, packed by a factor of some thousands: by xz, and below by deflate. */
+static void symbols_that_unpack_to_much(void **state)
+{
+	struct opened o;
+
+	run("objcopy -S \"$1\" bare && head -c 512M /dev/zero | xz -0 -T1 >bomb.xz && "
+	    "objcopy --add-section .gnu_debugdata=bomb.xz bare bomb");
+	open_file(&o, in_dir("bomb"), NULL);
+	assert_null(name_at(&o, sized, 0));
+	close_file(&o);
+#if defined(HAVE_LZMA)
+	is_left_out("bomb");
+#endif
+}
+
+/* The sections say their size themselves; a lie within what deflate can do is no lie to see. */
+static void lines_that_unpack_to_much(void **state)
+{
+	struct uw_care care = {0};
+	struct uw_section sec;
+	struct uw_dwarf *d;
+	struct opened o;
+	Elf64_Chdr head;
+	int fd;
+
+	run("objcopy --compress-debug-sections=zlib \"$1\" big");
+	open_file(&o, in_dir("big"), NULL);
+	assert_true(uw_elf_section(o.elf, ".debug_info", &sec));
+	memcpy(&head, o.elf->bytes + sec.offset, sizeof head);
+	head.ch_size = sec.size * 1000;
+	fd = open(in_dir("big"), O_RDWR | O_CLOEXEC);
+	assert_int_equal(pwrite(fd, &head, sizeof head, (off_t)sec.offset), sizeof head);
+	care.unpacked = UW_CARE_UNPACKED - head.ch_size;
+	assert_int_equal(uw_dwarf_new(fd, &care, &d), -EFBIG);
+	assert_int_equal(care.unpacked, UW_CARE_UNPACKED - head.ch_size);
+	close(fd);
+	close_file(&o);
+}
+
+/* What was unpacked and let go is no longer counted; what is together too much is. */
+static void files_share_the_limits(void **state)
+{
+	struct uw_care care = {0};
+	struct opened o;
+
+	run("objcopy --compress-debug-sections=zlib \"$1\" packed");
+	open_file(&o, in_dir("packed"), NULL);
+	uw_elfsym_share(o.sym, &care);
+	for (int i = 0; i < 3; i++) {
+		check_dwarf(&o);
+		assert_in_range(care.unpacked, 1000, UW_CARE_UNPACKED);
+		uw_elfsym_forget(o.sym);
+		assert_int_equal(care.unpacked, 0);
+	}
+	care.unpacked = UW_CARE_UNPACKED;
+	assert_int_equal(uw_elfsym_frames(o.sym, outer() - bias, o.f, UW_MAX_INLINE), 1);
+	assert_string_equal(o.f[0].name, "outer");
+	assert_int_equal(o.f[0].line, 0);
+	assert_int_equal(care.left_out, 1);
+	close_file(&o);
+}
+
+static void in_a_hurry(void **state)
+{
+	struct uw_care care = {.hurry = true};
+	struct opened o;
+
+	open_file(&o, self, NULL);
+	uw_elfsym_share(o.sym, &care);
+	assert_null(name_at(&o, sized, 0));
+	care.hurry = false;
+	assert_string_equal(name_at(&o, sized, 0), "sized");
+	care.hurry = true;
+	assert_string_equal(name_at(&o, sized, 0), "sized");
+	assert_int_equal(uw_elfsym_frames(o.sym, outer() - bias, o.f, UW_MAX_INLINE), 1);
+	close_file(&o);
+}
+
 static void a_large_file(void **state)
 {
 	const char *path = NULL;
@@ -467,6 +598,12 @@ int main(void)
 		cmocka_unit_test(packed_symbols),
 		cmocka_unit_test(damaged_files),
 		cmocka_unit_test(damaged_packed_files),
+		cmocka_unit_test(a_sparse_debug_file),
+		cmocka_unit_test(a_debug_file_that_is_none),
+		cmocka_unit_test(symbols_that_unpack_to_much),
+		cmocka_unit_test(lines_that_unpack_to_much),
+		cmocka_unit_test(files_share_the_limits),
+		cmocka_unit_test(in_a_hurry),
 		cmocka_unit_test(a_large_file),
 	};
 

@@ -362,6 +362,36 @@ static void limit_is_exact(void **state)
 	pprof_profile_free(q);
 }
 
+/* A file of some kilobytes that asks for as many gigabytes: refused, whatever of it there is many.
+ */
+static void repeated_is_refused(const char *unit, size_t len)
+{
+	static const uint8_t head[] = {0x0a, 4, 8, 1, 16, 1, 0x32, 0, 0x32, 1, 'a'};
+	const size_t n = (60 << 20) / len;
+	uint8_t *plain = malloc(sizeof head + n * len), *packed = malloc(1 << 20);
+	z_stream z = {.next_in = plain, .next_out = packed, .avail_out = 1 << 20};
+	struct pprof_profile *p;
+
+	assert_non_null(plain);
+	assert_non_null(packed);
+	memcpy(plain, head, sizeof head);
+	for (size_t i = 0; i < n; i++)
+		memcpy(plain + sizeof head + i * len, unit, len);
+	z.avail_in = (uInt)(sizeof head + n * len);
+	assert_int_equal(deflateInit2(&z, 1, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY), Z_OK);
+	assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
+	assert_int_equal(pprof_decode(packed, z.total_out, 0, &p, NULL), -EFBIG);
+	deflateEnd(&z);
+	free(plain);
+	free(packed);
+}
+
+static void small_files_stay_small(void **state)
+{
+	repeated_is_refused("\x32\0", 2);               /* strings */
+	repeated_is_refused("\x12\x03\x12\x01\x01", 5); /* samples */
+}
+
 /* --- damage ------------------------------------------------------------------------------------
  */
 
@@ -511,6 +541,7 @@ int main(void)
 		cmocka_unit_test(gzip_must_be_one_whole_member),
 		cmocka_unit_test(bombs_are_bounded),
 		cmocka_unit_test(limit_is_exact),
+		cmocka_unit_test(small_files_stay_small),
 		cmocka_unit_test(damage_never_crashes),
 		cmocka_unit_test(other_files_are_named),
 		cmocka_unit_test(a_damaged_profile_is_one),

@@ -259,6 +259,32 @@ static void test_open_regular(void **state)
 	rmdir(dir);
 }
 
+/* Tables that only a sparse file has room for: who goes through them does not come back. */
+static void endless_tables(void **state)
+{
+	const off_t size = (off_t)1 << 40;
+	Elf64_Shdr first = {.sh_size = UINT64_C(1) << 32};
+	struct uw_elf *e;
+	struct image f;
+	int fd = memfd_create("endless", MFD_CLOEXEC);
+
+	make(&f);
+	f.eh.e_shoff = sizeof f;
+	f.eh.e_shentsize = sizeof(Elf64_Shdr);
+	assert_int_equal(pwrite(fd, &f, sizeof f, 0), sizeof f);
+	assert_int_equal(pwrite(fd, &first, sizeof first, sizeof f), sizeof first);
+	assert_int_equal(ftruncate(fd, size), 0);
+	assert_int_equal(uw_elf_open(dup(fd), &e, NULL), -ENOEXEC);
+
+	f.eh.e_shoff = 0;
+	f.ph[3].p_offset = sizeof f + 4096;
+	f.ph[3].p_filesz = f.ph[3].p_memsz = (Elf64_Xword)size;
+	assert_int_equal(pwrite(fd, &f, sizeof f, 0), sizeof f);
+	assert_int_equal(uw_elf_open(fd, &e, NULL), 0);
+	assert_string_equal(e->build_id, "");
+	uw_elf_free(e);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -270,6 +296,7 @@ int main(void)
 		cmocka_unit_test(survives_damage),
 		cmocka_unit_test(cursor_stays_inside),
 		cmocka_unit_test(test_open_regular),
+		cmocka_unit_test(endless_tables),
 	};
 
 	return cmocka_run_group_tests_name("unwind/elf", tests, NULL, NULL);

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "stop.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static const int ends[] = {SIGINT, SIGTERM, SIGHUP};
+enum { NENDS = sizeof ends / sizeof *ends };
+
+/* A signal handler has no other way to know them. */
+static volatile sig_atomic_t asked, removes;
+static volatile int wake = -1;
+static volatile pid_t pass_on;
+static char leftover[PATH_MAX];
+
+static void end(int sig)
+{
+	if (removes)
+		unlink(leftover);
+	signal(sig, SIG_DFL);
+	raise(sig); /* delivered when the handler returns */
+}
+
+static void on_stop(int sig)
+{
+	uint64_t one = 1;
+	int saved = errno;
+
+	if (asked) {
+		end(sig);
+		return;
+	}
+	asked = 1;
+	if (wake >= 0 && write(wake, &one, sizeof one) < 0)
+		end(sig);
+	if (sig != SIGINT && pass_on > 0)
+		kill(pass_on, sig);
+	errno = saved;
+}
+
+static void set(void (*handler)(int), int flags)
+{
+	struct sigaction sa = {.sa_handler = handler, .sa_flags = flags}, old;
+
+	/* One at a time: what the handler has are words that it may not be interrupted in. */
+	for (int i = 0; i < NENDS; i++)
+		sigaddset(&sa.sa_mask, ends[i]);
+	for (int i = 0; i < NENDS; i++) {
+		/* nohup */
+		if (ends[i] == SIGHUP && sigaction(SIGHUP, NULL, &old) == 0 &&
+		    old.sa_handler == SIG_IGN)
+			continue;
+		sigaction(ends[i], &sa, NULL);
+	}
+}
+
+void stop_catch(int wake_fd)
+{
+	wake = wake_fd;
+	set(on_stop, wake_fd >= 0 ? SA_RESTART : 0);
+}
+
+void stop_pass_on(pid_t pid)
+{
+	pass_on = pid;
+}
+
+bool stop_asked(void)
+{
+	return asked;
+}
+
+void stop_release(void)
+{
+	set(SIG_DFL, 0);
+	wake = -1;
+}
+
+void stop_removes(const char *path)
+{
+	removes = 0;
+	if (path && strlen(path) < sizeof leftover) {
+		strcpy(leftover, path);
+		removes = 1;
+	}
+}
