@@ -8,6 +8,7 @@
 
 #include "cmd.h"
 #include "goroutines.h"
+#include "new_file.h"
 #include "output.h"
 #include "pprof.h"
 #include "show_goroutines.h"
@@ -174,38 +175,44 @@ static int write_profile(const struct goroutine *c, const struct prowl_goroutine
 	return PROWL_OK;
 }
 
-/* "a" for the second and later runtimes of a process, whose goroutines come one after the other. */
+struct shown {
+	const struct goroutine *c;
+	const struct prowl_goroutines *h;
+	const struct prowl_dump *d;
+	struct prowl_goroutines_target t;
+};
+
+static void show(FILE *to, void *ctx)
+{
+	const struct shown *x = ctx;
+
+	if (x->t.nruntimes > 1 && !x->c->json) {
+		fprintf(to, "%s# runtime %zu of %zu, %s: ", x->t.which ? "\n" : "", x->t.which + 1,
+			x->t.nruntimes, x->t.go_version);
+		text_put(to, x->t.file);
+		fputs("\n\n", to);
+	}
+	if (x->c->json)
+		show_goroutines_json(to, x->h, x->d);
+	else if (x->c->group)
+		show_goroutines_groups(to, x->h, x->d, x->c->o.system);
+	else
+		show_goroutines_text(to, x->h, x->d, x->c->o.system);
+}
+
+/* Of the second and later runtimes of a process the goroutines come behind the earlier ones. */
 static int print(const struct goroutine *c, const struct prowl_goroutines *h,
 		 const struct prowl_dump *d)
 {
-	bool file = c->output && strcmp(c->output, "-") != 0;
-	struct prowl_goroutines_target t;
-	FILE *f;
-	bool bad;
+	struct shown x = {.c = c, .h = h, .d = d};
+	const char *path = c->output ? c->output : "-";
+	int r;
 
-	prowl_goroutines_target(h, &t);
-	f = file ? fopen(c->output, t.which ? "a" : "w") : stdout;
-	if (!f) {
-		say_error("%s: %s", c->output, strerror(errno));
-		return PROWL_FAILED;
-	}
-	if (t.nruntimes > 1 && !c->json) {
-		fprintf(f, "%s# runtime %zu of %zu, %s: ", t.which ? "\n" : "", t.which + 1,
-			t.nruntimes, t.go_version);
-		text_put(f, t.file);
-		fputs("\n\n", f);
-	}
-	if (c->json)
-		show_goroutines_json(f, h, d);
-	else if (c->group)
-		show_goroutines_groups(f, h, d, c->o.system);
-	else
-		show_goroutines_text(f, h, d, c->o.system);
-	bad = fflush(f) != 0 || ferror(f);
-	if (file)
-		bad |= fclose(f) != 0;
-	if (bad) {
-		say_error("%s could not be written", file ? c->output : "standard output");
+	prowl_goroutines_target(h, &x.t);
+	r = x.t.which ? new_file_more_words(path, show, &x) : new_file_words(path, show, &x);
+	if (r < 0) {
+		say_error("%s: %s", new_file_is_stdout(path) ? "standard output" : path,
+			  strerror(-r));
 		return PROWL_FAILED;
 	}
 	say_result(d);

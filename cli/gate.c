@@ -8,6 +8,7 @@
 #include "diff_rules.h"
 #include "input.h"
 #include "opts.h"
+#include "new_file.h"
 #include "output.h"
 #include "show_diff.h"
 #include "term.h"
@@ -341,23 +342,28 @@ static void add_summary(const struct pprof_comparison *c, const struct diff_word
 	fclose(f);
 }
 
-static int write_words(const struct gate *d, const struct pprof_comparison *c, const char *path,
-		       show_fn show, const struct diff_words *w)
-{
-	bool to_file = strcmp(path, "-") != 0, failed;
-	FILE *f = to_file ? fopen(path, "we") : stdout;
+struct words {
+	show_fn show;
+	const struct pprof_comparison *c;
+	const struct diff_words *w;
+};
 
-	if (!f) {
-		say_error("%s: %s", path, strerror(errno));
-		return PROWL_FAILED;
-	}
-	show(f, c, w);
-	failed = fflush(f) != 0 || ferror(f);
-	if (to_file)
-		failed |= fclose(f) != 0;
-	if (!failed)
+static void put_words(FILE *to, void *ctx)
+{
+	const struct words *x = ctx;
+
+	x->show(to, x->c, x->w);
+}
+
+static int write_words(const struct pprof_comparison *c, const char *path, show_fn show,
+		       const struct diff_words *w)
+{
+	struct words x = {show, c, w};
+	int r = new_file_words(path, put_words, &x);
+
+	if (r == 0)
 		return PROWL_OK;
-	say_error("%s: %s", to_file ? path : "standard output", strerror(errno));
+	say_error("%s: %s", new_file_is_stdout(path) ? "standard output" : path, strerror(-r));
 	return PROWL_FAILED;
 }
 
@@ -437,8 +443,7 @@ static int write_out(const struct gate *d, const struct pprof_comparison *c)
 
 		told |= show == show_diff_text && !strcmp(path, "-");
 		annotated |= !strcmp(path, "-") && show != show_diff_text;
-		code = show ? write_words(d, c, path, show, &w)
-			    : write_profiles(d, c, path, format);
+		code = show ? write_words(c, path, show, &w) : write_profiles(d, c, path, format);
 	}
 	/* A file for machines, and a line for who reads the log. */
 	if (code == PROWL_OK && !told)

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "http.h"
+#include "new_file.h"
 #include "pgo.h"
 #include "pprof.h"
 #include "term.h"
@@ -90,40 +91,23 @@ static bool folder_of(const char *path, char *dir, size_t len)
 	return true;
 }
 
-/* Beside the file, with a name that is never too long where the file's own is not. */
-static int temporary_name(const char *path, char *tmp, size_t len)
+static bool may_make(const char *dir)
 {
-	const char *slash = strrchr(path, '/');
-	int dir = slash ? (int)(slash - path) + 1 : 0;
-
-	return (size_t)snprintf(tmp, len, "%.*s.prowl.tmp%d", dir, path, (int)getpid()) < len
-		       ? 0
-		       : -ENAMETOOLONG;
-}
-
-/*
- * Where a path leads: a file is put in place by a rename, which would put it in the place of a link
- * to it, /dev/stdout for one.
- */
-static const char *resolve(const char *path, char buf[PATH_MAX])
-{
-	struct stat st;
-
-	if (!strcmp(path, "/dev/stdout"))
-		return "-";
-	return lstat(path, &st) == 0 && S_ISLNK(st.st_mode) && realpath(path, buf) ? buf : path;
+	if (access(dir, W_OK) == 0)
+		return true;
+	say_error("can't write to the folder %s: %s", dir, strerror(errno));
+	return false;
 }
 
 bool output_may_write(const struct output_format *f, const char *path)
 {
-	char dir[PATH_MAX], real[PATH_MAX];
+	char dir[PATH_MAX];
 	const char *name;
 	struct stat st;
 
 	if (!path)
-		path = "prowl"; /* the default, into the working folder */
-	path = resolve(path, real);
-	if (!strcmp(path, "-")) {
+		return may_make("."); /* the default is a new name there */
+	if (new_file_is_stdout(path)) {
 		if (f->is_pprof && isatty(STDOUT_FILENO)) {
 			say_error("a binary profile is not written to a terminal; give a file, or "
 				  "-f text");
@@ -150,11 +134,8 @@ bool output_may_write(const struct output_format *f, const char *path)
 		say_error("can't write to %s: %s", path, strerror(errno));
 		return false;
 	}
-	if (access(dir, W_OK) < 0) {
-		say_error("can't write to the folder %s: %s", dir, strerror(errno));
-		return false;
-	}
-	return true;
+	/* What a link leads to may be anywhere; open() knows. */
+	return (lstat(path, &st) == 0 && S_ISLNK(st.st_mode)) || may_make(dir);
 }
 
 void output_default_name(const char *comm, pid_t pid, const char *kind,
@@ -204,23 +185,9 @@ static int failed(const char *path, int r)
 		say_error("no function matches --peek");
 		return PROWL_FAILED;
 	}
-	say_error("writing %s: %s", path, strerror(-r));
+	say_error("writing %s: %s", new_file_is_stdout(path) ? "standard output" : path,
+		  strerror(-r));
 	return PROWL_FAILED;
-}
-
-static int write_direct(const struct pprof_profile *p, const struct output_format *f,
-			const struct pprof_report_options *o, const char *path, uint64_t *size)
-{
-	bool std = !strcmp(path, "-");
-	int fd = std ? STDOUT_FILENO : open(path, O_WRONLY | O_CLOEXEC), r;
-
-	*size = 0;
-	if (fd < 0)
-		return failed(path, -errno);
-	r = write_to(p, f, o, fd);
-	if (!std && close(fd) < 0 && r == 0)
-		r = -errno;
-	return r < 0 ? failed(std ? "standard output" : path, r) : PROWL_OK;
 }
 
 int output_write(const struct pprof_profile *p, const struct output_format *f, const char *path,
@@ -229,60 +196,78 @@ int output_write(const struct pprof_profile *p, const struct output_format *f, c
 	return output_write_report(p, f, NULL, path, size);
 }
 
-static int write_pgo(const struct pprof_profile *p, const char *path, uint64_t *size)
+/*
+ * Labels are data of the program (a user's name, the address of a request), unlike the names of its
+ * functions; what prowl itself adds to tell threads and processes apart is not.
+ */
+static bool has_data(const struct pprof_profile *p)
 {
-	struct pprof_profile *made;
-	int code = pgo_make(p, &made);
+	static const char *const own[] = {"pid", "comm", "thread_id", "thread_name"};
 
-	if (code != PROWL_OK)
-		return code;
-	code = output_write(made, &formats[0], path, size);
+	for (size_t i = 0; i < p->nlabels; i++) {
+		const char *key = p->strings[p->labels[i].key];
+		bool ours = false;
+
+		for (size_t k = 0; k < sizeof own / sizeof *own; k++)
+			ours |= !strcmp(key, own[k]);
+		/* Sizes of heap records and the like are numbers. */
+		if (!ours && p->labels[i].str)
+			return true;
+	}
+	return false;
+}
+
+static int write_new(const struct pprof_profile *p, const struct output_format *f,
+		     const struct pprof_report_options *o, struct new_file *file, uint64_t *size)
+{
+	struct pprof_profile *made = NULL;
+	struct stat st;
+	int r = f->is_pgo ? pgo_make(p, &made) : PROWL_OK;
+
+	*size = 0;
+	if (r != PROWL_OK) {
+		new_file_close(file, -ECANCELED);
+		return r;
+	}
+	r = made ? write_to(made, &formats[0], o, file->fd) : write_to(p, f, o, file->fd);
 	pprof_profile_free(made);
-	return code;
+	if (r == 0 && fstat(file->fd, &st) == 0 && S_ISREG(st.st_mode))
+		*size = (uint64_t)st.st_size;
+	r = new_file_close(file, r);
+	return r < 0 ? failed(file->path, r) : PROWL_OK;
 }
 
 int output_write_report(const struct pprof_profile *p, const struct output_format *f,
 			const struct pprof_report_options *o, const char *path, uint64_t *size)
 {
-	char tmp[PATH_MAX], real[PATH_MAX];
-	struct stat st;
-	int fd, r;
+	struct new_file file;
+	int r = new_file_open(&file, path, has_data(p) ? 0600 : 0666);
 
-	if (f->is_pgo)
-		return write_pgo(p, path, size);
-	path = resolve(path, real);
-	if (!strcmp(path, "-") || (stat(path, &st) == 0 && !S_ISREG(st.st_mode)))
-		return write_direct(p, f, o, path, size);
-	r = temporary_name(path, tmp, sizeof tmp);
-	if (r < 0)
-		return failed(path, r);
-	fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-	if (fd < 0)
-		return failed(path, -errno);
-	r = write_to(p, f, o, fd);
-	if (r == 0 && fstat(fd, &st) < 0)
-		r = -errno;
-	if (close(fd) < 0 && r == 0)
-		r = -errno;
-	if (r == 0 && rename(tmp, path) < 0)
-		r = -errno;
-	if (r < 0) {
-		unlink(tmp);
-		return failed(path, r);
-	}
-	*size = (uint64_t)st.st_size;
-	return PROWL_OK;
+	return r < 0 ? failed(path, r) : write_new(p, f, o, &file, size);
 }
 
 int output_write_named(const struct pprof_profile *p, const struct output_format *f,
 		       const char *path, const char *comm, pid_t pid, const char *kind,
 		       struct output_file *used)
 {
-	if (path)
-		snprintf(used->path, sizeof used->path, "%s", path);
-	else
-		output_default_name(comm, pid, kind, f, used->path, sizeof used->path);
-	return output_write(p, f, path ? path : used->path, &used->size);
+	/* What root has seen of processes is not for everybody who may look into the folder. */
+	mode_t mode = has_data(p) || geteuid() == 0 ? 0600 : 0666;
+	char name[PATH_MAX];
+	struct new_file file;
+	int r;
+
+	if (path) {
+		r = new_file_open(&file, path, mode);
+	} else {
+		output_default_name(comm, pid, kind, f, name, sizeof name);
+		r = new_file_open_unused(&file, name, f->suffix, mode);
+		path = name;
+	}
+	if (r < 0)
+		return failed(path, r);
+	r = write_new(p, f, NULL, &file, &used->size);
+	snprintf(used->path, sizeof used->path, "%s", file.path);
+	return r;
 }
 
 void output_say_written(const struct output_format *f, const struct output_file *used)
