@@ -12,6 +12,7 @@ struct cmd {
 	const char *summary; /* one line */
 	const char *text;    /* examples and details for --help; may be NULL */
 	const struct opt *opts;
+	unsigned int may; /* PROWL_MAY_...: of the privilege that the program file has; 0: none */
 	int (*run)(int argc,
 		   char **argv); /* argv[0] is the command's name; returns the exit code */
 };

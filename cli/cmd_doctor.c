@@ -5,6 +5,7 @@
 #include "cmd.h"
 #include "doctor.h"
 #include "json.h"
+#include "privilege.h"
 #include "term.h"
 
 enum { ID_PID = 1, ID_JSON };
@@ -105,6 +106,7 @@ static int run(int argc, char **argv)
 		say_error("doctor takes no operand: '%s'", argv[first]);
 		return PROWL_USAGE;
 	}
+	prowl_privilege_raise();
 	if (prowl_doctor_new(pid, &d, &err) != PROWL_OK)
 		return say_failure(&err);
 	if (json)
@@ -126,5 +128,6 @@ const struct cmd cmd_doctor = {
 		"  prowl doctor\n"
 		"  prowl doctor --pid 4242\n",
 	.opts = doctor_opts,
+	.may = PROWL_MAY_SAMPLE | PROWL_MAY_READ | PROWL_MAY_NAME,
 	.run = run,
 };

@@ -11,6 +11,7 @@
 #include "new_file.h"
 #include "output.h"
 #include "pprof.h"
+#include "privilege.h"
 #include "show_goroutines.h"
 #include "stop.h"
 #include "target.h"
@@ -432,6 +433,8 @@ static int run(int argc, char **argv)
 	code = parse(&c, argc, argv);
 	if (code != 0)
 		return code < 0 ? 0 : code;
+	if (!c.core)
+		prowl_privilege_raise();
 	code = (int)prowl_goroutines_open(c.core ? 0 : c.pids.pid[0], c.core, c.exe, &h, &err);
 	if (code != PROWL_OK)
 		return say_failure(&err);
@@ -455,5 +458,6 @@ const struct cmd cmd_goroutine = {
 		"Nothing is stopped: each goroutine is right by itself, but they are not all of one\n"
 		"instant. What could not be read as a whole is counted and has no stack.\n",
 	.opts = goroutine_opts,
+	.may = PROWL_MAY_SAMPLE | PROWL_MAY_READ | PROWL_MAY_NAME,
 	.run = run,
 };

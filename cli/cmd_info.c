@@ -5,6 +5,7 @@
 #include "cmd.h"
 #include "inspect.h"
 #include "json.h"
+#include "privilege.h"
 #include "show_figures.h"
 #include "term.h"
 
@@ -388,6 +389,8 @@ static int find(const struct subject *s, struct findings *fs, struct prowl_err *
 	int code;
 
 	if (s->pid)
+		prowl_privilege_raise();
+	if (s->pid)
 		code = prowl_inspect_pid(s->pid, &fs->info, err);
 	else if (s->core)
 		code = prowl_inspect_core(s->core, s->exe, &fs->info, err);
@@ -475,5 +478,6 @@ const struct cmd cmd_info = {
 		"  prowl info --core core.4242\n"
 		"  prowl info --json ./server | jq -r '.build.settings[\"vcs.revision\"]'\n",
 	.opts = info_opts,
+	.may = PROWL_MAY_SAMPLE | PROWL_MAY_READ | PROWL_MAY_NAME,
 	.run = run,
 };

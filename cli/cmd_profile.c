@@ -14,6 +14,7 @@
 #include "labels.h"
 #include "output.h"
 #include "pprof.h"
+#include "privilege.h"
 #include "prowl.h"
 #include "stop.h"
 #include "target.h"
@@ -358,10 +359,13 @@ static int profile_run(struct profile *p)
 
 	p->o.pids = p->pids.pid;
 	p->o.npids = p->pids.n;
+	prowl_privilege_raise();
 	prowl_urgent_begin();
 	code = prowl_session_open(&p->o, &s, &err);
 	if (code != PROWL_OK)
 		return say_failure(&err);
+	if (prowl_session_result(s)->whole_cpus) /* all events are there */
+		prowl_privilege_drop(PROWL_MAY_SAMPLE);
 	stop_pass_on(p->command ? p->child : 0);
 	stop_catch(prowl_session_wake_fd(s));
 	code = release_child(p, true);
@@ -527,5 +531,6 @@ const struct cmd cmd_profile = {
 		"Labels are read from the process' memory right after each sample. The profile\n"
 		"has a comment on how many samples were labelled, read too late, or unknown.\n",
 	.opts = profile_opts,
+	.may = PROWL_MAY_SAMPLE | PROWL_MAY_READ | PROWL_MAY_NAME,
 	.run = run,
 };

@@ -8,6 +8,7 @@
 #include "cmd.h"
 #include "inspect.h"
 #include "json.h"
+#include "privilege.h"
 #include "term.h"
 
 enum { ID_ALL = 1, ID_JSON, ID_QUIET };
@@ -252,6 +253,7 @@ static int list(unsigned int flags, bool json)
 	struct json j;
 	int code;
 
+	prowl_privilege_raise();
 	if (flags & PROWL_LIST_QUICK)
 		return prowl_list(flags, add_pid, NULL, &res, &err) ? say_failure(&err) : PROWL_OK;
 	if (json) {
@@ -325,5 +327,6 @@ const struct cmd cmd_ps = {
 		"  prowl ps\n"
 		"  prowl ps --json | jq '.processes[].module'\n",
 	.opts = ps_opts,
+	.may = PROWL_MAY_READ,
 	.run = run,
 };

@@ -11,6 +11,7 @@
 #include "cmd.h"
 #include "output.h"
 #include "pprof.h"
+#include "privilege.h"
 #include "recorded.h"
 #include "stop.h"
 #include "term.h"
@@ -266,6 +267,8 @@ static int run(enum prowl_recorded_kind kind, int argc, char **argv)
 	code = parse(&c, cmd_find(prowl_recorded_name(kind)), argc, argv);
 	if (code != 0)
 		return code < 0 ? 0 : code;
+	if (!c.core)
+		prowl_privilege_raise();
 	code = prowl_recorded_open(kind, c.pid, c.core, c.exe, &r, &err);
 	if (code != PROWL_OK)
 		return say_failure(&err);
@@ -285,6 +288,7 @@ static int run(enum prowl_recorded_kind kind, int argc, char **argv)
 					.summary = (title),    \
 					.text = (details),     \
 					.opts = recorded_opts, \
+					.may = PROWL_MAY_READ, \
 					.run = run_##ident}
 
 RECORDED(heap, PROWL_HEAP, "memory in use, and what was allocated, as a Go program records it",

@@ -14,6 +14,7 @@
 #include "figures_watch.h"
 #include "output.h"
 #include "pprof.h"
+#include "privilege.h"
 #include "prowl.h"
 #include "stop.h"
 #include "target.h"
@@ -294,6 +295,7 @@ static int write_profile(struct top *t)
 	code = output_may_write(format, NULL)
 		       ? output_write_named(p, format, NULL, names, pid, "cpu", &t->written)
 		       : PROWL_FAILED;
+	prowl_privilege_raise(); /* writing has laid it down */
 	if (code == PROWL_OK)
 		say_info("wrote %s (%.1f kB, %.0f s)", t->written.path,
 			 (double)t->written.size / 1000.0, (double)p->duration_nanos / 1e9);
@@ -515,6 +517,7 @@ static int run_top(struct top *t)
 
 	t->o.pids = t->pids.pid;
 	t->o.npids = t->pids.n;
+	prowl_privilege_raise();
 	code = (int)prowl_session_open(&t->o, &t->s, &err);
 	if (code != PROWL_OK)
 		return say_failure(&err);
@@ -645,5 +648,6 @@ const struct cmd cmd_top = {
 		"The table is of the last 5 seconds, or with the key a since the start. ? lists the\n"
 		"keys. Sampling goes on while the table is frozen.\n",
 	.opts = top_opts,
+	.may = PROWL_MAY_SAMPLE | PROWL_MAY_READ | PROWL_MAY_NAME,
 	.run = run,
 };

@@ -8,6 +8,7 @@
 #include "cmd.h"
 #include "output.h"
 #include "pprof.h"
+#include "privilege.h"
 #include "stop.h"
 #include "target.h"
 #include "term.h"
@@ -202,6 +203,7 @@ static int run(int argc, char **argv)
 	code = parse(&c, argc, argv);
 	if (code != 0)
 		return code < 0 ? 0 : code;
+	prowl_privilege_raise();
 	code = (int)prowl_wall_open(&c.o, &w, &err);
 	if (code != PROWL_OK)
 		return say_failure(&err);
@@ -222,5 +224,6 @@ const struct cmd cmd_wall = {
 		"The values are nanoseconds of goroutines' time: wall, and by state running,\n"
 		"runnable, syscall, io, chan, select, lock, sleep, gc, other.\n",
 	.opts = wall_opts,
+	.may = PROWL_MAY_SAMPLE | PROWL_MAY_READ | PROWL_MAY_NAME,
 	.run = run,
 };

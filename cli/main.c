@@ -10,6 +10,7 @@
 
 #include "cmd.h"
 #include "http.h"
+#include "privilege.h"
 #include "term.h"
 #include "top_screen.h"
 
@@ -127,12 +128,24 @@ static int dispatch(int argc, char **argv)
 	return c->run(argc - 1, argv + 1);
 }
 
+/* Before anything is opened or read: what the file of prowl has beyond its user (setcap). */
+static bool settle_privilege(int argc, char **argv)
+{
+	const struct cmd *c = argc > 1 ? cmd_find(argv[1]) : NULL;
+
+	return prowl_privilege_begin(c ? c->may : 0);
+}
+
 int main(int argc, char **argv)
 {
 	struct sigaction bus = {.sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO};
 	int code;
 
 	occupy_streams();
+	if (!settle_privilege(argc, argv)) {
+		say_error("the privilege of the program file can't be dropped");
+		return PROWL_FAILED;
+	}
 	/*
 	 * Large arrays grow by moving their pages, not by copying: glibc would otherwise take the
 	 * size of the first one freed for what the heap shall hold, and the holes are never given

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "new_file.h"
+#include "privilege.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -50,6 +51,7 @@ int new_file_open(struct new_file *f, const char *path, mode_t mode)
 	bool old;
 	int r;
 
+	prowl_privilege_lower();
 	*f = (struct new_file){.fd = -1, .mode = mode};
 	if ((size_t)snprintf(f->path, sizeof f->path, "%s", path) >= sizeof f->path)
 		return -ENAMETOOLONG;
@@ -78,6 +80,7 @@ int new_file_open(struct new_file *f, const char *path, mode_t mode)
 
 int new_file_open_unused(struct new_file *f, const char *path, const char *suffix, mode_t mode)
 {
+	prowl_privilege_lower();
 	*f = (struct new_file){.fd = -1, .way = NEW_FILE_UNUSED, .suffix = suffix};
 	if ((size_t)snprintf(f->path, sizeof f->path, "%s", path) >= sizeof f->path)
 		return -ENAMETOOLONG;

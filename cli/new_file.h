@@ -3,6 +3,8 @@
  * A file that is written: it appears whole or not at all, and what was there before stays until
  * then.
  *
+ * All of it with the user's own rights: what prowl has beyond them is laid down (privilege.h).
+ *
  * A name that the user gave may be a link, a device or a FIFO, and open() then decides, with what
  * the system forbids (fs.protected_symlinks); nothing is put in the place of a link. A name that
  * prowl made up is a new file, whatever others have put under that name before.

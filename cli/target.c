@@ -10,6 +10,7 @@
 
 #include "err.h"
 #include "inspect.h"
+#include "privilege.h"
 #include "term.h"
 
 bool target_add_pid(struct target_pids *t, pid_t pid)
@@ -69,7 +70,7 @@ static bool has_name(pid_t pid, const char *name)
 	return base && !strcmp(base + 1, name);
 }
 
-int target_add_name(struct target_pids *t, const char *name)
+static int add_named(struct target_pids *t, const char *name)
 {
 	size_t before = t->n;
 	DIR *dir = opendir("/proc");
@@ -89,4 +90,14 @@ int target_add_name(struct target_pids *t, const char *name)
 		return 0;
 	say_error("no process is named '%s'", name);
 	return PROWL_NOTHING;
+}
+
+int target_add_name(struct target_pids *t, const char *name)
+{
+	int code;
+
+	prowl_privilege_raise(); /* for the names of their programs */
+	code = add_named(t, name);
+	prowl_privilege_lower();
+	return code;
 }

@@ -33,7 +33,6 @@ enum {
 	UNREADABLE = -99,
 };
 
-#define SETCAP "sudo setcap cap_perfmon,cap_sys_ptrace=ep \"$(command -v prowl)\""
 struct facts {
 	unsigned int major, minor;
 	uint64_t caps, bound; /* effective, and what exec may give */
@@ -135,42 +134,27 @@ static void fix(struct prowl_check *c, const char *fmt, ...)
 	va_end(ap);
 }
 
-static void lower(char *s)
-{
-	for (; *s; s++)
-		*s = (char)(*s >= 'A' && *s <= 'Z' ? *s + ('a' - 'A') : *s);
-}
-
 /*
- * What gives prowl its two capabilities and an extra one (may be NULL), here: a container that was
- * started without them can't get them from inside.
+ * What gives prowl its capabilities, here: a container that was started without them can't get them
+ * from inside. Always all of them: who gets them one after the other would lose the earlier ones.
  */
-static void fix_caps(const struct prowl_doctor *d, const struct facts *f, struct prowl_check *c,
-		     const char *extra)
+static void fix_caps(const struct prowl_doctor *d, const struct facts *f, struct prowl_check *c)
 {
-	const char *user = geteuid() ? " --user 0" : "";
-	const char *yaml = geteuid() ? "\n  runAsUser: 0" : "";
-	char name[40] = "";
-
-	if (extra)
-		snprintf(name, sizeof name, ",cap_%s", extra);
-	lower(name);
 	if (f->user_namespace)
 		fix(c,
 		    "capabilities of a user namespace don't count for perf: on the host, as root,\n"
-		    "or after: sudo setcap cap_perfmon,cap_sys_ptrace%s=ep \"$(command -v prowl)\"",
-		    name);
+		    "or after: " PROWL_SETCAP);
 	else if (d->container && !(f->bound >> CAP_PERFMON & 1))
 		fix(c,
-		    "docker run%s --cap-add PERFMON --cap-add SYS_PTRACE%s%s ...\n"
+		    "docker run%s --cap-add PERFMON --cap-add SYS_PTRACE --cap-add SYSLOG\n"
+		    "  --cap-add CHECKPOINT_RESTORE ...\n"
 		    "Kubernetes:\n"
 		    "securityContext:%s\n"
 		    "  capabilities:\n"
-		    "    add: [PERFMON, SYS_PTRACE%s%s]",
-		    user, extra ? " --cap-add " : "", extra ? extra : "", yaml, extra ? ", " : "",
-		    extra ? extra : "");
+		    "    add: [PERFMON, SYS_PTRACE, SYSLOG, CHECKPOINT_RESTORE]",
+		    geteuid() ? " --user 0" : "", geteuid() ? "\n  runAsUser: 0" : "");
 	else
-		fix(c, "sudo setcap cap_perfmon,cap_sys_ptrace%s=ep \"$(command -v prowl)\"", name);
+		fix(c, "%s", PROWL_SETCAP);
 }
 
 /* --- the machine -------------------------------------------------------------------------------
@@ -189,7 +173,8 @@ static void check_kernel(struct prowl_doctor *d, const struct facts *f)
 	} else if (f->major < 5 || (f->major == 5 && f->minor < 8)) {
 		c = add(d, PROWL_CHECK_WARN, "kernel", "kernel",
 			"%s %s; it has no CAP_PERFMON, which came with 5.8", u.sysname, u.release);
-		fix(c, "sudo setcap cap_sys_admin,cap_sys_ptrace=ep \"$(command -v prowl)\"");
+		fix(c,
+		    "sudo setcap cap_sys_admin,cap_sys_ptrace,cap_syslog=ep \"$(command -v prowl)\"");
 	} else {
 		add(d, PROWL_CHECK_OK, "kernel", "kernel", "%s %s", u.sysname, u.release);
 	}
@@ -226,8 +211,7 @@ static void check_container(struct prowl_doctor *d, const struct facts *f)
 	if (f->user_namespace)
 		fix_caps(d, f,
 			 add(d, PROWL_CHECK_WARN, "user_namespace", "user namespace",
-			     "uids are mapped (/proc/self/uid_map): root in here is not root"),
-			 NULL);
+			     "uids are mapped (/proc/self/uid_map): root in here is not root"));
 	else
 		add(d, PROWL_CHECK_OK, "user_namespace", "user namespace", "the first one");
 }
@@ -241,7 +225,7 @@ static void check_seccomp(struct prowl_doctor *d, const struct facts *f)
 	if (f->seccomp && f->perf_user != 0) {
 		c = add(d, PROWL_CHECK_WARN, "seccomp", "seccomp",
 			"%s, which may be what refuses perf_event_open", mode);
-		fix_caps(d, f, c, NULL);
+		fix_caps(d, f, c);
 		snprintf(c->fix + strlen(c->fix), sizeof c->fix - strlen(c->fix),
 			 "\nor let the filter allow perf_event_open: docker run --security-opt "
 			 "seccomp=PROFILE.json ...");
@@ -292,9 +276,9 @@ static void check_paranoid(struct prowl_doctor *d, const struct facts *f)
 		f->paranoid, (unsigned int)geteuid(), meaning(f->paranoid));
 	if (f->paranoid > 2)
 		fix(c,
-		    "sudo sysctl kernel.perf_event_paranoid=2   (own processes), or for all:\n" SETCAP);
+		    "sudo sysctl kernel.perf_event_paranoid=2   (own processes), or for all:\n" PROWL_SETCAP);
 	else if (f->paranoid > 0)
-		fix_caps(d, f, c, NULL);
+		fix_caps(d, f, c);
 }
 
 static void check_caps(struct prowl_doctor *d, const struct facts *f)
@@ -302,17 +286,14 @@ static void check_caps(struct prowl_doctor *d, const struct facts *f)
 	static const struct {
 		unsigned int cap;
 		const char *id, *what, *use;
-		const char *extra; /* beside the two that prowl always wants */
 	} caps[] = {
 		{CAP_PERFMON, "cap_perfmon", "CAP_PERFMON",
-		 "kernel frames, whole CPUs, processes of others", NULL},
+		 "kernel frames, whole CPUs, processes of others"},
 		{CAP_SYS_PTRACE, "cap_sys_ptrace", "CAP_SYS_PTRACE",
-		 "names and memory of processes of others", NULL},
-		{CAP_SYSLOG, "cap_syslog", "CAP_SYSLOG", "names of kernel functions", "SYSLOG"},
+		 "names and memory of processes of others"},
+		{CAP_SYSLOG, "cap_syslog", "CAP_SYSLOG", "names of kernel functions"},
 		{CAP_CHECKPOINT_RESTORE, "cap_checkpoint_restore", "CAP_CHECKPOINT_RESTORE",
-		 "programs whose file was deleted", "CHECKPOINT_RESTORE"},
-		{CAP_DAC_READ_SEARCH, "cap_dac_read_search", "CAP_DAC_READ_SEARCH",
-		 "program files that only others may read", "DAC_READ_SEARCH"},
+		 "programs whose file was deleted"},
 	};
 	bool admin = has_cap(f, CAP_SYS_ADMIN);
 
@@ -325,8 +306,7 @@ static void check_caps(struct prowl_doctor *d, const struct facts *f)
 		else
 			fix_caps(d, f,
 				 add(d, PROWL_CHECK_WARN, caps[i].id, caps[i].what,
-				     "no; it is for %s", caps[i].use),
-				 caps[i].extra);
+				     "no; it is for %s", caps[i].use));
 	}
 	add(d, PROWL_CHECK_OK, "cap_sys_admin", "CAP_SYS_ADMIN", "%s",
 	    admin ? "yes" : "no; it isn't needed");
@@ -379,7 +359,7 @@ static void check_probes(struct prowl_doctor *d, const struct facts *f)
 			fix(c, "no such system call here: run prowl outside of the sandbox, on the "
 			       "host");
 		else
-			fix_caps(d, f, c, NULL);
+			fix_caps(d, f, c);
 	}
 }
 
@@ -401,7 +381,7 @@ static void check_ptrace(struct prowl_doctor *d, const struct facts *f)
 			"%d: memory of processes that prowl didn't start can't be read "
 			"(CPU profiles don't need it)",
 			scope);
-		fix(c, SETCAP "\nor: sudo sysctl kernel.yama.ptrace_scope=0");
+		fix(c, PROWL_SETCAP "\nor: sudo sysctl kernel.yama.ptrace_scope=0");
 	} else {
 		c = add(d, PROWL_CHECK_WARN, "yama", "kernel.yama.ptrace_scope",
 			"%d: nobody may read the memory of processes until the next boot", scope);
@@ -437,7 +417,7 @@ static void check_kallsyms(struct prowl_doctor *d, const struct facts *f)
 		fix(c, "sudo sysctl kernel.kptr_restrict=1   and run prowl as root or with "
 		       "CAP_SYSLOG");
 	else
-		fix_caps(d, f, c, "SYSLOG");
+		fix_caps(d, f, c);
 }
 
 static void limit_text(rlim_t v, char *buf, size_t len)
@@ -552,8 +532,7 @@ static void check_access(struct prowl_doctor *d, const struct facts *f, pid_t pi
 		fix_caps(d, f,
 			 add(d, PROWL_CHECK_FAIL, "target_maps", "its mappings",
 			     "/proc/%d/maps: %s: no frame could be named", (int)pid,
-			     strerror(-maps)),
-			 NULL);
+			     strerror(-maps)));
 	uw_task_path(pid, "exe", path, sizeof path);
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd >= 0) {
@@ -565,14 +544,14 @@ static void check_access(struct prowl_doctor *d, const struct facts *f, pid_t pi
 	} else {
 		c = add(d, PROWL_CHECK_WARN, "target_exe", "its program",
 			"%s: %s: frames have no names", path, strerror(errno));
-		fix_caps(d, f, c, NULL);
+		fix_caps(d, f, c);
 	}
 	if (memory == 0) {
 		add(d, PROWL_CHECK_OK, "target_memory", "its memory", "readable");
 	} else {
 		c = add(d, PROWL_CHECK_WARN, "target_memory", "its memory",
 			"process_vm_readv: %s (CPU profiles don't need it)", strerror(-memory));
-		fix_caps(d, f, c, NULL);
+		fix_caps(d, f, c);
 	}
 	perf = prowl_probe_perf(pid, -1, false);
 	if (perf == 0)
@@ -581,8 +560,7 @@ static void check_access(struct prowl_doctor *d, const struct facts *f, pid_t pi
 		fix_caps(d, f,
 			 add(d, f->perf_cpu == 0 ? PROWL_CHECK_WARN : PROWL_CHECK_FAIL,
 			     "target_perf", "a perf event on it", "perf_event_open: %s",
-			     strerror(-perf)),
-			 NULL);
+			     strerror(-perf)));
 }
 
 static void check_go(struct prowl_doctor *d, const struct facts *f, pid_t pid)
@@ -598,7 +576,7 @@ static void check_go(struct prowl_doctor *d, const struct facts *f, pid_t pid)
 			    "nothing to grant: CPU profiles name its functions from symbol tables "
 			    "only");
 		else
-			fix_caps(d, f, c, NULL);
+			fix_caps(d, f, c);
 		return;
 	}
 	if (info->layout_guessed) {

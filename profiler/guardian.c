@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "guardian.h"
+#include "privilege.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -102,6 +103,7 @@ static _Noreturn void guard(int sock, int mem, const struct guarded *words, size
 {
 	uint8_t states[GUARDIAN_MAX] = {0};
 
+	prowl_privilege_drop(~0u); /* it needs the descriptor only */
 	setsid();
 	prctl(PR_SET_NAME, "prowl-guardian");
 	if (chdir("/") < 0 || !keep_only(sock, mem) || send(SOCK, "r", 1, 0) != 1)

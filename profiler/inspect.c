@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "access.h"
 #include "corefile.h"
 #include "gobuild.h"
 #include "golayout.h"
@@ -604,8 +605,7 @@ static enum prowl_code inspect_space(struct prowl_info *info, struct uw_space *s
 		prowl_fail(err, PROWL_PERMISSION,
 			   "not allowed to read process %d (/proc/%d/maps: %s; uid %d)",
 			   (int)info->pid, (int)info->pid, strerror(-r), (int)geteuid());
-		prowl_hint(err, "run prowl as the process' own user or as root, or grant:\n"
-				"  " PROWL_SETCAP);
+		prowl_hint_reading(err, info->pid);
 		return PROWL_PERMISSION;
 	}
 	if (r == -ESRCH)

@@ -11,8 +11,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "access.h"
 #include "guardian.h"
 #include "maps.h"
+#include "privilege.h"
 #include "task.h"
 #include "runtime.h"
 
@@ -223,18 +225,27 @@ static enum prowl_code open_memory(struct prowl_rates *r, const struct prowl_run
 	struct uw_space space = rt->space;
 	struct uw_mem mem;
 	char path[64];
+	int e;
 
 	uw_task_path(rt->pid, "mem", path, sizeof path);
+	/* With what the user may do himself: to look at all processes is not to write to them. */
+	prowl_privilege_lower();
 	r->mem = open(path, O_RDWR | O_CLOEXEC);
+	e = errno;
+	prowl_privilege_raise();
+	errno = e;
 	if (r->mem < 0 && (errno == ENOENT || errno == ESRCH))
 		return gone(rt, err);
 	if (r->mem < 0) {
 		prowl_fail(err, PROWL_PERMISSION, "not allowed to write to process %d (%s): %s: %s",
 			   (int)rt->pid, rt->comm, path, strerror(errno));
-		prowl_hint(err, "run prowl as root, or as the process' own user where "
-				"kernel.yama.ptrace_scope allows it, or grant:\n"
-				"  sudo setcap cap_sys_ptrace,cap_dac_override=ep "
-				"\"$(command -v prowl)\"");
+		if (prowl_privilege_elevated())
+			prowl_hint(
+				err,
+				"with setcap prowl may look at every process, but writes only to "
+				"those that its user may write to without it");
+		else
+			prowl_hint_reading(err, rt->pid);
 		return PROWL_PERMISSION;
 	}
 	if (!lock(r->mem))

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "access.h"
 #include "inspect.h"
 #include "procs.h"
 #include "task.h"
@@ -22,11 +23,7 @@ static enum prowl_code not_readable(pid_t pid, const char *what, int error, stru
 		return prowl_fail(err, PROWL_FAILED, "out of memory");
 	prowl_fail(err, PROWL_PERMISSION, "not allowed to read the %s of process %d (%s; uid %d)",
 		   what, (int)pid, strerror(-error), (int)geteuid());
-	prowl_hint(err,
-		   "run prowl as root, or grant:\n"
-		   "  sudo setcap cap_sys_ptrace=ep \"$(command -v prowl)\"\n"
-		   "prowl doctor --pid %d tells what forbids it",
-		   (int)pid);
+	prowl_hint_reading(err, pid);
 	return PROWL_PERMISSION;
 }
 

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "access.h"
 #include "inspect.h"
 #include "whatis.h"
 
@@ -126,8 +127,7 @@ static enum prowl_code find_targets(struct prowl_session *s, struct prowl_err *e
 				"uid %d): no frame could be named",
 				(int)pid, (int)pid, strerror(-p->image->load_error),
 				(int)geteuid());
-			prowl_hint(err, "run prowl as the process' own user or as root, or grant:\n"
-					"  " PROWL_SETCAP);
+			prowl_hint_reading(err, pid);
 			return PROWL_PERMISSION;
 		}
 		if (prowl_short_of(&p->image->space, pid, err))

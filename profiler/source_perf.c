@@ -667,7 +667,9 @@ static enum prowl_code explain(const struct prowl_perf *p, int r, struct prowl_e
 				"own processes can be sampled without privilege, those of others "
 				"need CAP_PERFMON and CAP_SYS_PTRACE:\n"
 				"  " PROWL_SETCAP "\n"
-				"or run prowl as the process' own user, or as root");
+				"%sprowl heap, goroutine and wall need no perf events",
+				geteuid() ? "or run prowl as the process' own user, or as root; "
+					  : "");
 		return PROWL_PERMISSION;
 	default:
 		return prowl_fail(err, PROWL_FAILED, "perf_event_open: %s", strerror(-r));

@@ -201,3 +201,120 @@ def bombs():
         status, cpu, mb, said = measured([PROWL, 'report', path])
         note('%s, %d kB: exit %d, %.2f s of CPU, %.0f MB', name, os.path.getsize(path) // 1000, status, cpu, mb)
         check(status == 1 and cpu < 2 and mb < 256, '%s: exit %d, %.2f s, %.0f MB: %s', name, status, cpu, mb, said)
+
+
+# --- privilege that prowl's file has --------------------------------------------------------------------------------------
+
+CAPS = 'cap_perfmon,cap_sys_ptrace,cap_syslog,cap_checkpoint_restore'
+
+
+@contextlib.contextmanager
+def with_caps(caps):
+    """A copy of prowl that has capabilities, and that everybody may execute."""
+    need_root()
+    need_prowl()
+    tool('setcap', 'setpriv')
+    where = folder('caps')
+    path = os.path.join(where, 'prowl')
+    shutil.copy(PROWL, path)
+    os.chmod(path, 0o755)
+    if subprocess.run(['setcap', caps + '=ep', path], stderr=subprocess.DEVNULL).returncode:
+        raise Skip('this file system keeps no capabilities')
+    if measured(['setpriv', '--reuid=%d' % NOBODY, '--clear-groups', path, '--version'])[0]:
+        raise Skip('a program with these capabilities may not be executed here')
+    command = ['setpriv', '--reuid=%d' % NOBODY, '--regid=%d' % NOBODY, '--clear-groups', path]
+    yield command, lambda *args, **more: measured(command + [str(a) for a in args], **more)
+
+
+@test('hostile', 'with setcap, the files of others stay theirs')
+def elevated():
+    """Even with capabilities that would open every file: old advice, or too much of it."""
+    need_perf()
+    mine, secret = folder('mine', 0o777), folder('secret', 0o700)
+    source = out_file()
+    with with_caps(CAPS + ',cap_dac_override,cap_dac_read_search,cap_setuid,cap_fowner') as (_, prowl), \
+            Target(build(VERSION, 'waits', 'static')) as t:
+        status, _, _, said = prowl('goroutine', '--pid', t.pid, '-o', os.path.join(mine, 'g.pb.gz'))
+        check(status == 0, 'exit %d: %s', status, said)
+        shutil.copy(os.path.join(mine, 'g.pb.gz'), os.path.join(secret, 'g.pb.gz'))
+        os.chmod(os.path.join(secret, 'g.pb.gz'), 0o600)
+        with open(os.path.join(secret, 'victim'), 'w') as f:
+            f.write('precious')
+        os.symlink(os.path.join(secret, 'victim'), os.path.join(mine, 'link.pb.gz'))
+        inside, cwd = os.path.join(secret, 'g.pb.gz'), os.path.join(secret, 'new.pb.gz')
+        tries = [
+            ('goroutine', '--pid', t.pid, '-o', cwd), ('goroutine', '--pid', t.pid, '--text', '-o', cwd),
+            ('goroutine', '--pid', t.pid, '-o', os.path.join(mine, 'link.pb.gz')),
+            ('profile', '--pid', t.pid, '-d', '1', '-o', cwd), ('heap', '--pid', t.pid, '-o', cwd),
+            ('report', inside), ('report', '-f', 'pprof', '-o', cwd, os.path.join(mine, 'g.pb.gz')),
+            ('info', inside), ('info', '--core', inside), ('heap', '--core', inside),
+            ('heap', '--core', os.path.join(mine, 'g.pb.gz'), '--exe', inside),
+            ('diff', '--base', inside, '--head', inside), ('diff', '--rules', inside, '--base', os.path.join(mine, 'g.pb.gz'),
+                                                           '--head', os.path.join(mine, 'g.pb.gz')),
+            ('baseline', 'save', secret, os.path.join(mine, 'g.pb.gz')), ('open', '--no-browser', inside)]
+        for args in tries:
+            status, _, _, said = prowl(*args)
+            check(status not in (0, 5), 'prowl %s: exit %d\n%s', ' '.join(map(str, args)), status, said)
+        note('%d ways to the files of others refused', len(tries))
+        env = dict(os.environ, HOME=secret, XDG_CACHE_HOME=secret, GITHUB_STEP_SUMMARY=os.path.join(secret, 'summary'),
+                   GITHUB_ACTIONS='true', TMPDIR=secret)
+        prowl('diff', '--base', os.path.join(mine, 'g.pb.gz'), '--head', os.path.join(mine, 'g.pb.gz'), env=env)
+        prowl('profile', '--pid', t.pid, '-d', '1', '-o', os.path.join(mine, 'c.pb.gz'), env=env)
+        check(sorted(os.listdir(secret)) == ['g.pb.gz', 'victim'], 'in the folder of another user: %r', os.listdir(secret))
+        check(open(os.path.join(secret, 'victim')).read() == 'precious', 'a file of another user was written')
+        status, _, _, said = prowl('heap', '--pid', t.pid, '-d', '1', '--allow-write=heap-rate', '-o',
+                                   os.path.join(mine, 'h.pb.gz'))
+        check(status == 4 and 'setcap' in said, 'writing to a process of another user: exit %d\n%s', status, said)
+
+
+@test('hostile', 'with setcap, prowl keeps no more than it needs')
+def kept():
+    need_perf()
+    with with_caps(CAPS + ',cap_dac_override') as (command, prowl), Target(build(VERSION, 'busy_threads', 'static'), '-n', 1) as t:
+        where = folder('kept', 0o777)
+        path = os.path.join(where, 'c.pb.gz')
+        p = subprocess.Popen(command + ['profile', '--pid', str(t.pid), '-d', '60', '-o', path], stderr=subprocess.PIPE,
+                             text=True)
+        try:
+            line = p.stderr.readline()
+            check('profiling' in line, 'it said: %s', line)
+            with open('/proc/%d/status' % p.pid) as f:
+                status = dict(l.rstrip('\n').split(':\t', 1) for l in f if ':\t' in l)
+            caps = int(status['CapPrm'], 16)
+            note('while it samples: CapPrm %x', caps)
+            # CAP_SYS_PTRACE, CAP_SYSLOG, CAP_CHECKPOINT_RESTORE
+            check(caps and not caps & ~(1 << 19 | 1 << 34 | 1 << 40), 'it still has %x', caps)
+            check(os.stat('/proc/%d/mem' % p.pid).st_uid == 0, 'its user may look into it')
+            p.send_signal(signal.SIGINT)
+            check(p.wait(30) == 0, 'exit %d: %s', p.returncode, p.stderr.read())
+        finally:
+            p.kill()
+            p.wait()
+        check(pprof.load(path).total('samples') > 0, 'no samples')
+        launched = os.path.join(where, 'l.pb.gz')
+        status, _, _, said = prowl('profile', '-o', launched, '--', 'sh', '-c',
+                                   'grep CapEff /proc/self/status >&2; i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done')
+        check(status == 0 and 'CapEff:\t0000000000000000' in said, 'a command has: %s', said)
+
+
+@test('hostile', 'one setcap line, and root is not told to become root')
+def advice():
+    need_root()
+    tool('setpriv')
+    wanted = 'sudo setcap %s=ep' % CAPS
+    prowl = staged(PROWL)
+    with Target(build(VERSION, 'waits', 'static')) as t:
+        for args in (('doctor', '--pid', t.pid), ('profile', '--pid', t.pid, '-d', 1, '-o', '/dev/null'),
+                     ('heap', '--pid', t.pid, '-o', '/dev/null'), ('goroutine', '--pid', t.pid, '-o', '/dev/null'),
+                     ('wall', '--pid', t.pid, '-o', '/dev/null'), ('info', '--pid', t.pid),
+                     ('heap', '--pid', t.pid, '-d', 1, '--allow-write=heap-rate', '-o', '/dev/null')):
+            p = subprocess.run(['setpriv', '--reuid=%d' % NOBODY, '--regid=%d' % NOBODY, '--clear-groups', prowl] +
+                               [str(a) for a in args], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            check(p.returncode == 4, '%s: exit %d\n%s', args, p.returncode, p.stdout)
+            lines = {l[l.index('sudo setcap'):].partition(' "')[0] for l in p.stdout.splitlines() if 'sudo setcap' in l}
+            check(lines == {wanted}, '%s advises %r\n%s', args, lines, p.stdout)
+            check('dac_' not in p.stdout.lower(), 'it advises to open all files:\n%s', p.stdout)
+        p = subprocess.run(['setpriv', '--reuid=0', '--inh-caps=-all', '--bounding-set=-sys_ptrace', PROWL, 'heap', '--pid',
+                            str(t.pid)], stderr=subprocess.PIPE, text=True)
+        note('root without CAP_SYS_PTRACE: exit %d', p.returncode)
+        check('as root' not in p.stderr, 'root is told to become root: %s', p.stderr)
