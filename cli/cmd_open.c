@@ -166,7 +166,7 @@ static int serve(struct opening *x)
 	};
 	struct http_server *server;
 	const char *why;
-	char url[64];
+	char url[128];
 	sigset_t ends;
 	int r, sig;
 
@@ -184,12 +184,12 @@ static int serve(struct opening *x)
 		say_error("can't listen at 127.0.0.1:%u: %s", x->port, strerror(-r));
 		return r == -EACCES ? PROWL_PERMISSION : PROWL_FAILED;
 	}
-	snprintf(url, sizeof url, "http://127.0.0.1:%u/", x->port);
+	snprintf(url, sizeof url, "http://127.0.0.1:%u/?t=%s", x->port, http_token(server, 0));
 	puts(url);
 	fflush(stdout);
-	say_info("for this machine only; the file itself: go tool pprof %sprofile.pb.gz; Ctrl-C "
-		 "ends",
-		 url);
+	say_info("for you on this machine, each address once; the file itself: go tool pprof "
+		 "'http://127.0.0.1:%u/profile.pb.gz?t=%s'; Ctrl-C ends",
+		 x->port, http_token(server, 1));
 	if (!x->no_browser)
 		start_browser(url);
 	sigwait(&ends, &sig);

@@ -11,7 +11,6 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "inspect.h"
@@ -62,14 +61,13 @@ int prowl_probe_maps(pid_t pid)
 
 int prowl_probe_memory(pid_t pid)
 {
+	struct uw_mem mem = uw_mem_process(pid);
 	char byte;
-	struct iovec local = {&byte, 1}, remote = {(void *)(uintptr_t)1, 1};
-
 	/* Whether we may is decided before the address is looked at, and nothing is mapped there.
 	 */
-	if (process_vm_readv(uw_task_living(pid), &local, 1, &remote, 1, 0) < 0 && errno != EFAULT)
-		return -errno;
-	return 0;
+	int r = uw_read(&mem, 1, &byte, 1);
+
+	return r == -EFAULT ? 0 : r;
 }
 
 int prowl_probe_perf(pid_t pid, int cpu, bool kernel)

@@ -57,8 +57,9 @@ static inline int uw_read_u64(const struct uw_mem *m, uint64_t addr, uint64_t *r
 /* Several reads in this order: by one call where the reader can, else one by one. */
 int uw_read_parts(const struct uw_mem *m, const struct uw_mem_part *parts, size_t n);
 
-/* A live process, by process_vm_readv(2); the number is all the state. Never writes, never stops
- * it.
+/*
+ * A live process, by process_vm_readv(2), or where that is refused by /proc/PID/mem; the number is
+ * all the state. Never writes, never stops it.
  */
 struct uw_mem uw_mem_process(pid_t pid);
 /* The same where it is known by which of its threads its memory is reached (task.h). */

@@ -529,15 +529,28 @@ def written():
 
 # --- open ----------------------------------------------------------------------------------------------------------
 
+class Port(int):
+    """With the tokens of the addresses that were printed, and the cookie once there is one."""
+    cookie = None
+
+
 @contextlib.contextmanager
-def opened(*args):
-    """prowl open, under way: the process and its port."""
+def opened(*args, enter=True):
+    """prowl open, under way: the process and its port; entered, unless that is left to somebody else."""
     p = Prowl('open', '--no-browser', *args, wait=False)
     try:
         line = p.process.stdout.readline().decode()
-        m = re.fullmatch(r'http://127\.0\.0\.1:(\d+)/\n', line)
+        m = re.fullmatch(r'http://127\.0\.0\.1:(\d+)/\?t=([0-9a-f]{32})\n', line)
         check(m, 'prowl open said %r %s', line, '' if line else p.process.stderr.read())
-        yield p, int(m.group(1))
+        port = Port(m.group(1))
+        port.page = '/?t=' + m.group(2)
+        line = p.process.stderr.readline().decode()
+        port.file = re.search(r'/profile\.pb\.gz\?t=[0-9a-f]{32}', line).group()
+        if enter:
+            status, headers, _ = ask(port, port.page)
+            check(status == 303 and headers['Location'] == '/', 'the address answers %d %s', status, headers)
+            port.cookie = headers['Set-Cookie'].partition(';')[0]
+        yield p, port
     finally:
         if p.process.poll() is None:
             p.process.kill()
@@ -545,11 +558,13 @@ def opened(*args):
 
 
 def ask(port, path='/', method='GET', host=None):
-    c = http.client.HTTPConnection('127.0.0.1', port, timeout=30)
+    c = http.client.HTTPConnection('127.0.0.1', int(port), timeout=30)
     try:
         c.putrequest(method, path, skip_host=True)
         if host != '':
             c.putheader('Host', host or '127.0.0.1:%d' % port)
+        if port.cookie:
+            c.putheader('Cookie', port.cookie)
         c.endheaders()
         r = c.getresponse()
         return r.status, dict(r.getheaders()), r.read()
@@ -571,7 +586,7 @@ def open_report():
                          '127.0.0.1:80@evil.example', ''):
                 status, _, body = ask(port, host=host)
                 check(status in (400, 403) and len(body) < 500, 'Host %r gets %d', host, status)
-            for host in ('localhost:%d' % port, '127.0.0.1', 'localhost', '[::1]:%d' % port):
+            for host in ('localhost:%d' % port, '127.0.0.1', 'localhost', '[::1]:%d' % port, 'LocalHost:%d' % port):
                 check(ask(port, host=host)[0] == 200, 'Host %s is refused', host)
             for path in ('/etc/passwd', '/../../etc/passwd', '//', '/index.html', '/%2e%2e/', '/profile.pb.gz/x'):
                 check(ask(port, path)[0] == 404, '%s is served', path)
@@ -602,6 +617,30 @@ def names_in(page):
     return json.loads(gzip.decompress(base64.b64decode(packed)))['names']
 
 
+@test('clients', 'prowl open: other users of the machine, and connections that say nothing')
+def open_strangers():
+    prof, _ = clients.known()
+    with opened(prof.path) as (p, port):
+        stranger = Port(port)
+        for path in ('/', '/profile.pb.gz', port.page, '/?t=', '/?t=' + '0' * 32, '/nothing', port.file.replace('t=', 'x=')):
+            for cookie in (None, 'prowl-%d=' % port, 'prowl-%d=%s' % (port, '0' * 32), port.cookie[:-1]):
+                stranger.cookie = cookie
+                status, headers, body = ask(stranger, path)
+                check(status == 403 and len(body) < 200 and 'Set-Cookie' not in headers, '%s with %s gets %d', path, cookie,
+                      status)
+        stranger.cookie = None
+        check(ask(stranger, port.file, 'HEAD')[0] == 403, 'a token is good for HEAD')
+        check(ask(stranger, port.file)[0] == 200 and ask(stranger, port.file)[0] == 403, 'a token is good for once')
+        with contextlib.ExitStack() as silent:
+            for n in range(300):
+                silent.enter_context(socket.create_connection(('127.0.0.1', int(port)), 10))
+                if n % 50 == 49:
+                    check(ask(port)[0] == 200, 'shut by %d silent connections', n + 1)
+        check(ask(port)[0] == 200, 'shut')
+        p.process.send_signal(signal.SIGINT)
+        p.wait().must(0)
+
+
 @test('clients', 'prowl open: frames that a profile wants to be dropped')
 def open_drops():
     prof, _ = clients.known()
@@ -619,12 +658,13 @@ def open_drops():
 def open_clients():
     prof, _ = clients.known()
     total, cum, _ = sums(prof, 'cpu')
-    with opened(prof.path) as (_, port):
-        said = clients.pprof_tool('-top', 'http://127.0.0.1:%d/profile.pb.gz' % port)
+    with opened(prof.path, enter=False) as (_, port):
+        said = clients.pprof_tool('-top', 'http://127.0.0.1:%d%s' % (port, port.file))
         check('main.leafSpin' in said, 'go tool pprof: %s', said[:500])
         with Browser() as b:
-            b.open('http://127.0.0.1:%d/' % port)
+            b.open('http://127.0.0.1:%d%s' % (port, port.page))
             b.wait('document.documentElement.dataset.ready === "yes"', 'the report is ready')
             check(box(b, 'all')['value'] == total, 'the total')
-            check(b.requests == ['http://127.0.0.1:%d/' % port], 'requests: %s', b.requests)
+            here = 'http://127.0.0.1:%d' % port
+            check([u for u in b.requests if u != here + port.page] == [here + '/'], 'requests: %s', b.requests)
             quiet(b)

@@ -8,9 +8,16 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <limits.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "mem.h"
@@ -114,11 +121,79 @@ static void test_parts_fail(void **unused)
 	munmap(p, SIZE + 4096);
 }
 
+/* As a sandbox does that doesn't know the system call, or forbids it. */
+static bool refuse(int error)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_process_vm_readv, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (uint32_t)error),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog prog = {sizeof code / sizeof *code, code};
+
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog) == 0;
+}
+
+/* In a child, which reads its parent. */
+static int read_refused(int error, uint8_t *p)
+{
+	struct uw_mem live = uw_mem_process(getppid());
+	uint64_t at = (uint64_t)(uintptr_t)p;
+	uint8_t got[2][16];
+	struct uw_mem_part parts[] = {
+		{at + 5, got[0], 16}, {at + 900, got[1], 16}, {at, got[0], 0}};
+	struct uw_mem_part bad[] = {{at, got[0], 16}, {UINT64_MAX - 100, got[1], 16}};
+
+	if (!refuse(error))
+		return 77;
+	if (uw_read(&live, at + 7, got[0], 16) != 0 || memcmp(got[0], p + 7, 16) != 0)
+		return 1;
+	if (uw_read(&live, 1, got[0], 1) != -EFAULT)
+		return 2;
+	if (uw_read_parts(&live, parts, 3) != 0 || memcmp(got[0], p + 5, 16) != 0 ||
+	    memcmp(got[1], p + 900, 16) != 0)
+		return 3;
+	if (uw_read_parts(&live, bad, 2) != -EFAULT)
+		return 4;
+	live = uw_mem_process(INT_MAX - 1); /* there is none */
+	return uw_read(&live, at, got[0], 1) == -ESRCH ? 0 : 5;
+}
+
+static void test_refused(void **unused)
+{
+	static const int errors[] = {ENOSYS, EPERM, EACCES};
+	struct uw_mem live = uw_mem_process(getpid());
+	uint8_t *p;
+
+	(void)unused;
+	need_system_call(&live);
+	p = memory();
+	for (size_t i = 0; i < sizeof errors / sizeof *errors; i++) {
+		pid_t pid = fork();
+		int status;
+
+		if (pid == 0)
+			_exit(read_refused(errors[i], p));
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_true(WIFEXITED(status));
+		if (WEXITSTATUS(status) == 77)
+			skip(); /* no filters in this kernel or emulator */
+		/* Yama: a child may not read its parent, by neither way. */
+		if (WEXITSTATUS(status) == 1 && access("/proc/sys/kernel/yama", F_OK) == 0)
+			skip();
+		assert_int_equal(WEXITSTATUS(status), 0);
+	}
+	munmap(p, SIZE + 4096);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_parts),
 		cmocka_unit_test(test_parts_fail),
+		cmocka_unit_test(test_refused),
 	};
 
 	return cmocka_run_group_tests_name("mem", tests, NULL, NULL);
