@@ -32,25 +32,26 @@ static uint64_t unit(enum prowl_rate which, const char *s)
 	return 0;
 }
 
-static bool value(enum prowl_rate which, const char *s, uint64_t *ret)
+static bool value(const char *option, enum prowl_rate which, const char *s, uint64_t min,
+		  uint64_t *ret)
 {
 	unsigned long long v;
 	char *end;
 
 	errno = 0;
 	v = strtoull(s, &end, 10);
-	if (errno || *s < '0' || *s > '9' || v == 0 ||
-	    __builtin_mul_overflow(v, unit(which, end), ret) || *ret == 0 ||
+	if (errno || *s < '0' || *s > '9' || v < min ||
+	    __builtin_mul_overflow(v, unit(which, end), ret) || *ret < min ||
 	    *ret > prowl_rate_max(which)) {
-		say_error("--allow-write: %s wants %s, from 1 to %llu, not '%s'",
-			  prowl_rate_name(which), wants[which],
+		say_error("--%s: %s wants %s, from %llu to %llu, not \'%s\'", option,
+			  prowl_rate_name(which), wants[which], (unsigned long long)min,
 			  (unsigned long long)prowl_rate_max(which), s);
 		return false;
 	}
 	return true;
 }
 
-static bool parse_one(char *word, struct prowl_rates_wish *wish)
+static bool parse_one(const char *option, char *word, uint64_t min, struct prowl_rates_wish *wish)
 {
 	char *equals = strchr(word, '=');
 
@@ -63,13 +64,14 @@ static bool parse_one(char *word, struct prowl_rates_wish *wish)
 			continue;
 		wish->set[i] = true;
 		wish->value[i] = defaults[i];
-		return !equals || value(which, equals + 1, &wish->value[i]);
+		return !equals || value(option, which, equals + 1, min, &wish->value[i]);
 	}
-	say_error("--allow-write knows heap-rate, block-rate and mutex-rate, not '%s'", word);
+	say_error("--%s knows heap-rate, block-rate and mutex-rate, not '%s'", option, word);
 	return false;
 }
 
-bool allow_write_parse(const char *arg, struct prowl_rates_wish *wish)
+bool allow_write_parse(const char *option, const char *arg, uint64_t min,
+		       struct prowl_rates_wish *wish)
 {
 	char *copy = strdup(arg), *at = copy;
 	bool good = copy != NULL;
@@ -77,7 +79,7 @@ bool allow_write_parse(const char *arg, struct prowl_rates_wish *wish)
 	while (good && at) {
 		char *word = strsep(&at, ",");
 
-		good = parse_one(word, wish);
+		good = parse_one(option, word, min, wish);
 	}
 	free(copy);
 	return good;

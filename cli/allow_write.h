@@ -21,9 +21,11 @@
 /*
  * "heap-rate", "heap-rate=4096,mutex-rate=10", "block-rate=1ms": adds them to wish. False after
  * saying what is wrong. Values: heap bytes; block ns or with a unit (ns, us, ms, s); mutex a
- * number.
+ * number. None may be below min (0 or 1). option is
+ * for the message.
  */
-bool allow_write_parse(const char *arg, struct prowl_rates_wish *wish);
+bool allow_write_parse(const char *option, const char *arg, uint64_t min,
+		       struct prowl_rates_wish *wish);
 
 /* Something is wished for. */
 bool allow_write_wanted(const struct prowl_rates_wish *wish);

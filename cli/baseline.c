@@ -16,6 +16,7 @@
 #include <xxhash.h>
 
 #include "input.h"
+#include "new_file.h"
 #include "term.h"
 
 static const char INDEX_HEAD[] = "#dir\tkind\tpackage\trevision\tgo\tmachine\ttime\n";
@@ -227,32 +228,31 @@ static int by_time(const void *va, const void *vb)
 	return strcmp(a->dir, b->dir);
 }
 
-static bool write_index(struct baseline *b)
+static void put_index(FILE *to, void *ctx)
 {
-	char path[PATH_MAX], tmp[PATH_MAX];
-	bool ok;
-	FILE *f;
+	const struct baseline *b = ctx;
 
-	if (!path_in(b, path, "index.tsv", NULL) || !path_in(b, tmp, ".index.tmp", NULL))
-		return false;
-	f = fopen(tmp, "we");
-	if (!f)
-		return failed(tmp);
-	fputs(INDEX_HEAD, f);
+	fputs(INDEX_HEAD, to);
 	for (size_t i = 0; i < b->n; i++) {
 		const struct baseline_set *s = &b->sets[i];
 
 		/* Freed sets have left the array. NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
-		fprintf(f, "%s\t%s\t%s\t%s\t%s\t%s\t%lld\n", s->dir, s->key.kind, s->key.package,
+		fprintf(to, "%s\t%s\t%s\t%s\t%s\t%s\t%lld\n", s->dir, s->key.kind, s->key.package,
 			s->key.revision, s->key.go, s->key.machine, (long long)s->time);
 	}
-	ok = fflush(f) == 0 && fsync(fileno(f)) == 0;
-	ok = fclose(f) == 0 && ok;
-	if (ok && rename(tmp, path) == 0)
-		return true;
-	failed(path);
-	unlink(tmp);
-	return false;
+}
+
+/* The old one stays as it is until the new one is there as a whole. */
+static bool write_index(struct baseline *b)
+{
+	char path[PATH_MAX];
+	int r;
+
+	if (!path_in(b, path, "index.tsv", NULL))
+		return false;
+	r = new_file_words(path, put_index, b);
+	errno = -r;
+	return r == 0 || failed(path);
 }
 
 /* Of a set that no index tells of: what its first profile says. */
@@ -334,7 +334,7 @@ bool baseline_open(struct baseline *b, const char *dir, bool change)
 	if (change) {
 		if (!path_in(b, path, ".lock", NULL))
 			return false;
-		b->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+		b->lock = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
 		if (b->lock < 0 || flock(b->lock, LOCK_EX) < 0)
 			return failed(path);
 	}
@@ -390,7 +390,7 @@ static bool make_dirs(const struct baseline *b, const char *dir)
 
 static bool write_profile(const struct pprof_profile *p, const char *path)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
 	int r;
 
 	if (fd < 0)
@@ -424,7 +424,10 @@ bool baseline_save(struct baseline *b, const struct pprof_profile *p)
 	if (p->time_nanos > s->time)
 		s->time = p->time_nanos;
 	qsort(b->sets, b->n, sizeof *b->sets, by_time);
-	return write_index(b);
+	if (write_index(b))
+		return true;
+	unlink(path); /* of which no index would tell */
+	return false;
 }
 
 /* Only what is a baseline's: other files stay, and then the folder does. */
@@ -449,26 +452,35 @@ static bool alike(const struct baseline_key *a, const struct baseline_key *b)
 	       !strcmp(a->machine, b->machine);
 }
 
+/* The index first: what it doesn't tell of may go, what it tells of must be there. */
 int baseline_keep(struct baseline *b, size_t keep)
 {
-	size_t kept = 0;
-	int removed = 0;
+	struct baseline_set *old = calloc(b->n ? b->n : 1, sizeof *old);
+	size_t kept = 0, nold = 0;
+	bool written = true;
 
+	if (!old)
+		return -1;
 	for (size_t i = 0; i < b->n; i++) {
 		size_t newer = 0;
 
 		for (size_t k = i + 1; k < b->n; k++)
 			newer += alike(&b->sets[i].key, &b->sets[k].key);
-		if (newer < keep) {
+		if (newer < keep)
 			b->sets[kept++] = b->sets[i];
-			continue;
-		}
-		remove_files(b, b->sets[i].dir);
-		set_fini(&b->sets[i]);
-		removed++;
+		else
+			old[nold++] = b->sets[i];
 	}
 	b->n = kept;
-	return removed == 0 || write_index(b) ? removed : -1;
+	if (nold > 0)
+		written = write_index(b);
+	for (size_t i = 0; i < nold; i++) {
+		if (written)
+			remove_files(b, old[i].dir);
+		set_fini(&old[i]);
+	}
+	free(old);
+	return written ? (int)nold : -1;
 }
 
 /* --- finding --------------------------------------------------------------------- */

@@ -36,6 +36,7 @@ extern const struct cmd cmd_baseline;
 extern const struct cmd cmd_open;
 extern const struct cmd cmd_ps;
 extern const struct cmd cmd_info;
+extern const struct cmd cmd_rates;
 extern const struct cmd cmd_doctor;
 extern const struct cmd cmd_completion;
 extern const struct cmd cmd_help;

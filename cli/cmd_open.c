@@ -220,7 +220,8 @@ const struct cmd cmd_open = {
 	.usage = "[options] FILE...",
 	.summary = "look at a profile in the browser",
 	.text = "Serves the report of prowl report -f html at an address of the loopback, prints it and,\n"
-		"where there is a desktop, opens it. Several files are merged.\n\n"
+		"where there is a desktop, opens it. Several files are merged. The address is good for\n"
+		"one browser, so that other users of the machine can't look.\n\n"
 		"Examples:\n"
 		"  prowl open cpu.pb.gz\n"
 		"  prowl open --diff-base before.pb.gz after.pb.gz\n"

@@ -48,6 +48,8 @@ static const struct opt recorded_opts[] = {
 	OPT_END,
 };
 
+enum { TEND_NS = 100000000 };
+
 struct recorded {
 	enum prowl_recorded_kind kind;
 	pid_t pid;
@@ -59,19 +61,37 @@ struct recorded {
 
 /* --- the window ------------------------------------------------------------------ */
 
-/* Until the time is over or a first signal; the second one ends prowl. */
-static void wait_for(uint64_t ns)
+static void sleep_until(uint64_t ns)
 {
-	struct timespec end;
+	struct timespec t = {.tv_sec = (time_t)(ns / 1000000000),
+			     .tv_nsec = (long)(ns % 1000000000)};
+
+	while (!stop_asked() && clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL) == EINTR)
+		;
+}
+
+/* Until the time is over or a first signal; the second one ends prowl. */
+static int wait_for(uint64_t ns, struct prowl_recorded *r, struct prowl_err *err)
+{
+	struct timespec t;
+	uint64_t now, end;
+	int code = PROWL_OK;
+	bool anew;
 
 	stop_catch(-1);
-	clock_gettime(CLOCK_MONOTONIC, &end);
-	ns += (uint64_t)end.tv_nsec;
-	end.tv_sec += (time_t)(ns / 1000000000);
-	end.tv_nsec = (long)(ns % 1000000000);
-	while (!stop_asked() &&
-	       clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &end, NULL) == EINTR)
-		;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	now = (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+	end = now + ns;
+	while (code == PROWL_OK && now < end && !stop_asked()) {
+		now = prowl_recorded_rates(r) && end - now > TEND_NS ? now + TEND_NS : end;
+		sleep_until(now);
+		code = prowl_recorded_tend(r, &anew, err);
+		if (code == PROWL_OK && anew)
+			say_warning(
+				"the process that would put the rates back was killed; another one "
+				"stands by");
+	}
+	return code;
 }
 
 /* --- words ----------------------------------------------------------------------- */
@@ -141,7 +161,7 @@ static int collect(const struct recorded *c, struct prowl_recorded *r)
 	if (code == PROWL_OK && c->duration)
 		code = prowl_recorded_start(r, &err);
 	if (code == PROWL_OK && c->duration)
-		wait_for(c->duration);
+		code = wait_for(c->duration, r, &err);
 	if (code == PROWL_OK)
 		code = prowl_recorded_build(r, &profile, &err);
 	if (prowl_recorded_rates(r))
@@ -223,7 +243,7 @@ static int parse(struct recorded *c, const struct cmd *cmd, int argc, char **arg
 			ok = opts_duration("seconds", arg, &c->duration);
 			break;
 		case ID_ALLOW_WRITE:
-			ok = allow_write_parse(arg, &c->rates);
+			ok = allow_write_parse("allow-write", arg, 1, &c->rates);
 			break;
 		case ID_OUTPUT:
 			c->output = arg;

@@ -15,10 +15,10 @@
 #include "top_screen.h"
 
 const struct cmd *const commands[] = {
-	&cmd_profile,   &cmd_heap,     &cmd_allocs, &cmd_block,  &cmd_mutex,  &cmd_threadcreate,
-	&cmd_goroutine, &cmd_wall,     &cmd_top,    &cmd_report, &cmd_open,   &cmd_diff,
-	&cmd_bench,     &cmd_baseline, &cmd_ps,     &cmd_info,   &cmd_doctor, &cmd_completion,
-	&cmd_help,      &cmd_version,  NULL,
+	&cmd_profile,    &cmd_heap,     &cmd_allocs,  &cmd_block,  &cmd_mutex, &cmd_threadcreate,
+	&cmd_goroutine,  &cmd_wall,     &cmd_top,     &cmd_report, &cmd_open,  &cmd_diff,
+	&cmd_bench,      &cmd_baseline, &cmd_ps,      &cmd_info,   &cmd_rates, &cmd_doctor,
+	&cmd_completion, &cmd_help,     &cmd_version, NULL,
 };
 
 const struct cmd *cmd_find(const char *name)

@@ -550,7 +550,8 @@ static void check_access(struct prowl_doctor *d, const struct facts *f, pid_t pi
 		add(d, PROWL_CHECK_OK, "target_memory", "its memory", "readable");
 	} else {
 		c = add(d, PROWL_CHECK_WARN, "target_memory", "its memory",
-			"process_vm_readv and /proc/PID/mem: %s (CPU profiles don't need it)", strerror(-memory));
+			"process_vm_readv and /proc/PID/mem: %s (CPU profiles don't need it)",
+			strerror(-memory));
 		fix_caps(d, f, c);
 	}
 	perf = prowl_probe_perf(pid, -1, false);

@@ -185,3 +185,17 @@ void guardian_end(struct guardian *g, enum guarded_state *states, size_t n)
 		;
 	*g = (struct guardian){.sock = -1};
 }
+
+bool guardian_was_killed(struct guardian *g)
+{
+	char c;
+
+	/* What it says at its end, because the time is up, stays there for guardian_end. */
+	if (!g->pid || recv(g->sock, &c, 1, MSG_PEEK | MSG_DONTWAIT) != 0)
+		return false;
+	close(g->sock);
+	while (waitpid(g->pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	*g = (struct guardian){.sock = -1};
+	return true;
+}

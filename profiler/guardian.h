@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -41,6 +42,11 @@ int guardian_start(struct guardian *g, int mem, const struct guarded *words, siz
  * it was killed, so that the caller does it himself.
  */
 void guardian_end(struct guardian *g, enum guarded_state *states, size_t n);
+
+/*
+ * Whether it was killed: it is gone, and has put nothing back. It is reaped then, and *g is empty.
+ */
+bool guardian_was_killed(struct guardian *g);
 
 /* Puts one word back. What guardian and caller do. */
 enum guarded_state guarded_restore(int mem, const struct guarded *w);

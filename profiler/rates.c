@@ -40,6 +40,7 @@ struct prowl_rates {
 	struct guardian guardian;
 	enum prowl_rate guarded[PROWL_RATES]; /* which one is the guardian's i-th word */
 	size_t nguarded;
+	uint64_t end; /* when the guardian puts them back, CLOCK_MONOTONIC; 0: never */
 };
 
 const char *prowl_rate_name(enum prowl_rate which)
@@ -70,7 +71,6 @@ int prowl_rates_guardian(const struct prowl_rates *r)
 /* --- ticks -------------------------------------------------------------------------------------
  */
 
-#ifdef __x86_64__
 static uint64_t clock_ns(void)
 {
 	struct timespec ts;
@@ -79,6 +79,7 @@ static uint64_t clock_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
+#ifdef __x86_64__
 /* The rate of the processor's counter, to some 1e-4: enough for a rate of sampling. */
 static double measure_ticks(void)
 {
@@ -103,7 +104,7 @@ static uint64_t stored(enum prowl_rate which, uint64_t value)
 {
 	double ticks;
 
-	if (which != PROWL_RATE_BLOCK || value == 1)
+	if (which != PROWL_RATE_BLOCK || value <= 1)
 		return value;
 	ticks = (double)value * measure_ticks() / 1e9;
 	return ticks < 1 ? 1 : (uint64_t)ticks;
@@ -178,12 +179,14 @@ static enum prowl_code check_place(const struct prowl_runtime *rt, enum prowl_ra
 	return PROWL_OK;
 }
 
-static enum prowl_code check_wish(const struct prowl_rates_wish *w, struct prowl_err *err)
+static enum prowl_code check_wish(const struct prowl_rates_wish *w, uint64_t min,
+				  struct prowl_err *err)
 {
 	for (size_t i = 0; i < PROWL_RATES; i++) {
-		if (w->set[i] && (w->value[i] == 0 || w->value[i] > kinds[i].max))
-			return prowl_fail(err, PROWL_USAGE, "%s must be from 1 to %llu",
-					  kinds[i].name, (unsigned long long)kinds[i].max);
+		if (w->set[i] && (w->value[i] < min || w->value[i] > kinds[i].max))
+			return prowl_fail(err, PROWL_USAGE, "%s must be from %llu to %llu",
+					  kinds[i].name, (unsigned long long)min,
+					  (unsigned long long)kinds[i].max);
 	}
 	return PROWL_OK;
 }
@@ -290,6 +293,7 @@ static enum prowl_code start_guardian(struct prowl_rates *r, uint64_t max_ns, st
 
 		words[i] = (struct guarded){c->addr, c->before, c->set};
 	}
+	r->end = max_ns ? clock_ns() + max_ns : 0;
 	e = guardian_start(&r->guardian, r->mem, words, r->nguarded, max_ns);
 	if (e < 0)
 		return prowl_fail(err, PROWL_FAILED,
@@ -342,7 +346,7 @@ static enum prowl_code set_all(struct prowl_rates *r, const struct prowl_runtime
 enum prowl_code prowl_rates_set(const struct prowl_runtime *rt, const struct prowl_rates_wish *wish,
 				uint64_t max_ns, struct prowl_rates **ret, struct prowl_err *err)
 {
-	enum prowl_code code = check_wish(wish, err);
+	enum prowl_code code = check_wish(wish, 1, err);
 	struct prowl_rates *r;
 
 	if (code != PROWL_OK)
@@ -360,6 +364,81 @@ enum prowl_code prowl_rates_set(const struct prowl_runtime *rt, const struct pro
 	}
 	*ret = r;
 	return PROWL_OK;
+}
+
+/*
+ * Between the two guardians only we can put the rates back: if we were killed in that moment, too,
+ * they would stay (prowl rates --restore).
+ */
+enum prowl_code prowl_rates_tend(struct prowl_rates *r, bool *ret_anew, struct prowl_err *err)
+{
+	uint64_t now = clock_ns();
+
+	*ret_anew = false;
+	if (!guardian_was_killed(&r->guardian))
+		return PROWL_OK;
+	*ret_anew = true;
+	if ((r->end && now >= r->end) ||
+	    start_guardian(r, r->end ? r->end - now : 0, err) != PROWL_OK) {
+		prowl_rates_restore(r);
+		return prowl_fail(
+			err, PROWL_FAILED,
+			"the process that would put the rates back was killed, and no other "
+			"one could be started: they are put back now");
+	}
+	return PROWL_OK;
+}
+
+/* --- what was left behind ----------------------------------------------------------------------
+ */
+
+enum prowl_code prowl_rates_look(const struct prowl_runtime *rt,
+				 struct prowl_rate_now now[PROWL_RATES], struct prowl_err *err)
+{
+	for (int i = 0; i < PROWL_RATES; i++) {
+		uint64_t v = 0;
+
+		now[i] = (struct prowl_rate_now){0};
+		if (i == PROWL_RATE_HEAP && !prowl_runtime_heap_linked_out(rt))
+			now[i].start = PROWL_RATE_HEAP_DEFAULT;
+		if (check_place(rt, (enum prowl_rate)i, NULL) != PROWL_OK)
+			continue;
+		if (uw_read_u64(&rt->space.live, rt->globals.var[kinds[i].global].addr, &v) < 0)
+			return gone(rt, err);
+		now[i].known = true;
+		now[i].value = v;
+		if (i == PROWL_RATE_BLOCK && v > 1)
+			now[i].value = (uint64_t)((double)v * 1e9 / measure_ticks() + 0.5);
+	}
+	return PROWL_OK;
+}
+
+static enum prowl_code put_all(struct prowl_rates *r, const struct prowl_runtime *rt,
+			       const struct prowl_rates_wish *w, struct prowl_err *err)
+{
+	enum prowl_code code = open_memory(r, rt, err);
+
+	for (int i = 0; code == PROWL_OK && i < PROWL_RATES; i++) {
+		if (w->set[i])
+			code = plan(r, rt, w, (enum prowl_rate)i, err);
+	}
+	return code == PROWL_OK ? write_all(r, rt, err) : code;
+}
+
+enum prowl_code prowl_rates_put(const struct prowl_runtime *rt, const struct prowl_rates_wish *wish,
+				struct prowl_rates_report *report, struct prowl_err *err)
+{
+	enum prowl_code code = check_wish(wish, 0, err);
+	struct prowl_rates r = {.mem = -1};
+
+	if (code == PROWL_OK && rt->core)
+		code = prowl_fail(err, PROWL_USAGE, "nothing can be set in a core file");
+	if (code == PROWL_OK)
+		code = put_all(&r, rt, wish, err);
+	if (r.mem >= 0)
+		close(r.mem);
+	*report = r.report;
+	return code;
 }
 
 /* --- putting back ------------------------------------------------------------------------------

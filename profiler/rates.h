@@ -81,9 +81,34 @@ const struct prowl_rates_report *prowl_rates_report(const struct prowl_rates *r)
 int prowl_rates_guardian(const struct prowl_rates *r);
 
 /*
+ * To be called now and then while they are set: when the guardian was killed, another one is
+ * started. PROWL_FAILED when that fails: the rates are back then. *ret_anew: one was started.
+ */
+enum prowl_code prowl_rates_tend(struct prowl_rates *r, bool *ret_anew, struct prowl_err *err);
+
+/*
  * Puts them back, waits for that and brings the states up to date; once more is no error. False
  * when one is STUCK.
  */
 bool prowl_rates_restore(struct prowl_rates *r);
 /* Restores what is still set. NULL is allowed. */
 void prowl_rates_free(struct prowl_rates *r);
+
+/* --- rates that somebody has left behind --- */
+
+struct prowl_rate_now {
+	bool known;     /* where it is, for certain */
+	uint64_t value; /* in Go's units, as of a wish; of the block rate to some 1e-3 */
+	uint64_t start; /* what it is when the program starts */
+};
+
+/* What they are. Reads only. */
+enum prowl_code prowl_rates_look(const struct prowl_runtime *rt,
+				 struct prowl_rate_now now[PROWL_RATES], struct prowl_err *err);
+
+/*
+ * Sets all that is wished for, 0 included, and leaves it: nobody puts it back. Errors as of
+ * prowl_rates_set; report->change tells what was there before.
+ */
+enum prowl_code prowl_rates_put(const struct prowl_runtime *rt, const struct prowl_rates_wish *wish,
+				struct prowl_rates_report *report, struct prowl_err *err);

@@ -213,18 +213,9 @@ static int take(struct prowl_recorded *r, struct snapshot *s)
 
 /* --- why there may be nothing ---------------------------------------------------- */
 
-static bool linked_out(const struct prowl_recorded *r)
-{
-	struct uw_go_func f;
-
-	return !uw_go_func_named(r->rt->go, "runtime.MemProfile", &f) &&
-	       !uw_go_func_named(r->rt->go, "runtime.memProfileInternal", &f) &&
-	       !uw_go_func_named(r->rt->go, "runtime.pprof_memProfileInternal", &f);
-}
-
 static enum prowl_code no_heap(const struct prowl_recorded *r, struct prowl_err *err)
 {
-	if (!linked_out(r))
+	if (!prowl_runtime_heap_linked_out(r->rt))
 		prowl_fail(err, PROWL_NOTHING,
 			   "process %d (%s) records no allocations: its MemProfileRate is 0",
 			   (int)r->rt->pid, r->rt->comm);
@@ -236,7 +227,9 @@ static enum prowl_code no_heap(const struct prowl_recorded *r, struct prowl_err 
 	prowl_hint(err,
 		   "import runtime/pprof or net/http/pprof in the program%s; or let prowl set the "
 		   "rate in the process for a window: --allow-write=heap-rate --seconds 30",
-		   linked_out(r) ? "" : ", and leave runtime.MemProfileRate as it is");
+		   prowl_runtime_heap_linked_out(r->rt)
+			   ? ""
+			   : ", and leave runtime.MemProfileRate as it is");
 	return PROWL_NOTHING;
 }
 
@@ -285,7 +278,7 @@ static bool nothing(const struct prowl_recorded *r)
 	if (r->last.b.n == 0)
 		return true;
 	/* What was allocated before the runtime came to switch it off is not a profile. */
-	return k->bucket == UW_BUCKET_MEM && linked_out(r);
+	return k->bucket == UW_BUCKET_MEM && prowl_runtime_heap_linked_out(r->rt);
 }
 
 /* --- values ---------------------------------------------------------------------- */
@@ -615,6 +608,12 @@ enum prowl_code prowl_recorded_set_rates(struct prowl_recorded *r,
 					 struct prowl_err *err)
 {
 	return prowl_rates_set(r->rt, wish, max_ns, &r->rates, err);
+}
+
+enum prowl_code prowl_recorded_tend(struct prowl_recorded *r, bool *ret_anew, struct prowl_err *err)
+{
+	*ret_anew = false;
+	return r->rates ? prowl_rates_tend(r->rates, ret_anew, err) : PROWL_OK;
 }
 
 const struct prowl_rates_report *prowl_recorded_rates(const struct prowl_recorded *r)

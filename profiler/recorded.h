@@ -69,6 +69,9 @@ void prowl_recorded_free(struct prowl_recorded *r);
 enum prowl_code prowl_recorded_set_rates(struct prowl_recorded *r,
 					 const struct prowl_rates_wish *wish, uint64_t max_ns,
 					 struct prowl_err *err);
+/* While they are set, now and then: see prowl_rates_tend. */
+enum prowl_code prowl_recorded_tend(struct prowl_recorded *r, bool *ret_anew,
+				    struct prowl_err *err);
 /* What was done to them; NULL: nothing was set. */
 const struct prowl_rates_report *prowl_recorded_rates(const struct prowl_recorded *r);
 

@@ -86,6 +86,15 @@ bool prowl_runtime_same(const struct prowl_runtime *rt)
 	return !strcmp(started, rt->started);
 }
 
+bool prowl_runtime_heap_linked_out(const struct prowl_runtime *rt)
+{
+	struct uw_go_func f;
+
+	return !uw_go_func_named(rt->go, "runtime.MemProfile", &f) &&
+	       !uw_go_func_named(rt->go, "runtime.memProfileInternal", &f) &&
+	       !uw_go_func_named(rt->go, "runtime.pprof_memProfileInternal", &f);
+}
+
 /* --- opening -----------------------------------------------------------------------------------
  */
 

@@ -55,6 +55,9 @@ const char *prowl_runtime_file(const struct prowl_runtime *rt);
  */
 bool prowl_runtime_same(const struct prowl_runtime *rt);
 
+/* The linker has switched heap profiling off: the program has no way to read the profile. */
+bool prowl_runtime_heap_linked_out(const struct prowl_runtime *rt);
+
 /*
  * The same of a core file (from the kernel or gcore), of the process `exe` (NULL: the program that
  * the core names). PROWL_FAILED: no core file, or a damaged one; PROWL_UNSUPPORTED as above.

@@ -11,7 +11,7 @@ import tempfile
 
 PROWL = os.environ['PROWL']
 MAN = os.environ.get('PROWL_MAN', '')
-COMMANDS = ['profile', 'top', 'report', 'open', 'diff', 'bench', 'baseline', 'ps', 'info', 'doctor', 'completion']
+COMMANDS = ['profile', 'top', 'report', 'open', 'diff', 'bench', 'baseline', 'ps', 'info', 'rates', 'doctor', 'completion']
 NO_PID = '2147483632'  # beyond every pid_max
 
 
@@ -174,7 +174,7 @@ def test_completion_fish():
 
 
 def test_man():
-    for command in ('profile', 'heap', 'top', 'report', 'open', 'diff', 'bench', 'baseline', 'ps', 'info', 'doctor'):
+    for command in ('profile', 'heap', 'top', 'report', 'open', 'diff', 'bench', 'baseline', 'ps', 'info', 'rates', 'doctor'):
         with open(os.path.join(MAN, 'prowl-%s.scd' % command)) as f:
             page = f.read()
         # "  -p, --pid PID    text" stands in the page as "*-p*, *--pid* _PID_".

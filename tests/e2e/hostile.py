@@ -318,3 +318,48 @@ def advice():
                             str(t.pid)], stderr=subprocess.PIPE, text=True)
         note('root without CAP_SYS_PTRACE: exit %d', p.returncode)
         check('as root' not in p.stderr, 'root is told to become root: %s', p.stderr)
+
+
+# --- a full disk ------------------------------------------------------------------------------------------------------------
+
+@contextlib.contextmanager
+def small_disk():
+    need_root()
+    where = folder('disk')
+    if subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=64k', 'prowl-test', where], stderr=subprocess.DEVNULL).returncode:
+        raise Skip('nothing may be mounted here')
+    try:
+        yield where
+    finally:
+        subprocess.run(['umount', where], check=True)
+
+
+def fill_up(where):
+    with open(os.path.join(where, 'filler'), 'wb', 0) as f, contextlib.suppress(OSError):
+        while True:
+            f.write(bytes(512))
+
+
+@test('hostile', 'a full disk loses nothing that was there')
+def full_disk():
+    with small_disk() as where, Target(build(VERSION, 'waits', 'static')) as t:
+        source = out_file()
+        Prowl('goroutine', '--pid', t.pid, '-o', source).must(0)
+        baseline, verdict, text, report = (os.path.join(where, n) for n in ('baseline', 'diff.json', 'g.txt', 'r.pb.gz'))
+        Prowl('baseline', 'save', baseline, source).must(0)
+        Prowl('diff', '--base', source, '--head', source, '-o', verdict)
+        Prowl('goroutine', '--pid', t.pid, '--text', '-o', text).must(0)
+        Prowl('report', '-f', 'pprof', '-o', report, source).must(0)
+        fill_up(where)
+        before = {os.path.join(d, n): open(os.path.join(d, n), 'rb').read() for d, _, names in os.walk(where) for n in names}
+        check(all(before[p] for p in (verdict, text, report)), 'nothing was written')
+        for args in (('baseline', 'save', baseline, source), ('baseline', 'save', '--keep', 1, baseline, source),
+                     ('diff', '--base', source, '--head', source, '-o', verdict),
+                     ('goroutine', '--pid', t.pid, '--text', '-o', text), ('report', '-f', 'pprof', '-o', report, source)):
+            p = Prowl(*args).must(1)
+            check('No space left' in p.err, 'it said: %s', p.err)
+        after = {os.path.join(d, n): open(os.path.join(d, n), 'rb').read() for d, _, names in os.walk(where) for n in names}
+        check(after == before, 'changed: %r', [p for p in set(after) | set(before) if after.get(p) != before.get(p)])
+        os.unlink(os.path.join(where, 'filler'))
+        Prowl('baseline', 'save', baseline, source).must(0)
+        check('2' in Prowl('baseline', 'list', baseline).must(0).out, 'the baseline does not go on')

@@ -4,6 +4,8 @@
 What a process has in its memory is read here, at addresses that the linker's symbols tell, and not asked of prowl.
 """
 
+import contextlib
+import json
 import os
 import random
 import re
@@ -16,7 +18,7 @@ import time
 import debian
 import pprof
 from harness import BUILD, PROWL, Prowl, Skip, Target, VERSIONS, build, check, debian_program, need_perf, need_prowl, note, out_file, \
-    test, tmp
+    test, tmp, wait_for
 
 RATES = {'heap': 'runtime.MemProfileRate', 'block': 'runtime.blockprofilerate', 'mutex': 'runtime.mutexprofilerate'}
 LISTS = {'heap': 'runtime.mbuckets', 'block': 'runtime.bbuckets', 'mutex': 'runtime.xbuckets'}
@@ -304,6 +306,73 @@ def warns():
     with Target(build('1.26', 'unprofiled', 'static')) as t:
         p = Prowl('heap', '--pid', t.pid, '--seconds', 1, '--allow-write', 'heap-rate=8192', '-o', out_file()).must(0)
         check('samples its heap itself' not in p.err, 'a warning: %s', p.err)
+
+
+@test('rates', 'a guardian that is killed is started anew')
+def guardian_anew():
+    with Target(build('1.26', 'unprofiled', 'static')) as t:
+        memory = Memory(t.path, t.pid)
+        before = memory.rates()
+        p = Prowl('mutex', '--pid', t.pid, '--seconds', 100, '--allow-write', 'mutex-rate=1', '-o', out_file(), wait=False)
+        check(any_guardian(p.process.pid, None), 'there is no guardian')
+        wait_for(lambda: memory.rates() != before, 'the rate to be set')
+        seen = set()
+        for _ in range(2):
+            pid = any_guardian(p.process.pid, seen)
+            seen.add(pid)
+            os.kill(pid, signal.SIGKILL)
+        last = any_guardian(p.process.pid, seen)
+        check(last and memory.rates() != before, 'not started anew')
+        p.process.kill()
+        p.process.communicate()
+        check(becomes(memory, before), 'left behind: %r', memory.rates())
+
+
+def any_guardian(parent, seen, seconds=30):
+    """A child of that process called so, and not one of those that were seen; 0: there is none."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        with open('/proc/%d/task/%d/children' % (parent, parent)) as f:
+            for pid in map(int, f.read().split()):
+                with contextlib.suppress(OSError), open('/proc/%d/comm' % pid) as c:  # it may end meanwhile
+                    if c.read().strip() == 'prowl-guardian' and pid not in (seen or ()):
+                        return pid
+        time.sleep(0.01)
+    return 0
+
+
+@test('rates', 'prowl rates shows what was left behind, and puts it back')
+def left_behind():
+    with Target(build('1.26', 'unprofiled', 'static')) as t, Target(build('1.19', 'heapzoo', 'static'), '-busy') as zoo:
+        memory, own = Memory(t.path, t.pid), Memory(zoo.path, zoo.pid)
+        before = memory.rates()
+        p = hold(t.pid, 4096, 10_000, 7)
+        guardian = int(re.search(r'guardian (\d+)', is_set(p))[1])
+        os.kill(guardian, signal.SIGKILL)
+        p.kill()
+        p.communicate()
+        left = memory.rates()
+        check(left != before, 'nothing was left behind')
+        shown = json.loads(Prowl('rates', '--pid', t.pid, '--json').must(0).out)
+        check(shown['heap-rate']['value'] == 4096 and shown['heap-rate']['start'] == 0 and shown['mutex-rate']['value'] == 7,
+              'it shows %r', shown)
+        check(abs(shown['block-rate']['value'] - 10_000) < 500, 'it shows %r', shown)
+        check(memory.rates() == left, 'to look changed them')
+        out = Prowl('rates', '--pid', t.pid, '--restore').must(0).out
+        check(memory.rates() == before, 'they are %r, it said %s', memory.rates(), out)
+        Prowl('rates', '--pid', t.pid, '--set', 'heap-rate=8192,mutex-rate').must(0)
+        check(memory.rates() == {'heap': 8192, 'block': 0, 'mutex': 100}, 'they are %r', memory.rates())
+        Prowl('rates', '--pid', t.pid, '--set', 'heap-rate=0,mutex-rate=0').must(0)
+        check(memory.rates() == before, 'they are %r', memory.rates())
+        check(own.rates()['heap'] != 524288, 'the program is not what the test needs')
+        Prowl('rates', '--pid', zoo.pid, '--restore').must(0)
+        check(own.rates() == {'heap': 524288, 'block': 0, 'mutex': 0}, 'they are %r', own.rates())
+        for args in (['--set', 'speed'], ['--set', 'heap-rate=x'], ['--restore', '--set', 'heap-rate=0'], ['operand']):
+            Prowl('rates', '--pid', t.pid, *args).must(2)
+        Prowl('rates').must(2)
+        Prowl('rates', '--pid', os.getpid(), '--restore').must(6)
+        if os.geteuid() == 0:
+            Prowl('rates', '--pid', t.pid, '--restore', nobody=True).must(4)
 
 
 # --- without --allow-write -----------------------------------------------------------------------------------------

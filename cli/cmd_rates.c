@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The rates at which a Go runtime samples its own profiles: shown, and put back where they were
+ * left. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "allow_write.h"
+#include "cmd.h"
+#include "json.h"
+#include "privilege.h"
+#include "runtime.h"
+#include "term.h"
+
+enum { ID_PID = 1, ID_RESTORE, ID_SET, ID_JSON };
+
+static const struct opt rates_opts[] = {
+	{'p', "pid", "PID", "the Go process", ID_PID},
+	{0, "restore", NULL, "set them to what they are when a program starts", ID_RESTORE},
+	{0, "set", "RATE=VALUE,...", "set heap-rate, block-rate, mutex-rate, for good; 0 is off",
+	 ID_SET},
+	{0, "json", NULL, "print JSON", ID_JSON},
+	OPT_END,
+};
+
+struct rates {
+	pid_t pid;
+	bool restore, json;
+	struct prowl_rates_wish wish;
+};
+
+static void show_text(const struct prowl_rate_now *now)
+{
+	static const char *const units[PROWL_RATES] = {
+		[PROWL_RATE_HEAP] = "bytes a sample",
+		[PROWL_RATE_BLOCK] = "ns blocked a sample",
+		[PROWL_RATE_MUTEX] = "contentions a sample",
+	};
+
+	for (int i = 0; i < PROWL_RATES; i++) {
+		printf("%-11s  %-26s  ", prowl_rate_name((enum prowl_rate)i),
+		       prowl_rate_variable((enum prowl_rate)i));
+		if (now[i].known)
+			printf("%llu %s; at the start %llu\n", (unsigned long long)now[i].value,
+			       units[i], (unsigned long long)now[i].start);
+		else
+			puts("not known for certain where it is");
+	}
+}
+
+static void show_json(const struct prowl_rate_now *now)
+{
+	struct json j;
+
+	json_begin(&j, stdout);
+	for (int i = 0; i < PROWL_RATES; i++) {
+		json_open(&j, prowl_rate_name((enum prowl_rate)i), '{');
+		json_string(&j, "variable", prowl_rate_variable((enum prowl_rate)i));
+		json_bool(&j, "known", now[i].known);
+		if (now[i].known)
+			json_number(&j, "value", now[i].value);
+		json_number(&j, "start", now[i].start);
+		json_close(&j, '}');
+	}
+	json_end(&j);
+}
+
+/* Those that are as they were at the start already are not written to. */
+static void wish_for_start(struct rates *c, const struct prowl_rate_now *now)
+{
+	for (int i = 0; i < PROWL_RATES; i++) {
+		if (!now[i].known || now[i].value == now[i].start)
+			continue;
+		c->wish.set[i] = true;
+		c->wish.value[i] = now[i].start;
+	}
+}
+
+static int put(const struct rates *c, const struct prowl_runtime *rt)
+{
+	struct prowl_rates_report report = {0};
+	struct prowl_err err = {0};
+
+	if (prowl_rates_put(rt, &c->wish, &report, &err) != PROWL_OK)
+		return say_failure(&err);
+	for (int i = 0; i < PROWL_RATES; i++) {
+		if (report.change[i].state == PROWL_RATE_SET)
+			say_info("%s set to %llu (it was %llu)",
+				 prowl_rate_variable((enum prowl_rate)i),
+				 (unsigned long long)report.change[i].set,
+				 (unsigned long long)report.change[i].before);
+	}
+	return PROWL_OK;
+}
+
+static int work(struct rates *c, const struct prowl_runtime *rt)
+{
+	struct prowl_rate_now now[PROWL_RATES];
+	struct prowl_err err = {0};
+	int code;
+
+	if (prowl_rates_look(rt, now, &err) != PROWL_OK)
+		return say_failure(&err);
+	if (c->restore)
+		wish_for_start(c, now);
+	if (allow_write_wanted(&c->wish)) {
+		code = put(c, rt);
+		if (code != PROWL_OK)
+			return code;
+		if (prowl_rates_look(rt, now, &err) != PROWL_OK)
+			return say_failure(&err);
+	}
+	if (c->json)
+		show_json(now);
+	else
+		show_text(now);
+	return PROWL_OK;
+}
+
+static bool parse(struct rates *c, int argc, char **argv, int *code)
+{
+	bool ok = true, set = false;
+	const char *arg;
+	struct opts o;
+	int id, first;
+
+	opts_init(&o, &cmd_rates, argc, argv);
+	while (ok && (id = opts_next(&o, &arg, &first, code)) >= 0) {
+		switch (id) {
+		case ID_PID:
+			ok = opts_pid(arg, &c->pid);
+			break;
+		case ID_RESTORE:
+			c->restore = true;
+			break;
+		case ID_SET:
+			ok = allow_write_parse("set", arg, 0, &c->wish);
+			set = true;
+			break;
+		case ID_JSON:
+			c->json = true;
+			break;
+		}
+	}
+	opts_fini(&o);
+	if (ok && id == OPTS_EXIT)
+		return false;
+	*code = PROWL_USAGE;
+	if (ok && first < argc)
+		say_error("rates takes no operand: '%s'", argv[first]);
+	else if (ok && !c->pid)
+		say_error("whose? give --pid PID");
+	else if (ok && set && c->restore)
+		say_error("give either --restore or --set");
+	else
+		return ok;
+	return false;
+}
+
+static int run(int argc, char **argv)
+{
+	struct prowl_runtime *rt;
+	struct prowl_err err = {0};
+	struct rates c = {0};
+	int code = 0;
+
+	if (!parse(&c, argc, argv, &code))
+		return code;
+	prowl_privilege_raise();
+	if (prowl_runtime_open(c.pid, &rt, &err) != PROWL_OK)
+		return say_failure(&err);
+	code = work(&c, rt);
+	prowl_runtime_free(rt);
+	return code;
+}
+
+const struct cmd cmd_rates = {
+	.name = "rates",
+	.usage = "[options] --pid PID",
+	.summary = "show the rates of a Go program's own profiles, and put them back",
+	.text = "For rates that were left behind: where prowl and the process that guards the rates of\n"
+		"--allow-write were killed together.\n\n"
+		"Examples:\n"
+		"  prowl rates --pid 4242\n"
+		"  prowl rates --pid 4242 --restore\n"
+		"  prowl rates --pid 4242 --set mutex-rate=0,block-rate=1ms\n",
+	.opts = rates_opts,
+	.may = PROWL_MAY_READ,
+	.run = run,
+};
