@@ -364,8 +364,6 @@ static int profile_run(struct profile *p)
 	code = prowl_session_open(&p->o, &s, &err);
 	if (code != PROWL_OK)
 		return say_failure(&err);
-	if (prowl_session_result(s)->whole_cpus) /* all events are there */
-		prowl_privilege_drop(PROWL_MAY_SAMPLE);
 	stop_pass_on(p->command ? p->child : 0);
 	stop_catch(prowl_session_wake_fd(s));
 	code = release_child(p, true);
@@ -377,6 +375,7 @@ static int profile_run(struct profile *p)
 	say_warnings(s);
 	prowl_urgent_collect();
 	code = prowl_session_run(s, p->duration, on_progress, p, &err);
+	prowl_privilege_drop(PROWL_MAY_SAMPLE); /* till then events may be opened anew */
 	prowl_urgent_relax();
 	say_progress_end();
 	say_detail("first sample after %.1f ms",

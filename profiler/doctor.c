@@ -329,8 +329,7 @@ static void check_bpf(struct prowl_doctor *d, const struct facts *f)
 		d, f,
 		add(d, PROWL_CHECK_WARN, "bpf", "BPF",
 		    "no (%s; %s): other stacks and labels are read after the sample, some too late",
-		    why, strerror(-r)),
-		"BPF");
+		    why, strerror(-r)));
 }
 
 static void check_probes(struct prowl_doctor *d, const struct facts *f)

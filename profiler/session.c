@@ -34,10 +34,14 @@ enum {
 	STACK_FASTEST = 512,
 	STACK_GO = 4096,
 	STACK_C = 16384,
-	MAX_WAKE_RATE = 1000, /* Hz up to which each sample may wake us */
-	CLOCKS_NS = 500000,   /* to read the times of one process, at most */
+	STACK_FAST_MOST = 8192, /* above MAX_WAKE_RATE */
+	JUDGED = 50,            /* samples that tell whether the copies are too short */
+	CUT_SHARE = 200,        /* one stack in as many may be cut */
+	MAX_WAKE_RATE = 1000,   /* Hz up to which each sample may wake us */
+	CLOCKS_NS = 500000,     /* to read the times of one process, at most */
 	CLOCKS_TRIES = 50,
 	FIRST_PROMPT_MS = 300,
+	FIRST_MS = 500,          /* in which the copies of the stack find their size */
 	AHEAD_WORDS = 32 * 1024, /* of the hash's arena, that get their pages at once */
 	MIN_AHEAD = 512,         /* samples, before which that is not worth it */
 	UNSAMPLED_PERIODS = 10,
@@ -185,27 +189,37 @@ static enum prowl_code make_hash(struct prowl_session *s, struct prowl_err *err)
 	return PROWL_OK;
 }
 
+static enum prowl_code open_perf(struct prowl_session *s, uint32_t copy, struct prowl_perf **ret,
+				 struct prowl_err *err)
+{
+	struct prowl_perf_options po = {
+		.pids = s->o.pids,
+		.npids = s->o.pids ? s->o.npids : 0, /* whole CPUs need none */
+		.period_ns = 1000000000u / s->o.rate,
+		.stack_bytes = copy,
+		.per_thread = s->o.per_thread,
+		.wake_each = s->o.labels || (s->o.rate <= MAX_WAKE_RATE && has_c(&s->procs)),
+		.user_only = s->o.user_only,
+		.bpf = s->moments.bpf,
+	};
+
+	return prowl_perf_open(&po, ret, err);
+}
+
 static enum prowl_code open_all(struct prowl_session *s, struct prowl_err *err)
 {
-	struct prowl_perf_options po = {0};
 	enum prowl_code code = find_targets(s, err);
 
 	if (code == PROWL_OK)
 		code = make_hash(s, err);
 	if (code != PROWL_OK)
 		return code;
-	po.pids = s->o.pids;
-	po.npids = s->o.npids;
-	po.period_ns = 1000000000u / s->o.rate;
-	po.stack_bytes = stack_bytes(s);
-	po.per_thread = s->o.per_thread;
-	po.wake_each = s->o.labels || (s->o.rate <= MAX_WAKE_RATE && has_c(&s->procs));
-	po.user_only = s->o.user_only;
 	prowl_moments_open(&s->moments, s->o.no_bpf, s->o.labels);
 	for (size_t i = 0; i < s->procs.n; i++)
 		prowl_moments_follow(&s->moments, s->procs.procs[i]);
-	po.bpf = s->moments.bpf;
-	code = prowl_perf_open(&po, &s->perf, err);
+	s->copy.bytes = stack_bytes(s);
+	s->copy.to = UINT64_MAX;
+	code = open_perf(s, s->copy.bytes, &s->perf, err);
 	if (code != PROWL_OK)
 		return code;
 	s->from = read_clocks(s, true);
@@ -215,7 +229,7 @@ static enum prowl_code open_all(struct prowl_session *s, struct prowl_err *err)
 	reload_maps(s);
 	for (size_t i = 0; s->o.threads && i < s->procs.n; i++)
 		prowl_threads_add(&s->threads, s->procs.procs[i]->pid);
-	s->result.period_ns = po.period_ns;
+	s->result.period_ns = 1000000000u / s->o.rate;
 	s->result.whole_cpus = prowl_perf_facts(s->perf)->whole_cpus;
 	s->result.kernel = prowl_perf_facts(s->perf)->kernel;
 	s->result.paranoid = prowl_perf_facts(s->perf)->paranoid;
@@ -403,6 +417,8 @@ static void on_event(void *ctx, const struct prowl_event *ev)
 	struct prowl_session *s = ctx;
 	struct prowl_proc *forked;
 
+	if (ev->time < s->copy.from || ev->time >= s->copy.to)
+		return;
 	switch (ev->type) {
 	case PROWL_EVENT_SAMPLE:
 		on_sample(s, ev);
@@ -462,6 +478,45 @@ static void drain(struct prowl_session *s)
 	make_pages(s);
 }
 
+/*
+ * Where stacks are cut because the copies are too short for them, events with larger ones take
+ * over, at a moment that both have seen. Of whole CPUs only: events of single threads begin anew
+ * with each thread.
+ */
+static void grow_copies(struct prowl_session *s)
+{
+	const uint64_t *ends = s->result.ends;
+	uint64_t cut = ends[UW_END_TRUNCATED] + ends[UW_END_NO_MEM], now_cut = cut - s->copy.cut;
+	uint64_t n = s->result.samples - s->copy.samples;
+	uint32_t most = s->o.rate > MAX_WAKE_RATE ? STACK_FAST_MOST : STACK_C;
+	uint32_t bytes = s->copy.bytes < STACK_GO ? STACK_GO : most;
+	struct prowl_perf *larger;
+	struct prowl_err err;
+
+	if (s->o.stack_bytes || !s->result.whole_cpus || s->copy.bytes >= most || n < JUDGED)
+		return;
+	s->copy.samples = s->result.samples;
+	s->copy.cut = cut;
+	if (now_cut * CUT_SHARE <= n)
+		return;
+	s->copy.bytes = bytes;
+	if (open_perf(s, bytes, &larger, &err) != PROWL_OK)
+		return;
+	if (!prowl_perf_facts(larger)->whole_cpus) {
+		prowl_perf_close(larger);
+		return;
+	}
+	s->copy.to = clock_ns(CLOCK_MONOTONIC);
+	drain(s);
+	s->copy.damaged += prowl_perf_counts(s->perf)->damaged;
+	s->copy.throttled += prowl_perf_counts(s->perf)->throttled;
+	s->copy.seen += prowl_perf_counts(s->perf)->samples;
+	prowl_perf_close(s->perf);
+	s->perf = larger;
+	s->copy.from = s->copy.to;
+	s->copy.to = UINT64_MAX;
+}
+
 static void stop(struct prowl_session *s)
 {
 	if (s->stopped)
@@ -488,9 +543,9 @@ static void take_counts(struct prowl_session *s)
 	}
 	s->result.copied = s->moments.samples;
 	s->result.copies_lost = s->moments.bpf ? prowl_bpf_lost(s->moments.bpf) : 0;
-	s->result.damaged = c->damaged;
-	s->result.throttled = c->throttled;
-	s->result.seen = c->samples;
+	s->result.damaged = s->copy.damaged + c->damaged;
+	s->result.throttled = s->copy.throttled + c->throttled;
+	s->result.seen = s->copy.seen + c->samples;
 	s->result.all_exited = prowl_procs_all_exited(&s->procs);
 	prowl_charge_update(s);
 }
@@ -503,7 +558,8 @@ static void collect(struct prowl_session *s, uint64_t end, int wake_fd,
 
 	for (;;) {
 		uint64_t now = clock_ns(CLOCK_MONOTONIC);
-		bool fast = s->o.rate > MAX_WAKE_RATE && !s->o.children && s->clocked;
+		bool fast = s->o.rate > MAX_WAKE_RATE && !s->o.children && s->clocked &&
+			    now - s->from > FIRST_MS * 1000000ull;
 		uint64_t turn = fast ? FAST_DRAIN_MS : DRAIN_MS;
 		uint64_t clock_turn = (fast ? FAST_CLOCK_MS : CLOCK_MS) * 1000000ull;
 		uint64_t left = end > now ? (end - now) / 1000000u + ((end - now) % 1000000u != 0)
@@ -521,6 +577,7 @@ static void collect(struct prowl_session *s, uint64_t end, int wake_fd,
 		}
 		uw_walker_patience(s->walker, DRAIN_PAUSES);
 		drain(s);
+		grow_copies(s);
 		prowl_trim(&s->trim, &s->procs.files, uw_walker_stats(s->walker)->lookups);
 		if (uw_walker_stats(s->walker)->live_wanted != s->live_wanted) {
 			s->live_wanted = uw_walker_stats(s->walker)->live_wanted;

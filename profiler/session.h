@@ -64,6 +64,12 @@ struct prowl_session {
 	uint64_t clocked, prompt_until; /* CLOCK_MONOTONIC */
 	uint64_t live_wanted;           /* of the walker, when last looked */
 	uint64_t looked;                /* while naming, whether wake_fd is readable */
+	struct {                        /* of the stacks, that come with the samples */
+		uint32_t bytes;
+		uint64_t from, to;                 /* CLOCK_MONOTONIC: what s->perf counts for */
+		uint64_t samples, cut;             /* when last judged */
+		uint64_t damaged, throttled, seen; /* by the events before these */
+	} copy;
 };
 
 /* What build.c does for prowl_session_cut: a window's profile, without comments. Negative errno. */

@@ -440,21 +440,47 @@ static bool at_switch(struct walk *k, size_t from, enum uw_end *end)
 	return true;
 }
 
+/*
+ * chain[j] was interrupted. Where it had no frame the chain lacks its caller, which lies next to
+ * where the address was found.
+ */
+static enum uw_end chain_interrupted(struct walk *k, size_t j)
+{
+	uint64_t pc = k->s->chain[j], bp = frame_of(k, j, false);
+	struct go_frame f = {.pc = pc};
+	const struct pc_info *i;
+	size_t n = k->n;
+	bool lived = k->lived;
+	enum uw_end end;
+
+	if (!bp)
+		bp = frame_of(k, j, true);
+	f.sp = bp + 16;
+	if (bp && walk_word(k, bp, &f.bp))
+		return walk_interrupted(k, &f, j + 1);
+	walk_back_to(k, n, lived);
+	k->exact = true;
+	if (walk_take_caller(k, pc, &end) == STEP_DONE)
+		return end;
+	i = walk_frame_info(k->w, pc);
+	if (i->kind == K_GO && i->delta < 8) {
+		k->gap = true;
+		if (!walk_push(k, 0))
+			return UW_END_TRUNCATED;
+	}
+	return walk_follow_chain(k, j + 1);
+}
+
 enum uw_end walk_follow_chain(struct walk *k, size_t from)
 {
 	enum uw_end end;
 
 	for (size_t j = from; j < k->s->nchain; j++) {
+		if (k->exact)
+			return chain_interrupted(k, j);
 		if (walk_take_caller(k, k->s->chain[j], &end) == STEP_DONE ||
 		    at_switch(k, j + 1, &end))
 			return end;
-		if (k->exact && j + 1 < k->s->nchain) {
-			uint64_t bp = frame_of(k, j + 1, false);
-			struct go_frame f = {.pc = k->s->chain[j + 1], .sp = bp + 16};
-
-			if (bp && walk_exact_word(k, bp, &f.bp))
-				return walk_interrupted(k, &f, j + 2);
-		}
 	}
 	return k->s->chain_full ? beyond_chain(k) : UW_END_UNKNOWN;
 }
@@ -686,8 +712,8 @@ static enum uw_end settle(struct walk *k, enum uw_end end)
 	bool whole = end == UW_END_ROOT || end == UW_END_SWITCH;
 
 	if (!k->lived) {
-		s->exact += k->pieced && whole;
-		s->given_up += k->pieced && !whole;
+		s->exact += k->pieced && whole && !k->gap;
+		s->given_up += k->gap || (k->pieced && !whole);
 		return end;
 	}
 	s->live_wanted++;

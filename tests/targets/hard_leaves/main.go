@@ -2,7 +2,7 @@
 
 // Command hard_leaves runs what is hard to walk from its leaf on: nil (nil dereferences that are
 // recovered from), deep (recursion deeper than the kernel's call chains), tls (handshakes whose
-// assembly uses BP), climb (goroutines whose stacks grow). Go's own profile is at /debug/pprof.
+// assembly uses BP), climb (goroutines whose stacks grow).
 package main
 
 import (
@@ -13,10 +13,9 @@ import (
 	"crypto/x509"
 	"fmt"
 	"math/big"
-	"net"
-	"net/http"
-	_ "net/http/pprof"
 	"os"
+
+	"prowltest/ctl"
 )
 
 type node struct {
@@ -136,9 +135,8 @@ func tlsForever() {
 }
 
 func main() {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	check(err)
-	go http.Serve(l, nil)
-	fmt.Println(l.Addr())
-	map[string]func(){"nil": nilForever, "deep": deepForever, "tls": tlsForever, "climb": climbForever}[os.Args[1]]()
+	go map[string]func(){"nil": nilForever, "deep": deepForever, "tls": tlsForever,
+		"climb": climbForever}[os.Args[1]]()
+	ctl.Ready("")
+	ctl.Serve(0)
 }
