@@ -781,11 +781,12 @@ void prowl_session_note(struct prowl_session *s, struct pprof_profile *p)
 		p,
 		"walks: leaf's caller put back: %llu; through C frames: %llu; completed from what was "
 		"copied at the sample, exact: %llu; from live memory, verified: %llu of %llu; given up: "
-		"%llu; cut where the chain left the stack: %llu",
+		"%llu; cut where the chain left the stack: %llu; places in C without unwind tables where frames "
+		"may be missing: %llu",
 		(unsigned long long)r->walks.repaired, (unsigned long long)r->walks.cfi,
 		(unsigned long long)r->walks.exact, (unsigned long long)r->walks.live,
 		(unsigned long long)r->walks.live_wanted, (unsigned long long)r->walks.given_up,
-		(unsigned long long)r->walks.derailed);
+		(unsigned long long)r->walks.derailed, (unsigned long long)r->walks.gaps);
 	if (r->no_bpf)
 		prowl_note(p, "other stacks: read after the sample, no BPF (%s)", r->no_bpf);
 	else

@@ -20,6 +20,7 @@ static void binary_free(struct uw_binary *b)
 {
 	uw_elfsym_free(b->sym);
 	uw_go_free(b->go);
+	uw_eh_frame_free(b->eh_frame);
 	uw_elf_free(b->elf);
 	if (b->fd >= 0)
 		close(b->fd);
@@ -123,6 +124,15 @@ struct uw_elfsym *uw_binary_sym(struct uw_binary *b)
 			uw_elfsym_share(b->sym, b->care);
 	}
 	return b->sym;
+}
+
+struct uw_eh_frame *uw_binary_eh_frame(struct uw_binary *b)
+{
+	const struct uw_elf *elf = uw_binary_elf(b);
+
+	if (!b->eh_frame && elf && uw_eh_frame_new(elf, &b->eh_frame) < 0)
+		b->eh_frame = NULL;
+	return b->eh_frame;
 }
 
 void uw_binaries_forget(struct uw_binaries *reg)

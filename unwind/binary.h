@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "eh_frame.h"
 #include "elf.h"
 #include "elfsym.h"
 #include "gosym.h"
@@ -24,10 +25,11 @@ struct uw_binary {
 	char *host_path;   /* as it can be opened from here, while the target lives; may be NULL */
 	int fd;            /* open until the file is parsed, then -1: the elf owns it */
 	bool parsed, go_tried, sym_tried, no_fd;
-	struct uw_elf *elf;    /* NULL: not ELF, or it could not be opened */
-	struct uw_go *go;      /* NULL: no Go tables */
-	struct uw_elfsym *sym; /* NULL until asked */
-	int go_error;          /* why go is NULL: negative errno of uw_go_open, or 0 */
+	struct uw_elf *elf;           /* NULL: not ELF, or it could not be opened */
+	struct uw_eh_frame *eh_frame; /* NULL until asked */
+	struct uw_go *go;             /* NULL: no Go tables */
+	struct uw_elfsym *sym;        /* NULL until asked */
+	int go_error;                 /* why go is NULL: negative errno of uw_go_open, or 0 */
 	struct uw_diag go_diag;
 	struct uw_care *care;   /* the registry's */
 	struct uw_binary *next; /* the registry's list */
@@ -50,6 +52,7 @@ void uw_binaries_fini(struct uw_binaries *reg);
 const struct uw_elf *uw_binary_elf(struct uw_binary *b);
 struct uw_go *uw_binary_go(struct uw_binary *b, const struct uw_mem *live, uint64_t bias);
 struct uw_elfsym *uw_binary_sym(struct uw_binary *b);
+struct uw_eh_frame *uw_binary_eh_frame(struct uw_binary *b);
 
 /* uw_elf_trim for all files. */
 /* uw_elfsym_forget for all: the strings of frames of native code end. */

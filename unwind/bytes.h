@@ -143,6 +143,25 @@ static inline uint64_t uw_bytes_uvarint(struct uw_bytes *b)
 	return 0;
 }
 
+/* A signed one. */
+static inline int64_t uw_bytes_svarint(struct uw_bytes *b)
+{
+	uint64_t v = 0;
+
+	for (unsigned shift = 0; shift < 64; shift += 7) {
+		uint8_t byte = uw_bytes_u8(b);
+
+		v |= (uint64_t)(byte & 0x7f) << shift;
+		if (byte & 0x80)
+			continue;
+		if (byte & 0x40 && shift + 7 < 64)
+			v |= ~0ull << (shift + 7);
+		return b->bad ? 0 : (int64_t)v;
+	}
+	b->bad = true;
+	return 0;
+}
+
 /* The NUL-terminated string at the cursor, which moves behind it; NULL when no NUL follows. */
 static inline const char *uw_bytes_cstr(struct uw_bytes *b)
 {

@@ -624,6 +624,17 @@ static void open_dwarf(struct uw_elfsym *s)
 	s->care->left_out += r == -EFBIG;
 }
 
+uint64_t uw_elfsym_start(struct uw_elfsym *s, uint64_t pc)
+{
+	const Elf64_Sym *sym;
+	const char *name;
+
+	if (!s->built)
+		build(s);
+	sym = lookup(s, pc, &name);
+	return sym ? sym->st_value : 0;
+}
+
 size_t uw_elfsym_frames(struct uw_elfsym *s, uint64_t pc, struct uw_frame *frames, size_t max)
 {
 	const Elf64_Sym *sym;

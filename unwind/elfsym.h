@@ -39,6 +39,9 @@ void uw_elfsym_share(struct uw_elfsym *s, struct uw_care *care);
  */
 void uw_elfsym_forget(struct uw_elfsym *s);
 
+/* Where the function begins that a symbol says pc is in; 0: none does. Needs no DWARF. */
+uint64_t uw_elfsym_start(struct uw_elfsym *s, uint64_t pc);
+
 /*
  * The frames at link-time address pc, innermost inlined first, the physical function last; 0 when
  * no symbol covers it. pc must lie inside the instruction meant: the interrupted pc itself, or

@@ -166,6 +166,7 @@ bool walk_is_after_call(struct uw_walker *w, struct pc_info *i)
 	const struct uw_elf *elf;
 	struct uw_mapping *m;
 	const uint8_t *code;
+	uint8_t made[7]; /* code that is in no file */
 	uint64_t bias;
 	size_t n;
 
@@ -176,6 +177,9 @@ bool walk_is_after_call(struct uw_walker *w, struct pc_info *i)
 	if (m && uw_space_elf(w->space, m, &elf, &bias)) {
 		code = code_before(elf, pc_of(i) + 1 - bias, &n);
 		i->after_call = code && ends_in_call(code, n);
+	} else if (i->kind == K_ANON &&
+		   uw_read(&w->space->live, pc_of(i) + 1 - sizeof made, made, sizeof made) == 0) {
+		i->after_call = ends_in_call(made, sizeof made);
 	}
 	return i->after_call;
 }
@@ -216,19 +220,49 @@ const struct uw_go *walk_runtime(const struct walk *k)
 
 /* --- C frames -------------------------------------------------------------------- */
 
-static bool cfi_find(void *ctx, uint64_t pc, const struct uw_elf **elf, uint64_t *bias)
+static bool cfi_find(void *ctx, uint64_t pc, struct uw_eh_frame **tables, uint64_t *bias)
 {
 	struct uw_walker *w = ctx;
 	struct uw_mapping *m = uw_space_at(w->space, pc);
+	const struct uw_elf *elf;
 
-	return m && uw_space_elf(w->space, m, elf, bias);
+	if (!m || !uw_space_elf(w->space, m, &elf, bias))
+		return false;
+	*tables = uw_binary_eh_frame(m->bin);
+	return *tables != NULL;
 }
 
 static bool cfi_stop(void *ctx, uint64_t pc)
 {
 	struct uw_walker *w = ctx;
+	struct uw_space *s = w->space;
 
-	return walk_info(w, pc)->kind == K_GO;
+	return uw_space_go(s) && pc >= s->go_lo && pc < s->go_hi && walk_info(w, pc)->kind == K_GO;
+}
+
+static enum uw_cfi_call cfi_call(void *ctx, uint64_t ret, uint64_t *target)
+{
+	struct uw_walker *w = ctx;
+
+	if (!walk_is_after_call(w, walk_info(w, ret - 1)))
+		return UW_CFI_NO_CALL;
+	*target = walk_target_of(w->space, ret);
+	return *target ? UW_CFI_CALL_TO : UW_CFI_CALL_SOMEWHERE;
+}
+
+static uint64_t cfi_start(void *ctx, uint64_t pc)
+{
+	struct uw_walker *w = ctx;
+	struct uw_mapping *m = uw_space_at(w->space, pc);
+	const struct uw_elf *elf;
+	struct uw_elfsym *sym;
+	uint64_t bias, start;
+
+	if (!m || !uw_space_elf(w->space, m, &elf, &bias))
+		return 0;
+	sym = uw_binary_sym(m->bin);
+	start = sym ? uw_elfsym_start(sym, pc - bias) : 0;
+	return start ? start + bias : 0;
 }
 
 int uw_walker_new(struct uw_walker **ret)
@@ -268,14 +302,17 @@ const struct uw_walk_stats *uw_walker_stats(const struct uw_walker *w)
 struct uw_cfi *walk_cfi(struct uw_walker *w)
 {
 	if (!w->cfi) {
-		struct uw_cfi_ops ops = {.find = cfi_find, .stop = cfi_stop, .ctx = w};
+		struct uw_cfi_ops ops = {.find = cfi_find,
+					 .stop = cfi_stop,
+					 .call = cfi_call,
+					 .start = cfi_start,
+					 .ctx = w};
 
 		if (uw_cfi_new(&ops, &w->cfi) < 0)
 			w->cfi = NULL;
-	} else if (w->cfi_version != w->space->version) {
-		uw_cfi_flush(w->cfi);
 	}
-	w->cfi_version = w->space->version;
+	if (w->cfi)
+		uw_cfi_enter(w->cfi, w->space->version);
 	return w->cfi;
 }
 
@@ -284,6 +321,16 @@ bool walk_push(struct walk *k, uint64_t pc)
 	if (k->n == k->max)
 		return false;
 	k->pcs[k->n++] = pc;
+	return true;
+}
+
+bool walk_push_c(struct walk *k, const uint64_t *pcs, size_t n)
+{
+	for (size_t j = 0; j < n; j++) {
+		if (!walk_push(k, pcs[j] ? pcs[j] - 1 : 0))
+			return false;
+		k->w->stats.gaps += pcs[j] == 0;
+	}
 	return true;
 }
 
@@ -672,10 +719,8 @@ static enum uw_end walk_c_leaf(struct walk *k)
 	if (cfi)
 		end = uw_cfi_walk(cfi, &r, &mem, pcs, MAX_C_FRAMES, &n);
 	k->w->stats.cfi++;
-	for (size_t j = 1; j < n; j++) {
-		if (!walk_push(k, pcs[j] - 1))
-			return UW_END_TRUNCATED;
-	}
+	if (n > 0 && !walk_push_c(k, pcs + 1, n - 1))
+		return UW_END_TRUNCATED;
 	switch (end) {
 	case UW_CFI_STOPPED:
 		return resume_go(k, &r);
@@ -690,12 +735,19 @@ static enum uw_end walk_c_leaf(struct walk *k)
 	}
 }
 
-/* Code without a file (a JIT): believed as far as frame pointers lead to a root. */
-static enum uw_end walk_unknown_leaf(struct walk *k)
+/*
+ * Code without a file (a JIT): believed as far as frame pointers lead to a root, by Go's rules or
+ * by those of C.
+ */
+static enum uw_end walk_unknown_leaf(struct walk *k, const struct pc_info *leaf)
 {
 	size_t n = k->n;
 	enum uw_end end = walk_follow_chain(k, 1);
 
+	if (end != UW_END_ROOT && leaf->kind == K_ANON) {
+		walk_back_to(k, n, false);
+		end = walk_c_leaf(k);
+	}
 	if (end == UW_END_ROOT)
 		return end;
 	walk_back_to(k, n, false);
@@ -748,7 +800,7 @@ size_t uw_walk(struct uw_walker *w, struct uw_space *space, const struct uw_samp
 		*ret_end = walk_c_leaf(&k);
 		break;
 	default:
-		*ret_end = walk_unknown_leaf(&k);
+		*ret_end = walk_unknown_leaf(&k, &leaf);
 		break;
 	}
 	*ret_end = settle(&k, *ret_end);

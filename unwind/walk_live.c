@@ -9,15 +9,15 @@ enum {
 	LIVE_PAUSE_NS = 50000,
 };
 
-uint64_t walk_target_of(const struct walk *k, uint64_t ret)
+uint64_t walk_target_of(struct uw_space *s, uint64_t ret)
 {
-	struct uw_mapping *m = uw_space_at(k->w->space, ret - 1);
+	struct uw_mapping *m = uw_space_at(s, ret - 1);
 	const struct uw_elf *elf;
 	const uint8_t *p;
 	uint64_t bias;
 	int32_t rel;
 
-	if (!m || !uw_space_elf(k->w->space, m, &elf, &bias))
+	if (!m || !uw_space_elf(s, m, &elf, &bias))
 		return 0;
 	p = uw_elf_at(elf, ret - 5 - bias, 5);
 	if (!p || p[0] != 0xe8)
@@ -48,7 +48,7 @@ bool walk_call_fits(const struct walk *k, uint64_t ret)
 	if (callee->kind != K_GO || !mod ||
 	    !uw_go_func_at(mod->go, k->pcs[k->n - 1] - mod->bias, &f))
 		return false;
-	target = walk_target_of(k, ret);
+	target = walk_target_of(k->w->space, ret);
 	if (target == f.entry + mod->bias)
 		return true;
 	if (target == 0)
@@ -221,10 +221,8 @@ static bool callback_c_frames(struct walk *k, uint64_t bp)
 	if (!walk_push(k, frame[1] - 1) ||
 	    uw_cfi_walk(cfi, &r, &mem, pcs, MAX_C_FRAMES, &n) != UW_CFI_STOPPED)
 		return false;
-	for (size_t j = 0; j < n; j++) {
-		if (!walk_push(k, pcs[j] - 1))
-			return false;
-	}
+	if (!walk_push_c(k, pcs, n))
+		return false;
 	return walk_info(k->w, r.ip - 1)->special == UW_GO_ASMCGOCALL && walk_push(k, r.ip - 1);
 }
 

@@ -65,7 +65,6 @@ struct uw_walker {
 	unsigned int patience; /* pauses that are left */
 	struct uw_walk_stats stats;
 	struct uw_cfi *cfi;
-	uint64_t cfi_version;
 	struct uw_space *space; /* of the walk under way */
 	struct {                /* live memory that was read last: good for one walk */
 		uint64_t addr;
@@ -107,6 +106,8 @@ bool walk_func_at(struct uw_walker *w, uint64_t pc, struct uw_go_func *ret);
 const struct uw_go *walk_runtime(const struct walk *k);
 struct uw_cfi *walk_cfi(struct uw_walker *w);
 bool walk_push(struct walk *k, uint64_t pc);
+/* What uw_cfi_walk gives: 0 stands for frames that may be missing. */
+bool walk_push_c(struct walk *k, const uint64_t *pcs, size_t n);
 /* Takes one caller, given as return address. STEP_DONE sets *end. */
 enum step walk_take_caller(struct walk *k, uint64_t ret, enum uw_end *end);
 /* The kernel's chain from there on. */
@@ -135,7 +136,7 @@ void walk_back_to(struct walk *k, size_t n, bool lived);
 /* --- walk_live.c --- */
 
 /* The direct call that ends at ret: its target, or 0 when the call is indirect. */
-uint64_t walk_target_of(const struct walk *k, uint64_t ret);
+uint64_t walk_target_of(struct uw_space *s, uint64_t ret);
 /* Does the code say that ret can be where the function last pushed returns to? */
 bool walk_call_fits(const struct walk *k, uint64_t ret);
 /* One frame further by pcsp; f->bp is what the frame had saved, 0 where it has no room for it. */

@@ -40,7 +40,7 @@ bool walk_thread_of(struct walk *k, struct walk_thread *ret)
 
 static bool calls_morestack(struct walk *k, uint64_t ret)
 {
-	uint64_t target = walk_target_of(k, ret);
+	uint64_t target = walk_target_of(k->w->space, ret);
 	const struct pc_info *i = target ? walk_info(k->w, target) : NULL;
 
 	return i && i->kind == K_GO &&
@@ -56,7 +56,7 @@ static uint64_t morestack_call(struct walk *k, uint64_t entry)
 	if (!mod || !walk_func_at(k->w, entry, &f) || f.entry != entry - mod->bias)
 		return 0;
 	for (uint64_t end = f.end + mod->bias; end >= entry + 5; end--) {
-		uint64_t target = walk_target_of(k, end);
+		uint64_t target = walk_target_of(k->w->space, end);
 
 		if (target && target % 16 == 0 && calls_morestack(k, end))
 			return end;
@@ -140,7 +140,7 @@ static size_t count(const struct growth *w, uint64_t v)
 static uint64_t growing(struct walk *k, uint64_t caller, uint64_t g)
 {
 	const struct uw_golayout *l = uw_go_layout(walk_runtime(k));
-	uint64_t target = walk_target_of(k, caller), pc;
+	uint64_t target = walk_target_of(k->w->space, caller), pc;
 
 	if (target)
 		return morestack_call(k, target);

@@ -46,6 +46,7 @@ static const char *target, *plugin;
 struct map {
 	uint64_t start, end, bias;
 	struct uw_elf *elf;
+	struct uw_eh_frame *tables;
 	struct uw_elfsym *sym;
 };
 
@@ -89,6 +90,7 @@ static int add_map(void *ctx, const struct uw_map *m)
 	if (fd < 0 || uw_elf_open(fd, &out->elf, NULL) < 0)
 		return 0;
 	assert_true(uw_elf_bias(out->elf, m->start, m->offset, &out->bias));
+	assert_int_equal(uw_eh_frame_new(out->elf, &out->tables), 0);
 	assert_int_equal(uw_elfsym_new(out->elf, m->path, &out->sym), 0);
 	out->start = m->start;
 	out->end = m->end;
@@ -113,6 +115,7 @@ static void close_space(struct space *s)
 {
 	for (size_t i = 0; i < s->n; i++) {
 		uw_elfsym_free(s->maps[i].sym);
+		uw_eh_frame_free(s->maps[i].tables);
 		uw_elf_free(s->maps[i].elf);
 	}
 }
@@ -126,13 +129,13 @@ static const struct map *map_at(const struct space *s, uint64_t pc)
 	return NULL;
 }
 
-static bool find(void *ctx, uint64_t pc, const struct uw_elf **elf, uint64_t *bias)
+static bool find(void *ctx, uint64_t pc, struct uw_eh_frame **tables, uint64_t *bias)
 {
 	const struct map *m = map_at(ctx, pc);
 
 	if (!m)
 		return false;
-	*elf = m->elf;
+	*tables = m->tables;
 	*bias = m->bias;
 	return true;
 }
@@ -250,7 +253,7 @@ static void own_stack_to_its_root(void **state)
 		last = name_of(&s, w.pcs[w.n - 1] - 1);
 		assert_string_equal(last, "_start");
 		assert_string_equal(name_of(&s, w.pcs[w.n - 4] - 1), "main");
-		uw_cfi_flush(w.cfi);
+		uw_cfi_enter(w.cfi, 1);
 	}
 	stop_own(&w);
 }
@@ -294,43 +297,102 @@ static void limits_and_missing_parts(void **state)
 	stop_own(&w);
 }
 
-/* The damaged copy of a file: whatever its tables say, the walk ends. */
+/* A copy of a file, with bytes changed in a section; until good_file() the walk sees this one. */
+struct damage {
+	struct map *m;
+	struct uw_elf *good, *bad;
+	struct uw_eh_frame *good_tables;
+	char *image;
+};
+
+static void start_damage(struct damage *d, struct space *s)
+{
+	d->m = (struct map *)map_at(s, (uintptr_t)own_leaf);
+	d->good = d->m->elf;
+	d->good_tables = d->m->tables;
+	d->image = malloc(d->good->size);
+	assert_non_null(d->image);
+	memcpy(d->image, d->good->bytes, d->good->size);
+}
+
+static void bad_file(struct damage *d)
+{
+	int fd = memfd_create("damaged", MFD_CLOEXEC);
+
+	assert_int_equal(write(fd, d->image, d->good->size), (ssize_t)d->good->size);
+	assert_int_equal(uw_elf_open(fd, &d->bad, NULL), 0);
+	d->m->elf = d->bad;
+	assert_int_equal(uw_eh_frame_new(d->bad, &d->m->tables), 0);
+}
+
+static void good_file(struct damage *d)
+{
+	uw_eh_frame_free(d->m->tables);
+	uw_elf_free(d->bad);
+	d->m->elf = d->good;
+	d->m->tables = d->good_tables;
+}
+
+/* Whatever the tables say, the walk ends. */
 static void damaged_tables(void **state)
 {
 	struct uw_section sec;
+	struct damage d;
 	struct space s;
 	struct walk w;
-	struct map *m;
 	unsigned seed = 1;
-	char *image;
-	size_t size;
 
 	start_own(&w, &s);
-	m = (struct map *)map_at(&s, (uintptr_t)own_leaf);
-	size = m->elf->size;
-	image = malloc(size);
-	assert_non_null(image);
+	start_damage(&d, &s);
 	for (int round = 0; round < 300; round++) {
-		struct uw_elf *good = m->elf, *bad;
-		int fd = memfd_create("damaged", MFD_CLOEXEC);
-
-		memcpy(image, good->bytes, size);
-		assert_true(uw_elf_section(good, round % 4 ? ".eh_frame" : ".eh_frame_hdr", &sec));
+		memcpy(d.image, d.good->bytes, d.good->size);
+		assert_true(
+			uw_elf_section(d.good, round % 4 ? ".eh_frame" : ".eh_frame_hdr", &sec));
 		for (int i = 0; i < (round % 2 ? 2000 : 20); i++)
-			image[sec.offset + (size_t)rand_r(&seed) % sec.size] = (char)rand_r(&seed);
-		assert_int_equal(write(fd, image, size), (ssize_t)size);
-		assert_int_equal(uw_elf_open(fd, &bad, NULL), 0);
-		m->elf = bad;
-		uw_cfi_flush(w.cfi);
+			d.image[sec.offset + (size_t)rand_r(&seed) % sec.size] = (char)rand_r(
+				&seed);
+		if (round % 3 == 0 && uw_elf_section(d.good, ".eh_frame_hdr", &sec))
+			d.image[sec.offset] = 99; /* so that the table must be made */
+		bad_file(&d);
+		uw_cfi_enter(w.cfi, 2u + (unsigned)round);
 		own_outer();
 		assert_true(w.n >= 1);
-		m->elf = good;
-		uw_elf_free(bad);
+		good_file(&d);
 	}
-	uw_cfi_flush(w.cfi);
+	uw_cfi_enter(w.cfi, 1);
 	own_outer();
 	assert_int_equal(w.end, UW_CFI_ROOT);
-	free(image);
+	free(d.image);
+	stop_own(&w);
+}
+
+/* A file without a search table gives the same walk: one is made. */
+static void without_a_search_table(void **state)
+{
+	struct uw_section sec;
+	uint64_t with[MAX_PCS];
+	struct damage d;
+	struct space s;
+	struct walk w;
+	size_t n;
+
+	start_own(&w, &s);
+	own_outer();
+	n = w.n;
+	memcpy(with, w.pcs, sizeof with);
+	start_damage(&d, &s);
+	assert_true(uw_elf_section(d.good, ".eh_frame_hdr", &sec));
+	d.image[sec.offset] = 99; /* its version */
+	bad_file(&d);
+	uw_cfi_enter(w.cfi, 1);
+	own_outer();
+	assert_int_equal(w.end, UW_CFI_ROOT);
+	assert_int_equal(w.n, n);
+	/* The call in this function is another one. */
+	assert_memory_equal(w.pcs, with, 3 * sizeof *with);
+	assert_memory_equal(w.pcs + 4, with + 4, (n - 4) * sizeof *with);
+	good_file(&d);
+	free(d.image);
 	stop_own(&w);
 }
 
@@ -342,33 +404,28 @@ static void a_stub_without_a_table(void **state)
 	struct uw_mem_bytes bytes = {0x10000, &word, sizeof word, NULL};
 	struct uw_mem mem = uw_mem_bytes(&bytes);
 	struct uw_regs regs = {.sp = 0x10000};
-	struct uw_section hdr;
-	struct uw_elf *good, *bad;
+	struct uw_section hdr, frame;
+	struct damage d;
 	struct space s;
 	struct walk w;
-	struct map *m;
-	char *image;
-	int fd = memfd_create("no-table", MFD_CLOEXEC);
 
 	start_own(&w, &s);
-	m = (struct map *)map_at(&s, (uintptr_t)own_leaf);
-	good = m->elf;
-	for (size_t i = 0; i < good->nsections; i++) {
-		if (strncmp(good->sections[i].name, ".plt", 4) == 0)
-			plt = &good->sections[i];
+	start_damage(&d, &s);
+	for (size_t i = 0; i < d.good->nsections; i++) {
+		if (strncmp(d.good->sections[i].name, ".plt", 4) == 0)
+			plt = &d.good->sections[i];
 	}
-	if (!plt || !uw_elf_section(good, ".eh_frame_hdr", &hdr)) {
+	if (!plt || !uw_elf_section(d.good, ".eh_frame_hdr", &hdr) ||
+	    !uw_elf_section(d.good, ".eh_frame", &frame)) {
 		stop_own(&w);
+		free(d.image);
 		skip();
 	}
-	image = malloc(good->size);
-	assert_non_null(image);
-	memcpy(image, good->bytes, good->size);
-	image[hdr.offset] = 99; /* its version */
-	assert_int_equal(write(fd, image, good->size), (ssize_t)good->size);
-	assert_int_equal(uw_elf_open(fd, &bad, NULL), 0);
-	m->elf = bad;
-	pc = plt->vaddr + plt->size - (plt->size > 16 ? 16 : 8) + m->bias;
+	d.image[hdr.offset] = 99; /* its version */
+	memset(d.image + frame.offset, 0, frame.size);
+	bad_file(&d);
+	uw_cfi_enter(w.cfi, 1);
+	pc = plt->vaddr + plt->size - (plt->size > 16 ? 16 : 8) + d.m->bias;
 	regs.ip = pc;
 	assert_int_equal(uw_cfi_walk(w.cfi, &regs, &mem, w.pcs, MAX_PCS, &w.n), UW_CFI_NO_TABLE);
 	assert_int_equal(w.n, 2);
@@ -380,10 +437,165 @@ static void a_stub_without_a_table(void **state)
 	regs = (struct uw_regs){.ip = (uintptr_t)own_leaf, .sp = 0x10000};
 	assert_int_equal(uw_cfi_walk(w.cfi, &regs, &mem, w.pcs, MAX_PCS, &w.n), UW_CFI_NO_TABLE);
 	assert_int_equal(w.n, 1);
-	m->elf = good;
+	good_file(&d);
+	free(d.image);
 	stop_own(&w);
-	uw_elf_free(bad);
-	free(image);
+}
+
+/*
+ * A small address space without tables: code at 0x400000, a stack at 0x10000. Function F at +0x100
+ * is called by G at +0x200: from +0x205 directly, from +0x222 by a pointer. No code is there; what
+ * it would be, call() says.
+ */
+enum {
+	CODE = 0x400000,
+	F = CODE + 0x100,
+	G = CODE + 0x200,
+	BY_NAME = CODE + 0x205,
+	BY_POINTER = CODE + 0x222
+};
+
+static bool find_bare(void *ctx, uint64_t pc, struct uw_eh_frame **tables, uint64_t *bias)
+{
+	*tables = ctx;
+	*bias = 0;
+	return pc >= CODE && pc < CODE + 0x1000;
+}
+
+static bool never(void *ctx, uint64_t pc)
+{
+	return false;
+}
+
+static uint64_t bare_start(void *ctx, uint64_t pc)
+{
+	return pc >= F && pc < G ? F : pc >= G ? G : 0;
+}
+
+static enum uw_cfi_call bare_call(void *ctx, uint64_t ret, uint64_t *callee)
+{
+	*callee = F;
+	return ret == BY_NAME      ? UW_CFI_CALL_TO
+	       : ret == BY_POINTER ? UW_CFI_CALL_SOMEWHERE
+				   : UW_CFI_NO_CALL;
+}
+
+struct bare {
+	uint8_t code[0x1000];
+	struct uw_segment seg;
+	struct uw_elf elf;
+	struct uw_eh_frame *tables;
+	struct uw_cfi *cfi;
+	uint64_t stack[256];
+	struct uw_mem_bytes bytes;
+	struct uw_mem mem;
+};
+
+static void start_bare(struct bare *b)
+{
+	struct uw_cfi_ops ops = {
+		.find = find_bare, .stop = never, .call = bare_call, .start = bare_start};
+
+	memset(b, 0, sizeof *b);
+	b->seg = (struct uw_segment){CODE, sizeof b->code, 0, sizeof b->code, 5};
+	b->elf = (struct uw_elf){.bytes = b->code,
+				 .size = sizeof b->code,
+				 .machine = 62,
+				 .nsegs = 1,
+				 .segs = &b->seg};
+	assert_int_equal(uw_eh_frame_new(&b->elf, &b->tables), 0);
+	ops.ctx = b->tables;
+	assert_int_equal(uw_cfi_new(&ops, &b->cfi), 0);
+	b->bytes = (struct uw_mem_bytes){0x10000, b->stack, sizeof b->stack, NULL};
+	b->mem = uw_mem_bytes(&b->bytes);
+}
+
+static void stop_bare(struct bare *b)
+{
+	uw_cfi_free(b->cfi);
+	uw_eh_frame_free(b->tables);
+}
+
+static void frame_pointers_where_no_table_is(void **state)
+{
+	struct uw_regs in_f = {.ip = F + 9, .sp = 0x10000, .bp = 0x10040}, r = in_f;
+	uint64_t pcs[MAX_PCS];
+	struct bare b;
+	size_t n;
+
+	start_bare(&b);
+	/* The frame pointer leads to the call of F: nothing is missing. */
+	b.stack[0] = 1;
+	b.stack[8] = 0x10080;
+	b.stack[9] = BY_NAME;
+	assert_int_equal(uw_cfi_walk(b.cfi, &r, &b.mem, pcs, MAX_PCS, &n), UW_CFI_NO_TABLE);
+	assert_int_equal(n, 2);
+	assert_int_equal(pcs[1], BY_NAME);
+	assert_int_equal(r.sp, 0x10050);
+	assert_int_equal(r.bp, 0x10080);
+	/* A call of who knows what: the frames of F and of others may be missing. */
+	b.stack[9] = BY_POINTER;
+	r = in_f;
+	assert_int_equal(uw_cfi_walk(b.cfi, &r, &b.mem, pcs, MAX_PCS, &n), UW_CFI_NO_TABLE);
+	assert_int_equal(n, 3);
+	assert_int_equal(pcs[1], 0);
+	assert_int_equal(pcs[2], BY_POINTER);
+	/* The next frame is at a call of F again, but it is G that runs there. */
+	b.stack[9] = BY_NAME;
+	b.stack[16] = 0x100c0;
+	b.stack[17] = BY_NAME;
+	r = in_f;
+	assert_int_equal(uw_cfi_walk(b.cfi, &r, &b.mem, pcs, MAX_PCS, &n), UW_CFI_NO_TABLE);
+	assert_int_equal(n, 4);
+	assert_int_equal(pcs[1], BY_NAME);
+	assert_int_equal(pcs[2], 0);
+	assert_int_equal(pcs[3], BY_NAME);
+	/* The return address on top of the stack, before F has a frame. */
+	b.stack[0] = BY_NAME;
+	r = (struct uw_regs){.ip = F, .sp = 0x10000, .bp = 0x10040};
+	assert_int_equal(uw_cfi_walk(b.cfi, &r, &b.mem, pcs, 2, &n), UW_CFI_LIMIT);
+	assert_int_equal(pcs[1], BY_NAME);
+	assert_int_equal(r.bp, 0x10080);
+	/* No call before it, an odd or a distant frame pointer, one below the stack pointer. */
+	b.stack[0] = 1;
+	b.stack[9] = F + 7;
+	r = in_f;
+	assert_int_equal(uw_cfi_walk(b.cfi, &r, &b.mem, pcs, MAX_PCS, &n), UW_CFI_NO_TABLE);
+	assert_int_equal(n, 1);
+	for (size_t i = 0; i < 3; i++) {
+		static const uint64_t wrong[] = {0x10041, 0x10000000, 0xfff8};
+
+		r = in_f;
+		r.bp = wrong[i];
+		assert_int_equal(uw_cfi_walk(b.cfi, &r, &b.mem, pcs, MAX_PCS, &n), UW_CFI_NO_TABLE);
+		assert_int_equal(n, 1);
+	}
+	stop_bare(&b);
+}
+
+/* Where a handler of musl returns to: the kernel's record of what was interrupted is on the stack.
+ */
+static void a_handler_of_another_libc(void **state)
+{
+	static const uint8_t restorer[] = {0x48, 0xc7, 0xc0, 15, 0, 0, 0, 0x0f, 0x05};
+	struct uw_regs r = {.ip = F, .sp = 0x10000};
+	uint64_t pcs[MAX_PCS];
+	struct bare b;
+	size_t n;
+
+	start_bare(&b);
+	memcpy(b.code + 0x100, restorer, sizeof restorer);
+	b.stack[5 + 4] = 12;            /* R12 */
+	b.stack[5 + 10] = 0x10200;      /* BP */
+	b.stack[5 + 15] = 0x10180;      /* SP */
+	b.stack[5 + 16] = CODE + 0x300; /* IP */
+	assert_int_equal(uw_cfi_walk(b.cfi, &r, &b.mem, pcs, MAX_PCS, &n), UW_CFI_NO_TABLE);
+	assert_int_equal(n, 2);
+	assert_int_equal(pcs[1], CODE + 0x300 + 1);
+	assert_int_equal(r.sp, 0x10180);
+	assert_int_equal(r.bp, 0x10200);
+	assert_int_equal(r.r12, 12);
+	stop_bare(&b);
 }
 
 /* --- c_deep --------------------------------------------------------------------------------------
@@ -647,9 +859,15 @@ static void through_a_signal_handler(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(own_stack_to_its_root),    cmocka_unit_test(the_owner_can_stop_it),
-		cmocka_unit_test(limits_and_missing_parts), cmocka_unit_test(damaged_tables),
-		cmocka_unit_test(a_stub_without_a_table),   cmocka_unit_test(a_deep_c_program),
+		cmocka_unit_test(own_stack_to_its_root),
+		cmocka_unit_test(the_owner_can_stop_it),
+		cmocka_unit_test(limits_and_missing_parts),
+		cmocka_unit_test(damaged_tables),
+		cmocka_unit_test(without_a_search_table),
+		cmocka_unit_test(a_stub_without_a_table),
+		cmocka_unit_test(frame_pointers_where_no_table_is),
+		cmocka_unit_test(a_handler_of_another_libc),
+		cmocka_unit_test(a_deep_c_program),
 		cmocka_unit_test(through_a_signal_handler),
 	};
 
