@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * c_stack: burns CPU for ever at the end of 30 calls without frame pointers. The innermost function
- * is long, so that samples fall on many addresses.
+ * c_stack [THREADS]: burns CPU for ever at the end of 30 calls without frame pointers. The
+ * innermost function is long, so that samples fall on many addresses.
  */
+#include <pthread.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include "../targets/c_deep/plug.h"
 
@@ -60,8 +62,23 @@ LINK(f3, f4, 8)
 LINK(f2, f3, 40)
 LINK(f1, f2, 8)
 
-int main(void)
+static void *calls(void *unused)
 {
 	for (unsigned x = 0;; x++)
 		f1(x);
+	return unused;
+}
+
+int main(int argc, char **argv)
+{
+	int n = argc > 1 ? atoi(argv[1]) : 1;
+
+	for (int i = 1; i < n; i++) {
+		pthread_t t;
+
+		if (pthread_create(&t, NULL, calls, NULL) != 0)
+			return 1;
+	}
+	calls(NULL);
+	return 0;
 }

@@ -6,11 +6,13 @@
 #   pie        position independent            piestripped  both
 #   external   linked by the system's linker   cgo        with C code
 #   arm64      static, for that machine   noinline  static, not optimised
+#   cstatic    with C code, linked statically as gcc does: without .eh_frame_hdr
+#   musl       the same with musl-gcc
 #
 # With arguments (say -pgo=FILE) the binary is always built anew; otherwise only when a source is newer.
 set -euo pipefail
 if [ $# -lt 4 ]; then
-	sed -n '3,9s/^# \{0,1\}//p' "$0" >&2
+	sed -n '3,11s/^# \{0,1\}//p' "$0" >&2
 	exit 2
 fi
 goroot=$1 out=$2 name=$3 variant=$4
@@ -27,6 +29,8 @@ piestripped) flags+=(-buildmode=pie '-ldflags=-s -w') ;;
 external) cgo=1 flags+=('-ldflags=-linkmode=external') ;;
 cgo) cgo=1 ;;
 arm64) arch=arm64 ;;
+cstatic) cgo=1 flags+=('-ldflags=-linkmode=external -extldflags=-static') ;;
+musl) cgo=1 flags+=('-ldflags=-linkmode=external -extldflags=-static') && export CC=musl-gcc ;;
 noinline) flags+=('-gcflags=all=-N -l') ;;
 cgostripped) cgo=1 flags+=('-ldflags=-s -w') ;;
 *) echo "build.sh: no variant '$variant'" >&2 && exit 2 ;;
