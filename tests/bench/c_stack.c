@@ -9,12 +9,15 @@
 
 #include "../targets/c_deep/plug.h"
 
-#define MIX(x, n) ((x) ^= (x) << ((n) % 13 + 1), (x) += (n), (x) ^= (x) >> ((n) % 7 + 3))
-#define MIX8(x, n)                                                                     \
-	do {                                                                           \
-		MIX(x, n), MIX(x, n + 1), MIX(x, n + 2), MIX(x, n + 3), MIX(x, n + 4), \
-			MIX(x, n + 5), MIX(x, n + 6), MIX(x, n + 7);                   \
-	} while (0)
+static inline uint64_t mix(uint64_t x, unsigned n)
+{
+	for (unsigned i = n; i < n + 8; i++) {
+		x ^= x << (i % 13 + 1);
+		x += i;
+		x ^= x >> (i % 7 + 3);
+	}
+	return x;
+}
 
 static volatile uint64_t sink;
 
@@ -23,10 +26,10 @@ KEEP void burn(unsigned x)
 	uint64_t a = x + 1, b = x + 2, c = x + 3, d = x + 4;
 
 	for (int i = 0; i < 2000; i++) {
-		MIX8(a, 1u);
-		MIX8(b, 9u);
-		MIX8(c, 17u);
-		MIX8(d, 25u);
+		a = mix(a, 1);
+		b = mix(b, 9);
+		c = mix(c, 17);
+		d = mix(d, 25);
 		a += d;
 		b += a;
 	}

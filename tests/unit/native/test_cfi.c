@@ -420,6 +420,7 @@ static void a_stub_without_a_table(void **state)
 		stop_own(&w);
 		free(d.image);
 		skip();
+		return;
 	}
 	d.image[hdr.offset] = 99; /* its version */
 	memset(d.image + frame.offset, 0, frame.size);
@@ -795,6 +796,7 @@ static void follow(const char *mode)
 	if (!open_ring(&r, pid)) {
 		stop_target(pid);
 		skip();
+		return;
 	}
 	open_space(&s, pid);
 	c = new_cfi(&s);

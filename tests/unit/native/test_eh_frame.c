@@ -95,7 +95,8 @@ static void stop(struct file *f)
 
 static void put(struct file *f, const void *p, size_t n)
 {
-	memcpy(f->at, p, n);
+	if (n)
+		memcpy(f->at, p, n);
 	f->at += n;
 }
 
