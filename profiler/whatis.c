@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "access.h"
 #include "gobuild.h"
 #include "inspect.h"
 #include "procs.h"
@@ -130,7 +131,6 @@ enum prowl_code prowl_whatis_not_go(struct uw_space *space, const char *comm, st
 		return prowl_fail(err, PROWL_UNSUPPORTED, "%s runs no program: it is ending", who);
 	prowl_fail(err, PROWL_PERMISSION, "the program of process %d (%s) can't be read",
 		   (int)space->pid, comm);
-	prowl_hint(err, "run prowl as root, or grant CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH and, for "
-			"deleted files, CAP_CHECKPOINT_RESTORE");
+	prowl_hint_reading(err, space->pid);
 	return PROWL_PERMISSION;
 }
