@@ -257,16 +257,33 @@ static void check_whole(const struct result *r)
 		assert_string_equal(r->names[i], names[i]);
 }
 
-/* The frames up to some point are those of the whole stack, under their names or under none. */
+/* Code without tables is followed by frame pointers alone: each caller has a gap before it. */
+static void check_guessed(const struct result *r, const struct result *whole)
+{
+	size_t at = 0;
+
+	for (size_t i = 0; i < r->n; i++) {
+		assert_string_equal(r->names[i], "");
+		if (r->pcs[i] == 0)
+			continue;
+		while (at < whole->n && whole->pcs[at] != r->pcs[i])
+			at++;
+		assert_true(at < whole->n && (i == 0 || r->pcs[i - 1] == 0));
+	}
+	assert_int_not_equal(r->end, UW_END_ROOT);
+}
+
+/* The frames up to some point are those of the whole stack, under their names. */
 static void check_part(const struct result *r, const struct result *whole)
 {
+	if (!r->go) {
+		check_guessed(r, whole);
+		return;
+	}
 	assert_true(r->n <= whole->n);
 	for (size_t i = 0; i < r->n; i++) {
 		assert_true(r->pcs[i] == whole->pcs[i]);
-		if (r->go)
-			assert_string_equal(r->names[i], whole->names[i]);
-		else
-			assert_string_equal(r->names[i], "");
+		assert_string_equal(r->names[i], whole->names[i]);
 	}
 	if (r->n < whole->n)
 		assert_int_not_equal(r->end, UW_END_ROOT);
