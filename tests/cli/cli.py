@@ -179,7 +179,7 @@ def test_man():
             page = f.read()
         # "  -p, --pid PID    text" stands in the page as "*-p*, *--pid* _PID_".
         wanted = []
-        for m in re.finditer(r'^  (?:(-\w), |    )(--[\w-]+)(?: ([A-Z]+))?(?:  |$)', prowl(command, '--help').stdout, re.M):
+        for m in re.finditer(r'^  (?:(-\w), |    )(--[\w-]+)(?: ([A-Z]\S*))?(?:  |$)', prowl(command, '--help').stdout, re.M):
             letter, name, arg = m.groups()
             wanted.append(('*%s*, ' % letter if letter else '') + '*%s*' % name + (' _%s_' % arg if arg else ''))
         assert len(wanted) > 1, command
