@@ -150,18 +150,21 @@ static int load_saved(struct uw_cfi *c, struct uw_cfi_frame *f, const struct uw_
 	int32_t low = INT32_MAX, high = INT32_MIN;
 	bool block;
 
-	for (size_t i = 0; i < UW_SLOTS; i++) {
-		if (!(row->saved >> i & 1) || cfa + (uint64_t)(int64_t)row->at[i] < sp)
+	for (unsigned left = row->saved; left; left &= left - 1) {
+		int32_t at = row->at[__builtin_ctz(left)];
+
+		if (cfa + (uint64_t)(int64_t)at < sp)
 			continue;
-		low = row->at[i] < low ? row->at[i] : low;
-		high = row->at[i] > high ? row->at[i] : high;
+		low = at < low ? at : low;
+		high = at > high ? at : high;
 	}
 	block = low <= high && (int64_t)high - low <= (int64_t)sizeof words - 8 && c->mem &&
 		uw_read(c->mem, cfa + (uint64_t)(int64_t)low, words, (size_t)(high - low) + 8) == 0;
-	for (size_t i = 0; i < UW_SLOTS; i++) {
+	for (unsigned left = row->saved; left; left &= left - 1) {
+		size_t i = (size_t)__builtin_ctz(left);
 		uint64_t addr = cfa + (uint64_t)(int64_t)row->at[i], v = 0;
 
-		if (!(row->saved >> i & 1) || (addr < sp && i != UW_IP))
+		if (addr < sp && i != UW_IP)
 			continue;
 		if (block && row->at[i] >= low && row->at[i] <= high)
 			memcpy(&v, (const char *)words + (row->at[i] - low), sizeof v);
@@ -211,9 +214,9 @@ static int step(struct uw_cfi *c, struct uw_cfi_frame *f, uint64_t pc, const str
 		r = load_saved(c, &next, row, cfa);
 	if (r < 0)
 		return r;
-	for (size_t i = 0; i < UW_SLOTS; i++) {
-		if (!(row->others >> i & 1))
-			continue;
+	for (unsigned left = row->others; left; left &= left - 1) {
+		size_t i = (size_t)__builtin_ctz(left);
+
 		r = apply_other(c, f, pc, row, cfa, i, &v);
 		if (r == 0)
 			put(&next, i, v);
