@@ -277,7 +277,7 @@ static int judge(struct cum *m)
 		r = correct(m);
 	if (r == 0)
 		r = give_roles(m);
-	if (r < 0)
+	if (r < 0 || !m->rows)
 		return r;
 	r = pp_rows_alone(&m->w->rows, m->w->profiles, n, m->w->nbase, o->sample_type, o->by,
 			  &m->w->alone);

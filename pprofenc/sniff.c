@@ -79,11 +79,16 @@ static const char *elf(const uint8_t *b, size_t len)
 			       : "it is a program (ELF), not a profile of one";
 }
 
+static bool is_blank(uint8_t c)
+{
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
 static size_t skip_blanks(const uint8_t *b, size_t len)
 {
 	size_t n = 0;
 
-	while (n < len && memchr(" \t\r\n", b[n], 4))
+	while (n < len && is_blank(b[n]))
 		n++;
 	return n;
 }
@@ -114,7 +119,8 @@ static const char *json(const uint8_t *b, size_t len)
 static bool is_text(const uint8_t *b, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
-		if (b[i] == 0x7f || (b[i] < ' ' && !memchr("\t\n\r\f\033", b[i], 5)))
+		if (b[i] == 0x7f ||
+		    (b[i] < ' ' && !is_blank(b[i]) && b[i] != '\f' && b[i] != '\033'))
 			return false;
 	return len > 0;
 }
