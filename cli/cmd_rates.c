@@ -17,8 +17,7 @@ enum { ID_PID = 1, ID_RESTORE, ID_SET, ID_JSON };
 static const struct opt rates_opts[] = {
 	{'p', "pid", "PID", "the Go process", ID_PID},
 	{0, "restore", NULL, "set them to what they are when a program starts", ID_RESTORE},
-	{0, "set", "RATE=VALUE,...", "set heap-rate, block-rate, mutex-rate, for good; 0 is off",
-	 ID_SET},
+	{0, "set", "RATES", "such as heap-rate=0,block-rate=1ms: set these, for good", ID_SET},
 	{0, "json", NULL, "print JSON", ID_JSON},
 	OPT_END,
 };
