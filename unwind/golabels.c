@@ -430,7 +430,7 @@ static size_t shown_len(const struct string *s)
  */
 static int keep_first(struct reader *rd)
 {
-	char keys[MAX_READ][UW_LABEL_BYTES];
+	char text[MAX_READ * UW_LABEL_BYTES], *keys[MAX_READ];
 	struct uw_mem_part parts[MAX_READ];
 	struct pair kept[UW_LABELS_MAX];
 	uint16_t order[MAX_READ];
@@ -440,11 +440,14 @@ static int keep_first(struct reader *rd)
 	for (size_t i = 0; i < rd->n; i++) {
 		size_t len = shown_len(&rd->pairs[i].key);
 
+		keys[i] = text + i * UW_LABEL_BYTES;
 		if (len)
 			parts[n++] = (struct uw_mem_part){rd->pairs[i].key.data, keys[i], len};
 	}
 	r = uw_read_parts(rd->live, parts, n);
-	for (size_t i = 0; r == 0 && i < rd->n; i++) {
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < rd->n; i++) {
 		size_t len = shown_len(&rd->pairs[i].key), j = i;
 
 		for (; j > 0 && compare(keys[order[j - 1]], shown_len(&rd->pairs[order[j - 1]].key),
@@ -453,13 +456,12 @@ static int keep_first(struct reader *rd)
 			order[j] = order[j - 1];
 		order[j] = (uint16_t)i;
 	}
-	for (size_t i = 0; r == 0 && i < UW_LABELS_MAX; i++)
+	for (size_t i = 0; i < UW_LABELS_MAX; i++)
 		kept[i] = rd->pairs[order[i]];
-	if (r == 0)
-		memcpy(rd->pairs, kept, sizeof kept);
+	memcpy(rd->pairs, kept, sizeof kept);
 	rd->left_out += rd->n - UW_LABELS_MAX;
 	rd->n = UW_LABELS_MAX;
-	return r;
+	return 0;
 }
 
 /* --- their text ------------------------------------------------------------------ */
