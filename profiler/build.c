@@ -795,7 +795,7 @@ void prowl_session_note(struct prowl_session *s, struct pprof_profile *p)
 			"other stacks: copied at the sample by BPF, for the %llu samples that need "
 			"it; lost: %llu; without their sample: %llu",
 			(unsigned long long)r->copied, (unsigned long long)r->copies_lost,
-			(unsigned long long)prowl_perf_counts(s->perf)->stray_moments);
+			(unsigned long long)r->copies_stray);
 	prowl_note(
 		p,
 		"cpu charged by the kernel: %.6f s; sampled: %.6f s; weights are scaled to the charge",

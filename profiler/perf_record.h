@@ -22,7 +22,7 @@
 /* Of an event that a BPF program's output goes to: the same head, then the bytes. */
 #define PROWL_OUTPUT_TYPE                                                               \
 	(PERF_SAMPLE_IDENTIFIER | PERF_SAMPLE_IP | PERF_SAMPLE_TID | PERF_SAMPLE_TIME | \
-	 PERF_SAMPLE_CPU | PERF_SAMPLE_RAW)
+	 PERF_SAMPLE_CPU | PERF_SAMPLE_PERIOD | PERF_SAMPLE_RAW)
 
 struct prowl_moment;
 

@@ -88,9 +88,10 @@ struct prowl_result {     /* counted, for the last lines and the comments of the
 	uint64_t duration_ns;
 	uint64_t first_sample_ns; /* from open to the first sample */
 	uint64_t period_ns;
-	const char *no_bpf;   /* why BPF copies nothing at the time of a sample; NULL: it does */
-	uint64_t copied;      /* samples for which it did: those that need it */
-	uint64_t copies_lost; /* for which there was no room */
+	const char *no_bpf;    /* why BPF copies nothing at the time of a sample; NULL: it does */
+	uint64_t copied;       /* samples for which it did: those that need it */
+	uint64_t copies_lost;  /* for which there was no room */
+	uint64_t copies_stray; /* whose sample was lost */
 	bool whole_cpus, kernel, kernel_names;
 	bool kernel_sampled; /* some sample has kernel frames */
 	bool all_exited;

@@ -511,6 +511,7 @@ static void grow_copies(struct prowl_session *s)
 	s->copy.damaged += prowl_perf_counts(s->perf)->damaged;
 	s->copy.throttled += prowl_perf_counts(s->perf)->throttled;
 	s->copy.seen += prowl_perf_counts(s->perf)->samples;
+	s->copy.stray += prowl_perf_counts(s->perf)->stray_moments;
 	prowl_perf_close(s->perf);
 	s->perf = larger;
 	s->copy.from = s->copy.to;
@@ -543,6 +544,7 @@ static void take_counts(struct prowl_session *s)
 	}
 	s->result.copied = s->moments.samples;
 	s->result.copies_lost = s->moments.bpf ? prowl_bpf_lost(s->moments.bpf) : 0;
+	s->result.copies_stray = s->copy.stray + c->stray_moments;
 	s->result.damaged = s->copy.damaged + c->damaged;
 	s->result.throttled = s->copy.throttled + c->throttled;
 	s->result.seen = s->copy.seen + c->samples;

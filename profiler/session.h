@@ -66,9 +66,9 @@ struct prowl_session {
 	uint64_t looked;                /* while naming, whether wake_fd is readable */
 	struct {                        /* of the stacks, that come with the samples */
 		uint32_t bytes;
-		uint64_t from, to;                 /* CLOCK_MONOTONIC: what s->perf counts for */
-		uint64_t samples, cut;             /* when last judged */
-		uint64_t damaged, throttled, seen; /* by the events before these */
+		uint64_t from, to;     /* CLOCK_MONOTONIC: what s->perf counts for */
+		uint64_t samples, cut; /* when last judged */
+		uint64_t damaged, throttled, seen, stray; /* by the events before these */
 	} copy;
 };
 

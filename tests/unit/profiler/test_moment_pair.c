@@ -25,6 +25,7 @@ static const struct perf_event_header *moment(struct record *r, uint32_t tid, ui
 		uint32_t pid, tid;
 		uint64_t time;
 		uint32_t cpu, res;
+		uint64_t period;
 	} head = {.id = ID, .pid = 4001, .tid = tid, .time = time};
 	struct prowl_moment_head raw = {
 		.len = sizeof raw, .user = ip != 0, .ip = ip, .sp = ip ? SP : 0};
@@ -131,7 +132,7 @@ static void damaged_ones_are_strays(void **state)
 	uint32_t size = UINT32_MAX;
 
 	moment(&a, TID, TIME, IP);
-	memcpy(a.bytes + 8 + 40, &size, 4);
+	memcpy(a.bytes + 8 + 48, &size, 4);
 	assert_true(prowl_moment_pair_take(&p, (const struct perf_event_header *)a.bytes));
 	assert_false(pairs(&p, sample(TID, TIME, false)));
 	assert_int_equal(p.strays, 1);
