@@ -432,7 +432,7 @@ def test_hostile_name():
             if printable(doctor_says('--pid', pid)).returncode:
                 raise Skip('profiles do not work here; the rest passes')
             path = os.path.join(folder, 'out.pb.gz')
-            p = printable(prowl('profile', '--pid', pid, '--seconds', '300ms', '-o', path))
+            p = printable(prowl('profile', '--pid', pid, '--rate', '999', '--seconds', '1', '-o', path))
             assert '?]0;x?' in p.stderr, p.stderr
             assert '?]0;x?' in printable(prowl('report', '--comments', path)).stdout
         finally:
