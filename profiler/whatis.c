@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "access.h"
 #include "gobuild.h"
@@ -30,6 +31,11 @@ enum prowl_code prowl_whatis(pid_t pid, struct uw_task *ret, struct prowl_err *e
 	name_of(task.process, name, sizeof name);
 	switch (task.kind) {
 	case UW_TASK_NONE:
+		if (task.error)
+			return prowl_fail(
+				err, PROWL_FAILED, "process %d can't be looked at: %s%s", (int)pid,
+				strerror(-task.error),
+				task.error == -EMFILE ? " (limit on open files, ulimit -n?)" : "");
 		return prowl_fail(err, PROWL_NOTHING, "there is no process %d", (int)pid);
 	case UW_TASK_THREAD:
 		prowl_fail(err, PROWL_USAGE, "%d is a thread of process %d%s", (int)pid,

@@ -2,6 +2,7 @@
 #include "task.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -15,7 +16,7 @@ static bool read_text(const char *path, char *buf, size_t len)
 	ssize_t n = fd >= 0 ? read(fd, buf, len - 1) : -1;
 
 	if (fd >= 0)
-		close(fd);
+		close(fd); /* of a file in /proc: the errno of read stays */
 	buf[n > 0 ? n : 0] = '\0';
 	return n > 0;
 }
@@ -82,8 +83,13 @@ void uw_task_of(pid_t pid, struct uw_task *ret)
 
 	*ret = (struct uw_task){.kind = UW_TASK_NONE, .process = pid, .living = pid};
 	snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
-	if (pid <= 0 || !read_text(path, status, sizeof status))
+	if (pid <= 0)
 		return;
+	errno = 0;
+	if (!read_text(path, status, sizeof status)) {
+		ret->error = errno == ENOENT || errno == ESRCH ? 0 : -errno;
+		return;
+	}
 	tgid = field(status, "\nTgid:\t");
 	ret->parent = (pid_t)field(status, "\nPPid:\t");
 	if (tgid > 0 && tgid != pid) {
