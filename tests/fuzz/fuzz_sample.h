@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gosym.h"
 #include "sample_go.h"
 
 enum fuzz_sample_flags { /* what an input may choose */
@@ -60,4 +61,19 @@ static inline struct built_go fuzz_sample_copy(const struct built_go *made)
 static inline void fuzz_sample_end(struct built_go *b)
 {
 	free(b->bytes);
+}
+
+/* Its tables, for all inputs the same. */
+static inline struct uw_go *fuzz_sample_go(unsigned int layout)
+{
+	static struct uw_go *opened[32];
+	struct uw_go **go = &opened[layout % uw_golayouts_count];
+
+	if (!*go) {
+		const struct built_go *b = fuzz_sample(layout, FUZZ_SECTIONS, BUILD_LINKED, 0);
+
+		if (uw_go_open(built_go_elf(b), NULL, 0, go, NULL) < 0)
+			abort();
+	}
+	return *go;
 }

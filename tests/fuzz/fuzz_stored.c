@@ -6,20 +6,6 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static struct uw_go *go_of(unsigned int layout)
-{
-	static struct uw_go *made[32];
-	struct uw_go **go = &made[layout % uw_golayouts_count];
-	struct uw_elf *elf;
-
-	if (*go)
-		return *go;
-	elf = built_go_elf(fuzz_sample(layout, FUZZ_SECTIONS, BUILD_LINKED, 0));
-	if (uw_go_open(elf, NULL, 0, go, NULL) < 0)
-		abort();
-	return *go;
-}
-
 static void place(const struct uw_go *go, uint64_t word, bool keep, const uint64_t *rest, size_t n)
 {
 	struct uw_gostored p;
@@ -47,7 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size < 2)
 		return 0;
-	go = go_of(data[0]);
+	go = fuzz_sample_go(data[0]);
 	uw_go_text(go, &lo, &hi);
 	for (size_t i = 2; i + 2 <= size && n < 64; i += 2)
 		words[n++] = lo - 16 + (data[i] | (uint64_t)data[i + 1] << 8) % (hi - lo + 64);

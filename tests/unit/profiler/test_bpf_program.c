@@ -282,16 +282,17 @@ static void has_no_loops_and_reads_user_memory_only(void **state)
 
 /* --- what it does ---------------------------------------------------------------- */
 
+#define M        0xc000010000ull
+#define G        0xc000020000ull
+#define OTHER_G0 0xc000030000ull
+#define GSIGNAL  0xc000040000ull
+#define G_LO     0xc000100000ull
+#define G_HI     0xc000102000ull
+#define C_SP     0x7f0000001000ull
+#define C_HI     0x7f0000008000ull
+#define LABELS   0xc000200000ull
+
 enum {
-	M = 0xc000010000,
-	G = 0xc000020000,
-	OTHER_G0 = 0xc000030000,
-	GSIGNAL = 0xc000040000,
-	G_LO = 0xc000100000,
-	G_HI = 0xc000102000,
-	C_SP = 0x7f0000001000,
-	C_HI = 0x7f0000008000,
-	LABELS = 0xc000200000,
 	REG_R14 = 1,
 	REG_IP = 16,
 	REG_CS = 17,
