@@ -400,7 +400,7 @@ static bool next_frame(struct walk *k, enum uw_cfi_end *end)
 		return false;
 	}
 	k->pc = k->interrupted ? k->f.r[UW_IP] : k->f.r[UW_IP] - 1;
-	*end = UW_CFI_STOPPED;
+	*end = k->interrupted ? UW_CFI_INTERRUPTED : UW_CFI_STOPPED;
 	return !k->c->ops.stop(k->c->ops.ctx, k->pc);
 }
 

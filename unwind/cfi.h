@@ -42,8 +42,9 @@ struct uw_cfi_ops {
 };
 
 enum uw_cfi_end {
-	UW_CFI_STOPPED,  /* ops.stop said so: regs are those of the frame at that pc */
-	UW_CFI_ROOT,     /* the outermost C frame: a thread's or process's start */
+	UW_CFI_STOPPED,     /* ops.stop said so: regs are those of the frame at that pc */
+	UW_CFI_INTERRUPTED, /* the same, and a signal had interrupted it: it was not calling */
+	UW_CFI_ROOT,        /* the outermost C frame: a thread's or process's start */
 	UW_CFI_NO_TABLE, /* no unwind information for the last pc, and no frame pointer to trust */
 	UW_CFI_NO_MEM,   /* a needed word could not be read (the stack copy was too short) */
 	UW_CFI_LIMIT,    /* max frames */
@@ -65,9 +66,9 @@ void uw_cfi_enter(struct uw_cfi *c, uint64_t version);
  * same reason; 0 stands for frames that may be missing. The pc at which ops.stop said true is not
  * among them; ops.stop is asked for callers only, not for regs->ip.
  *
- * On return regs are those of the last frame reached: for UW_CFI_STOPPED the frame in Go, for
- * UW_CFI_NO_TABLE the last one in pcs, for UW_CFI_LIMIT the one after it, each with ip, sp and the
- * callee-saved registers right; otherwise only ip and sp count.
+ * On return regs are those of the last frame reached: for UW_CFI_STOPPED and UW_CFI_INTERRUPTED the
+ * frame in Go, for UW_CFI_NO_TABLE the last one in pcs, for UW_CFI_LIMIT the one after it, each
+ * with ip, sp and the callee-saved registers right; otherwise only ip and sp count.
  */
 enum uw_cfi_end uw_cfi_walk(struct uw_cfi *c, struct uw_regs *regs, const struct uw_mem *mem,
 			    uint64_t *pcs, size_t max, size_t *ret_n);

@@ -724,6 +724,8 @@ static enum uw_end walk_c_leaf(struct walk *k)
 	switch (end) {
 	case UW_CFI_STOPPED:
 		return resume_go(k, &r);
+	case UW_CFI_INTERRUPTED: /* by a signal, whose handler runs on a stack of its own */
+		return walk_interrupted(k, &(struct go_frame){r.ip, r.sp, r.bp}, SIZE_MAX);
 	case UW_CFI_ROOT:
 		return UW_END_ROOT;
 	case UW_CFI_LIMIT:

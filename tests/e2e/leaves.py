@@ -90,3 +90,22 @@ for v in ('1.21', '1.22', '1.23', '1.24', '1.25', '1.26'):
 test('e2e', 'goroutines that grow have their callers, at a high rate', '1.24', 4999)(climb)
 test('e2e', 'handshakes at 499 Hz', '1.27', 499)(tls)
 test('e2e', 'handshakes at 4,999 Hz', '1.19', 4999)(tls)
+
+
+def c_handler(version):
+    with Target(build(version, 'c_handler', 'cgo')) as t:
+        prof = profile(t.pid, 2, rate=499)
+    at = prof.index('samples')
+    stacks = [([f.name for f in frames], values[at]) for frames, values, _ in prof.stacks()]
+    busy = [s for s, _ in stacks if 'c_busy' in s]
+    whole = [s for s in busy if s[-1] == 'main.caller' or s[-1].startswith('runtime.')]  # roots, as Go has them
+    note('%d of %d stacks with the handler go on at what it interrupted', len(whole), len(busy))
+    check(len(busy) > 10, 'only %d stacks have the handler', len(busy))
+    lost = [s for s in busy if s not in whole and not is_cut(s)]
+    check(not lost, 'these end where the signal came: %s', lost[:1])
+    # What was interrupted stands in memory for as long as the handler runs, and prowl may come later: then it is cut.
+    check(len(whole) > 0.3 * len(busy), 'only %d of %d go on', len(whole), len(busy))
+
+
+for v in ('1.19', '1.27'):
+    test('e2e', 'a signal handler of C on the signal stack, Go %s' % v, v)(c_handler)
