@@ -263,9 +263,9 @@ enum uw_end walk_morestack(struct walk *k, size_t from)
 	bool found;
 
 	k->morestack = false;
+	k->n--;
 	if (is_dropped(k))
 		return UW_END_SWITCH;
-	k->n--;
 	if (exact_sched(k, &f))
 		return walk_go_frames(k, f);
 	newstack = walk_frame_info(k->w, k->pcs[k->n - 1] + (k->n > 1));

@@ -17,7 +17,7 @@ import pprof
 from harness import Prowl, check, debian_program, need_perf, note, out_file, profile, test, tmp
 
 # where threads begin, in Go and in the C library
-THREAD_ROOTS = {'runtime.mstart', 'runtime.mcall', 'runtime.morestack', 'runtime.rt0_go', 'runtime.main', '_start',
+THREAD_ROOTS = {'runtime.mstart', 'runtime.mcall', 'runtime.newstack', 'runtime.rt0_go', 'runtime.main', '_start',
                 'start_thread', 'clone', 'clone3', '__clone', '__clone3', 'thread_start', 'runtime.gcBgMarkWorker',
                 'runtime.bgsweep', 'runtime.bgscavenge', 'runtime.forcegchelper', 'runtime.runfinq', 'runtime.runFinalizers',
                 'runtime.sysmon', 'runtime/trace.Start.func1'}

@@ -29,7 +29,7 @@ def climb(version, rate):
     need_root()
     stacks, total = stacks_of(version, 'climb', 2, rate)
     grows = share(stacks, total, lambda s: 'runtime.newstack' in s)
-    ends = share(stacks, total, lambda s: s[-1] == 'runtime.morestack' and 'runtime.schedule' not in s)
+    ends = share(stacks, total, lambda s: s[-1] == 'runtime.morestack')
     whole = share(stacks, total, lambda s: 'runtime.newstack' in s and 'main.climb' in s and not is_cut(s))
     note('%.1f %% of %d samples grow a stack; %.1f %% of these have their goroutine', 100 * grows, total, 100 * whole / grows)
     check(ends == 0, '%.2f %% end at runtime.morestack', 100 * ends)

@@ -8,7 +8,8 @@ import pprof
 from harness import Target, VERSIONS, build, check, note, profile, test
 
 
-SCHEDULER = ('runtime.mstart', 'runtime.mcall', 'runtime.morestack', 'runtime.sigtramp')
+# newstack: after a preemption, where Go's own has morestack above it
+SCHEDULER = ('runtime.mstart', 'runtime.mcall', 'runtime.morestack', 'runtime.newstack', 'runtime.sigtramp')
 
 
 def sequences(prof):
