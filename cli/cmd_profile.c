@@ -225,7 +225,7 @@ static void on_progress(void *ctx, const struct prowl_result *r)
 {
 	const struct profile *p = ctx;
 
-	prowl_urgent_collect();
+	prowl_urgent_again();
 	if (p->duration)
 		say_progress("%.0f of %.0f s, %llu samples, %llu lost",
 			     (double)r->duration_ns / 1e9, (double)p->duration / 1e9,
@@ -373,10 +373,8 @@ static int profile_run(struct profile *p)
 	}
 	say_first_line(p, s);
 	say_warnings(s);
-	prowl_urgent_collect();
 	code = prowl_session_run(s, p->duration, on_progress, p, &err);
 	prowl_privilege_drop(PROWL_MAY_SAMPLE); /* till then events may be opened anew */
-	prowl_urgent_relax();
 	say_progress_end();
 	say_detail("first sample after %.1f ms",
 		   (double)prowl_session_result(s)->first_sample_ns / 1e6);

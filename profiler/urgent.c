@@ -15,6 +15,10 @@ enum {
 	NICE_CROWD = -20,
 	CROWD = 4,             /* runnable threads for each CPU */
 	CROWD_PAUSE_MS = 1000, /* between two looks for them */
+	TURN_MS = 3,           /* of each of them */
+	LEAST_MS = 10,
+	MOST_MS = 100,
+	PAUSE = 20, /* times as long as we were real-time */
 };
 
 enum mode { ORDINARY, LIMITED, REALTIME };
@@ -24,22 +28,29 @@ static struct { /* of the process, as what it keeps */
 	bool begun;
 	enum mode mode;
 	volatile sig_atomic_t put_back;
-	uint64_t since; /* ms: the last try */
+	uint64_t since;   /* ms: the last try */
+	unsigned int run; /* ms: real-time without a pause */
 	struct rlimit limit;
 	struct sigaction action;
 } own;
 
-bool prowl_urgent_crowd(void)
+/* Runnable threads for each CPU. */
+static long crowd(void)
 {
 	FILE *f = fopen("/proc/loadavg", "re");
 	long running = 0, cpus = sysconf(_SC_NPROCESSORS_ONLN);
 
 	if (!f)
-		return false;
+		return 0;
 	if (fscanf(f, "%*f %*f %*f %ld/", &running) != 1)
 		running = 0;
 	fclose(f);
-	return running > CROWD * cpus;
+	return running / (cpus > 0 ? cpus : 1);
+}
+
+bool prowl_urgent_crowd(void)
+{
+	return crowd() > CROWD;
 }
 
 static void ordinary(void)
@@ -64,16 +75,18 @@ static uint64_t now_ms(void)
 	return (uint64_t)t.tv_sec * 1000u + (uint64_t)t.tv_nsec / 1000000u;
 }
 
-static bool set_limit(void)
+static bool set_limit(long threads)
 {
 	struct sigaction sa = {.sa_handler = on_limit, .sa_flags = (int)SA_RESTART};
+	long ms = threads * TURN_MS / 10;
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_RTTIME, &own.limit) < 0)
 		return false;
+	own.run = (unsigned int)(ms < LEAST_MS ? LEAST_MS : ms > MOST_MS ? MOST_MS : ms);
 	limit = own.limit;
-	if (limit.rlim_cur > PROWL_URGENT_MS * 1000u)
-		limit.rlim_cur = PROWL_URGENT_MS * 1000u;
+	if (limit.rlim_cur > own.run * 1000u)
+		limit.rlim_cur = own.run * 1000u;
 	if (setrlimit(RLIMIT_RTTIME, &limit) < 0)
 		return false;
 	sigaction(SIGXCPU, &sa, &own.action);
@@ -90,27 +103,30 @@ static void become_realtime(void)
 		own.mode = REALTIME;
 }
 
+void prowl_urgent_again(void)
+{
+	uint64_t now = now_ms();
+	long threads;
+
+	if ((own.mode == REALTIME && !own.put_back) ||
+	    now - own.since < (own.mode == ORDINARY ? CROWD_PAUSE_MS : PAUSE * own.run))
+		return;
+	own.since = now;
+	threads = own.mode == ORDINARY ? crowd() : 0;
+	if (own.mode != ORDINARY ||
+	    (threads > CROWD && sched_getscheduler(0) == SCHED_OTHER && set_limit(threads)))
+		become_realtime();
+}
+
 void prowl_urgent_begin(void)
 {
 	own.nice = getpriority(PRIO_PROCESS, 0);
 	own.begun = true;
 	setpriority(PRIO_PROCESS, 0, prowl_urgent_crowd() ? NICE_CROWD : NICE);
+	prowl_urgent_again();
 }
 
-void prowl_urgent_collect(void)
-{
-	uint64_t now = now_ms();
-
-	if ((own.mode == REALTIME && !own.put_back) ||
-	    now - own.since < (own.mode == ORDINARY ? CROWD_PAUSE_MS : PROWL_URGENT_PAUSE_MS))
-		return;
-	own.since = now;
-	if (own.mode != ORDINARY ||
-	    (prowl_urgent_crowd() && sched_getscheduler(0) == SCHED_OTHER && set_limit()))
-		become_realtime();
-}
-
-void prowl_urgent_relax(void)
+static void end_realtime(void)
 {
 	if (own.mode == ORDINARY)
 		return;
@@ -122,7 +138,7 @@ void prowl_urgent_relax(void)
 
 void prowl_urgent_end(void)
 {
-	prowl_urgent_relax();
+	end_realtime();
 	if (own.begun)
 		setpriority(PRIO_PROCESS, 0, own.nice);
 	own.begun = false;

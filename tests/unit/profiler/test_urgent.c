@@ -50,7 +50,7 @@ static bool becomes(bool (*is)(void), bool want)
 
 static bool collected(void)
 {
-	prowl_urgent_collect();
+	prowl_urgent_again();
 	usleep(10000);
 	return realtime();
 }
