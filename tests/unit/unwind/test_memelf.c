@@ -51,11 +51,12 @@ static void test_program(void **state)
 	built = build_go(&sample.go);
 	elf = built_go_elf(&built);
 	{
-		struct uw_memelf_part parts[8];
+		struct uw_memelf_part parts[8] = {0};
 		size_t n = 0;
 		struct uw_mem_bytes bytes = {.base = BASE, .bytes = built.bytes, .len = built.size};
 		struct uw_mem mem = uw_mem_bytes(&bytes);
 
+		assert_in_range(elf->nsegs, 1, 8);
 		for (size_t i = 0; i < elf->nsegs; i++)
 			parts[n++] = (struct uw_memelf_part){
 				elf->segs[i].vaddr, elf->segs[i].vaddr + elf->segs[i].filesz,
