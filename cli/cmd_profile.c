@@ -351,7 +351,7 @@ static int finish(struct profile *p, struct prowl_session *s, struct prowl_err *
 	return PROWL_OK;
 }
 
-static int profile_run(struct profile *p)
+static int take(struct profile *p)
 {
 	struct prowl_session *s;
 	struct prowl_err err = {0};
@@ -360,7 +360,6 @@ static int profile_run(struct profile *p)
 	p->o.pids = p->pids.pid;
 	p->o.npids = p->pids.n;
 	prowl_privilege_raise();
-	prowl_urgent_begin();
 	code = prowl_session_open(&p->o, &s, &err);
 	if (code != PROWL_OK)
 		return say_failure(&err);
@@ -384,6 +383,16 @@ static int profile_run(struct profile *p)
 		say_failure(&err);
 	stop_release(); /* from here on a signal ends prowl, which only waits for its command */
 	prowl_session_free(s);
+	return code;
+}
+
+static int profile_run(struct profile *p)
+{
+	int code;
+
+	prowl_urgent_begin();
+	code = take(p);
+	prowl_urgent_end();
 	return code;
 }
 

@@ -29,6 +29,7 @@ static struct { /* of the process, as what it keeps */
 	enum mode mode;
 	volatile sig_atomic_t put_back;
 	uint64_t since;   /* ms: the last try */
+	uint64_t cpu;     /* ms of our CPU time, when we became real-time */
 	unsigned int run; /* ms: real-time without a pause */
 	struct rlimit limit;
 	struct sigaction action;
@@ -53,17 +54,19 @@ bool prowl_urgent_crowd(void)
 	return crowd() > CROWD;
 }
 
-static void ordinary(void)
+/* The flag stays: without privilege it may be set, but not taken back. */
+static bool ordinary(void)
 {
-	sched_setscheduler(0, SCHED_OTHER, &(struct sched_param){0});
+	return sched_setscheduler(0, SCHED_OTHER | SCHED_RESET_ON_FORK, &(struct sched_param){0}) ==
+	       0;
 }
 
 static void on_limit(int sig)
 {
 	int saved = errno;
 
-	ordinary();
-	own.put_back = 1;
+	if (own.mode == REALTIME && ordinary())
+		own.put_back = 1;
 	errno = saved;
 }
 
@@ -75,20 +78,23 @@ static uint64_t now_ms(void)
 	return (uint64_t)t.tv_sec * 1000u + (uint64_t)t.tv_nsec / 1000000u;
 }
 
+static uint64_t cpu_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * 1000u + (uint64_t)t.tv_nsec / 1000000u;
+}
+
 static bool set_limit(long threads)
 {
 	struct sigaction sa = {.sa_handler = on_limit, .sa_flags = (int)SA_RESTART};
 	long ms = threads * TURN_MS / 10;
-	struct rlimit limit;
 
-	if (getrlimit(RLIMIT_RTTIME, &own.limit) < 0)
+	/* The kernel kills where the hard limit is met. */
+	if (getrlimit(RLIMIT_RTTIME, &own.limit) < 0 || own.limit.rlim_max != RLIM_INFINITY)
 		return false;
 	own.run = (unsigned int)(ms < LEAST_MS ? LEAST_MS : ms > MOST_MS ? MOST_MS : ms);
-	limit = own.limit;
-	if (limit.rlim_cur > own.run * 1000u)
-		limit.rlim_cur = own.run * 1000u;
-	if (setrlimit(RLIMIT_RTTIME, &limit) < 0)
-		return false;
 	sigaction(SIGXCPU, &sa, &own.action);
 	own.mode = LIMITED;
 	return true;
@@ -98,9 +104,25 @@ static void become_realtime(void)
 {
 	static const struct sched_param lowest = {.sched_priority = 1};
 
+	/* Set each time: with each signal the kernel raises it by a second. */
+	const struct rlimit limit = {own.run * 1000u, own.limit.rlim_max};
+
 	own.put_back = 0;
-	if (sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &lowest) == 0)
-		own.mode = REALTIME;
+	own.cpu = cpu_ms();
+	if (setrlimit(RLIMIT_RTTIME, &limit) < 0)
+		return;
+	own.mode = REALTIME;
+	if (sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &lowest) < 0)
+		own.mode = LIMITED;
+	else /* what is counted for the limit begins anew with a sleep */
+		nanosleep(&(struct timespec){.tv_nsec = 1}, NULL);
+}
+
+/* The limit is of a run without a sleep; so much with short sleeps between is too much as well. */
+static void look_at_time(void)
+{
+	if (own.mode == REALTIME && !own.put_back && cpu_ms() - own.cpu >= own.run && ordinary())
+		own.put_back = 1;
 }
 
 void prowl_urgent_again(void)
@@ -108,6 +130,7 @@ void prowl_urgent_again(void)
 	uint64_t now = now_ms();
 	long threads;
 
+	look_at_time();
 	if ((own.mode == REALTIME && !own.put_back) ||
 	    now - own.since < (own.mode == ORDINARY ? CROWD_PAUSE_MS : PAUSE * own.run))
 		return;
@@ -130,7 +153,8 @@ static void end_realtime(void)
 {
 	if (own.mode == ORDINARY)
 		return;
-	ordinary();
+	if (sched_setscheduler(0, SCHED_OTHER, &(struct sched_param){0}) < 0)
+		ordinary();
 	setrlimit(RLIMIT_RTTIME, &own.limit);
 	sigaction(SIGXCPU, &own.action, NULL);
 	own.mode = ORDINARY;
