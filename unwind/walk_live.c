@@ -117,17 +117,19 @@ static bool live_pause(struct walk *k)
 
 enum uw_end walk_go_below_c(struct walk *k, uint64_t bp, uint64_t c_pc)
 {
-	size_t n = k->n;
+	size_t n = k->n, sure = k->sure;
+	bool lived = k->lived;
 	enum uw_end end;
 
 	for (int try = 0; try == 0 || (try < LIVE_TRIES && live_pause(k)); try++) {
-		walk_back_to(k, n, false);
+		walk_back_to(k, n, lived);
 		end = walk_follow_fp(k, bp);
 		if (!k->lived || (end == UW_END_ROOT && stub_fits(k, n, c_pc)))
 			return end;
 		walk_forget(k);
 	}
-	k->sure = n;
+	k->lived = true;
+	k->sure = lived ? sure : n;
 	return UW_END_NO_MEM;
 }
 
@@ -252,11 +254,12 @@ static enum uw_end callback_go_frames(struct walk *k, struct go_frame f)
 enum uw_end walk_callback_at(struct walk *k, const struct go_frame *f)
 {
 	size_t n = k->n, c_end;
+	bool lived = k->lived;
 	enum uw_end end;
 
 	k->callback = false;
 	for (int try = 0; try == 0 || (try < LIVE_TRIES && live_pause(k)); try++) {
-		walk_back_to(k, n, false);
+		walk_back_to(k, n, lived);
 		if (callback_runs(k, f->bp) && callback_c_frames(k, f->bp)) {
 			c_end = k->n;
 			end = callback_go_frames(k, *f);
@@ -268,7 +271,7 @@ enum uw_end walk_callback_at(struct walk *k, const struct go_frame *f)
 		}
 		walk_forget(k);
 	}
-	walk_back_to(k, n, false);
+	walk_back_to(k, n, lived);
 	if (!walk_push(k, 0)) /* C frames that nobody could tell */
 		return UW_END_TRUNCATED;
 	k->gap = true;
@@ -289,7 +292,6 @@ enum uw_end walk_callback(struct walk *k)
 		if ((i->flags & UW_GO_SPWRITE) || !walk_go_step(k, &f))
 			break;
 	}
-	k->lived = true;
-	k->sure = k->n;
+	walk_note_live(k);
 	return UW_END_NO_MEM;
 }

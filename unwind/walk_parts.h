@@ -132,6 +132,8 @@ struct uw_mem walk_mem(struct walk *k);
 void walk_forget(struct walk *k);
 /* As if nothing live had been used after the first n frames. */
 void walk_back_to(struct walk *k, size_t n, bool lived);
+/* A live word is used, or was wanted: the frames from here on are not sure by themselves. */
+void walk_note_live(struct walk *k);
 
 /* --- walk_live.c --- */
 

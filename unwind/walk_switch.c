@@ -242,6 +242,7 @@ static enum uw_end find_callers(struct walk *k, const struct growth *w)
 static enum uw_end old_morestack(struct walk *k, size_t from, bool found, const struct growth *w)
 {
 	size_t n = k->n;
+	bool lived = k->lived;
 	enum uw_end end;
 
 	if (found && walk_push(k, w->grows - 1) && walk_call_fits(k, w->pc)) {
@@ -249,7 +250,7 @@ static enum uw_end old_morestack(struct walk *k, size_t from, bool found, const 
 			return end;
 		return walk_follow_chain(k, from);
 	}
-	walk_back_to(k, n, false);
+	walk_back_to(k, n, lived);
 	k->gap = true;
 	return walk_push(k, 0) ? walk_follow_chain(k, from) : UW_END_TRUNCATED;
 }
@@ -275,8 +276,7 @@ enum uw_end walk_morestack(struct walk *k, size_t from)
 		return old_morestack(k, from, found, &w);
 	if (found && walk_push(k, w.grows - 1))
 		return find_callers(k, &w);
-	k->lived = true;
-	k->sure = k->n;
+	walk_note_live(k);
 	return UW_END_NO_MEM;
 }
 

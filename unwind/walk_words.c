@@ -52,6 +52,14 @@ static bool fill_window(struct uw_walker *w, uint64_t addr, size_t len)
 	return w->window.len > 0;
 }
 
+void walk_note_live(struct walk *k)
+{
+	if (k->lived)
+		return;
+	k->lived = true;
+	k->sure = k->n;
+}
+
 bool walk_read(struct walk *k, uint64_t addr, void *buf, size_t len)
 {
 	struct uw_walker *w = k->w;
@@ -60,10 +68,7 @@ bool walk_read(struct walk *k, uint64_t addr, void *buf, size_t len)
 		return true;
 	if (len == 0 || len > WALK_PAGE)
 		return false;
-	if (!k->lived) {
-		k->lived = true;
-		k->sure = k->n;
-	}
+	walk_note_live(k);
 	return from_bytes(w->window.addr, w->window.bytes, w->window.len, addr, buf, len) ||
 	       (fill_window(w, addr, len) &&
 		from_bytes(w->window.addr, w->window.bytes, w->window.len, addr, buf, len));
