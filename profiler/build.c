@@ -695,7 +695,8 @@ static int add_unsampled_kernel(struct build *b)
 	uint32_t loc;
 	int r;
 
-	if (s->result.kernel || ns == 0)
+	/* An estimate, which may have become smaller since. */
+	if (s->result.kernel || s->result.kernel_unsampled_ns <= s->begun.kernel_unsampled_ns)
 		return 0;
 	r = named_location(b, PPROF_NONE, 0, "[kernel, not sampled]", "", &loc);
 	if (r < 0)

@@ -37,11 +37,11 @@ void prowl_moments_follow(struct prowl_moments *m, struct prowl_proc *p)
 		prowl_bpf_remove(m->bpf, p->pid);
 }
 
-void prowl_moments_event(struct prowl_moments *m, const struct prowl_event *ev)
+void prowl_moments_gone(struct prowl_moments *m, struct prowl_proc *p)
 {
-	/* The number may be another process' soon. */
-	if (m->bpf && ev->type == PROWL_EVENT_EXIT && ev->pid == ev->tid)
-		prowl_bpf_remove(m->bpf, ev->pid);
+	if (m->bpf && p->moments)
+		prowl_bpf_remove(m->bpf, p->pid);
+	p->moments = NULL;
 }
 
 void prowl_moments_of(struct prowl_moments *m, struct prowl_proc *p, const struct prowl_event *ev,

@@ -24,7 +24,8 @@ void prowl_moments_close(struct prowl_moments *m);
 
 /* Takes note of a process' present image. Cheap: for each sample. */
 void prowl_moments_follow(struct prowl_moments *m, struct prowl_proc *p);
-void prowl_moments_event(struct prowl_moments *m, const struct prowl_event *ev);
+/* It has exited, with all of its threads: its number may be another process' soon. */
+void prowl_moments_gone(struct prowl_moments *m, struct prowl_proc *p);
 
 /* What the sample's moment adds to it, and counts. */
 void prowl_moments_of(struct prowl_moments *m, struct prowl_proc *p, const struct prowl_event *ev,

@@ -412,6 +412,14 @@ static void on_soon(void *ctx, uint64_t ip)
 	uw_walker_expect(s->walker, ip);
 }
 
+static void on_exit_of(struct prowl_session *s, pid_t pid)
+{
+	struct prowl_proc *p = prowl_procs_find(&s->procs, pid);
+
+	if (p && p->exited)
+		prowl_moments_gone(&s->moments, p);
+}
+
 static void on_event(void *ctx, const struct prowl_event *ev)
 {
 	struct prowl_session *s = ctx;
@@ -431,7 +439,8 @@ static void on_event(void *ctx, const struct prowl_event *ev)
 		prowl_procs_event(&s->procs, ev, &forked);
 		if (s->o.threads && prowl_procs_find(&s->procs, ev->pid))
 			prowl_threads_event(&s->threads, ev);
-		prowl_moments_event(&s->moments, ev);
+		if (ev->type == PROWL_EVENT_EXIT)
+			on_exit_of(s, ev->pid);
 		break;
 	}
 }
@@ -500,10 +509,13 @@ static void grow_copies(struct prowl_session *s)
 	if (now_cut * CUT_SHARE <= n)
 		return;
 	s->copy.bytes = bytes;
-	if (open_perf(s, bytes, &larger, &err) != PROWL_OK)
+	if (open_perf(s, bytes, &larger, &err) != PROWL_OK) {
+		prowl_perf_take_output(s->perf);
 		return;
+	}
 	if (!prowl_perf_facts(larger)->whole_cpus) {
 		prowl_perf_close(larger);
+		prowl_perf_take_output(s->perf);
 		return;
 	}
 	s->copy.to = clock_ns(CLOCK_MONOTONIC);

@@ -206,10 +206,10 @@ static void fill_attr(struct prowl_perf *p)
 static unsigned int ring_order(const struct prowl_perf_options *o)
 {
 	/* Half a second of samples, a full stack copy and a deep chain each; more where we may have
-	 * to wait for our turn. */
+	 * to wait for our turn. (Without privilege their memory is limited.) */
 	uint64_t per_second = 1000000000u / (o->period_ns ? o->period_ns : 1) + 1;
 	uint64_t want = per_second * (o->stack_bytes + 600u + (o->bpf ? MOMENT_BYTES : 0)) / 2 *
-			(prowl_urgent_crowd() ? CROWD_RINGS : 1);
+			(geteuid() == 0 && prowl_urgent_crowd() ? CROWD_RINGS : 1);
 	unsigned int order = MIN_ORDER;
 
 	while (order < MAX_ORDER && ((uint64_t)4096 << order) < want)
@@ -895,13 +895,28 @@ static void move_periods(struct prowl_perf *p, uint64_t now)
 	}
 }
 
+/* All but the first n; none of the others has a ring. */
+static void forget_events(struct prowl_perf *p, size_t n)
+{
+	while (p->nevents > n) {
+		struct event *e = &p->events[--p->nevents];
+
+		prowl_idmap_del(&p->by_id, e->id);
+		if (!e->phased)
+			p->unphased--;
+		close(e->fd);
+	}
+}
+
 static void spread(struct prowl_perf *p, pid_t tid)
 {
 	size_t n = p->nevents;
 
 	/* Without descriptors for it, all stays as it is; what is missed is told at the end. */
-	if (open_on_cpus(p, tid, false, false) < 0)
+	if (open_on_cpus(p, tid, false, false) < 0) {
+		forget_events(p, n);
 		return;
+	}
 	for (size_t i = 0; i < n; i++) {
 		struct event *e = &p->events[i];
 
@@ -1053,6 +1068,14 @@ size_t prowl_perf_drain(struct prowl_perf *p, const struct prowl_perf_takers *ta
 		move_periods(p, until);
 	}
 	return n;
+}
+
+void prowl_perf_take_output(struct prowl_perf *p)
+{
+	for (size_t i = 0; p->o.bpf && i < p->ncpus; i++) {
+		if (p->cpus[i].fd >= 0 && p->cpus[i].output >= 0)
+			prowl_bpf_output(p->o.bpf, p->cpus[i].cpu, p->cpus[i].output);
+	}
 }
 
 void prowl_perf_stop(struct prowl_perf *p)

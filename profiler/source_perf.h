@@ -101,6 +101,9 @@ const struct prowl_perf_counts *prowl_perf_counts(const struct prowl_perf *p);
  */
 uint64_t prowl_perf_spread_weight(uint64_t from, uint64_t to, uint64_t period, uint64_t n);
 
+/* What BPF copies comes to these events again, after others with the same program were opened. */
+void prowl_perf_take_output(struct prowl_perf *p);
+
 /* Stops sampling; rings can still be drained. */
 void prowl_perf_stop(struct prowl_perf *p);
 void prowl_perf_close(struct prowl_perf *p);
