@@ -241,13 +241,15 @@ static int dump_one(const struct goroutine *c, struct prowl_goroutines *h,
 	return code;
 }
 
-static int choose(struct prowl_goroutines *h, size_t which)
+static int choose(const struct goroutine *c, struct prowl_goroutines *h, size_t which)
 {
 	struct prowl_err err = {0};
 
-	return which == 0 || prowl_goroutines_choose(h, which, &err) == PROWL_OK
-		       ? 0
-		       : say_failure(&err);
+	if (which == 0)
+		return 0;
+	if (!c->core)
+		prowl_privilege_raise(); /* writing has laid it down */
+	return prowl_goroutines_choose(h, which, &err) == PROWL_OK ? 0 : say_failure(&err);
 }
 
 /* Several runtimes: one profile of all of them. */
@@ -282,7 +284,7 @@ static int dump(const struct goroutine *c, struct prowl_goroutines *h)
 		say_warning("%zu Go runtimes: only the first %d are read", t.nruntimes,
 			    MAX_RUNTIMES);
 	for (size_t i = 0; i < n && code == 0; i++) {
-		code = choose(h, i);
+		code = choose(c, h, i);
 		if (code == 0)
 			code = dump_one(c, h, &profiles[i]);
 	}

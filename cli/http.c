@@ -233,7 +233,7 @@ static enum MHD_Result answer(const struct http_server *s, struct MHD_Connection
 		s->header(r, "Content-Disposition", disposition);
 	}
 	if (cookie) {
-		snprintf(set, sizeof set, "%s=%s; HttpOnly; SameSite=Strict; Path=/",
+		snprintf(set, sizeof set, "%s=%s; HttpOnly; SameSite=Lax; Path=/",
 			 s->cookie_name, s->cookie);
 		s->header(r, "Set-Cookie", set);
 	}

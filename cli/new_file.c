@@ -67,14 +67,15 @@ int new_file_open(struct new_file *f, const char *path, mode_t mode)
 		return f->fd < 0 ? -errno : 0;
 	}
 	if (old && !S_ISREG(st.st_mode)) {
-		f->fd = open(path, O_WRONLY | O_CLOEXEC);
+		/* O_CREAT: so that fs.protected_fifos is asked. */
+		f->fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, mode);
 		return f->fd < 0 ? -errno : 0;
 	}
 	f->way = NEW_FILE_REPLACE;
 	old = old && st.st_uid == geteuid();
 	r = make_temporary(f, old ? st.st_mode & 0777 : mode);
 	if (r == 0 && old && fchmod(f->fd, st.st_mode & 0777) < 0)
-		r = -errno; /* the umask has been at it */
+		return new_file_close(f, -errno); /* the umask has been at it */
 	return r;
 }
 
@@ -179,6 +180,7 @@ int new_file_more_words(const char *path, void (*write)(FILE *to, void *ctx), vo
 
 	if (new_file_is_stdout(path))
 		return new_file_words(path, write, ctx);
+	prowl_privilege_lower();
 	to = fopen(path, "ae");
 	if (!to)
 		return -errno;

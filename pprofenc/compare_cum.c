@@ -193,9 +193,13 @@ static void blame_fresh(struct cum *m, size_t row)
 
 	if (m->roles[row] != ROLE_FRESH || g->verdict == PPROF_RENAMED)
 		return;
+	g->by_cum = true;
+	if (isinf(g->tolerance)) { /* a rule accepts it, and it explains its callers */
+		g->verdict = PPROF_ACCEPTED;
+		return;
+	}
 	m->roles[row] = ROLE_BLAMED;
 	g->verdict = PPROF_NEW;
-	g->by_cum = true;
 }
 
 static void explain(struct cum *m)

@@ -369,7 +369,9 @@ static int step_untold(struct walk *k)
 		return 1;
 	if (!leave_by_bp(k->c, &k->f, k->pc, &sure))
 		return -ENOENT;
-	if (!sure && k->n < k->max)
+	if (!sure && k->n == k->max)
+		return -ENOSPC; /* without the mark it would be taken for sure */
+	if (!sure)
 		k->pcs[k->n++] = 0;
 	return k->f.r[UW_IP] != 0;
 }
@@ -391,6 +393,7 @@ static bool next_frame(struct walk *k, enum uw_cfi_end *end)
 		*end = r == 0         ? UW_CFI_ROOT
 		       : r == -ENOENT ? UW_CFI_NO_TABLE
 		       : r == -EFAULT ? UW_CFI_NO_MEM
+		       : r == -ENOSPC ? UW_CFI_LIMIT
 				      : UW_CFI_BAD;
 		return false;
 	}

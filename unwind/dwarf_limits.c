@@ -50,13 +50,12 @@ uint64_t uw_dwarf_packed(Elf *elf)
 		if (!gelf_getshdr(scn, &sh))
 			continue;
 		name = elf_strptr(elf, names, sh.sh_name);
-		if (!is_debug(name))
-			continue;
+		/* libdw unpacks sections of other names, too, such as .gnu_debugaltlink. */
 		size = 0;
-		if (name[1] == 'z')
+		if (sh.sh_flags & SHF_COMPRESSED)
+			size = gelf_getchdr(scn, &ch) ? ch.ch_size : 0;
+		else if (name && strstr(name, ".zdebug"))
 			size = old_size(scn);
-		else if ((sh.sh_flags & SHF_COMPRESSED) && gelf_getchdr(scn, &ch))
-			size = ch.ch_size;
 		if (__builtin_add_overflow(sum, size, &sum))
 			return UINT64_MAX;
 	}

@@ -388,6 +388,14 @@ static const char *name_of(const struct table *t, const Elf64_Sym *sym)
 	return name;
 }
 
+/* The beginning of a name is enough: to look for the end of millions of them takes long. */
+static const char *head_of(const struct table *t, const Elf64_Sym *sym)
+{
+	bool roomy = t->strings_len >= 3 && sym->st_name <= t->strings_len - 3;
+
+	return roomy ? t->strings + sym->st_name : name_of(t, sym);
+}
+
 /* Marks in the code that are no functions: the ELF ABIs' mapping symbols, the compiler's labels. */
 static bool is_label(const char *name)
 {
@@ -408,7 +416,7 @@ static bool is_function(const struct table *t, const Elf64_Sym *sym)
 		return false;
 	sec = &t->sections[sym->st_shndx];
 	return sym->st_value >= sec->start && sym->st_value < sec->end &&
-	       !(type == STT_NOTYPE && is_label(name_of(t, sym)));
+	       !(type == STT_NOTYPE && is_label(head_of(t, sym)));
 }
 
 /* By the upper half; equal ones keep their order. */
