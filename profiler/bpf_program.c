@@ -17,6 +17,7 @@ enum {
 	G_M = 48,
 	G_SCHED_SP = 56,
 	M_G0 = 0,
+	G_BYTES = 56,       /* stack and m */
 	G0_BYTES = 128,     /* stack, m and sched */
 	GSIGNAL_BYTES = 16, /* stack */
 };
@@ -60,33 +61,35 @@ enum {
 	V_SIZE = -136,
 	V_LIST = -144, /* labels: where the strings' headers are in the record */
 	V_R14 = -152,
+	V_G = -208, /* the first G_BYTES of a g */
 };
 
 #define MEMBER(type, field) ((int16_t)offsetof(struct type, field))
 
-enum label { /* places that are jumped to */
-	     OUT_SILENT,
-	     OUT,
-	     FOUND,
-	     BY_THREAD,
-	     IS_THREADS,
-	     HAVE_M,
-	     CURG_IS_R14,
-	     HAVE_CURG,
-	     G0,
-	     NOT_PLAIN,
-	     PLAIN_KERNEL,
-	     G0_IS_R14,
-	     HAVE_G0,
-	     STACKS,
-	     KERNEL_STACKS,
-	     GO_STACK,
-	     C_STACK,
-	     LABELS,
-	     LABELS_MAP,
-	     COUNT_LOST,
-	     FIRST_FREE_LABEL,
-	     MAX_LABELS = 256,
+/* places that are jumped to */
+enum label {
+	OUT_SILENT,
+	OUT,
+	FOUND,
+	NOT_SIMPLE,
+	BY_THREAD,
+	IS_THREADS,
+	HAVE_M,
+	CURG_IS_R14,
+	HAVE_CURG,
+	G0,
+	NOT_PLAIN,
+	G0_IS_R14,
+	HAVE_G0,
+	STACKS,
+	KERNEL_STACKS,
+	GO_STACK,
+	C_STACK,
+	LABELS,
+	LABELS_MAP,
+	COUNT_LOST,
+	FIRST_FREE_LABEL,
+	MAX_LABELS = 256,
 };
 
 enum { R0, R1, R2, R3, R4, R5, CTX, TARGET, BUF, PIECE, FP };
@@ -319,6 +322,76 @@ static void find_target(struct as *a)
 	here(a, FOUND);
 }
 
+/* Where this thread's m is remembered, into R2; the thread into R1. */
+static void thread_slot(struct as *a)
+{
+	load(a, BPF_W, R1, FP, V_PID);
+	mov(a, R3, R1);
+	alu_imm(a, BPF_AND, R3, PROWL_BPF_THREADS - 1);
+	alu_imm(a, BPF_MUL, R3, sizeof(struct prowl_bpf_thread));
+	load_table(a, R2, offsetof(struct prowl_bpf_table, threads));
+	add(a, R2, R3);
+}
+
+static void remember_m(struct as *a, int16_t variable)
+{
+	thread_slot(a);
+	store(a, BPF_W, R2, MEMBER(prowl_bpf_thread, tid), R1);
+	get(a, R1, variable);
+	store(a, BPF_DW, R2, MEMBER(prowl_bpf_thread, m), R1);
+}
+
+/* R0 is 0 when the bytes at R3 are now in the variable. */
+static void read_user(struct as *a, int16_t variable, int32_t size)
+{
+	mov(a, R1, FP);
+	alu_imm(a, BPF_ADD, R1, variable);
+	mov_imm(a, R2, size);
+	call(a, BPF_FUNC_probe_read_user);
+}
+
+/*
+ * Most samples of most programs are of a goroutine on its own stack, that no C has called: nobody
+ * needs more of them than the kernel gives, unless labels are wanted. They are told by three short
+ * reads: R14 is the thread's goroutine, and SP lies on its stack. Its m is remembered for the
+ * thread.
+ */
+static void leave_simple(struct as *a)
+{
+	load(a, BPF_H, R1, TARGET, MEMBER(prowl_bpf_target, labels));
+	jump_if_imm(a, BPF_JNE, R1, PROWL_BPF_NO_LABELS, NOT_SIMPLE);
+	load(a, BPF_DW, R1, CTX, REG_CS);
+	alu_imm(a, BPF_AND, R1, 3);
+	jump_if_imm(a, BPF_JNE, R1, 3, NOT_SIMPLE);
+	load(a, BPF_DW, R3, CTX, REG_R14);
+	read_user(a, V_G, G_BYTES);
+	jump_if_imm(a, BPF_JNE, R0, 0, NOT_SIMPLE);
+	load(a, BPF_DW, R1, CTX, REG_SP);
+	get(a, R2, V_G + G_STACK_LO);
+	jump_if(a, BPF_JLE, R1, R2, NOT_SIMPLE);
+	get(a, R2, V_G + G_STACK_HI);
+	jump_if(a, BPF_JGT, R1, R2, NOT_SIMPLE);
+	get(a, R3, V_G + G_M);
+	load(a, BPF_H, R1, TARGET, MEMBER(prowl_bpf_target, m_ncgo));
+	add(a, R3, R1);
+	store_imm(a, BPF_DW, FP, V_NCGO, 0);
+	read_user(a, V_NCGO, 4);
+	jump_if_imm(a, BPF_JNE, R0, 0, NOT_SIMPLE);
+	get(a, R1, V_NCGO);
+	jump_if_imm(a, BPF_JNE, R1, 0, NOT_SIMPLE);
+	get(a, R3, V_G + G_M);
+	load(a, BPF_H, R1, TARGET, MEMBER(prowl_bpf_target, m_curg));
+	add(a, R3, R1);
+	read_user(a, V_CURG, 8);
+	jump_if_imm(a, BPF_JNE, R0, 0, NOT_SIMPLE);
+	get(a, R1, V_CURG);
+	load(a, BPF_DW, R2, CTX, REG_R14);
+	jump_if(a, BPF_JNE, R1, R2, NOT_SIMPLE); /* g0, or a signal's */
+	remember_m(a, V_G + G_M);
+	jump(a, OUT_SILENT);
+	here(a, NOT_SIMPLE);
+}
+
 static void begin_record(struct as *a)
 {
 	call(a, BPF_FUNC_get_smp_processor_id);
@@ -337,17 +410,6 @@ static void begin_record(struct as *a)
 	store_imm(a, BPF_DW, BUF, MEMBER(prowl_moment_head, sp), 0);
 	get(a, R1, V_PID);
 	store(a, BPF_DW, BUF, MEMBER(prowl_moment_head, pid_tgid), R1);
-}
-
-/* Where this thread's m is remembered, into R2; the thread into R1. */
-static void thread_slot(struct as *a)
-{
-	load(a, BPF_W, R1, FP, V_PID);
-	mov(a, R3, R1);
-	alu_imm(a, BPF_AND, R3, PROWL_BPF_THREADS - 1);
-	alu_imm(a, BPF_MUL, R3, sizeof(struct prowl_bpf_thread));
-	load_table(a, R2, offsetof(struct prowl_bpf_table, threads));
-	add(a, R2, R3);
 }
 
 /* --- what is copied -------------------------------------------------------------- */
@@ -416,10 +478,7 @@ static void find_m(struct as *a)
 	jump_if(a, BPF_JNE, R1, R2, BY_THREAD);
 
 	here(a, IS_THREADS);
-	thread_slot(a);
-	store(a, BPF_W, R2, MEMBER(prowl_bpf_thread, tid), R1);
-	get(a, R1, V_M);
-	store(a, BPF_DW, R2, MEMBER(prowl_bpf_thread, m), R1);
+	remember_m(a, V_M);
 	jump(a, HAVE_M);
 
 	here(a, BY_THREAD);
@@ -463,10 +522,7 @@ static void copy_curg(struct as *a)
 	here(a, G0);
 }
 
-/*
- * Most samples of most programs are of a goroutine on its own stack, that no C has called: nobody
- * needs more of them than the kernel gives, unless labels are wanted.
- */
+/* The same in the kernel: in a system call, or where it has not left its stack. */
 static void leave_plain(struct as *a)
 {
 	load(a, BPF_H, R1, TARGET, MEMBER(prowl_bpf_target, labels));
@@ -474,15 +530,7 @@ static void leave_plain(struct as *a)
 	get(a, R1, V_NCGO);
 	jump_if_imm(a, BPF_JNE, R1, 0, NOT_PLAIN);
 	load(a, BPF_W, R1, BUF, MEMBER(prowl_moment_head, user));
-	jump_if_imm(a, BPF_JEQ, R1, 0, PLAIN_KERNEL);
-	get(a, R1, V_SP);
-	get(a, R2, V_LO);
-	jump_if(a, BPF_JLE, R1, R2, NOT_PLAIN);
-	get(a, R2, V_HI);
-	jump_if(a, BPF_JGT, R1, R2, NOT_PLAIN);
-	jump(a, OUT_SILENT);
-
-	here(a, PLAIN_KERNEL); /* in a system call, or it has not left its stack */
+	jump_if_imm(a, BPF_JNE, R1, 0, NOT_PLAIN);
 	get(a, R1, V_SYSCALLSP);
 	jump_if_imm(a, BPF_JNE, R1, 0, OUT_SILENT);
 	get(a, R1, V_SCHED_SP);
@@ -692,6 +740,7 @@ size_t prowl_bpf_build(const struct prowl_bpf_program *p, struct bpf_insn *insns
 	mov(&a, CTX, R1);
 	who(&a);
 	find_target(&a);
+	leave_simple(&a);
 	begin_record(&a);
 	find_m(&a);
 	copy_curg(&a);

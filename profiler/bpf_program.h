@@ -17,7 +17,7 @@
 enum {
 	PROWL_BPF_SETS = 256, /* of targets, by the low bits of the pid */
 	PROWL_BPF_WAYS = 4,
-	PROWL_BPF_THREADS = 8192, /* whose m is remembered; direct mapped */
+	PROWL_BPF_THREADS = 1024, /* whose m is remembered; direct mapped */
 	PROWL_BPF_MAX_INSNS = 2048,
 
 	/* Limits of what one target asks for; the program keeps them by itself. */

@@ -385,7 +385,8 @@ static void a_goroutine_on_its_stack_needs_nothing(void **state)
 {
 	thread(0, 0, 0);
 	sample(true, G, G_LO + 512);
-	assert_int_equal(m.reads, 2);
+	assert_int_equal(m.reads, 3);
+	assert_int_equal(m.table.threads[TID % PROWL_BPF_THREADS].m, M);
 	assert_int_equal(m.out_len, 0);
 }
 
