@@ -653,13 +653,13 @@ static void copy_label_slice(struct as *a)
 	set(a, V_SIZE, R1);
 	append(a, PROWL_MOMENT_LABELS, PROWL_BPF_LABELS * ELEMENT_BYTES, OUT);
 	keep_list(a);
-	for (int16_t i = 0; i < PROWL_BPF_LABELS; i++) {
+	for (int i = 0; i < PROWL_BPF_LABELS; i++) {
 		get(a, PIECE, V_LIST);
 		load(a, BPF_W, R1, PIECE,
 		     MEMBER(prowl_moment_piece, len) - (int16_t)sizeof(struct prowl_moment_piece));
 		jump_if_imm(a, BPF_JLE, R1, i * ELEMENT_BYTES, OUT);
-		copy_string(a, i * ELEMENT_BYTES);
-		copy_string(a, i * ELEMENT_BYTES + STRING_BYTES);
+		copy_string(a, (int16_t)(i * ELEMENT_BYTES));
+		copy_string(a, (int16_t)(i * ELEMENT_BYTES + STRING_BYTES));
 	}
 	jump(a, OUT);
 }
@@ -679,14 +679,14 @@ static void copy_label_map(struct as *a)
 	set(a, V_ADDR, R1);
 	append_fixed(a, PROWL_MOMENT_LABELS, BUCKET_BYTES, OUT);
 	keep_list(a);
-	for (int16_t i = 0; i < PROWL_BPF_LABELS; i++) {
+	for (int i = 0; i < PROWL_BPF_LABELS; i++) {
 		size_t next = new_label(a);
 
 		get(a, PIECE, V_LIST);
-		load(a, BPF_B, R1, PIECE, i);
+		load(a, BPF_B, R1, PIECE, (int16_t)i);
 		jump_if_imm(a, BPF_JLT, R1, MIN_TOP_HASH, next);
-		copy_string(a, BUCKET_KEYS + i * STRING_BYTES);
-		copy_string(a, BUCKET_VALUES + i * STRING_BYTES);
+		copy_string(a, (int16_t)(BUCKET_KEYS + i * STRING_BYTES));
+		copy_string(a, (int16_t)(BUCKET_VALUES + i * STRING_BYTES));
 		here(a, next);
 	}
 }

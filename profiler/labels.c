@@ -130,7 +130,7 @@ uint32_t prowl_labels_of(struct prowl_labels *l, struct uw_space *space,
 	/* Of several runtimes the one that the thread is in; in C code it can't be told. */
 	for (size_t i = 0; space->nmods > 1 && !mod && i < ev->sample.nuser; i++)
 		mod = uw_space_go_at(space, ev->sample.user[i]);
-	if (mod)
+	if (mod && space->mods)
 		go = space->mods[mod->runtime].go;
 	m = l->threads[slot].tid == ev->tid ? l->threads[slot].m : 0;
 	n = of_moment(l, uw_go_layout(go), ev, &m);

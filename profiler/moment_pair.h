@@ -12,7 +12,11 @@
 #include "moment.h"
 #include "perf_record.h"
 
-enum { PROWL_MOMENT_NS = 1000000 }; /* between the times of a moment and of its sample, at most */
+/*
+ * Between the times of a moment and of its sample, at most: microseconds, but a virtual machine may
+ * lose its CPU there.
+ */
+enum { PROWL_MOMENT_NS = 1000000000 };
 
 struct prowl_moment_pair { /* zero-initialised */
 	uint64_t id;       /* of the event that moments are written to; 0: none are */
