@@ -58,7 +58,7 @@ def per_thread():
     words = said.replace(',', ' ').replace(';', ' ').split()
     labelled, copied = int(words[1]), int(words[words.index('copied') - 1])
     # its threads all come from the one that was there at first; in the kernel some are not yet known
-    check(labelled > 100 and copied >= 0.9 * labelled, 'few are copied: %s', said)
+    check(labelled > 5 and copied >= 0.8 * labelled, 'few are copied: %s', said)
 
 
 @test('e2e', 'BPF: a user without the privilege has profiles without it')

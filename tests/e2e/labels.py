@@ -134,8 +134,17 @@ def odd_sets(stacks):
 def odd(version):
     """A label that is too long, too much or no text loses that, and no other label anything."""
     with Target(build(version, 'labels', 'static'), '-odd') as t:
-        own = odd_sets(lab for _, _, lab in t.own_profile(1.5).stacks())
-        sampled = profile(t.pid, 2, '--labels', rate=499)
+        # On a busy machine some of the eight sets may have no turn in a short profile.
+        for seconds in (1.5, 3, 6, 12):
+            own = odd_sets(lab for _, _, lab in t.own_profile(seconds).stacks())
+            if len(own) == 8:
+                break
+        for seconds in (2, 4, 8, 16):
+            sampled = profile(t.pid, seconds, '--labels', rate=499)
+            sets = [lab for _, _, lab in sampled.stacks()]
+            if set(odd_sets(sets)) >= set(own) - {'many'} and any('k00' in lab for lab in sets):
+                break
+        lost = losses(sampled, t)
         json_out = Prowl('goroutine', '--json', '--pid', t.pid).must(0)
         path = out_file()
         Prowl('goroutine', '--pid', t.pid, '-o', path).must(0)
@@ -159,7 +168,7 @@ def odd(version):
     for name in want:
         check('test: %s' % name in text, 'no %s in %s', name, text)
     cut = re.search(r'(\d+) samples have labels that were cut', '\n'.join(sampled.comments))
-    check(cut and int(cut.group(1)) > 0 and losses(sampled) < 1, 'comments: %r', sampled.comments)
+    check(cut and int(cut.group(1)) > 0 and lost < 1, 'comments: %r', sampled.comments)
     # of the goroutines that wait and the one that spins
     cut = re.search(r'(\d+) goroutines have labels that were cut', json_out.err)
     check(cut and int(cut.group(1)) in (5, 6), '%s', json_out.err)
