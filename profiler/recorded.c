@@ -565,13 +565,13 @@ enum prowl_code prowl_recorded_open(enum prowl_recorded_kind kind, pid_t pid, co
 	struct prowl_recorded *first = NULL;
 	enum prowl_code code = open_one(kind, pid, core, exe, 0, &first, err);
 
-	if (code != PROWL_OK)
+	if (code != PROWL_OK || !first)
 		return code;
 	for (size_t i = first->rt->nruntimes; code == PROWL_OK && i-- > 1;) {
 		struct prowl_recorded *r = NULL;
 
 		code = open_one(kind, pid, core, exe, i, &r, err);
-		if (code == PROWL_OK) {
+		if (code == PROWL_OK && r) {
 			r->next = first->next;
 			first->next = r;
 		}
@@ -695,7 +695,7 @@ enum prowl_code prowl_recorded_build(struct prowl_recorded *r, struct pprof_prof
 	enum prowl_code code;
 	int e = 0;
 
-	while (at && (e = take(at, &at->last)) == 0)
+	while ((e = take(at, &at->last)) == 0 && at->next)
 		at = at->next;
 	if (r->rates)
 		prowl_rates_restore(r->rates);
