@@ -233,8 +233,8 @@ static enum MHD_Result answer(const struct http_server *s, struct MHD_Connection
 		s->header(r, "Content-Disposition", disposition);
 	}
 	if (cookie) {
-		snprintf(set, sizeof set, "%s=%s; HttpOnly; SameSite=Lax; Path=/",
-			 s->cookie_name, s->cookie);
+		snprintf(set, sizeof set, "%s=%s; HttpOnly; SameSite=Lax; Path=/", s->cookie_name,
+			 s->cookie);
 		s->header(r, "Set-Cookie", set);
 	}
 	/* The address without the token, which is used up, is the one to keep. */
