@@ -183,7 +183,7 @@ struct new_file {
 	char name[48];
 };
 
-static int new_file_open(struct new_file *f, int folder)
+static int cache_file_new(struct new_file *f, int folder)
 {
 	uint64_t id;
 
@@ -279,7 +279,7 @@ int prowl_ksyms_init(struct prowl_ksyms *k, const uint64_t *pcs, size_t n,
 		.boot_id = either(g->boot_id, "/proc/sys/kernel/random/boot_id"),
 	};
 	struct uw_kallsyms_key key;
-	struct new_file f;
+	struct new_file f = {0};
 	int r, folder;
 
 	*k = (struct prowl_ksyms){0};
@@ -293,7 +293,7 @@ int prowl_ksyms_init(struct prowl_ksyms *k, const uint64_t *pcs, size_t n,
 	} else {
 		/* To read all symbols is worth it only where they can be kept. */
 		if (r == 0) {
-			r = new_file_open(&f, folder);
+			r = cache_file_new(&f, folder);
 			if (r < 0)
 				k->cache = PROWL_KSYMS_UNWRITABLE;
 		}
