@@ -429,7 +429,7 @@ static void assembly_has_the_package_of_its_folder(void **state)
 		m = t_mapping(p, 0x400000, "/usr/bin/server");
 		l[0] = (struct pprof_line){function_in(p, cases[i].name, cases[i].file), 1, 0};
 		body = place(p, m, 0x401000, l, 1);
-		l[0] = (struct pprof_line){function_in(p, "main.f", "/work/main.go"), 1, 0};
+		l[0] = (struct pprof_line){function_in(p, "main.f", "/src/main.go"), 1, 0};
 		caller = place(p, m, 0x402000, l, 1);
 		t_add(p, (uint32_t[]){body, caller}, 2, 1, NULL, 0);
 		snprintf(want, sizeof want, "main;%s 1\n", cases[i].package);
