@@ -6,9 +6,10 @@
  * With the privilege for it (CAP_SYS_NICE) we are nicer to ourselves. On a machine with several
  * times as many runnable threads as CPUs that is not enough: there we are real-time, for a tenth of
  * what each of those threads waits for its turn anyway (10 to 100 ms, and what is left of the
- * kernel's tick). Where we run on without a pause for longer, a signal (SIGXCPU) puts us back, and
- * twenty times as long passes before we try again. Real-time is not inherited by a child. One user
- * in a process.
+ * kernel's tick). Where we run on without a pause for longer, a signal (SIGXCPU) puts us back;
+ * where we used as much with pauses, the next call does. Twenty times as long passes before we try
+ * again. Not where the limit for it (RLIMIT_RTTIME) has a hard one: there the kernel would kill.
+ * Real-time is not inherited by a child. One user in a process.
  */
 #pragma once
 

@@ -80,12 +80,13 @@ static void test_crowd(void **state)
 	assert_true(prowl_urgent_crowd());
 	/* A child has none of it. */
 	assert_int_equal(sched_getscheduler(0), SCHED_RR | SCHED_RESET_ON_FORK);
-	/* Who goes on and on is put back: the kernel looks once a tick. */
-	began = elapsed(CLOCK_THREAD_CPUTIME_ID);
-	assert_true(becomes(realtime, false));
-	assert_true(elapsed(CLOCK_THREAD_CPUTIME_ID) - began < 0.1);
-	/* And may again. */
-	assert_true(becomes(collected, true));
+	/* Who goes on and on is put back, each time anew: the kernel looks once a tick. */
+	for (int turn = 0; turn < 3; turn++) {
+		began = elapsed(CLOCK_THREAD_CPUTIME_ID);
+		assert_true(becomes(realtime, false));
+		assert_true(elapsed(CLOCK_THREAD_CPUTIME_ID) - began < 0.1);
+		assert_true(becomes(collected, true));
+	}
 	prowl_urgent_end();
 	done = 1;
 	for (long i = 0; i < n; i++)
