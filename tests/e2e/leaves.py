@@ -57,8 +57,7 @@ def nil(version):
     known = sum(c == ['main.framed', 'main.recovers'] for c in callers)
     wrong = [c for c in callers if c not in (['main.framed', 'main.recovers'], ['[unknown]', 'main.recovers'])]
     note('%d of %d stacks with the function that faults have its caller', known, len(faults))
-    # One in some hundred lacks main.framed without a mark, which is not understood yet.
-    check(len(wrong) <= 0.05 * len(faults), '%d of %d: main.value is called by %s', len(wrong), len(faults), wrong[:1])
+    check(not wrong, 'main.value is called by %s', wrong[:1])
     check(known > 0.5 * len(faults), '%d of %d stacks have its caller', known, len(faults))
 
 
