@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -43,13 +44,21 @@ static void on_stop(int sig)
 	errno = saved;
 }
 
-static void set(void (*handler)(int), int flags)
+/* With SA_RESTART, so that a file is written whole; a sleep ends with a signal all the same. */
+static struct sigaction action(void (*handler)(int))
 {
-	struct sigaction sa = {.sa_handler = handler, .sa_flags = flags}, old;
+	struct sigaction sa = {.sa_handler = handler, .sa_flags = (int)SA_RESTART};
 
 	/* One at a time: what the handler has are words that it may not be interrupted in. */
 	for (int i = 0; i < NENDS; i++)
 		sigaddset(&sa.sa_mask, ends[i]);
+	return sa;
+}
+
+static void set(void (*handler)(int))
+{
+	struct sigaction sa = action(handler), old;
+
 	for (int i = 0; i < NENDS; i++) {
 		/* nohup */
 		if (ends[i] == SIGHUP && sigaction(SIGHUP, NULL, &old) == 0 &&
@@ -62,7 +71,7 @@ static void set(void (*handler)(int), int flags)
 void stop_catch(int wake_fd)
 {
 	wake = wake_fd;
-	set(on_stop, wake_fd >= 0 ? SA_RESTART : 0);
+	set(on_stop);
 }
 
 void stop_pass_on(pid_t pid)
@@ -77,15 +86,31 @@ bool stop_asked(void)
 
 void stop_release(void)
 {
-	set(SIG_DFL, 0);
+	set(SIG_DFL);
 	wake = -1;
+}
+
+/* Where a signal ends us anyway, it does so after the file. */
+static void replace(void (*old)(int), void (*now)(int))
+{
+	struct sigaction sa = action(now), is;
+
+	for (int i = 0; i < NENDS; i++) {
+		if (sigaction(ends[i], NULL, &is) == 0 && is.sa_handler == old)
+			sigaction(ends[i], &sa, NULL);
+	}
 }
 
 void stop_removes(const char *path)
 {
 	removes = 0;
+	atomic_signal_fence(memory_order_seq_cst);
 	if (path && strlen(path) < sizeof leftover) {
 		strcpy(leftover, path);
+		atomic_signal_fence(memory_order_seq_cst);
 		removes = 1;
+		replace(SIG_DFL, end);
+	} else {
+		replace(end, SIG_DFL);
 	}
 }

@@ -16,5 +16,6 @@ void stop_pass_on(pid_t pid);
 bool stop_asked(void);
 /* From now on any of them ends prowl. */
 void stop_release(void);
-/* A file that is to go when prowl is ended; NULL: no longer. At most one. */
+/* A file that is to go when prowl is ended, by a signal that nobody catches as well; NULL: no
+ * longer. At most one. */
 void stop_removes(const char *path);

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Signals while a file is written: it is removed, and the signal still ends the process. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "stop.h"
+
+static char path[] = "/tmp/prowl-stop-XXXXXX";
+
+/* In a child that writes the file, and says when it may be stopped. */
+static void child(int ready, bool catches)
+{
+	if (catches)
+		stop_catch(-1);
+	stop_removes(path);
+	if (write(ready, "", 1) != 1)
+		_exit(1);
+	for (;;)
+		pause();
+}
+
+static int killed_by(int sig, bool catches, int times)
+{
+	int ready[2], status;
+	char byte;
+	pid_t pid;
+
+	assert_int_equal(pipe(ready), 0);
+	pid = fork();
+	if (pid == 0)
+		child(ready[1], catches);
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	for (int i = 0; i < times; i++) {
+		assert_int_equal(kill(pid, sig), 0);
+		while (times > 1 && i == 0 && access(path, F_OK) == 0 && kill(pid, sig) == 0)
+			usleep(1000); /* the same signal twice at once is one */
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	close(ready[0]);
+	close(ready[1]);
+	return WIFSIGNALED(status) ? WTERMSIG(status) : -1;
+}
+
+static void make(void)
+{
+	int fd;
+
+	snprintf(path, sizeof path, "/tmp/prowl-stop-XXXXXX");
+	fd = mkstemp(path);
+	assert_true(fd >= 0);
+	close(fd);
+}
+
+static void one_signal_removes_it_where_none_is_caught(void **state)
+{
+	static const int sigs[] = {SIGINT, SIGTERM, SIGHUP};
+
+	for (size_t i = 0; i < sizeof sigs / sizeof *sigs; i++) {
+		make();
+		assert_int_equal(killed_by(sigs[i], false, 1), sigs[i]);
+		assert_int_equal(access(path, F_OK), -1);
+	}
+}
+
+static void the_second_one_removes_it_where_they_are(void **state)
+{
+	make();
+	assert_int_equal(killed_by(SIGTERM, true, 2), SIGTERM);
+	assert_int_equal(access(path, F_OK), -1);
+}
+
+static void all_is_as_before_when_it_is_written(void **state)
+{
+	struct sigaction is;
+
+	stop_removes("/nowhere");
+	assert_int_equal(sigaction(SIGTERM, NULL, &is), 0);
+	assert_true(is.sa_handler != SIG_DFL);
+	stop_removes(NULL);
+	assert_int_equal(sigaction(SIGTERM, NULL, &is), 0);
+	assert_true(is.sa_handler == SIG_DFL);
+	/* One that the caller ignores stays ignored. */
+	assert_true(signal(SIGHUP, SIG_IGN) == SIG_DFL);
+	stop_removes("/nowhere");
+	assert_int_equal(sigaction(SIGHUP, NULL, &is), 0);
+	assert_true(is.sa_handler == SIG_IGN);
+	stop_removes(NULL);
+	signal(SIGHUP, SIG_DFL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(one_signal_removes_it_where_none_is_caught),
+		cmocka_unit_test(the_second_one_removes_it_where_they_are),
+		cmocka_unit_test(all_is_as_before_when_it_is_written),
+	};
+
+	/* nohup, and shells for what they start in the background, have some ignored */
+	signal(SIGINT, SIG_DFL);
+	signal(SIGTERM, SIG_DFL);
+	signal(SIGHUP, SIG_DFL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
