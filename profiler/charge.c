@@ -54,10 +54,16 @@ static void add_proc(const struct prowl_session *s, const struct prowl_proc *p, 
 	uint64_t charged = since(charge_of(p), p->begun.charge);
 	uint64_t u = p->utime_last - p->utime_first - p->begun.utime;
 	uint64_t k = p->stime_last - p->stime_first - p->begun.stime;
+	uint64_t sampled = p->sampled - p->begun.sampled, user = charged;
 
+	/* Ticks tell; where none fell on user code, samples of it still do. */
+	if (!s->result.kernel && (u > 0 || sampled == 0))
+		user = part_of(charged, u, k);
+	else if (!s->result.kernel && sampled < charged)
+		user = sampled;
 	sums->charged += charged;
-	sums->user += s->result.kernel ? charged : part_of(charged, u, k);
-	sums->sampled += p->sampled - p->begun.sampled;
+	sums->user += user;
+	sums->sampled += sampled;
 	sums->square += p->square - p->begun.square;
 }
 

@@ -399,6 +399,19 @@ static const struct ranges *functions_of(struct uw_dwarf *d, Dwarf_Die *cu)
 	return &u->functions;
 }
 
+/* As dwarf_haspc, which goes through a list of any length at once. */
+static bool covers(struct uw_dwarf *d, Dwarf_Die *die, uint64_t pc)
+{
+	Dwarf_Addr base, start, end;
+	ptrdiff_t at = 0;
+
+	while (!too_long(d) && (at = dwarf_ranges(die, at, &base, &start, &end)) > 0) {
+		if (pc >= start && pc < end)
+			return true;
+	}
+	return false;
+}
+
 /*
  * The inlined functions at pc inside of function, outermost first in chain[1..]; chain[0] is the
  * function itself. Those beyond MAX_CHAIN are not followed.
@@ -420,7 +433,7 @@ static size_t inline_chain(struct uw_dwarf *d, Dwarf_Die *function, uint64_t pc,
 			if (tag != DW_TAG_inlined_subroutine && tag != DW_TAG_lexical_block &&
 			    tag != DW_TAG_try_block && tag != DW_TAG_catch_block)
 				continue;
-			if (dwarf_haspc(&die, pc) <= 0)
+			if (!covers(d, &die, pc))
 				continue;
 			if (tag == DW_TAG_inlined_subroutine)
 				chain[n++] = die;

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "pprof.h"
+#include "charge.h"
 #include "session.h"
 
 enum { PERIOD = 10000000, HASH_LEN = 1 << 25 };
@@ -268,6 +269,21 @@ static void test_no_kernel(void **state)
 	assert_int_equal(total(), 16);
 	assert_true(has_comment("user only"));
 	assert_true(has_comment("no permission to sample the kernel"));
+}
+
+/* No tick has fallen on user code, but samples have: their time is not the kernel's as well. */
+static void test_no_user_tick(void **state)
+{
+	facts.kernel = s.result.kernel = false;
+	add(UW_END_ROOT, 0, 3, LEAF, ROOT);
+	charge(5);
+	proc->utime_last = proc->utime_first;
+	proc->stime_last = proc->stime_first + 1;
+	prowl_charge_update(&s);
+	build();
+	expect("hand_leaf;hand_root", 3, 3);
+	expect("[kernel, not sampled]", 2, 2);
+	assert_int_equal(total(), 5);
 }
 
 static void test_labels(void **state)
@@ -692,6 +708,7 @@ int main(void)
 		TEST(test_lost_of_cpus),
 		TEST(test_dropped),
 		TEST(test_no_kernel),
+		TEST(test_no_user_tick),
 		TEST(test_labels),
 		TEST(test_senseless),
 		TEST(test_kernel_and_user),
