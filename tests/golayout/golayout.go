@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command golayout writes unwind/golayout_table.c: for each Go toolchain named it builds a small
+// Command golayout writes unwind/gotables/golayout_table.c: for each Go toolchain named it builds a small
 // program for amd64 and arm64 and reads the offsets of the runtime's structures from the DWARF. Rows
 // of versions for which no toolchain is named stay as they are in the file. With -check nothing is
 // written, and a difference is an error.
 //
-//	GOTOOLCHAIN=local go run tests/golayout/golayout.go [-check] unwind/golayout_table.c GOROOT...
+//	GOTOOLCHAIN=local go run tests/golayout/golayout.go [-check] unwind/gotables/golayout_table.c GOROOT...
 //
 // The numbers of functions (funcID), the reasons of waiting and the like come from the toolchain's
 // sources, since they are constants.
