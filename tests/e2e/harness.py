@@ -6,10 +6,13 @@ import collections
 import contextlib
 import ctypes
 import errno
+import fcntl
 import json
 import os
 import platform
+import selectors
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -29,7 +32,7 @@ CACHE = os.environ.get('PROWL_CACHE') or os.path.join(
 VERSIONS = ['1.19', '1.21', '1.22', '1.23', '1.24', '1.25', '1.26', '1.27']
 NOBODY = 65534
 
-Test = collections.namedtuple('Test', 'name run suite')
+Test = collections.namedtuple('Test', 'name run suite alone')
 tests = []
 made = {}
 
@@ -42,10 +45,11 @@ class Failed(Exception):
     """What a test saw that must not be."""
 
 
-def test(suite, name, *args):
-    """Registers a function as a test; called several times with other args it is as many tests."""
+def test(suite, name, *args, alone=False):
+    """Registers a function as a test; called several times with other args it is as many tests. One that needs the
+    machine to itself says that it is to run alone."""
     def register(function):
-        tests.append(Test('%s: %s' % (suite, name), lambda: function(*args), suite))
+        tests.append(Test('%s: %s' % (suite, name), lambda: function(*args), suite, alone))
         return function
     return register
 
@@ -82,29 +86,107 @@ def attempt(t):
     except Exception as e:  # a test that breaks has failed, whatever it was
         good = False
         detail = str(e) if isinstance(e, Failed) else traceback.format_exc()
-    return good, directive, notes + ['%.1f s' % (time.monotonic() - start)] + detail.splitlines()
+    return good, directive, ['%.1f s' % (time.monotonic() - start)] + notes + detail.splitlines()
 
 
 SECOND_RUN = ' # SECOND RUN'
 
 
-def run(selected, second_runs=0):
+class Worker:
+    """A process that runs tests whose numbers it reads, and writes their results, a JSON line each."""
+
+    def __init__(self, selected, others):
+        self.socket, there = socket.socketpair()
+        sys.stdout.flush()
+        self.pid = os.fork()
+        if self.pid == 0:
+            self.socket.close()
+            for other in others:  # which would not see that they end
+                other.results.close()
+                other.socket.close()
+            self.serve(selected, there)
+        there.close()
+        self.results = self.socket.makefile()
+        self.number = None
+
+    @staticmethod
+    def serve(selected, there):
+        global _tmp
+        _tmp = None  # of its own
+        status = 1
+        try:
+            for line in there.makefile():
+                there.sendall(json.dumps(attempt(selected[int(line)])).encode() + b'\n')
+            status = 0
+        finally:
+            if _tmp:
+                shutil.rmtree(_tmp, True)
+            os._exit(status)
+
+    def give(self, number):
+        self.number = number
+        with contextlib.suppress(OSError):  # take() sees that it has ended
+            self.socket.sendall(b'%d\n' % number)
+
+    def take(self):
+        line = self.results.readline()
+        if line:
+            return json.loads(line)
+        return False, '', ['the process that ran it ended']
+
+    def end(self):
+        self.results.close()
+        self.socket.close()
+        os.waitpid(self.pid, 0)
+
+
+def attempts(selected, jobs):
+    """Runs tests, so many at a time, and yields (number, result) as they end; last those that run alone."""
+    waiting = collections.deque(n for n, t in enumerate(selected) if jobs > 1 and not t.alone)
+    workers = []
+    for _ in range(min(jobs, len(waiting))):
+        workers.append(Worker(selected, workers))
+    idle, busy = list(workers), selectors.DefaultSelector()
+    while waiting or busy.get_map():
+        while waiting and idle:
+            worker = idle.pop()
+            worker.give(waiting.popleft())
+            busy.register(worker.socket, selectors.EVENT_READ, worker)
+        for key, _ in busy.select():
+            worker = key.data
+            busy.unregister(worker.socket)
+            idle.append(worker)
+            yield worker.number, worker.take()
+    for worker in workers:
+        worker.end()
+    for number, t in enumerate(selected):
+        if jobs <= 1 or t.alone:
+            yield number, attempt(t)
+
+
+def run(selected, second_runs=0, jobs=1):
     """Runs tests, prints TAP, returns whether all is well. So many tests that fail have a second run, and say so."""
     print('1..%d' % len(selected), flush=True)
-    failed = 0
-    for number, t in enumerate(selected, 1):
-        good, directive, lines = attempt(t)
-        if not good and second_runs > 0:
-            second_runs -= 1
-            good, directive, more = attempt(t)
-            good = good and not directive
-            directive = SECOND_RUN if good else ''
-            lines = ['first run:'] + lines + ['second run:'] + more
-        failed += not good
-        print('%s %d - %s%s' % ('ok' if good else 'not ok', number, t.name, directive))
+    failed, again = 0, []
+
+    def show(number, good, directive, lines):
+        print('%s %d - %s%s' % ('ok' if good else 'not ok', number + 1, selected[number].name, directive))
         for line in lines:
             print('#   ' + line)
         sys.stdout.flush()
+
+    for number, (good, directive, lines) in attempts(selected, jobs):
+        if not good and second_runs > 0:
+            second_runs -= 1
+            again.append((number, lines))
+            continue
+        failed += not good
+        show(number, good, directive, lines)
+    for number, lines in again:
+        good, directive, more = attempt(selected[number])
+        good = good and not directive
+        failed += not good
+        show(number, good, SECOND_RUN if good else '', ['first run:'] + lines + ['second run:'] + more)
     return failed == 0
 
 
@@ -173,8 +255,11 @@ def build(version, name, variant, *args):
     if key not in made:
         out = tmp('pgo-%d' % len(made)) if args else os.path.join(CACHE, 'targets', version, 'bin')
         env = dict(os.environ, GOCACHE=os.path.join(CACHE, 'targets', version, 'gocache'))
-        p = subprocess.run([os.path.join(TARGETS, 'build.sh'), goroot(version), out, name, variant] + list(args),
-                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
+        os.makedirs(os.path.join(CACHE, 'targets'), exist_ok=True)
+        with open(os.path.join(CACHE, 'targets', 'lock'), 'w') as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # another test may build the same
+            p = subprocess.run([os.path.join(TARGETS, 'build.sh'), goroot(version), out, name, variant] + list(args),
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
         check(p.returncode == 0, 'building %s %s with Go %s:\n%s', name, variant, version, p.stderr[-3000:])
         made[key] = (p.stdout.strip(), p.stderr)
     return made[key][0]

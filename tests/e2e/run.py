@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the end-to-end tests: run.py [--brief] [SUITE | PART OF A NAME]...; --list and --suites say what there is.
+"""Runs the end-to-end tests: run.py [--brief] [--jobs=N] [SUITE | PART OF A NAME]...; --list and --suites say what there is.
 
 Prints TAP; with --brief (for tests/run) one line a test, figures of failed tests only, and counts at the end; there a few
-tests that fail are run a second time, and named if they pass then.
+tests that fail are run a second time, and named if they pass then. --jobs runs so many at a time, one for each CPU
+unless it says otherwise.
 """
 
 import importlib
@@ -53,7 +54,9 @@ class Brief(io.TextIOBase):
                 name = name[:-len(harness.SECOND_RUN)]
                 self.second_runs.append(name)
             self.out.write({0: '  ok: %s', 1: '  FAILED: %s', 2: '  skipped: %s'}[kind] % name)
-            self.out.write(': %s\n' % reason if reason else ', the second time\n' if second else '\n')
+            self.out.write(': %s' % reason if reason else ', the second time' if second else '')
+        elif re.fullmatch(r'#   \d+\.\d s', line):  # the first line below each
+            self.out.write(' (%s)\n' % line[4:])
         elif line.startswith('#') and (self.shown or os.environ.get('PROWL_TESTS_VERBOSE')):
             self.out.write('    ' + line + '\n')
         self.out.flush()
@@ -70,6 +73,7 @@ def main(args):
     for name in MODULES:
         importlib.import_module(name)
     brief = '--brief' in args
+    jobs = next((int(a[7:]) for a in args if a.startswith('--jobs=')), os.cpu_count() or 1)
     words = [a for a in args if not a.startswith('--')]
     if '--suites' in args:
         print('\n'.join(dict.fromkeys(t.suite for t in harness.tests)))
@@ -87,10 +91,10 @@ def main(args):
         print('no test is called %s' % ' or '.join(words), file=sys.stderr)
         return 2
     if not brief:
-        return 0 if harness.run(selected) else 1
+        return 0 if harness.run(selected, 0, jobs) else 1
     out = Brief(sys.stdout)
     with redirect_stdout(out):
-        good = harness.run(selected, SECOND_RUNS)
+        good = harness.run(selected, SECOND_RUNS, jobs)
     out.finish()
     return 0 if good else 1
 
