@@ -317,7 +317,7 @@ static void check_bpf(struct prowl_doctor *d, const struct facts *f)
 {
 	struct prowl_bpf *b;
 	const char *why;
-	int r = prowl_bpf_new(&b, &why);
+	int r = prowl_bpf_new(true, &b, &why);
 
 	if (r == 0) {
 		add(d, PROWL_CHECK_OK, "bpf", "BPF",

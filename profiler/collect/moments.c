@@ -2,6 +2,7 @@
 #include "moments.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "gosym.h"
 #include "moment.h"
@@ -10,10 +11,10 @@ void prowl_moments_open(struct prowl_moments *m, bool off, bool labels)
 {
 	const char *never = secure_getenv("PROWL_NO_BPF");
 
-	*m = (struct prowl_moments){.labels = labels, .why_not = "it is switched off"};
+	*m = (struct prowl_moments){.why_not = "it is switched off"};
 	if (off || (never && *never))
 		return;
-	if (prowl_bpf_new(&m->bpf, &m->why_not) == 0)
+	if (prowl_bpf_new(labels, &m->bpf, &m->why_not) == 0)
 		m->why_not = NULL;
 }
 
@@ -21,6 +22,17 @@ void prowl_moments_close(struct prowl_moments *m)
 {
 	prowl_bpf_free(m->bpf);
 	m->bpf = NULL;
+}
+
+/* Built without cgo: from go1.18 on the binary says so. */
+static bool without_cgo(const struct uw_go *go)
+{
+	static const char setting[] = "\nbuild\tCGO_ENABLED=0";
+	const char *text;
+	size_t len;
+
+	text = uw_go_modinfo(go, &len);
+	return text && memmem(text, len, setting, sizeof setting - 1);
 }
 
 void prowl_moments_follow(struct prowl_moments *m, struct prowl_proc *p)
@@ -32,7 +44,7 @@ void prowl_moments_follow(struct prowl_moments *m, struct prowl_proc *p)
 		return;
 	p->moments = l;
 	if (l)
-		prowl_bpf_add(m->bpf, p->pid, l, m->labels);
+		prowl_bpf_add(m->bpf, p->pid, l, without_cgo(go));
 	else
 		prowl_bpf_remove(m->bpf, p->pid);
 }

@@ -13,7 +13,6 @@
 struct prowl_moments {
 	struct prowl_bpf *bpf; /* NULL: none */
 	const char *why_not;   /* in words, where bpf is NULL */
-	bool labels;           /* copies them too */
 	uint64_t samples;      /* that had one */
 	uint64_t lost;         /* of those that the kernel had no room for: known so far */
 };

@@ -23,6 +23,7 @@ enum { FIRST_PID_NS = -4 }; /* 0xeffffffc, PROC_PID_INIT_INO */
 struct prowl_bpf {
 	int table_fd, scratch_fd, output_fd, prog_fd;
 	struct prowl_bpf_table *table; /* mapped, and so readable and writable without privilege */
+	bool labels;
 };
 
 static int bpf(int cmd, union bpf_attr *attr)
@@ -90,8 +91,10 @@ static void find_namespace(struct prowl_bpf_program *p)
 
 static int load_program(struct prowl_bpf *b)
 {
-	struct prowl_bpf_program p = {
-		.table_fd = b->table_fd, .scratch_fd = b->scratch_fd, .output_fd = b->output_fd};
+	struct prowl_bpf_program p = {.table_fd = b->table_fd,
+				      .scratch_fd = b->scratch_fd,
+				      .output_fd = b->output_fd,
+				      .labels = b->labels};
 	struct bpf_insn insns[PROWL_BPF_MAX_INSNS];
 	union bpf_attr attr;
 
@@ -121,7 +124,7 @@ static const char *explain(int error)
 	}
 }
 
-int prowl_bpf_new(struct prowl_bpf **ret, const char **why)
+int prowl_bpf_new(bool labels, struct prowl_bpf **ret, const char **why)
 {
 	struct prowl_bpf *b = malloc(sizeof *b);
 	int r;
@@ -129,7 +132,7 @@ int prowl_bpf_new(struct prowl_bpf **ret, const char **why)
 	*why = explain(-ENOMEM);
 	if (!b)
 		return -ENOMEM;
-	*b = (struct prowl_bpf){-1, -1, -1, -1, NULL};
+	*b = (struct prowl_bpf){-1, -1, -1, -1, NULL, labels};
 	raise_locked_limit();
 	r = new_maps(b);
 	if (r == 0)
@@ -201,7 +204,7 @@ static uint16_t later(uint16_t a, uint16_t b)
 	return a > b ? a : b;
 }
 
-int prowl_bpf_add(struct prowl_bpf *b, pid_t pid, const struct uw_golayout *l, bool labels)
+int prowl_bpf_add(struct prowl_bpf *b, pid_t pid, const struct uw_golayout *l, bool no_callbacks)
 {
 	struct prowl_bpf_target *t;
 
@@ -218,9 +221,9 @@ int prowl_bpf_add(struct prowl_bpf *b, pid_t pid, const struct uw_golayout *l, b
 	t->m_ncgo = l->m.ncgo;
 	t->g_labels = l->g.labels;
 	t->g_syscallsp = l->g.syscallsp;
-	t->labels = !labels           ? PROWL_BPF_NO_LABELS
-		    : l->labels_slice ? PROWL_BPF_LABEL_SLICE
-				      : PROWL_BPF_LABEL_MAP;
+	t->g_goid = l->g.goid;
+	t->no_callbacks = no_callbacks;
+	t->labels = l->labels_slice ? PROWL_BPF_LABEL_SLICE : PROWL_BPF_LABEL_MAP;
 	__atomic_store_n(&t->pid, (uint32_t)pid, __ATOMIC_RELEASE);
 	return 0;
 }

@@ -15,8 +15,8 @@
 
 struct prowl_bpf;
 
-/* Negative errno where it can't be, and *why in words (a literal). */
-int prowl_bpf_new(struct prowl_bpf **ret, const char **why);
+/* With labels or without. Negative errno where it can't be, and *why in words (a literal). */
+int prowl_bpf_new(bool labels, struct prowl_bpf **ret, const char **why);
 void prowl_bpf_free(struct prowl_bpf *b);
 
 /* The program; to be set on the events whose samples are to have moments. */
@@ -24,8 +24,11 @@ int prowl_bpf_fd(const struct prowl_bpf *b);
 /* What is written on this CPU goes to the event fd, of type PERF_COUNT_SW_BPF_OUTPUT. */
 int prowl_bpf_output(struct prowl_bpf *b, int cpu, int fd);
 
-/* From now on samples of this Go process have moments. -ENOSPC: there are too many like it. */
-int prowl_bpf_add(struct prowl_bpf *b, pid_t pid, const struct uw_golayout *l, bool labels);
+/*
+ * From now on samples of this Go process have moments; no_callbacks: its C, if it has any, never
+ * calls Go. -ENOSPC: there are too many like it.
+ */
+int prowl_bpf_add(struct prowl_bpf *b, pid_t pid, const struct uw_golayout *l, bool no_callbacks);
 void prowl_bpf_remove(struct prowl_bpf *b, pid_t pid);
 
 /* Moments that found room in a ring, and that found none. */

@@ -17,7 +17,8 @@ enum {
 	G_M = 48,
 	G_SCHED_SP = 56,
 	M_G0 = 0,
-	G_BYTES = 56,       /* stack and m */
+	G_GOID = 152,       /* before go1.23; then at the next word */
+	G_BYTES = 168,      /* stack, m and goid */
 	G0_BYTES = 128,     /* stack, m and sched */
 	GSIGNAL_BYTES = 16, /* stack */
 };
@@ -61,7 +62,7 @@ enum {
 	V_SIZE = -136,
 	V_LIST = -144, /* labels: where the strings' headers are in the record */
 	V_R14 = -152,
-	V_G = -208, /* the first G_BYTES of a g */
+	V_G = -320, /* the first G_BYTES of a g */
 };
 
 #define MEMBER(type, field) ((int16_t)offsetof(struct type, field))
@@ -72,6 +73,9 @@ enum label {
 	OUT,
 	FOUND,
 	NOT_SIMPLE,
+	GOID_LATER,
+	HAVE_GOID,
+	SIMPLE,
 	BY_THREAD,
 	IS_THREADS,
 	HAVE_M,
@@ -350,16 +354,27 @@ static void read_user(struct as *a, int16_t variable, int32_t size)
 	call(a, BPF_FUNC_probe_read_user);
 }
 
+/* The number of the goroutine whose g was read, 0 for g0 and a signal's, into R1. */
+static void load_goid(struct as *a)
+{
+	load(a, BPF_H, R2, TARGET, MEMBER(prowl_bpf_target, g_goid));
+	jump_if_imm(a, BPF_JNE, R2, G_GOID, GOID_LATER);
+	get(a, R1, V_G + G_GOID);
+	jump(a, HAVE_GOID);
+	here(a, GOID_LATER);
+	jump_if_imm(a, BPF_JNE, R2, G_GOID + 8, NOT_SIMPLE);
+	get(a, R1, V_G + G_GOID + 8);
+	here(a, HAVE_GOID);
+}
+
 /*
- * Most samples of most programs are of a goroutine on its own stack, that no C has called: nobody
- * needs more of them than the kernel gives, unless labels are wanted. They are told by three short
- * reads: R14 is the thread's goroutine, and SP lies on its stack. Its m is remembered for the
- * thread.
+ * Most samples of most programs are of a goroutine on its own stack that no C has called: the
+ * kernel gives all that they need, unless labels are wanted. One read shows it: R14 is a goroutine,
+ * and SP lies on its stack. Where C may call Go a second one is needed, of m.ncgo. Its m is
+ * remembered for the thread.
  */
 static void leave_simple(struct as *a)
 {
-	load(a, BPF_H, R1, TARGET, MEMBER(prowl_bpf_target, labels));
-	jump_if_imm(a, BPF_JNE, R1, PROWL_BPF_NO_LABELS, NOT_SIMPLE);
 	load(a, BPF_DW, R1, CTX, REG_CS);
 	alu_imm(a, BPF_AND, R1, 3);
 	jump_if_imm(a, BPF_JNE, R1, 3, NOT_SIMPLE);
@@ -371,6 +386,10 @@ static void leave_simple(struct as *a)
 	jump_if(a, BPF_JLE, R1, R2, NOT_SIMPLE);
 	get(a, R2, V_G + G_STACK_HI);
 	jump_if(a, BPF_JGT, R1, R2, NOT_SIMPLE);
+	load_goid(a);
+	jump_if_imm(a, BPF_JEQ, R1, 0, NOT_SIMPLE);
+	load(a, BPF_H, R1, TARGET, MEMBER(prowl_bpf_target, no_callbacks));
+	jump_if_imm(a, BPF_JNE, R1, 0, SIMPLE);
 	get(a, R3, V_G + G_M);
 	load(a, BPF_H, R1, TARGET, MEMBER(prowl_bpf_target, m_ncgo));
 	add(a, R3, R1);
@@ -379,14 +398,7 @@ static void leave_simple(struct as *a)
 	jump_if_imm(a, BPF_JNE, R0, 0, NOT_SIMPLE);
 	get(a, R1, V_NCGO);
 	jump_if_imm(a, BPF_JNE, R1, 0, NOT_SIMPLE);
-	get(a, R3, V_G + G_M);
-	load(a, BPF_H, R1, TARGET, MEMBER(prowl_bpf_target, m_curg));
-	add(a, R3, R1);
-	read_user(a, V_CURG, 8);
-	jump_if_imm(a, BPF_JNE, R0, 0, NOT_SIMPLE);
-	get(a, R1, V_CURG);
-	load(a, BPF_DW, R2, CTX, REG_R14);
-	jump_if(a, BPF_JNE, R1, R2, NOT_SIMPLE); /* g0, or a signal's */
+	here(a, SIMPLE);
 	remember_m(a, V_G + G_M);
 	jump(a, OUT_SILENT);
 	here(a, NOT_SIMPLE);
@@ -525,8 +537,6 @@ static void copy_curg(struct as *a)
 /* The same in the kernel: in a system call, or where it has not left its stack. */
 static void leave_plain(struct as *a)
 {
-	load(a, BPF_H, R1, TARGET, MEMBER(prowl_bpf_target, labels));
-	jump_if_imm(a, BPF_JNE, R1, PROWL_BPF_NO_LABELS, NOT_PLAIN);
 	get(a, R1, V_NCGO);
 	jump_if_imm(a, BPF_JNE, R1, 0, NOT_PLAIN);
 	load(a, BPF_W, R1, BUF, MEMBER(prowl_moment_head, user));
@@ -555,11 +565,11 @@ static void copy_g0(struct as *a)
 	set(a, V_G0_SP, R1);
 	piece_word(a, G_STACK_HI);
 	set(a, V_G0_HI, R1);
-	load(a, BPF_H, R1, TARGET, MEMBER(prowl_bpf_target, labels));
-	jump_if_imm(a, BPF_JEQ, R1, PROWL_BPF_NO_LABELS, STACKS);
-	get(a, R1, V_GSIGNAL);
-	set(a, V_ADDR, R1);
-	append_fixed(a, PROWL_MOMENT_GSIGNAL, GSIGNAL_BYTES, STACKS);
+	if (a->p->labels) {
+		get(a, R1, V_GSIGNAL);
+		set(a, V_ADDR, R1);
+		append_fixed(a, PROWL_MOMENT_GSIGNAL, GSIGNAL_BYTES, STACKS);
+	}
 	here(a, STACKS);
 }
 
@@ -697,7 +707,6 @@ static void copy_labels(struct as *a)
 	jump_if_imm(a, BPF_JEQ, R1, 0, OUT);
 	set(a, V_ADDR, R1);
 	load(a, BPF_H, R1, TARGET, MEMBER(prowl_bpf_target, labels));
-	jump_if_imm(a, BPF_JEQ, R1, PROWL_BPF_NO_LABELS, OUT);
 	jump_if_imm(a, BPF_JEQ, R1, PROWL_BPF_LABEL_MAP, LABELS_MAP);
 	copy_label_slice(a);
 	here(a, LABELS_MAP);
@@ -740,14 +749,17 @@ size_t prowl_bpf_build(const struct prowl_bpf_program *p, struct bpf_insn *insns
 	mov(&a, CTX, R1);
 	who(&a);
 	find_target(&a);
-	leave_simple(&a);
+	if (!p->labels)
+		leave_simple(&a);
 	begin_record(&a);
 	find_m(&a);
 	copy_curg(&a);
-	leave_plain(&a);
+	if (!p->labels)
+		leave_plain(&a);
 	copy_g0(&a);
 	copy_stacks(&a);
-	copy_labels(&a);
+	if (p->labels)
+		copy_labels(&a);
 	put_out(&a);
 	resolve(&a);
 	return a.n;

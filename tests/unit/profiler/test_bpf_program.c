@@ -225,9 +225,9 @@ static uint64_t run(void)
 
 /* --- what it consists of --------------------------------------------------------- */
 
-static void build(uint64_t ns)
+static void build(uint64_t ns, bool labels)
 {
-	const struct prowl_bpf_program p = {TABLE_FD, SCRATCH_FD, OUTPUT_FD, ns, ns};
+	const struct prowl_bpf_program p = {TABLE_FD, SCRATCH_FD, OUTPUT_FD, labels, ns, ns};
 
 	m.n = prowl_bpf_build(&p, m.insns);
 	assert_in_range(m.n, 1, PROWL_BPF_MAX_INSNS);
@@ -255,10 +255,10 @@ static void has_no_loops_and_reads_user_memory_only(void **state)
 		BPF_FUNC_probe_read_user,      BPF_FUNC_perf_event_output,
 		BPF_FUNC_get_current_pid_tgid, BPF_FUNC_get_ns_current_pid_tgid};
 
-	for (uint64_t ns = 0; ns < 2; ns++) {
+	for (int way = 0; way < 4; way++) {
 		size_t exits = 0;
 
-		build(ns);
+		build(way & 1, way & 2);
 		for (size_t pc = 0; pc < m.n; pc += is_wide(&m.insns[pc]) ? 2 : 1) {
 			const struct bpf_insn *i = &m.insns[pc];
 			bool known = false;
@@ -319,6 +319,7 @@ static const struct prowl_bpf_target target = {.pid = PID,
 					       .m_curg = 184,
 					       .m_gsignal = 72,
 					       .m_ncgo = 304,
+					       .g_goid = 152,
 					       .g_labels = 352,
 					       .g_syscallsp = 112};
 
@@ -327,7 +328,7 @@ static uint8_t *thread(uint64_t sched_sp, uint64_t g0_sp, uint32_t ncgo)
 	uint8_t *at;
 
 	memset(&m, 0, sizeof m);
-	build(0);
+	build(0, false);
 	m.table.targets[PID % PROWL_BPF_SETS][2] = target;
 	at = user(M, 400);
 	put(at, 0, OTHER_G0);
@@ -344,6 +345,7 @@ static uint8_t *thread(uint64_t sched_sp, uint64_t g0_sp, uint32_t ncgo)
 	put(at, 8, G_HI);
 	put(at, 48, M);
 	put(at, 56, sched_sp);
+	put(at, 152, 17);
 	return at;
 }
 
@@ -385,9 +387,34 @@ static void a_goroutine_on_its_stack_needs_nothing(void **state)
 {
 	thread(0, 0, 0);
 	sample(true, G, G_LO + 512);
-	assert_int_equal(m.reads, 3);
+	assert_int_equal(m.reads, 2);
 	assert_int_equal(m.table.threads[TID % PROWL_BPF_THREADS].m, M);
 	assert_int_equal(m.out_len, 0);
+}
+
+static void one_read_is_enough_where_c_never_calls_go(void **state)
+{
+	for (int later = 0; later < 2; later++) {
+		struct prowl_bpf_target *t;
+		uint8_t *g = thread(G_HI - 64, 0, 0);
+
+		t = &m.table.targets[PID % PROWL_BPF_SETS][2];
+		t->no_callbacks = 1;
+		put(g, 152, later ? 0 : 17);
+		put(g, 160, later ? 17 : 0);
+		t->g_goid = later ? 160 : 152;
+		sample(true, G, G_LO + 512);
+		assert_int_equal(m.reads, 1);
+		assert_int_equal(m.table.threads[TID % PROWL_BPF_THREADS].m, M);
+		assert_int_equal(m.out_len, 0);
+		/* not a goroutine, or not known to be one */
+		t->g_goid = later ? 152 : 160;
+		sample(true, G, G_LO + 512);
+		assert_true(m.out_len > 0);
+		t->g_goid = 168;
+		sample(true, G, G_LO + 512);
+		assert_true(m.out_len > 0);
+	}
 }
 
 static void the_goroutines_stack_while_on_g0(void **state)
@@ -462,6 +489,7 @@ static void labels_of_a_slice(void **state)
 	struct prowl_moment mo;
 	uint8_t *at = thread(0, 0, 0);
 
+	build(0, true);
 	m.table.targets[PID % PROWL_BPF_SETS][2].labels = PROWL_BPF_LABEL_SLICE;
 	put(at, target.g_labels, LABELS);
 	at = user(LABELS, 24);
@@ -491,6 +519,7 @@ static void labels_of_a_map(void **state)
 	struct prowl_moment mo;
 	uint8_t *at = thread(0, 0, 0);
 
+	build(0, true);
 	m.table.targets[PID % PROWL_BPF_SETS][2].labels = PROWL_BPF_LABEL_MAP;
 	put(at, target.g_labels, LABELS);
 	put(user(LABELS, 8), 0, LABELS + 0x100);
@@ -523,9 +552,11 @@ static void counts_what_finds_no_room(void **state)
 /* Offsets beyond what is copied, as a table that somebody spoilt would have. */
 static void keeps_its_own_limits(void **state)
 {
-	for (size_t at = 4; at < sizeof target; at += 2) {
+	for (size_t at = 4; at < 2 * sizeof target; at += 2) {
 		thread(G_HI - 64, C_SP, 1);
-		memset((uint8_t *)&m.table.targets[PID % PROWL_BPF_SETS][2] + at, 0xff, 2);
+		build(0, at >= sizeof target);
+		memset((uint8_t *)&m.table.targets[PID % PROWL_BPF_SETS][2] + at % sizeof target,
+		       0xff, 2);
 		sample(true, OTHER_G0, C_SP + 64);
 		sample(false, 0, 0);
 	}
@@ -537,6 +568,7 @@ int main(void)
 		cmocka_unit_test(has_no_loops_and_reads_user_memory_only),
 		cmocka_unit_test(leaves_others_at_once),
 		cmocka_unit_test(a_goroutine_on_its_stack_needs_nothing),
+		cmocka_unit_test(one_read_is_enough_where_c_never_calls_go),
 		cmocka_unit_test(the_goroutines_stack_while_on_g0),
 		cmocka_unit_test(cs_stack_below_a_callback),
 		cmocka_unit_test(by_the_thread_where_r14_is_not_g),
