@@ -59,7 +59,8 @@ int uw_read_parts(const struct uw_mem *m, const struct uw_mem_part *parts, size_
 
 /*
  * A live process, by process_vm_readv(2), or where that is refused by /proc/PID/mem; the number is
- * all the state. Never writes, never stops it.
+ * all the state. Never writes, never stops it. By the file, pages can be read that the process
+ * itself may not read (PROT_NONE).
  */
 struct uw_mem uw_mem_process(pid_t pid);
 /* The same where it is known by which of its threads its memory is reached (task.h). */

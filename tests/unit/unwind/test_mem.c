@@ -33,14 +33,17 @@ static uint32_t random_below(uint64_t *state, uint32_t n)
 	return (uint32_t)(*state >> 33) % n;
 }
 
-/* SIZE bytes that tell where they are, and nothing that can be read behind them. */
+/*
+ * SIZE bytes, each of which shows where it is, and a hole behind them. No page without a right to
+ * be read is behind them: /proc/PID/mem gives that one away, process_vm_readv(2) doesn't.
+ */
 static uint8_t *memory(void)
 {
 	uint8_t *p = mmap(NULL, SIZE + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
 			  -1, 0);
 
 	assert_true(p != MAP_FAILED);
-	assert_int_equal(mprotect(p + SIZE, 4096, PROT_NONE), 0);
+	assert_int_equal(munmap(p + SIZE, 4096), 0);
 	for (size_t i = 0; i < SIZE; i++)
 		p[i] = (uint8_t)(i * 7 + (i >> 8));
 	return p;
@@ -93,7 +96,7 @@ static void test_parts(void **unused)
 		check_parts(&live, p, seed);
 		check_parts(&one_by_one, p, seed);
 	}
-	munmap(p, SIZE + 4096);
+	munmap(p, SIZE);
 }
 
 /* Whichever of them can't be read: all of them fail, however they are joined. */
@@ -118,7 +121,7 @@ static void test_parts_fail(void **unused)
 	assert_int_equal(uw_read_parts(&live, last, 3), 0);
 	assert_memory_equal(got[1], p + SIZE - 16, 16);
 	assert_int_equal(uw_read_parts(&live, last, 0), 0);
-	munmap(p, SIZE + 4096);
+	munmap(p, SIZE);
 }
 
 /* As a sandbox does that doesn't know the system call, or forbids it. */
@@ -178,14 +181,17 @@ static void test_refused(void **unused)
 			_exit(read_refused(errors[i], p));
 		assert_int_equal(waitpid(pid, &status, 0), pid);
 		assert_true(WIFEXITED(status));
-		if (WEXITSTATUS(status) == 77)
-			skip(); /* no filters in this kernel or emulator */
-		/* Yama: a child may not read its parent, by neither way. */
-		if (WEXITSTATUS(status) == 1 && access("/proc/sys/kernel/yama", F_OK) == 0)
+		if (WEXITSTATUS(status) == 77) {
+			print_message("# skipped: no seccomp filters in this kernel or emulator\n");
 			skip();
+		}
+		if (WEXITSTATUS(status) == 1 && access("/proc/sys/kernel/yama", F_OK) == 0) {
+			print_message("# skipped: Yama lets no child read its parent\n");
+			skip();
+		}
 		assert_int_equal(WEXITSTATUS(status), 0);
 	}
-	munmap(p, SIZE + 4096);
+	munmap(p, SIZE);
 }
 
 int main(void)

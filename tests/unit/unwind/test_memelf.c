@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <elf.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,13 @@
 #include "sample_go.h"
 
 enum { PAGE = 4096, BASE = 0x400000 };
+
+/* What is in memory here is for this machine, and so is the file that is made of it. */
+#if defined(__aarch64__)
+#define MACHINE EM_AARCH64
+#else
+#define MACHINE EM_X86_64
+#endif
 
 static void test_begins(void **state)
 {
@@ -48,6 +56,7 @@ static void test_program(void **state)
 	int fd;
 
 	sample_go_init(&sample, uw_golayout_for(22, 5), "go1.22.5");
+	sample.go.machine = MACHINE;
 	built = build_go(&sample.go);
 	elf = built_go_elf(&built);
 	{
