@@ -15,6 +15,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "arch.h"
 #include "bpf.h"
 #include "inspect.h"
 #include "source_perf.h"
@@ -178,13 +179,13 @@ static void check_kernel(struct prowl_doctor *d, const struct facts *f)
 	} else {
 		add(d, PROWL_CHECK_OK, "kernel", "kernel", "%s %s", u.sysname, u.release);
 	}
-#ifdef __x86_64__
-	add(d, PROWL_CHECK_OK, "architecture", "architecture", "%s", u.machine);
-#else
-	c = add(d, PROWL_CHECK_FAIL, "architecture", "architecture", "%s; only x86_64 is supported",
-		u.machine);
-	fix(c, "profile on an x86_64 machine");
-#endif
+	if (uw_arch_perf_regs()) {
+		add(d, PROWL_CHECK_OK, "architecture", "architecture", "%s", u.machine);
+	} else {
+		c = add(d, PROWL_CHECK_FAIL, "architecture", "architecture",
+			"%s; only x86_64 is supported", u.machine);
+		fix(c, "profile on an x86_64 machine");
+	}
 }
 
 static void check_container(struct prowl_doctor *d, const struct facts *f)

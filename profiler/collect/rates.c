@@ -12,13 +12,12 @@
 #include <unistd.h>
 
 #include "access.h"
+#include "goticks.h"
 #include "guardian.h"
 #include "maps.h"
 #include "privilege.h"
 #include "task.h"
 #include "runtime.h"
-
-enum { MEASURE_NS = 20000000 };
 
 static const struct kind {
 	const char *name;     /* of the option */
@@ -79,26 +78,6 @@ static uint64_t clock_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
-#ifdef __x86_64__
-/* The rate of the processor's counter, to some 1e-4: enough for a rate of sampling. */
-static double measure_ticks(void)
-{
-	struct timespec pause = {.tv_nsec = MEASURE_NS};
-	uint64_t t0 = clock_ns(), c0 = __builtin_ia32_rdtsc();
-	uint64_t t1, c1;
-
-	nanosleep(&pause, NULL);
-	t1 = clock_ns();
-	c1 = __builtin_ia32_rdtsc();
-	return (double)(c1 - c0) * 1e9 / (double)(t1 - t0);
-}
-#else
-static double measure_ticks(void)
-{
-	return 1e9; /* runtime.cputicks is the time in ns */
-}
-#endif
-
 /* As SetBlockProfileRate does: 1 is every event, else ns become ticks. */
 static uint64_t stored(enum prowl_rate which, uint64_t value)
 {
@@ -106,7 +85,7 @@ static uint64_t stored(enum prowl_rate which, uint64_t value)
 
 	if (which != PROWL_RATE_BLOCK || value <= 1)
 		return value;
-	ticks = (double)value * measure_ticks() / 1e9;
+	ticks = (double)value * uw_goticks_measure(uw_arch_host()) / 1e9;
 	return ticks < 1 ? 1 : (uint64_t)ticks;
 }
 
@@ -408,7 +387,9 @@ enum prowl_code prowl_rates_look(const struct prowl_runtime *rt,
 		now[i].known = true;
 		now[i].value = v;
 		if (i == PROWL_RATE_BLOCK && v > 1)
-			now[i].value = (uint64_t)((double)v * 1e9 / measure_ticks() + 0.5);
+			now[i].value = (uint64_t)((double)v * 1e9 /
+							  uw_goticks_measure(uw_arch_host()) +
+						  0.5);
 	}
 	return PROWL_OK;
 }

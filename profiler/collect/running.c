@@ -90,8 +90,9 @@ static struct prowl_running *whose(struct sampling *s, const struct prowl_event 
 
 		if (w->found || w->g == 0)
 			continue;
-		if ((regs->r14 == w->g || (w->tid == ev->tid && (on_its_stack(s, w, regs->sp) ||
-								 ran_all_the_time(s, w)))) &&
+		if ((uw_regs_g(regs) == w->g ||
+		     (w->tid == ev->tid &&
+		      (on_its_stack(s, w, regs->sp) || ran_all_the_time(s, w)))) &&
 		    is_still(s, w))
 			return w;
 	}

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "access.h"
+#include "arch.h"
 #include "inspect.h"
 #include "whatis.h"
 
@@ -241,15 +242,14 @@ static enum prowl_code open_all(struct prowl_session *s, struct prowl_err *err)
 enum prowl_code prowl_session_open(const struct prowl_options *o, struct prowl_session **ret,
 				   struct prowl_err *err)
 {
-	struct prowl_session *s = calloc(1, sizeof *s);
+	struct prowl_session *s;
 	enum prowl_code code;
 
+	if (!uw_arch_perf_regs())
+		return prowl_fail(err, PROWL_UNSUPPORTED, "CPU profiles are for amd64 only so far");
+	s = calloc(1, sizeof *s);
 	if (!s)
 		return prowl_fail(err, PROWL_FAILED, "out of memory");
-#if !defined(__x86_64__)
-	free(s);
-	return prowl_fail(err, PROWL_UNSUPPORTED, "CPU profiles are for amd64 only so far");
-#endif
 	s->opened = clock_ns(CLOCK_MONOTONIC);
 	s->o = *o;
 	prowl_trim_init(&s->trim);

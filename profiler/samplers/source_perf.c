@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "arch.h"
 #include "array.h"
 #include "bpf.h"
 #include "idmap.h"
@@ -182,7 +183,7 @@ static void fill_attr(struct prowl_perf *p)
 		.config = PERF_COUNT_SW_CPU_CLOCK,
 		.sample_period = p->o.period_ns,
 		.sample_type = PROWL_SAMPLE_TYPE,
-		.sample_regs_user = UW_REGS_MASK_AMD64,
+		.sample_regs_user = uw_arch_perf_regs(),
 		.sample_stack_user = p->o.stack_bytes,
 		.sample_id_all = 1,
 		.disabled = 1,

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "access.h"
+#include "arch.h"
 #include "corefile.h"
 #include "gobuild.h"
 #include "golayout.h"
@@ -20,8 +21,6 @@
 #include "whatis.h"
 
 enum {
-	MACHINE_AMD64 = 62, /* EM_X86_64 */
-	MACHINE_ARM64 = 183,
 	TYPE_DYN = 3,   /* ET_DYN */
 	TAG_NEEDED = 1, /* DT_NEEDED */
 	RATE = 99,
@@ -276,6 +275,7 @@ bool prowl_elf_has_c(const struct uw_elf *elf)
 
 static int describe(const struct uw_elf *elf, struct prowl_program *p)
 {
+	const struct uw_arch *arch = uw_arch_of(elf->machine);
 	struct uw_gobuild b;
 	struct uw_section s;
 
@@ -284,10 +284,8 @@ static int describe(const struct uw_elf *elf, struct prowl_program *p)
 	p->pie = elf->type == TYPE_DYN && elf->entry != 0;
 	p->dynamic = uw_elf_section(elf, ".interp", &s);
 	memcpy(p->build_id, elf->build_id, sizeof p->build_id);
-	if (elf->machine == MACHINE_AMD64)
-		strcpy(p->machine, "amd64");
-	else if (elf->machine == MACHINE_ARM64)
-		strcpy(p->machine, "arm64");
+	if (arch)
+		snprintf(p->machine, sizeof p->machine, "%s", arch->name);
 	else
 		snprintf(p->machine, sizeof p->machine, "%u", elf->machine);
 	if (!uw_gobuild_read(elf, NULL, 0, &b))

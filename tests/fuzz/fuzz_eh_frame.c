@@ -74,7 +74,7 @@ static void walk(const uint8_t *stack, uint64_t pc)
 
 	if (!c && uw_cfi_new(&ops, &c) < 0)
 		return;
-	uw_cfi_enter(c, ++version);
+	uw_cfi_enter(c, uw_arch_host(), ++version);
 	uw_cfi_walk(c, &regs, &mem, pcs, MAX_PCS, &n);
 	if (n < 1 || n > MAX_PCS || pcs[0] != pc)
 		abort();

@@ -1,7 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The user registers of a sample: the callee-saved ones that a C unwinder needs, and the one that
- * holds Go's g. Bit numbers are the kernel's (arch/x86/include/uapi/asm/perf_regs.h).
+ * holds Go's g. They have amd64's names; on another machine a name is a role (arch_*.c):
+ *
+ *	name  amd64  arm64
+ *	ip    rip    pc
+ *	sp    rsp    sp
+ *	bp    rbp    x29, the frame pointer
+ *	bx    rbx    x30, the link register
+ *	r14   r14    x28, Go's g
  */
 #pragma once
 
@@ -11,8 +18,14 @@ struct uw_regs {
 	uint64_t bx, bp, sp, ip, r12, r13, r14, r15;
 };
 
-/* The kernel's sample_regs_user mask for exactly these registers, in this order (amd64). */
-#define UW_REGS_MASK_AMD64                                                                     \
-	((1ull << 1) | (1ull << 6) | (1ull << 7) | (1ull << 8) | (1ull << 20) | (1ull << 21) | \
-	 (1ull << 22) | (1ull << 23))
-#define UW_REGS_COUNT 8
+/* The same as indices. */
+enum uw_slot { UW_BX, UW_BP, UW_SP, UW_IP, UW_R12, UW_R13, UW_R14, UW_R15, UW_SLOTS };
+_Static_assert(sizeof(struct uw_regs) == UW_SLOTS * sizeof(uint64_t), "a slot a register");
+
+#define UW_REGS_COUNT UW_SLOTS
+
+/* What Go's own code keeps there: the g of the goroutine that runs (go1.17 and newer). */
+static inline uint64_t uw_regs_g(const struct uw_regs *r)
+{
+	return r->r14;
+}

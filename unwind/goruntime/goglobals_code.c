@@ -6,26 +6,25 @@
  */
 #include "goglobals_ways.h"
 
-#include <elf.h>
 #include <string.h>
 
+#include "arch.h"
 #include "coderefs.h"
 #include "golayout.h"
 
 enum {
 	MAX_REFS = 1024,     /* of one function; procresize, the longest, has some 100 */
 	MAX_CODE = 64 << 10, /* bytes of one function */
-	/* How close together the heads of the bucket lists are told apart, bytes of code. */
-	HEADS_NEAR_AMD64 = 0x20,
-	HEADS_NEAR_ARM64 = 0x30,
 	MAX_THREADS = 10000, /* what schedinit sets sched.maxmcount to */
 	SLICE_WORD = 8,
-	XCHG = 0x87,
 	SEG_DATA = 1 << UW_GO_DATA | 1 << UW_GO_NOPTRDATA,
 	SEG_BSS = 1 << UW_GO_BSS,
 	SEG_NOPTRBSS = 1 << UW_GO_NOPTRBSS,
 	SEG_ZERO = SEG_BSS | SEG_NOPTRBSS,
 };
+
+/* How close together the heads of the bucket lists are told apart, bytes of code. */
+static const uint32_t heads_near[UW_MACHINES] = {[UW_AMD64] = 0x20, [UW_ARM64] = 0x30};
 
 /* The references of one function. */
 struct code {
@@ -35,6 +34,7 @@ struct code {
 };
 
 struct finder {
+	const struct uw_arch *arch;
 	const struct uw_elf *elf;
 	const struct uw_go *go;
 	const struct uw_golayout *l;
@@ -173,57 +173,52 @@ static uint64_t nth(const struct finder *f, const struct kind *k, unsigned int n
 static const struct recipe {
 	enum uw_goglobal which;
 	const char *func;
-	struct kind amd64, arm64;
+	struct kind kind[UW_MACHINES];
 	uint8_t nth;
 	bool only; /* there must be no other one */
 } recipes[] = {
 	{UW_GLOBAL_MEM_PROFILE_RATE,
 	 "runtime.allocmcache",
-	 {UW_REF_LOAD, 8, SEG_DATA | SEG_NOPTRBSS},
-	 {UW_REF_LOAD, 8, SEG_DATA | SEG_NOPTRBSS},
+	 {[UW_AMD64] = {UW_REF_LOAD, 8, SEG_DATA | SEG_NOPTRBSS},
+	  [UW_ARM64] = {UW_REF_LOAD, 8, SEG_DATA | SEG_NOPTRBSS}},
 	 0,
 	 true},
 	{UW_GLOBAL_BLOCK_PROFILE_RATE,
 	 "runtime.semacquire1",
-	 {UW_REF_CMP, 8, SEG_NOPTRBSS},
-	 {UW_REF_LOAD, 8, SEG_NOPTRBSS},
+	 {[UW_AMD64] = {UW_REF_CMP, 8, SEG_NOPTRBSS}, [UW_ARM64] = {UW_REF_LOAD, 8, SEG_NOPTRBSS}},
 	 0,
 	 false},
 	{UW_GLOBAL_MUTEX_PROFILE_RATE,
 	 "runtime.semacquire1",
-	 {UW_REF_CMP, 8, SEG_NOPTRBSS},
-	 {UW_REF_LOAD, 8, SEG_NOPTRBSS},
+	 {[UW_AMD64] = {UW_REF_CMP, 8, SEG_NOPTRBSS}, [UW_ARM64] = {UW_REF_LOAD, 8, SEG_NOPTRBSS}},
 	 1,
 	 false},
 	{UW_GLOBAL_GOMAXPROCS,
 	 "runtime.procresize",
-	 {UW_REF_LOAD | UW_REF_SIGNED, 4, SEG_ZERO},
-	 {UW_REF_LOAD | UW_REF_SIGNED, 4, SEG_ZERO},
+	 {[UW_AMD64] = {UW_REF_LOAD | UW_REF_SIGNED, 4, SEG_ZERO},
+	  [UW_ARM64] = {UW_REF_LOAD | UW_REF_SIGNED, 4, SEG_ZERO}},
 	 0,
 	 false},
 	{UW_GLOBAL_MPROF_CYCLE,
 	 "runtime.mProf_Free",
-	 {UW_REF_LOAD, 4, SEG_ZERO},
-	 {UW_REF_LOAD, 4, SEG_ZERO},
+	 {[UW_AMD64] = {UW_REF_LOAD, 4, SEG_ZERO}, [UW_ARM64] = {UW_REF_LOAD, 4, SEG_ZERO}},
 	 0,
 	 false},
 	{UW_GLOBAL_ALLM,
 	 "runtime.mcommoninit",
-	 {UW_REF_LOAD, 8, SEG_BSS},
-	 {UW_REF_LOAD, 8, SEG_BSS},
+	 {[UW_AMD64] = {UW_REF_LOAD, 8, SEG_BSS}, [UW_ARM64] = {UW_REF_LOAD, 8, SEG_BSS}},
 	 0,
 	 false},
 	{UW_GLOBAL_GC_CONTROLLER,
 	 "runtime.gcinit",
-	 {UW_REF_LEA, 8, SEG_NOPTRBSS},
-	 {UW_REF_LEA, 8, SEG_NOPTRBSS},
+	 {[UW_AMD64] = {UW_REF_LEA, 8, SEG_NOPTRBSS}, [UW_ARM64] = {UW_REF_LEA, 8, SEG_NOPTRBSS}},
 	 0,
 	 false},
 };
 
 static void by_recipe(struct finder *f, const struct recipe *r)
 {
-	const struct kind *k = f->elf->machine == EM_AARCH64 ? &r->arm64 : &r->amd64;
+	const struct kind *k = &r->kind[f->arch->id];
 	uint64_t addr;
 
 	if (!read_code(f, r->func, &f->code))
@@ -292,10 +287,9 @@ static bool stored_atomically(const struct finder *f, size_t i)
 
 	if (r->kind != UW_REF_LEA)
 		return false;
-	if (f->elf->machine == EM_AARCH64)
+	if (!f->arch->is_exchange)
 		return i + 1 < c->n && r[1].kind == UW_REF_STORE && r[1].target == r->target;
-	return r->next + 2 <= c->len && (c->bytes[r->next] & 0xf8) == 0x48 &&
-	       c->bytes[r->next + 1] == XCHG;
+	return r->next < c->len && f->arch->is_exchange(c->bytes + r->next, c->len - r->next);
 }
 
 static uint64_t stored_length(const struct finder *f)
@@ -382,7 +376,7 @@ static bool may_be_head(const struct finder *f, const struct uw_ref *r, uint8_t 
 /* From go1.19 on: the addresses of the three heads, one of which is then used. */
 static bool heads_by_address(const struct finder *f, uint64_t *heads)
 {
-	uint32_t near = f->elf->machine == EM_AARCH64 ? HEADS_NEAR_ARM64 : HEADS_NEAR_AMD64;
+	uint32_t near = heads_near[f->arch->id];
 	const struct uw_ref *r = f->code.refs;
 	bool got = false;
 
@@ -496,8 +490,14 @@ static void find_ticks(struct finder *f)
 void uw_goglobals_by_code(const struct uw_elf *elf, const struct uw_go *go,
 			  struct uw_goglobals *ret)
 {
-	struct finder f = {.elf = elf, .go = go, .l = uw_go_layout(go), .ret = ret};
+	struct finder f = {.arch = uw_arch_of(elf->machine),
+			   .elf = elf,
+			   .go = go,
+			   .l = uw_go_layout(go),
+			   .ret = ret};
 
+	if (!f.arch)
+		return;
 	find_goroutines(&f);
 	find_processors(&f);
 	find_sched(&f);

@@ -263,7 +263,7 @@ static int find_goroutine(const struct reader *rd, const struct uw_regs *r, uint
 			  struct goroutine *ret)
 {
 	const struct uw_golayout *l = rd->l;
-	uint64_t candidate = r->r14, own;
+	uint64_t candidate = uw_regs_g(r), own;
 	uint8_t g[G_BYTES];
 	int err;
 

@@ -7,7 +7,6 @@
 
 enum {
 	CACHE_BITS = 13,
-	MACHINE_ARM64 = 183, /* EM_AARCH64 */
 };
 
 struct pc_info { /* an entry of a direct-mapped cache; pc 0: empty */
@@ -19,7 +18,7 @@ struct pc_info { /* an entry of a direct-mapped cache; pc 0: empty */
 
 struct uw_gostack {
 	struct uw_space *space;
-	bool arm64;
+	bool link_register;
 	struct pc_info cache[1 << CACHE_BITS];
 };
 
@@ -27,6 +26,7 @@ int uw_gostack_new(struct uw_space *space, struct uw_gostack **ret)
 {
 	struct uw_go *go = uw_space_go(space);
 	const struct uw_elf *elf = go && space->go_bin ? uw_binary_elf(space->go_bin) : NULL;
+	const struct uw_arch *arch;
 	struct uw_gostack *s;
 
 	if (!go)
@@ -35,7 +35,8 @@ int uw_gostack_new(struct uw_space *space, struct uw_gostack **ret)
 	if (!s)
 		return -ENOMEM;
 	s->space = space;
-	s->arm64 = elf && elf->machine == MACHINE_ARM64;
+	arch = elf ? uw_arch_of(elf->machine) : NULL;
+	s->link_register = arch && arch->link_register;
 	*ret = s;
 	return 0;
 }
@@ -85,22 +86,23 @@ static enum uw_gostack_end word(const struct walk *k, uint64_t addr, uint64_t *r
 }
 
 /*
- * Goes to the caller. On arm64 the return address lies at the bottom of a frame, or, where there is
- * no frame (yet), in the link register, which only the innermost frame can be asked for.
+ * Goes to the caller. With a link register (arm64) the return address lies at the bottom of a
+ * frame, or, where there is no frame (yet), in that register, which only the innermost frame can be
+ * asked for.
  */
 static enum uw_gostack_end step(struct walk *k, const struct pc_info *i)
 {
-	uint64_t at = k->s->arm64 ? k->sp : k->sp + (uint64_t)i->delta;
+	uint64_t at = k->s->link_register ? k->sp : k->sp + (uint64_t)i->delta;
 	enum uw_gostack_end end = UW_GOSTACK_ROOT;
 	uint64_t ret = k->lr;
 
-	if (!k->s->arm64 || i->delta > 0 || ret == 0)
-		end = k->s->arm64 && i->delta == 0 ? UW_GOSTACK_BAD : word(k, at, &ret);
+	if (!k->s->link_register || i->delta > 0 || ret == 0)
+		end = k->s->link_register && i->delta == 0 ? UW_GOSTACK_BAD : word(k, at, &ret);
 	if (end != UW_GOSTACK_ROOT)
 		return end;
 	k->lr = 0;
 	k->pc = ret;
-	k->sp += (uint64_t)i->delta + (k->s->arm64 ? 0 : 8);
+	k->sp += (uint64_t)i->delta + (k->s->link_register ? 0 : 8);
 	k->exact = i->special == UW_GO_SIGPANIC || i->special == UW_GO_ASYNCPREEMPT ||
 		   i->special == UW_GO_DEBUGCALL;
 	return UW_GOSTACK_ROOT;

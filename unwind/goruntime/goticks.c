@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "goticks.h"
 
-#include <elf.h>
 #include <errno.h>
 #include <time.h>
 
@@ -13,18 +12,6 @@ enum {
 };
 
 #define MAX_HZ 1e11
-
-#if defined(__x86_64__)
-static uint64_t ticks_now(void)
-{
-	return __builtin_ia32_rdtsc();
-}
-#else
-static uint64_t ticks_now(void)
-{
-	return 0;
-}
-#endif
 
 static int64_t now_ns(void)
 {
@@ -49,11 +36,11 @@ static int read_i64(const struct uw_mem *mem, uint64_t base, uint16_t off, int64
 	return r;
 }
 
-static bool from_start(const struct uw_golayout *l, const struct uw_mem *mem, uint64_t base,
-		       double *ret)
+static bool from_start(const struct uw_arch *arch, const struct uw_golayout *l,
+		       const struct uw_mem *mem, uint64_t base, double *ret)
 {
 	int64_t ticks = 0, time = 0, ns = now_ns();
-	uint64_t now = ticks_now();
+	uint64_t now = arch->ticks();
 
 	if (read_i64(mem, base, l->ticks.start_ticks, &ticks) < 0 ||
 	    read_i64(mem, base, l->ticks.start_time, &time) < 0 || time <= 0 ||
@@ -63,38 +50,43 @@ static bool from_start(const struct uw_golayout *l, const struct uw_mem *mem, ui
 	return sane(*ret);
 }
 
-static double measure(void)
+double uw_goticks_measure(const struct uw_arch *arch)
 {
 	struct timespec pause = {.tv_nsec = MEASURE_NS};
-	int64_t t0 = now_ns();
-	uint64_t c0 = ticks_now();
+	uint64_t c0;
+	int64_t t0;
 
+	if (!arch || !arch->ticks)
+		return 1e9;
+	t0 = now_ns();
+	c0 = arch->ticks();
 	nanosleep(&pause, NULL);
-	return (double)(ticks_now() - c0) * 1e9 / (double)(now_ns() - t0);
+	return (double)(arch->ticks() - c0) * 1e9 / (double)(now_ns() - t0);
 }
 
 int uw_goticks_per_second(const struct uw_golayout *layout, const struct uw_goglobals *globals,
 			  const struct uw_mem *mem, uint16_t machine, bool same_boot, double *ret,
 			  enum uw_goticks_source *ret_source)
 {
+	const struct uw_arch *arch = uw_arch_of(machine);
 	uint64_t base = uw_goglobal(globals, UW_GLOBAL_TICKS);
 	int64_t val;
 
 	*ret = 1e9;
 	*ret_source = UW_TICKS_NANOSECONDS;
-	if (machine == EM_AARCH64)
+	if (arch && arch->ticks_are_ns)
 		return 0;
 	*ret_source = UW_TICKS_RUNTIME;
 	if (read_i64(mem, base, layout->ticks.val, &val) == 0 && sane((double)val)) {
 		*ret = (double)val;
 		return 0;
 	}
-	if (machine != EM_X86_64 || ticks_now() == 0)
+	if (!arch || !arch->ticks)
 		return -ENOTSUP;
 	*ret_source = UW_TICKS_START;
-	if (same_boot && from_start(layout, mem, base, ret))
+	if (same_boot && from_start(arch, layout, mem, base, ret))
 		return 0;
 	*ret_source = UW_TICKS_MEASURED;
-	*ret = measure();
+	*ret = uw_goticks_measure(arch);
 	return sane(*ret) ? 0 : -ENOTSUP;
 }

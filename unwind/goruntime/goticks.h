@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "arch.h"
 #include "goglobals.h"
 #include "golayout.h"
 #include "mem.h"
@@ -26,3 +27,6 @@ enum uw_goticks_source {
 int uw_goticks_per_second(const struct uw_golayout *layout, const struct uw_goglobals *globals,
 			  const struct uw_mem *mem, uint16_t machine, bool same_boot, double *ret,
 			  enum uw_goticks_source *ret_source);
+
+/* Ticks a second of this machine, measured for 50 ms, to some 1e-4; 1e9 where they are ns. */
+double uw_goticks_measure(const struct uw_arch *arch);

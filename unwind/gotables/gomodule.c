@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "arch.h"
+
 enum {
 	HEADER_MAX = 72,   /* the longest pcHeader */
 	MODULE_MAX = 1024, /* the longest moduledata, with room to grow */
@@ -34,7 +36,9 @@ struct search {
 
 static uint8_t quantum_of(const struct uw_elf *elf)
 {
-	return elf->machine == EM_AARCH64 ? 4 : 1;
+	const struct uw_arch *arch = uw_arch_of(elf->machine);
+
+	return arch ? arch->quantum : 1;
 }
 
 /* The eight bytes that every header starts with: magic, two zeros, pc quantum, pointer size. */

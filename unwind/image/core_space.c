@@ -312,6 +312,7 @@ int uw_space_load_core(struct uw_space *s, struct uw_core *core, const char *exe
 
 	*ret = (struct uw_core_load){0};
 	s->live = uw_core_mem(core);
+	s->arch = uw_arch_of(core->machine);
 	s->pid = 0; /* its number may be another process's by now */
 	ret->program = core->entry ? uw_core_file_at(core, core->entry) : NULL;
 	if (!ret->program)

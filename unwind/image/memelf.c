@@ -14,12 +14,6 @@ enum {
 	MAX_ALL = 256 << 20,
 };
 
-#if defined(__aarch64__)
-#define MACHINE EM_AARCH64
-#else
-#define MACHINE EM_X86_64
-#endif
-
 /* Go's build id: in a note (its type and owner), and before the first function where there is none.
  */
 #define NOTE        "\x04\0\0\0Go\0\0"
@@ -74,13 +68,13 @@ static int copy_part(int fd, const struct uw_mem *mem, const struct uw_memelf_pa
 	return 0;
 }
 
-static int write_headers(int fd, const struct uw_memelf_part *parts, size_t n)
+static int write_headers(int fd, uint16_t machine, const struct uw_memelf_part *parts, size_t n)
 {
 	struct {
 		Elf64_Ehdr e;
 		Elf64_Phdr p[UW_MEMELF_SEGMENTS];
 	} h = {.e = {.e_type = ET_EXEC,
-		     .e_machine = MACHINE,
+		     .e_machine = machine,
 		     .e_version = EV_CURRENT,
 		     .e_phoff = sizeof h.e,
 		     .e_ehsize = sizeof h.e,
@@ -109,7 +103,8 @@ static int write_headers(int fd, const struct uw_memelf_part *parts, size_t n)
 	return write_all(fd, &h, sizeof h, 0);
 }
 
-int uw_memelf_make(const struct uw_mem *mem, struct uw_memelf_part *parts, size_t n)
+int uw_memelf_make(const struct uw_mem *mem, uint16_t machine, struct uw_memelf_part *parts,
+		   size_t n)
 {
 	uint64_t offset = PAGE;
 	void *buf;
@@ -127,7 +122,7 @@ int uw_memelf_make(const struct uw_mem *mem, struct uw_memelf_part *parts, size_
 	if (!buf)
 		return -ENOMEM;
 	fd = memfd_create("program", MFD_CLOEXEC);
-	r = fd < 0 ? -errno : write_headers(fd, parts, n);
+	r = fd < 0 ? -errno : write_headers(fd, machine, parts, n);
 	for (size_t i = 0; r == 0 && i < n; i++)
 		r = copy_part(fd, mem, &parts[i], buf);
 	free(buf);

@@ -30,7 +30,9 @@ struct uw_memelf_part { /* one mapping of the program; ascending, disjoint */
 /* Does executable memory at start begin like a program: an ELF header, or Go's build id? */
 bool uw_memelf_begins(const struct uw_mem *mem, uint64_t start, uint64_t end);
 /*
- * Copies the parts, at most 256 MiB, and of each that is written to at most 16 MiB. Returns a file
+ * Copies the parts, at most 256 MiB, and of each that is written to at most 16 MiB. machine is that
+ * of the process, as ELF numbers it. Returns a file
  * descriptor or negative errno (-EFBIG: more than that).
  */
-int uw_memelf_make(const struct uw_mem *mem, struct uw_memelf_part *parts, size_t n);
+int uw_memelf_make(const struct uw_mem *mem, uint16_t machine, struct uw_memelf_part *parts,
+		   size_t n);

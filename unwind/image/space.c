@@ -24,7 +24,11 @@ enum {
 
 void uw_space_init(struct uw_space *s, struct uw_binaries *reg, pid_t pid)
 {
-	*s = (struct uw_space){.reg = reg, .pid = pid, .living = pid, .live = uw_mem_process(pid)};
+	*s = (struct uw_space){.reg = reg,
+			       .pid = pid,
+			       .living = pid,
+			       .arch = uw_arch_host(),
+			       .live = uw_mem_process(pid)};
 	s->version = ++reg->versions;
 }
 

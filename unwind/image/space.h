@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "arch.h"
 #include "binary.h"
 #include "cfi.h"
 
@@ -56,7 +57,8 @@ struct uw_space {
 	struct uw_mapping *maps;
 	size_t n, cap;
 	struct uw_binaries *reg;
-	struct uw_mem live; /* the process; reads fail once it is gone */
+	const struct uw_arch *arch; /* this machine's, or the core file's; NULL: not supported */
+	struct uw_mem live;         /* the process; reads fail once it is gone */
 	pid_t pid;
 	pid_t living;     /* whose files below /proc are read (task.h), as of the last load */
 	uint64_t version; /* new with every change and unique in a registry: caches compare it */

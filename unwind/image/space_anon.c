@@ -160,7 +160,7 @@ static bool is_program(struct uw_space *s, struct uw_mapping *m)
 	     !(m->run < m->start && uw_memelf_begins(&s->live, m->run, m->start))) ||
 	    !read_run(s, &r))
 		return false;
-	fd = uw_memelf_make(&s->live, r.parts, r.n);
+	fd = uw_memelf_make(&s->live, s->arch->machine, r.parts, r.n);
 	bin = fd < 0 ? NULL : uw_binary_get(s->reg, 0, 0, "[anon]", NULL, fd);
 	/* Without Go's tables the copy tells nothing more than the memory does. */
 	if (!bin || !uw_binary_go(bin, &s->live, 0))

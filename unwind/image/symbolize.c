@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "symbolize.h"
 
-#include <elf.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,43 +49,54 @@ size_t uw_symbolize(struct uw_space *s, uint64_t pc, struct uw_symbol *syms, siz
 
 /* --- what frame pointers skip in the middle -------------------------------------- */
 
-enum { MAX_CODE = 1 << 16 };
+enum {
+	MAX_CODE = 1 << 16,
+	LOAD_CODE = 63, /* bytes before a call in which its argument is loaded */
+};
 
 struct repair {
+	const struct uw_arch *arch;
 	const struct uw_go *go; /* of the module that the callee is in */
 	const struct uw_elf *elf;
 };
 
 /* The target of the direct call that ends at link-time address `end`; 0: none. */
-static uint64_t call_target(const struct uw_elf *elf, uint64_t end)
+static uint64_t call_target(const struct repair *r, uint64_t end)
 {
-	const uint8_t *p = uw_elf_at(elf, end - 5, 5);
-	int32_t rel;
+	const uint8_t *p = uw_elf_at(r->elf, end - r->arch->call_len, r->arch->call_len);
 
-	if (!p || p[0] != 0xe8)
-		return 0;
-	memcpy(&rel, p + 1, 4);
-	return end + (uint64_t)(int64_t)rel;
+	return p ? r->arch->call_target(p, end) : 0;
+}
+
+static bool any_target(void *ctx, uint64_t target)
+{
+	(void)ctx;
+	(void)target;
+	return true;
 }
 
 /* Does the code right before `call` load the closure or function at `fn`? */
-static bool loads(const struct uw_elf *elf, uint64_t call, uint64_t fn)
+static bool loads(const struct repair *r, uint64_t call, uint64_t fn)
 {
-	for (uint64_t at = call - 7; at + 64 > call; at--) {
-		const uint8_t *p = uw_elf_at(elf, at, 7);
-		uint64_t addr, code;
-		const uint8_t *q;
-		int32_t rel;
+	struct uw_ref_filter all = {.wanted = any_target};
+	struct uw_ref refs[LOAD_CODE];
+	const uint8_t *p = NULL;
+	size_t len, n;
 
-		if (!p || (p[0] & 0xfb) != 0x48 || p[1] != 0x8d || (p[2] & 0xc7) != 0x05)
+	for (len = LOAD_CODE; len > 0 && !(p = uw_elf_at(r->elf, call - len, len)); len--)
+		;
+	n = p ? uw_code_refs(r->arch->machine, p, len, call - len, &all, refs, LOAD_CODE) : 0;
+	for (size_t i = 0; i < n; i++) {
+		const uint8_t *q;
+		uint64_t code;
+
+		if (refs[i].kind != UW_REF_LEA || refs[i].width != 8)
 			continue;
-		memcpy(&rel, p + 3, 4);
-		addr = at + 7 + (uint64_t)(int64_t)rel;
-		if (addr == fn)
+		if (refs[i].target == fn)
 			return true;
-		q = uw_elf_at(elf, addr, 8);
+		q = uw_elf_at(r->elf, refs[i].target, sizeof code);
 		if (q) {
-			memcpy(&code, q, 8);
+			memcpy(&code, q, sizeof code);
 			if (code == fn)
 				return true;
 		}
@@ -99,19 +109,19 @@ static bool loads(const struct uw_elf *elf, uint64_t call, uint64_t fn)
  * the closure at `arg`; where that doesn't decide, the first: the function is right then, the line
  * may be that of another call of the same function.
  */
-static uint64_t call_site(const struct uw_elf *elf, const struct uw_go_func *f, uint64_t callee,
+static uint64_t call_site(const struct repair *r, const struct uw_go_func *f, uint64_t callee,
 			  uint64_t arg)
 {
-	uint64_t first = 0, len = f->end - f->entry;
+	uint64_t first = 0, len = f->end - f->entry, call = r->arch->call_len;
 
 	if (len > MAX_CODE)
 		len = MAX_CODE;
-	for (uint64_t end = f->entry + 5; end <= f->entry + len; end++) {
-		if (call_target(elf, end) != callee)
+	for (uint64_t end = f->entry + call; end <= f->entry + len; end++) {
+		if (call_target(r, end) != callee)
 			continue;
 		if (!first)
 			first = end - 1;
-		if (arg && loads(elf, end - 5, arg))
+		if (arg && loads(r, end - call, arg))
 			return end - 1;
 	}
 	return first;
@@ -147,13 +157,12 @@ static uint64_t skipped(const struct repair *r, const struct uw_go_func *callee,
 	uint64_t target;
 
 	if (pc) {
-		target = call_target(r->elf, pc + 1);
+		target = call_target(r, pc + 1);
 		if (target == callee->entry)
 			return 0;
 		if (target)
 			return uw_go_func_at(r->go, target, &f) && f.entry == target && !f.wrapper
-				       ? call_site(r->elf, &f, callee->entry,
-						   inner ? inner->entry : 0)
+				       ? call_site(r, &f, callee->entry, inner ? inner->entry : 0)
 				       : 0;
 	}
 	/* An indirect call or the root: a closure that runs on the system stack names its maker. */
@@ -161,7 +170,7 @@ static uint64_t skipped(const struct repair *r, const struct uw_go_func *callee,
 	    !encloser(uw_go_func_name(r->go, inner), name, sizeof name) ||
 	    !uw_go_func_named(r->go, name, &f))
 		return 0;
-	return call_site(r->elf, &f, callee->entry, inner->entry);
+	return call_site(r, &f, callee->entry, inner->entry);
 }
 
 /* What was found for a pair of neighbours, direct-mapped: stacks share most of theirs. */
@@ -193,11 +202,18 @@ static bool in_module(const struct uw_go_module *mod, uint64_t pc)
 	return pc >= mod->lo && pc < mod->hi;
 }
 
-static bool skips(const struct uw_go_module *mod)
+static const struct uw_arch *arch_of(const struct uw_go_module *mod)
 {
 	const struct uw_elf *elf = uw_binary_elf(mod->bin);
 
-	return elf && elf->machine == EM_X86_64 && uw_go_minor(mod->go) <= 20;
+	return elf ? uw_arch_of(elf->machine) : NULL;
+}
+
+static bool skips(const struct uw_go_module *mod)
+{
+	const struct uw_arch *arch = arch_of(mod);
+
+	return arch && arch->skips_frameless && uw_go_minor(mod->go) <= 20;
 }
 
 /* The lookup address that belongs between callee and caller (0: the root), or 0. */
@@ -214,6 +230,7 @@ static uint64_t between(struct uw_space *s, uint64_t inner_pc, uint64_t callee_p
 		return 0;
 	if (caller_pc ? !in_module(mod, caller_pc) : callee.special != UW_GO_SYSTEMSTACK)
 		return 0;
+	r.arch = arch_of(mod);
 	r.go = mod->go;
 	r.elf = uw_binary_elf(mod->bin);
 	has_inner = in_module(mod, inner_pc) &&

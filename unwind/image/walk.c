@@ -9,30 +9,18 @@
 
 enum {
 	DUFF_ROOM = 64,    /* how far below SP the fake frame of duffzero and duffcopy lies */
+	MAX_CALL = 16,     /* bytes of a call, on any machine */
 	NOCTXT_BYTES = 64, /* of runtime.morestack_noctxt, with what fills it up */
 };
 #define MAX_STACK_SPAN (256ull << 20) /* Go's largest stack is 1 GB by default; frames are not */
 
 /* --- what an address is ---------------------------------------------------------- */
 
-/* amd64: does a call instruction end right before `end`? code holds the n bytes before it. */
-static bool ends_in_call(const uint8_t *code, size_t n)
+/* The bytes before addr: as many as the longest call has, fewer at the start of a segment. */
+static const uint8_t *code_before(const struct uw_arch *arch, const struct uw_elf *elf,
+				  uint64_t addr, size_t *n)
 {
-	if (n >= 5 && code[n - 5] == 0xe8)
-		return true;
-	/* ff /2 with every addressing form: 2 to 7 bytes */
-	for (size_t len = 2; len <= 7 && len <= n; len++) {
-		const uint8_t *p = code + n - len;
-
-		if (p[0] == 0xff && ((p[1] >> 3) & 7) == 2)
-			return true;
-	}
-	return false;
-}
-
-static const uint8_t *code_before(const struct uw_elf *elf, uint64_t addr, size_t *n)
-{
-	for (*n = 7; *n >= 2; (*n)--) {
+	for (*n = arch->max_call; *n >= 2; (*n)--) {
 		const uint8_t *p = uw_elf_at(elf, addr - *n, *n);
 
 		if (p)
@@ -41,12 +29,12 @@ static const uint8_t *code_before(const struct uw_elf *elf, uint64_t addr, size_
 	return NULL;
 }
 
-/* mov %rbp, disp(%rsp): the prologue of go1.20 and older between making and filling the frame. */
-static bool is_bp_save(const struct uw_elf *elf, uint64_t addr)
+/* The prologue of go1.20 and older between making and filling the frame. */
+static bool is_bp_save(const struct uw_arch *arch, const struct uw_elf *elf, uint64_t addr)
 {
-	const uint8_t *p = uw_elf_at(elf, addr, 4);
+	const uint8_t *p = uw_elf_at(elf, addr, arch->save_len);
 
-	return p && p[0] == 0x48 && p[1] == 0x89 && (p[2] == 0x6c || p[2] == 0xac) && p[3] == 0x24;
+	return p && arch->saves_fp(p);
 }
 
 /*
@@ -73,17 +61,16 @@ bool walk_func_at(struct uw_walker *w, uint64_t pc, struct uw_go_func *ret)
 }
 
 /* MOV $0, DX; JMP runtime.morestack: told by its code, since it has no number nor flag. */
-static bool is_noctxt(const struct uw_go *go, const struct uw_elf *elf, const struct uw_go_func *f)
+static bool is_noctxt(const struct uw_arch *arch, const struct uw_go *go, const struct uw_elf *elf,
+		      const struct uw_go_func *f)
 {
-	const uint8_t *p = f->end - f->entry <= NOCTXT_BYTES ? uw_elf_at(elf, f->entry, 10) : NULL;
+	const uint8_t *p = f->end - f->entry <= NOCTXT_BYTES
+				   ? uw_elf_at(elf, f->entry, arch->noctxt_len)
+				   : NULL;
+	uint64_t target = p ? arch->noctxt_target(p, f->entry + arch->noctxt_len) : 0;
 	struct uw_go_func to;
-	int32_t rel;
 
-	if (!p || p[0] != 0xba || p[5] != 0xe9)
-		return false;
-	memcpy(&rel, p + 6, 4);
-	return uw_go_func_at(go, f->entry + 10 + (uint64_t)(int64_t)rel, &to) &&
-	       to.special == UW_GO_MORESTACK;
+	return target && uw_go_func_at(go, target, &to) && to.special == UW_GO_MORESTACK;
 }
 
 /* Where it finds K_GO, *f is the function. */
@@ -108,8 +95,9 @@ static void look_up(struct uw_walker *w, uint64_t pc, struct pc_info *i, struct 
 	}
 	if (uw_space_go(s) && walk_func_at(w, pc, f)) {
 		i->kind = K_GO;
-		i->special = is_noctxt(uw_space_go_at(s, pc)->go, elf, f) ? WALK_MORESTACK_NOCTXT
-									  : (uint8_t)f->special;
+		i->special = is_noctxt(s->arch, uw_space_go_at(s, pc)->go, elf, f)
+				     ? WALK_MORESTACK_NOCTXT
+				     : (uint8_t)f->special;
 		i->flags = f->flags;
 		return;
 	}
@@ -166,7 +154,8 @@ bool walk_is_after_call(struct uw_walker *w, struct pc_info *i)
 	const struct uw_elf *elf;
 	struct uw_mapping *m;
 	const uint8_t *code;
-	uint8_t made[7]; /* code that is in no file */
+	const struct uw_arch *arch = w->space->arch;
+	uint8_t made[MAX_CALL]; /* code that is in no file */
 	uint64_t bias;
 	size_t n;
 
@@ -175,11 +164,11 @@ bool walk_is_after_call(struct uw_walker *w, struct pc_info *i)
 	i->has_call = true;
 	m = uw_space_at(w->space, pc_of(i));
 	if (m && uw_space_elf(w->space, m, &elf, &bias)) {
-		code = code_before(elf, pc_of(i) + 1 - bias, &n);
-		i->after_call = code && ends_in_call(code, n);
-	} else if (i->kind == K_ANON &&
-		   uw_read(&w->space->live, pc_of(i) + 1 - sizeof made, made, sizeof made) == 0) {
-		i->after_call = ends_in_call(made, sizeof made);
+		code = code_before(arch, elf, pc_of(i) + 1 - bias, &n);
+		i->after_call = code && arch->ends_in_call(code, n);
+	} else if (i->kind == K_ANON && uw_read(&w->space->live, pc_of(i) + 1 - arch->max_call,
+						made, arch->max_call) == 0) {
+		i->after_call = arch->ends_in_call(made, arch->max_call);
 	}
 	return i->after_call;
 }
@@ -206,7 +195,7 @@ const struct pc_info *walk_frame_info(struct uw_walker *w, uint64_t pc)
 	if (uw_go_minor(mod->go) > 20)
 		return i;
 	m = uw_space_at(s, pc);
-	i->saves_bp = m && uw_space_elf(s, m, &elf, &bias) && is_bp_save(elf, pc - bias);
+	i->saves_bp = m && uw_space_elf(s, m, &elf, &bias) && is_bp_save(s->arch, elf, pc - bias);
 	return i;
 }
 
@@ -312,7 +301,7 @@ struct uw_cfi *walk_cfi(struct uw_walker *w)
 			w->cfi = NULL;
 	}
 	if (w->cfi)
-		uw_cfi_enter(w->cfi, w->space->version);
+		uw_cfi_enter(w->cfi, w->space->arch, w->space->version);
 	return w->cfi;
 }
 
@@ -792,6 +781,10 @@ size_t uw_walk(struct uw_walker *w, struct uw_space *space, const struct uw_samp
 		return 0;
 	}
 	walk_push(&k, sample->regs->ip);
+	if (!space->arch || !space->arch->call_len) { /* a machine of which only files are known */
+		*ret_end = UW_END_UNKNOWN;
+		return k.n;
+	}
 	leaf = *walk_frame_info(w, sample->regs->ip);
 	switch (leaf.kind) {
 	case K_GO:

@@ -5,7 +5,8 @@
 #include "walk_parts.h"
 
 enum {
-	STUB_CODE = 96, /* bytes before a stub's call that are looked at */
+	STUB_CODE = 96,      /* bytes before a stub's call that are looked at */
+	MAX_CROSSCALL = 256, /* bytes of crosscall2's frame */
 	LIVE_PAUSE_NS = 50000,
 };
 
@@ -15,15 +16,11 @@ uint64_t walk_target_of(struct uw_space *s, uint64_t ret)
 	const struct uw_elf *elf;
 	const uint8_t *p;
 	uint64_t bias;
-	int32_t rel;
 
 	if (!m || !uw_space_elf(s, m, &elf, &bias))
 		return 0;
-	p = uw_elf_at(elf, ret - 5 - bias, 5);
-	if (!p || p[0] != 0xe8)
-		return 0;
-	memcpy(&rel, p + 1, 4);
-	return ret + (uint64_t)(int64_t)rel;
+	p = uw_elf_at(elf, ret - s->arch->call_len - bias, s->arch->call_len);
+	return p ? s->arch->call_target(p, ret) : 0;
 }
 
 /*
@@ -57,6 +54,14 @@ bool walk_call_fits(const struct walk *k, uint64_t ret)
 	       !strcmp(uw_go_func_name(mod->go, &f), "runtime.cgocall");
 }
 
+/* All references are asked for. */
+static bool any_target(void *ctx, uint64_t target)
+{
+	(void)ctx;
+	(void)target;
+	return true;
+}
+
 /*
  * Does the Go stub whose call of runtime.cgocall is at pc (its frame is the first below asmcgocall
  * that is not runtime.cgocall) pass the C function that holds c_pc? The stub loads it from a
@@ -69,9 +74,13 @@ static bool stub_fits(struct walk *k, size_t from, uint64_t c_pc)
 	const struct uw_go_module *mod;
 	const struct uw_elf *elf;
 	struct uw_go_func f;
+	struct uw_ref_filter all = {.wanted = any_target};
+	struct uw_ref refs[STUB_CODE];
 	struct uw_mapping *m;
-	uint64_t bias, at, function = cfi ? uw_cfi_function(cfi, c_pc) : 0;
+	uint64_t bias, at, code, function = cfi ? uw_cfi_function(cfi, c_pc) : 0;
 	bool told = false;
+	const uint8_t *p;
+	size_t n;
 
 	while (from < k->n && (mod = uw_space_go_at(s, k->pcs[from])) &&
 	       uw_go_func_at(mod->go, k->pcs[from] - mod->bias, &f) &&
@@ -80,17 +89,15 @@ static bool stub_fits(struct walk *k, size_t from, uint64_t c_pc)
 	m = from < k->n ? uw_space_at(s, k->pcs[from]) : NULL;
 	if (!function || !m || !uw_space_elf(s, m, &elf, &bias))
 		return true;
-	at = k->pcs[from] + 1 - 5 - bias; /* of the call */
-	for (uint64_t i = at - 7; i + STUB_CODE > at; i--) {
-		const uint8_t *p = uw_elf_at(elf, i, 7);
+	at = k->pcs[from] + 1 - s->arch->call_len - bias; /* of the call */
+	code = at - f.entry > STUB_CODE ? at - STUB_CODE : f.entry;
+	p = uw_elf_at(elf, code, at - code);
+	n = p ? uw_code_refs(s->arch->machine, p, at - code, code, &all, refs, STUB_CODE) : 0;
+	for (size_t i = 0; i < n; i++) {
 		uint64_t value = 0;
-		int32_t rel;
 
-		/* mov rel(%rip), reg */
-		if (!p || (p[0] & 0xfb) != 0x48 || p[1] != 0x8b || (p[2] & 0xc7) != 0x05)
-			continue;
-		memcpy(&rel, p + 3, 4);
-		if (uw_read_u64(&s->live, i + 7 + bias + (uint64_t)(int64_t)rel, &value) < 0 ||
+		if (refs[i].kind != UW_REF_LOAD || refs[i].width != sizeof value ||
+		    uw_read_u64(&s->live, refs[i].target + bias, &value) < 0 ||
 		    walk_info(k->w, value)->kind != K_NATIVE)
 			continue;
 		if (value == function)
@@ -181,28 +188,27 @@ enum uw_end walk_go_frames(struct walk *k, struct go_frame f)
 
 /*
  * The registers of the C code that called crosscall2, whose frame at its call of cgocallback begins
- * at sp. It keeps the registers that C wants back right above the three arguments of that call:
- * BX, R12 to R15, BP (src/runtime/cgo/asm_amd64.s, go1.16 to go1.27). From go1.21 on it has a frame
- * pointer of its own, so that the word for BP is its, which leads to C's.
+ * at sp (struct uw_crosscall). From go1.21 on it has a frame pointer of its own, so that the word
+ * for BP is its, which leads to C's.
  */
 static bool crosscall_regs(struct walk *k, uint64_t ret, uint64_t sp, struct uw_regs *r)
 {
 	const struct pc_info *i = walk_frame_info(k->w, ret);
-	uint64_t saved[6];
+	const struct uw_crosscall *c = k->w->space->arch->crosscall;
+	uint64_t saved[UW_SLOTS], slots[UW_SLOTS] = {0}, ip, end;
 
-	if (i->kind != K_GO || i->delta < 72 || i->delta > 256)
+	if (i->kind != K_GO || !c || i->delta < c->at + 8 * c->n || i->delta > MAX_CROSSCALL)
 		return false;
-	r->sp = sp + (uint64_t)i->delta + 8;
-	if (!walk_read(k, sp + 24, saved, sizeof saved) || !walk_word(k, r->sp - 8, &r->ip))
+	end = sp + (uint64_t)i->delta + 8;
+	if (!walk_read(k, sp + c->at, saved, c->n * sizeof *saved) || !walk_word(k, end - 8, &ip))
 		return false;
-	if (saved[5] == r->sp - 16 && !walk_word(k, r->sp - 16, &saved[5]))
+	for (size_t j = 0; j < c->n; j++)
+		slots[c->slot[j]] = saved[j];
+	if (slots[UW_BP] == end - 16 && !walk_word(k, end - 16, &slots[UW_BP]))
 		return false;
-	r->bx = saved[0];
-	r->r12 = saved[1];
-	r->r13 = saved[2];
-	r->r14 = saved[3];
-	r->r15 = saved[4];
-	r->bp = saved[5];
+	memcpy(r, slots, sizeof *r);
+	r->sp = end;
+	r->ip = ip;
 	return true;
 }
 

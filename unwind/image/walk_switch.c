@@ -23,6 +23,12 @@ enum {
 #define MAX_POINTER (1ull << 47)
 #define MAX_USED    (1ull << 30)
 
+/* The g of the sample: of the thread's own storage where that is known. */
+static uint64_t walk_g(const struct walk *k)
+{
+	return k->s->g ? k->s->g : uw_regs_g(k->s->regs);
+}
+
 bool walk_thread_of(struct walk *k, struct walk_thread *ret)
 {
 	struct uw_go *go = uw_space_go(k->w->space);
@@ -30,7 +36,7 @@ bool walk_thread_of(struct walk *k, struct walk_thread *ret)
 
 	if (!l)
 		return false;
-	*ret = (struct walk_thread){.l = l, .g = k->s->g ? k->s->g : k->s->regs->r14};
+	*ret = (struct walk_thread){.l = l, .g = walk_g(k)};
 	return walk_word(k, ret->g + l->g.m, &ret->m) && walk_word(k, ret->m + l->m.g0, &ret->g0) &&
 	       walk_word(k, ret->m + l->m.curg, &ret->curg) &&
 	       (ret->g == ret->g0 || ret->g == ret->curg);
@@ -51,11 +57,12 @@ static bool calls_morestack(struct walk *k, uint64_t ret)
 static uint64_t morestack_call(struct walk *k, uint64_t entry)
 {
 	const struct uw_go_module *mod = uw_space_go_at(k->w->space, entry);
+	uint64_t call = k->w->space->arch->call_len;
 	struct uw_go_func f;
 
 	if (!mod || !walk_func_at(k->w, entry, &f) || f.entry != entry - mod->bias)
 		return 0;
-	for (uint64_t end = f.end + mod->bias; end >= entry + 5; end--) {
+	for (uint64_t end = f.end + mod->bias; end >= entry + call; end--) {
 		uint64_t target = walk_target_of(k->w->space, end);
 
 		if (target && target % 16 == 0 && calls_morestack(k, end))
@@ -85,7 +92,7 @@ static bool is_dropped(const struct walk *k)
 static bool exact_sched(struct walk *k, struct go_frame *f)
 {
 	const struct uw_golayout *l = uw_go_layout(walk_runtime(k));
-	uint64_t g = k->s->g ? k->s->g : k->s->regs->r14, m, curg, of;
+	uint64_t g = walk_g(k), m, curg, of;
 
 	return k->s->npieces > 0 && walk_exact_word(k, g + l->g.m, &m) &&
 	       walk_exact_word(k, m + l->m.curg, &curg) && curg != 0 &&
@@ -154,7 +161,7 @@ static uint64_t growing(struct walk *k, uint64_t caller, uint64_t g)
 static uint64_t own_stack_end(struct walk *k)
 {
 	const struct uw_golayout *l = uw_go_layout(walk_runtime(k));
-	uint64_t g = k->s->g ? k->s->g : k->s->regs->r14, sp = k->s->regs->sp, stack[2];
+	uint64_t g = walk_g(k), sp = k->s->regs->sp, stack[2];
 
 	if (!walk_exact(k, g + l->g.stack, stack, sizeof stack) &&
 	    uw_read(&k->w->space->live, g + l->g.stack, stack, sizeof stack) < 0)

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "arch.h"
 #include "bytes.h"
 
 enum {
@@ -25,17 +26,6 @@ enum {
 	PRPSINFO_PID = 24,
 	PRPSINFO_FNAME = 40,
 	FNAME = 15, /* without the last byte, which is 0 from the kernel */
-
-	/* struct user_regs_struct of amd64, words */
-	REG_R15 = 0,
-	REG_R14 = 1,
-	REG_R13 = 2,
-	REG_R12 = 3,
-	REG_BP = 4,
-	REG_BX = 5,
-	REG_IP = 16,
-	REG_SP = 19,
-	REG_FS_BASE = 21,
 };
 
 struct uw_core_segment { /* a PT_LOAD; sorted by vaddr, disjoint */
@@ -59,22 +49,18 @@ static uint64_t reg(struct uw_bytes *desc, size_t which)
 
 static int add_thread(struct uw_core *c, struct uw_bytes desc)
 {
+	const struct uw_arch *arch = uw_arch_of(c->machine);
 	struct uw_core_thread t = {0};
 	int signal = uw_bytes_u16_at(&desc, PRSTATUS_CURSIG);
 
 	t.tid = (pid_t)uw_bytes_u32_at(&desc, PRSTATUS_PID);
-	if (c->machine == EM_X86_64) {
-		t.regs = (struct uw_regs){
-			.bx = reg(&desc, REG_BX),
-			.bp = reg(&desc, REG_BP),
-			.sp = reg(&desc, REG_SP),
-			.ip = reg(&desc, REG_IP),
-			.r12 = reg(&desc, REG_R12),
-			.r13 = reg(&desc, REG_R13),
-			.r14 = reg(&desc, REG_R14),
-			.r15 = reg(&desc, REG_R15),
-		};
-		t.fs_base = reg(&desc, REG_FS_BASE);
+	if (arch && arch->user_regs) {
+		uint64_t slots[UW_SLOTS];
+
+		for (size_t i = 0; i < UW_SLOTS; i++)
+			slots[i] = reg(&desc, arch->user_regs[i]);
+		memcpy(&t.regs, slots, sizeof t.regs);
+		t.fs_base = reg(&desc, arch->user_tls);
 		t.has_regs = true;
 	}
 	if (desc.bad || t.tid <= 0 || c->nthreads == MAX_THREADS) {
@@ -333,7 +319,7 @@ static int check_kind(struct uw_core *c, Elf *elf, struct uw_diag *diag)
 	if (eh.e_type != ET_CORE)
 		return uw_fail(diag, "ELF type", 16, EINVAL);
 	c->machine = eh.e_machine;
-	if (c->machine != EM_X86_64 && c->machine != EM_AARCH64)
+	if (!uw_arch_of(c->machine))
 		return uw_fail(diag, "ELF machine", 18, ENOTSUP);
 	return 0;
 }

@@ -24,7 +24,7 @@
 
 struct uw_core_thread {
 	pid_t tid;
-	bool has_regs; /* amd64 only */
+	bool has_regs; /* of machines of which they are known (arch.h) */
 	struct uw_regs regs;
 	uint64_t fs_base; /* thread-local storage */
 };

@@ -1,20 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cfi.h"
 
-#include <elf.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cfi_row.h"
-
-#if defined(__x86_64__)
-#define MACHINE EM_X86_64
-#elif defined(__aarch64__)
-#define MACHINE EM_AARCH64
-#else
-#define MACHINE EM_NONE
-#endif
 
 enum {
 	ROW_BITS = 12, /* sets of rows */
@@ -24,6 +15,8 @@ enum {
 	BUDGET = 1 << 16,
 	MAX_SAVED = 16,      /* words of a frame that are read at once */
 	MAX_FRAME = 1 << 20, /* bytes of a frame that a frame pointer is believed to span */
+	STUB_BYTES = 12,     /* of a stub of the procedure linkage table */
+	MAX_SIGNAL_WORDS = 32,
 };
 
 enum row_kind {
@@ -46,6 +39,7 @@ struct row_set {
 
 struct uw_cfi {
 	struct uw_cfi_ops ops;
+	const struct uw_arch *arch;
 	uint64_t version;
 	uint32_t budget; /* of the walk under way */
 	const struct uw_mem *mem;
@@ -59,7 +53,8 @@ static struct uw_eh_frame *tables_at(struct uw_cfi *c, uint64_t pc, uint64_t *bi
 {
 	struct uw_eh_frame *t;
 
-	if (!c->ops.find(c->ops.ctx, pc, &t, bias) || uw_eh_frame_elf(t)->machine != MACHINE)
+	if (!c->ops.find(c->ops.ctx, pc, &t, bias) ||
+	    uw_eh_frame_elf(t)->machine != c->arch->machine)
 		return NULL;
 	return t;
 }
@@ -235,10 +230,9 @@ static int step(struct uw_cfi *c, struct uw_cfi_frame *f, uint64_t pc, const str
  * At the first instruction of a stub of the procedure linkage table nothing but the return address
  * is on the stack. GNU ld describes these stubs in .eh_frame, lld doesn't.
  */
-static bool is_stub(const struct uw_elf *elf, uint64_t at)
+static bool is_stub(const struct uw_arch *arch, const struct uw_elf *elf, uint64_t at)
 {
-	static const uint8_t endbr[] = {0xf3, 0x0f, 0x1e, 0xfa};
-	const uint8_t *p = uw_elf_at(elf, at, 12);
+	const uint8_t *p = uw_elf_at(elf, at, STUB_BYTES);
 	bool stub = false;
 
 	for (size_t i = 0; i < elf->nsections && !stub; i++) {
@@ -246,13 +240,7 @@ static bool is_stub(const struct uw_elf *elf, uint64_t at)
 
 		stub = strncmp(s->name, ".plt", 4) == 0 && at - s->vaddr < s->size;
 	}
-	if (!p || !stub)
-		return false;
-	if (memcmp(p, endbr, sizeof endbr) == 0)
-		p += sizeof endbr;
-	if (p[0] == 0xf2) /* bnd */
-		p++;
-	return p[0] == 0xff && p[1] == 0x25;
+	return stub && p && arch->is_stub && arch->is_stub(p, STUB_BYTES);
 }
 
 static bool leave_stub(struct uw_cfi *c, struct uw_cfi_frame *f)
@@ -260,7 +248,7 @@ static bool leave_stub(struct uw_cfi *c, struct uw_cfi_frame *f)
 	uint64_t bias, ret = 0;
 	struct uw_eh_frame *t = tables_at(c, f->r[UW_IP], &bias);
 
-	if (!t || !is_stub(uw_eh_frame_elf(t), f->r[UW_IP] - bias) || !c->mem ||
+	if (!t || !is_stub(c->arch, uw_eh_frame_elf(t), f->r[UW_IP] - bias) || !c->mem ||
 	    uw_read_u64(c->mem, f->r[UW_SP], &ret) < 0)
 		return false;
 	f->r[UW_IP] = ret;
@@ -268,29 +256,21 @@ static bool leave_stub(struct uw_cfi *c, struct uw_cfi_frame *f)
 	return true;
 }
 
-/*
- * Where signal handlers return to, of a libc that doesn't describe it: mov $15,%rax; syscall. The
- * kernel's struct ucontext is on top of the stack then.
- */
+/* Where signal handlers return to, of a libc that doesn't describe it (struct uw_sigreturn). */
 static bool leave_handler(struct uw_cfi *c, struct uw_cfi_frame *f)
 {
-	static const uint8_t code[] = {0x48, 0xc7, 0xc0, 15, 0, 0, 0, 0x0f, 0x05};
-	/* R8 to R15, DI, SI, BP, BX, DX, AX, CX, SP, IP */
-	enum { AT = 40, R12 = 4, BP = 10, BX = 11, SP = 15, IP = 16, N = 17 };
-	uint64_t bias, regs[N];
+	const struct uw_sigreturn *s = c->arch->sigreturn;
+	uint64_t bias, words[MAX_SIGNAL_WORDS];
 	struct uw_eh_frame *t = tables_at(c, f->r[UW_IP], &bias);
-	const uint8_t *p = t ? uw_elf_at(uw_eh_frame_elf(t), f->r[UW_IP] - bias, sizeof code)
-			     : NULL;
+	const uint8_t *p = t && s ? uw_elf_at(uw_eh_frame_elf(t), f->r[UW_IP] - bias, s->len)
+				  : NULL;
 
-	if (!p || memcmp(p, code, sizeof code) != 0 || !c->mem ||
-	    uw_read(c->mem, f->r[UW_SP] + AT, regs, sizeof regs) < 0)
+	if (!p || memcmp(p, s->code, s->len) != 0 || !c->mem || s->nwords > MAX_SIGNAL_WORDS ||
+	    uw_read(c->mem, f->r[UW_SP] + s->regs, words, s->nwords * sizeof *words) < 0)
 		return false;
-	*f = (struct uw_cfi_frame){.r = {[UW_BX] = regs[BX],
-					 [UW_BP] = regs[BP],
-					 [UW_SP] = regs[SP],
-					 [UW_IP] = regs[IP]},
-				   .known = (1 << UW_SLOTS) - 1};
-	memcpy(&f->r[UW_R12], &regs[R12], 4 * sizeof *regs);
+	for (size_t i = 0; i < UW_SLOTS; i++)
+		f->r[i] = words[s->word[i]];
+	f->known = (1 << UW_SLOTS) - 1;
 	return true;
 }
 
@@ -353,7 +333,8 @@ static int step_untold(struct walk *k)
 {
 	bool leaf = k->n == 1, sure = true;
 
-	if (MACHINE != EM_X86_64 || !k->c->mem)
+	/* All that follows expects return addresses on the stack. */
+	if (k->c->arch->link_register || !k->c->mem)
 		return -ENOENT;
 	if (leaf && leave_stub(k->c, &k->f))
 		return 1;
@@ -432,12 +413,11 @@ int uw_cfi_new(const struct uw_cfi_ops *ops, struct uw_cfi **ret)
 {
 	struct uw_cfi *c;
 
-	if (MACHINE == EM_NONE)
-		return -ENOTSUP;
 	c = calloc(1, sizeof *c);
 	if (!c)
 		return -ENOMEM;
 	c->ops = *ops;
+	c->arch = uw_arch_host();
 	c->rows = calloc(1 << ROW_BITS, sizeof *c->rows);
 	if (!c->rows) {
 		free(c);
@@ -447,8 +427,9 @@ int uw_cfi_new(const struct uw_cfi_ops *ops, struct uw_cfi **ret)
 	return 0;
 }
 
-void uw_cfi_enter(struct uw_cfi *c, uint64_t version)
+void uw_cfi_enter(struct uw_cfi *c, const struct uw_arch *arch, uint64_t version)
 {
+	c->arch = arch;
 	c->version = version;
 }
 

@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "arch.h"
 #include "eh_frame.h"
 #include "mem.h"
 #include "regs.h"
@@ -51,14 +52,15 @@ enum uw_cfi_end {
 	UW_CFI_BAD,      /* the walk did not advance, or a table is damaged or without end */
 };
 
-/* ops is copied. -ENOTSUP: not for this processor; -ENOMEM. */
+/* ops is copied. -ENOMEM. */
 int uw_cfi_new(const struct uw_cfi_ops *ops, struct uw_cfi **ret);
 void uw_cfi_free(struct uw_cfi *c);
 /*
- * The mappings that the next walks are in. One number stands for one state of one process for ever,
- * as what was found for a pc is kept by it; the tables that ops.find named must live as long.
+ * The mappings that the next walks are in, of a process of that machine. One number stands for one
+ * state of one process for ever, as what was found for a pc is kept by it; the tables that ops.find
+ * named must live as long.
  */
-void uw_cfi_enter(struct uw_cfi *c, uint64_t version);
+void uw_cfi_enter(struct uw_cfi *c, const struct uw_arch *arch, uint64_t version);
 
 /*
  * Walks from regs. pcs[0] is regs->ip, the following ones return addresses, so that pc - 1 lies in

@@ -2,14 +2,14 @@
 /* DWARF 5, sections 6.4.2 (instructions) and 2.5 (expressions). */
 #include "cfi_row.h"
 
-#include <elf.h>
 #include <errno.h>
 #include <limits.h>
+
+#include "arch.h"
 
 enum {
 	MAX_REMEMBERED = 8,
 	MAX_STACK = 32, /* of an expression */
-	NO_SLOT = UW_SLOTS,
 };
 
 struct rule {
@@ -27,6 +27,7 @@ struct state {
 };
 
 struct machine {
+	const struct uw_arch *arch;
 	const struct uw_elf *elf;
 	const struct uw_fde *fde;
 	struct state now, initial, remembered[MAX_REMEMBERED];
@@ -36,27 +37,6 @@ struct machine {
 	bool done; /* the row after this one is beyond pc */
 	bool bad;
 };
-
-/* Where a DWARF register stands; NO_SLOT: nobody knows its value. */
-static size_t slot_of(uint16_t machine, uint64_t column)
-{
-	static const uint8_t amd64[] = {NO_SLOT, NO_SLOT, NO_SLOT, UW_BX,   NO_SLOT, NO_SLOT,
-					UW_BP,   UW_SP,   NO_SLOT, NO_SLOT, NO_SLOT, NO_SLOT,
-					UW_R12,  UW_R13,  UW_R14,  UW_R15,  UW_IP};
-
-	if (machine == EM_X86_64)
-		return column < sizeof amd64 ? amd64[column] : NO_SLOT;
-	switch (column) { /* arm64: bx holds the link register */
-	case 29:
-		return UW_BP;
-	case 30:
-		return UW_BX;
-	case 31:
-		return UW_SP;
-	default:
-		return NO_SLOT;
-	}
-}
 
 static bool spend(uint32_t *budget, uint64_t n)
 {
@@ -68,9 +48,9 @@ static bool spend(uint32_t *budget, uint64_t n)
 
 static void set_rule(struct machine *m, uint64_t column, uint8_t kind, int64_t at)
 {
-	size_t slot = slot_of(m->elf->machine, column);
+	size_t slot = uw_arch_slot(m->arch, column);
 
-	if (slot != NO_SLOT)
+	if (slot != UW_ARCH_NO_SLOT)
 		m->now.regs[slot] = (struct rule){kind, at};
 }
 
@@ -131,9 +111,9 @@ static void set_loc(struct machine *m, struct uw_bytes *b)
 
 static void restore(struct machine *m, uint64_t column)
 {
-	size_t slot = slot_of(m->elf->machine, column);
+	size_t slot = uw_arch_slot(m->arch, column);
 
-	if (slot != NO_SLOT)
+	if (slot != UW_ARCH_NO_SLOT)
 		m->now.regs[slot] = m->initial.regs[slot];
 }
 
@@ -220,8 +200,9 @@ static void register_rule(struct machine *m, uint8_t op, struct uw_bytes *b)
 		set_rule(m, column, UW_RULE_SAME, 0);
 		break;
 	case 0x09: /* register */
-		slot = slot_of(m->elf->machine, uw_bytes_uvarint(b));
-		set_rule(m, column, slot == NO_SLOT ? UW_RULE_LOST : UW_RULE_REG, (int64_t)slot);
+		slot = uw_arch_slot(m->arch, uw_bytes_uvarint(b));
+		set_rule(m, column, slot == UW_ARCH_NO_SLOT ? UW_RULE_LOST : UW_RULE_REG,
+			 (int64_t)slot);
 		break;
 	case 0x10: /* expression */
 		set_rule(m, column, UW_RULE_AT, (int64_t)take_expression(m, b));
@@ -285,7 +266,7 @@ static void instruction(struct machine *m, struct uw_bytes *b)
 		uw_bytes_uvarint(b);
 		break;
 	case 0x2d: /* AARCH64_negate_ra_state; elsewhere it is for register windows */
-		m->bad |= m->elf->machine != EM_AARCH64;
+		m->bad |= !m->arch->signs_returns;
 		break;
 	default:
 		m->bad = true;
@@ -321,11 +302,11 @@ static bool put_cfa(const struct machine *m, struct uw_cfi_row *row)
 {
 	struct rule r = {UW_RULE_CFA, m->now.cfa_offset};
 
-	row->cfa_slot = (uint8_t)slot_of(m->elf->machine, m->now.cfa_column);
+	row->cfa_slot = (uint8_t)uw_arch_slot(m->arch, m->now.cfa_column);
 	if (m->now.cfa_is_expression) {
 		r = (struct rule){UW_RULE_VALUE, (int64_t)m->now.cfa_place};
-		row->cfa_slot = NO_SLOT;
-	} else if (row->cfa_slot == NO_SLOT) {
+		row->cfa_slot = UW_ARCH_NO_SLOT;
+	} else if (row->cfa_slot == UW_ARCH_NO_SLOT) {
 		return false;
 	}
 	return m->now.has_cfa && put_at(m, &r, &row->cfa);
@@ -333,10 +314,10 @@ static bool put_cfa(const struct machine *m, struct uw_cfi_row *row)
 
 static bool put_row(struct machine *m, struct uw_cfi_row *row)
 {
-	size_t ra = slot_of(m->elf->machine, m->fde->ra);
+	size_t ra = uw_arch_slot(m->arch, m->fde->ra);
 
 	*row = (struct uw_cfi_row){.signal = m->fde->signal};
-	if (ra == NO_SLOT || !put_cfa(m, row))
+	if (ra == UW_ARCH_NO_SLOT || !put_cfa(m, row))
 		return false;
 	if (ra != UW_IP) {
 		m->now.regs[UW_IP] = m->now.regs[ra];
@@ -360,8 +341,15 @@ static bool put_row(struct machine *m, struct uw_cfi_row *row)
 bool uw_cfi_row_make(const struct uw_elf *elf, const struct uw_fde *fde, uint64_t pc,
 		     uint32_t *budget, struct uw_cfi_row *row)
 {
-	struct machine m = {.elf = elf, .fde = fde, .loc = fde->start, .pc = pc, .budget = budget};
+	struct machine m = {.arch = uw_arch_of(elf->machine),
+			    .elf = elf,
+			    .fde = fde,
+			    .loc = fde->start,
+			    .pc = pc,
+			    .budget = budget};
 
+	if (!m.arch)
+		return false;
 	/* Unless it is said otherwise the callee leaves its caller's stack as the call had it. */
 	m.now.regs[UW_SP] = (struct rule){UW_RULE_CFA, 0};
 	m.pc = UINT64_MAX; /* the common ones are for all locations */
@@ -378,7 +366,7 @@ struct eval {
 	const struct uw_cfi_frame *f;
 	const struct uw_mem *mem;
 	uint64_t bias;
-	uint16_t machine;
+	const struct uw_arch *arch;
 	uint64_t stack[MAX_STACK];
 	size_t n;
 	int error;
@@ -413,9 +401,9 @@ static uint64_t pick(struct eval *e, size_t index)
 
 static void push_register(struct eval *e, uint64_t column, int64_t offset)
 {
-	size_t slot = slot_of(e->machine, column);
+	size_t slot = uw_arch_slot(e->arch, column);
 
-	if (slot == NO_SLOT || !(e->f->known & 1 << slot))
+	if (slot == UW_ARCH_NO_SLOT || !(e->f->known & 1 << slot))
 		e->error = -EINVAL;
 	else
 		push(e, e->f->r[slot] + (uint64_t)offset);
@@ -628,12 +616,12 @@ int uw_cfi_eval(const struct uw_elf *elf, int32_t place, uint64_t bias,
 		const struct uw_cfi_frame *f, const uint64_t *first, const struct uw_mem *mem,
 		uint32_t *budget, uint64_t *ret)
 {
-	struct eval e = {.f = f, .mem = mem, .bias = bias, .machine = elf->machine};
+	struct eval e = {.f = f, .mem = mem, .bias = bias, .arch = uw_arch_of(elf->machine)};
 	struct uw_bytes b = uw_bytes_from(uw_bytes(elf->bytes, elf->size), (uint32_t)place);
 	uint64_t len = uw_bytes_uvarint(&b);
 	const uint8_t *p = uw_bytes_take(&b, len);
 
-	if (!p || !spend(budget, len))
+	if (!p || !e.arch || !spend(budget, len))
 		return -EINVAL;
 	b = uw_bytes(p, len);
 	if (first)

@@ -14,10 +14,6 @@
 #include "mem.h"
 #include "regs.h"
 
-/* The registers of a frame, in the order of struct uw_regs. */
-enum uw_slot { UW_BX, UW_BP, UW_SP, UW_IP, UW_R12, UW_R13, UW_R14, UW_R15, UW_SLOTS };
-_Static_assert(sizeof(struct uw_regs) == UW_SLOTS * sizeof(uint64_t), "a slot a register");
-
 enum uw_rule {                /* the caller's value of a register */
 	       UW_RULE_SAME,  /* is the present one */
 	       UW_RULE_LOST,  /* can't be told; of the return address: there is no caller */

@@ -25,6 +25,7 @@
 
 #include <cmocka.h>
 
+#include "arch.h"
 #include "cfi.h"
 #include "elfsym.h"
 #include "maps.h"
@@ -253,7 +254,7 @@ static void own_stack_to_its_root(void **state)
 		last = name_of(&s, w.pcs[w.n - 1] - 1);
 		assert_string_equal(last, "_start");
 		assert_string_equal(name_of(&s, w.pcs[w.n - 4] - 1), "main");
-		uw_cfi_enter(w.cfi, 1);
+		uw_cfi_enter(w.cfi, uw_arch_host(), 1);
 	}
 	stop_own(&w);
 }
@@ -354,12 +355,12 @@ static void damaged_tables(void **state)
 		if (round % 3 == 0 && uw_elf_section(d.good, ".eh_frame_hdr", &sec))
 			d.image[sec.offset] = 99; /* so that the table must be made */
 		bad_file(&d);
-		uw_cfi_enter(w.cfi, 2u + (unsigned)round);
+		uw_cfi_enter(w.cfi, uw_arch_host(), 2u + (unsigned)round);
 		own_outer();
 		assert_true(w.n >= 1);
 		good_file(&d);
 	}
-	uw_cfi_enter(w.cfi, 1);
+	uw_cfi_enter(w.cfi, uw_arch_host(), 1);
 	own_outer();
 	assert_int_equal(w.end, UW_CFI_ROOT);
 	free(d.image);
@@ -384,7 +385,7 @@ static void without_a_search_table(void **state)
 	assert_true(uw_elf_section(d.good, ".eh_frame_hdr", &sec));
 	d.image[sec.offset] = 99; /* its version */
 	bad_file(&d);
-	uw_cfi_enter(w.cfi, 1);
+	uw_cfi_enter(w.cfi, uw_arch_host(), 1);
 	own_outer();
 	assert_int_equal(w.end, UW_CFI_ROOT);
 	assert_int_equal(w.n, n);
@@ -425,7 +426,7 @@ static void a_stub_without_a_table(void **state)
 	d.image[hdr.offset] = 99; /* its version */
 	memset(d.image + frame.offset, 0, frame.size);
 	bad_file(&d);
-	uw_cfi_enter(w.cfi, 1);
+	uw_cfi_enter(w.cfi, uw_arch_host(), 1);
 	pc = plt->vaddr + plt->size - (plt->size > 16 ? 16 : 8) + d.m->bias;
 	regs.ip = pc;
 	assert_int_equal(uw_cfi_walk(w.cfi, &regs, &mem, w.pcs, MAX_PCS, &w.n), UW_CFI_NO_TABLE);
@@ -624,7 +625,7 @@ static bool open_ring(struct ring *r, pid_t pid)
 		.sample_period = 997000,
 		.sample_type = PERF_SAMPLE_REGS_USER | PERF_SAMPLE_STACK_USER,
 		.exclude_kernel = 1,
-		.sample_regs_user = UW_REGS_MASK_AMD64,
+		.sample_regs_user = uw_arch_perf_regs(),
 		.sample_stack_user = STACK,
 	};
 

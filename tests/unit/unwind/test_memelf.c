@@ -19,13 +19,6 @@
 
 enum { PAGE = 4096, BASE = 0x400000 };
 
-/* What is in memory here is for this machine, and so is the file that is made of it. */
-#if defined(__aarch64__)
-#define MACHINE EM_AARCH64
-#else
-#define MACHINE EM_X86_64
-#endif
-
 static void test_begins(void **state)
 {
 	uint8_t page[2 * PAGE] = {0};
@@ -56,7 +49,6 @@ static void test_program(void **state)
 	int fd;
 
 	sample_go_init(&sample, uw_golayout_for(22, 5), "go1.22.5");
-	sample.go.machine = MACHINE;
 	built = build_go(&sample.go);
 	elf = built_go_elf(&built);
 	{
@@ -73,7 +65,7 @@ static void test_program(void **state)
 					  (elf->segs[i].flags & 2 ? PROT_WRITE : 0) | PROT_READ),
 				0};
 		bytes.base = parts[0].start - elf->segs[0].offset;
-		fd = uw_memelf_make(&mem, parts, n);
+		fd = uw_memelf_make(&mem, EM_X86_64, parts, n);
 		assert_true(fd >= 0);
 		assert_int_equal(uw_elf_open(fd, &copy, NULL), 0);
 		assert_int_equal(copy->nsegs, n);
@@ -106,16 +98,16 @@ static void test_bounds(void **state)
 	struct uw_memelf_part many[UW_MEMELF_SEGMENTS];
 	int fd;
 
-	assert_int_equal(uw_memelf_make(&mem, &huge, 1), -EFBIG);
-	assert_int_equal(uw_memelf_make(&mem, &huge, 0), -EINVAL);
-	assert_int_equal(uw_memelf_make(&mem, many, UW_MEMELF_SEGMENTS + 1), -EINVAL);
+	assert_int_equal(uw_memelf_make(&mem, EM_X86_64, &huge, 1), -EFBIG);
+	assert_int_equal(uw_memelf_make(&mem, EM_X86_64, &huge, 0), -EINVAL);
+	assert_int_equal(uw_memelf_make(&mem, EM_X86_64, many, UW_MEMELF_SEGMENTS + 1), -EINVAL);
 	for (size_t i = 0; i < UW_MEMELF_SEGMENTS; i++)
 		many[i] = (struct uw_memelf_part){BASE + (i << 32), BASE + (i << 32) + (64 << 20),
 						  PROT_READ, 0};
-	assert_int_equal(uw_memelf_make(&mem, many, UW_MEMELF_SEGMENTS), -EFBIG);
+	assert_int_equal(uw_memelf_make(&mem, EM_X86_64, many, UW_MEMELF_SEGMENTS), -EFBIG);
 	assert_int_equal(taken, 0);
 	/* Of memory that is written to, its beginning is enough. */
-	fd = uw_memelf_make(&mem, written, 2);
+	fd = uw_memelf_make(&mem, EM_X86_64, written, 2);
 	assert_true(fd >= 0);
 	assert_int_equal(taken, PAGE + (16 << 20));
 	close(fd);

@@ -328,6 +328,7 @@ static void open_fixture_with(struct fixture *f, int minor, uint64_t bias,
 		more(f);
 	f->fd = built_go_fd(&f->built);
 	uw_space_init(&f->space, &f->reg, getpid());
+	f->space.arch = &uw_arch_amd64;
 	map_file(f, f->fd, f->built.size, bias);
 	/* The same without its tables is a file of C. */
 	memset(f->built.bytes + f->built.header_at, 0xcc, 8);

@@ -35,9 +35,19 @@ struct uw_ref_filter {
 	void *ctx;
 };
 
+/* Where the finders of the machines (arch_*.c) put them. */
+struct uw_ref_out {
+	const struct uw_ref_filter *filter;
+	struct uw_ref *refs;
+	size_t n, max;
+};
+
+/* Adds it if it is wanted and there is room. */
+void uw_ref_add(struct uw_ref_out *o, const struct uw_ref *ref);
+
 /*
  * The references of code[0..len), which lies at addr, to wanted targets; at most max of them.
- * machine is EM_X86_64 or EM_AARCH64; others give none.
+ * machine is ELF's number; one that uw_arch_of doesn't know gives none.
  */
 size_t uw_code_refs(uint16_t machine, const uint8_t *code, size_t len, uint64_t addr,
 		    const struct uw_ref_filter *filter, struct uw_ref *ret, size_t max);
