@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The input is the index of a folder of baselines, which a build may have from anybody's cache. */
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -45,10 +46,12 @@ static void make_dir(void)
 
 static void write_index(const uint8_t *data, size_t size)
 {
+	static bool made;
 	int fd;
 
-	if (dir[strlen(dir) - 1] == 'X')
+	if (!made)
 		make_dir();
+	made = true;
 	fd = open(path_of(inside[3]), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0 || write(fd, data, size) != (ssize_t)size)
 		abort();
