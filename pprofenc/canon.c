@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model.h"
+#include "model_parts.h"
 
 struct ctx {
 	const struct pprof_profile *p;

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model.h"
+#include "model_parts.h"
 
 int pprof_merge_scaled(const struct pprof_profile *const *inputs, size_t n, double factor,
 		       struct pprof_profile **ret_profile, struct pprof_diag *diag)

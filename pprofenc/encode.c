@@ -11,7 +11,7 @@
 
 #include "canon.h"
 #include "gz.h"
-#include "model.h"
+#include "model_parts.h"
 #include "profile.pb-c.h"
 
 enum { /* field numbers of Profile */

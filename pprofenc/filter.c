@@ -3,13 +3,13 @@
  * A profile → one of what is asked for. Samples are chosen and cut first, in pprof's order and by
  * its rules, then frames are joined and renamed. Every location is decided about once.
  */
-#include "filter.h"
+#include "filter_parts.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "model.h"
+#include "model_parts.h"
 
 enum { FOCUS, IGNORE, HIDE, SHOW, SHOW_FROM, TAG_SHOW, TAG_HIDE, NPATTERNS };
 

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "filter.h"
-#include "model.h"
+#include "filter_parts.h"
+#include "model_parts.h"
 #include "units.h"
 
 /* --- units of labels -------------------------------------------------------------- */

@@ -16,7 +16,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#include "model.h"
+#include "model_parts.h"
 #include "units.h"
 
 struct group { /* mappings that are one in the result */

@@ -8,9 +8,9 @@
 #include <string.h>
 
 #include "calltree.h"
-#include "filter.h"
+#include "filter_parts.h"
 #include "graph.h"
-#include "model.h"
+#include "model_parts.h"
 
 enum { MAX_TYPES = 2 };
 

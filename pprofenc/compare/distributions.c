@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tails.h"
+#include "distributions.h"
 
 #include <float.h>
 #include <math.h>

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "filter.h"
+#include "filter_parts.h"
 
 static bool begins(const char *s, const char *with)
 {

@@ -5,9 +5,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "filter.h"
+#include "filter_parts.h"
 #include "processes.h"
-#include "report.h"
+#include "report_parts.h"
 
 int pp_report_init(struct report *r, const struct pprof_profile *p,
 		   const struct pprof_report_options *o, FILE *to)

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "calltree.h"
-#include "filter.h"
+#include "filter_parts.h"
 #include "pprof.h"
 #include "table.h"
 

@@ -15,7 +15,7 @@
 
 #include "graph.h"
 #include "jsonout.h"
-#include "lanes.h"
+#include "tracks.h"
 #include "processes.h"
 #include "units.h"
 

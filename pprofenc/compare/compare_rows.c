@@ -10,7 +10,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#include "filter.h"
+#include "filter_parts.h"
 #include "own.h"
 #include "units.h"
 

@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-#include "tails.h"
+#include "distributions.h"
 
 /* To 1e-9 of the value. */
 #define near(got, wanted) near_at(got, wanted, __LINE__)

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "calltree.h"
-#include "filter.h"
+#include "filter_parts.h"
 
 static bool begins(const char *s, const char *with)
 {

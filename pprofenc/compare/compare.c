@@ -9,10 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "compare.h"
-#include "filter.h"
-#include "model.h"
-#include "tails.h"
+#include "compare_parts.h"
+#include "filter_parts.h"
+#include "model_parts.h"
+#include "distributions.h"
 
 #define PRIOR_WEIGHT 4.0 /* degrees of freedom that all rows together stand for */
 
