@@ -164,7 +164,7 @@ static int write_to(const struct pprof_profile *p, const struct output_format *f
 
 	if (f->is_pprof)
 		return pprof_write_fd(p, PPROF_LEVEL_DEFAULT, fd);
-	e = pprof_exporter_named(!strcmp(f->name, "text") ? "top" : f->name);
+	e = pprof_exporter_named(f->name);
 	if (!e)
 		return -ENOTSUP;
 	file = fdopen(dup(fd), "w");

@@ -522,18 +522,29 @@ PPROF_API int pprof_report_html(const struct pprof_profile *p,
 PPROF_API int pprof_report_svg(const struct pprof_profile *p,
 			       const struct pprof_report_options *options, FILE *to);
 
+enum {                            /* flags of an exporter */
+       PPROF_EXPORT_BINARY = 1,   /* not for a terminal */
+       PPROF_EXPORT_COMPARES = 2, /* shows the difference to the options' base */
+};
+
+/* A format that a profile can be written in. */
 struct pprof_exporter {
-	const char *name;   /* "top" */
-	const char *suffix; /* of files, with the dot; "" when none is usual */
+	const char *name;   /* "text" */
+	const char *alias;  /* another name for it, "top", or NULL */
+	const char *suffix; /* of files, with the dot: ".txt" */
 	const char *mime;
+	const char *about; /* one line, for a list of formats */
+	unsigned int flags;
 	int (*write)(const struct pprof_profile *p, const struct pprof_report_options *options,
 		     FILE *to);
 };
 
-/* All formats that a profile can be written in. */
-PPROF_API const struct pprof_exporter *pprof_exporters(size_t *ret_n);
-/* The one of that name, or NULL. */
+/* The formats by number, from 0, the profile's own first; NULL beyond the last. */
+PPROF_API const struct pprof_exporter *pprof_exporter_at(size_t index);
+/* The one with that name or alias, or NULL. */
 PPROF_API const struct pprof_exporter *pprof_exporter_named(const char *name);
+/* The one with the longest suffix that the path ends in, or NULL. */
+PPROF_API const struct pprof_exporter *pprof_exporter_for_file(const char *path);
 
 /* --- comparison ------------------------------------------------------------------ */
 

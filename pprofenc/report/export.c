@@ -152,8 +152,8 @@ int pprof_report_folded(const struct pprof_profile *p, const struct pprof_report
 
 /* --- the table ------------------------------------------------------------------- */
 
-static int export_pprof(const struct pprof_profile *p, const struct pprof_report_options *options,
-			FILE *to)
+static int write_pprof(const struct pprof_profile *p, const struct pprof_report_options *options,
+		       FILE *to)
 {
 	uint8_t *bytes;
 	size_t len;
@@ -167,29 +167,74 @@ static int export_pprof(const struct pprof_profile *p, const struct pprof_report
 	return r;
 }
 
-static const struct pprof_exporter exporters[] = {
-	{"pprof", ".pb.gz", "application/octet-stream", export_pprof},
-	{"top", ".txt", "text/plain; charset=utf-8", pprof_report_top},
-	{"tree", ".tree.txt", "text/plain; charset=utf-8", pprof_report_tree},
-	{"peek", ".peek.txt", "text/plain; charset=utf-8", pprof_report_peek},
-	{"traces", ".traces.txt", "text/plain; charset=utf-8", pprof_report_traces},
-	{"folded", ".folded", "text/plain; charset=utf-8", pprof_report_folded},
-	{"speedscope", ".speedscope.json", "application/json", pprof_report_speedscope},
-	{"json", ".json", "application/json", pprof_report_json},
-	{"html", ".html", "text/html; charset=utf-8", pprof_report_html},
-	{"svg", ".svg", "image/svg+xml", pprof_report_svg},
-};
-
-const struct pprof_exporter *pprof_exporters(size_t *ret_n)
+static int write_pgo(const struct pprof_profile *p, const struct pprof_report_options *options,
+		     FILE *to)
 {
-	*ret_n = sizeof exporters / sizeof *exporters;
-	return exporters;
+	struct pprof_profile *made;
+	struct pprof_pgo facts;
+	int r = pprof_pgo(p, &made, &facts, NULL);
+
+	if (r < 0)
+		return r;
+	r = write_pprof(made, options, to);
+	pprof_profile_free(made);
+	return r;
+}
+
+static const char text[] = "text/plain; charset=utf-8", json[] = "application/json",
+		  bytes[] = "application/octet-stream";
+
+static const struct pprof_exporter exporters[] = {
+	{"pprof", NULL, ".pb.gz", bytes, "the profile itself, as go tool pprof reads it",
+	 PPROF_EXPORT_BINARY, write_pprof},
+	{"text", "top", ".txt", text, "a table of functions, as go tool pprof -top", 0,
+	 pprof_report_top},
+	{"tree", NULL, ".tree", text, "functions with their callers and callees", 0,
+	 pprof_report_tree},
+	{"peek", NULL, ".peek", text, "callers and callees of the functions that match", 0,
+	 pprof_report_peek},
+	{"traces", NULL, ".traces", text, "every stack with its labels", 0, pprof_report_traces},
+	{"folded", NULL, ".folded", text, "a line for each stack, for flame graph programs", 0,
+	 pprof_report_folded},
+	{"speedscope", NULL, ".speedscope.json", json, "for https://www.speedscope.app", 0,
+	 pprof_report_speedscope},
+	{"json", NULL, ".json", json, "all of the profile, for scripts", 0, pprof_report_json},
+	{"html", NULL, ".html", "text/html; charset=utf-8", "flame graph and tables in one page",
+	 PPROF_EXPORT_COMPARES, pprof_report_html},
+	{"svg", NULL, ".svg", "image/svg+xml", "a flame graph as a picture", PPROF_EXPORT_COMPARES,
+	 pprof_report_svg},
+	{"pgo", NULL, ".pgo", bytes, "for go build -pgo", PPROF_EXPORT_BINARY, write_pgo},
+};
+enum { NEXPORTERS = sizeof exporters / sizeof *exporters };
+
+const struct pprof_exporter *pprof_exporter_at(size_t index)
+{
+	return index < NEXPORTERS ? &exporters[index] : NULL;
 }
 
 const struct pprof_exporter *pprof_exporter_named(const char *name)
 {
-	for (size_t i = 0; i < sizeof exporters / sizeof *exporters; i++)
-		if (strcmp(exporters[i].name, name) == 0)
-			return &exporters[i];
+	for (size_t i = 0; i < NEXPORTERS; i++) {
+		const struct pprof_exporter *e = &exporters[i];
+
+		if (strcmp(e->name, name) == 0 || (e->alias && strcmp(e->alias, name) == 0))
+			return e;
+	}
 	return NULL;
+}
+
+const struct pprof_exporter *pprof_exporter_for_file(const char *path)
+{
+	const struct pprof_exporter *best = NULL;
+	size_t len = strlen(path), longest = 0;
+
+	for (size_t i = 0; i < NEXPORTERS; i++) {
+		size_t n = strlen(exporters[i].suffix);
+
+		if (n > longest && n <= len && strcmp(path + len - n, exporters[i].suffix) == 0) {
+			best = &exporters[i];
+			longest = n;
+		}
+	}
+	return best;
 }

@@ -49,16 +49,15 @@ static void check_sound(const struct pprof_profile *p)
 static void check_printable(const struct pprof_profile *p,
 			    const struct pprof_report_options *options)
 {
-	size_t n;
-	const struct pprof_exporter *e = pprof_exporters(&n);
+	const struct pprof_exporter *e;
 
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; (e = pprof_exporter_at(i)); i++) {
 		char *text;
 		size_t len;
 		FILE *to = open_memstream(&text, &len);
 
 		check(to != NULL);
-		e[i].write(p, options, to);
+		e->write(p, options, to);
 		fclose(to);
 		free(text);
 	}

@@ -71,16 +71,15 @@ static void check_merge(const struct pprof_profile *p)
 static void check_reports(const struct pprof_profile *p)
 {
 	struct pprof_report_options o = {.nodes = 3, .node_fraction = 0.005};
-	size_t n;
-	const struct pprof_exporter *e = pprof_exporters(&n);
+	const struct pprof_exporter *e;
 
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; (e = pprof_exporter_at(i)); i++) {
 		char *text;
 		size_t len;
 		FILE *to = open_memstream(&text, &len);
 
 		check(to != NULL);
-		e[i].write(p, i % 2 ? &o : NULL, to);
+		e->write(p, i % 2 ? &o : NULL, to);
 		fclose(to);
 		free(text);
 	}

@@ -194,10 +194,8 @@ static void tables_run_out(void **state)
 static void reporting_runs_out(void **state)
 {
 	struct report x = {.p = t_rich(), .to = fopen("/dev/null", "w")};
-	size_t n;
 
-	x.e = pprof_exporters(&n);
-	for (; n > 0; n--, x.e++)
+	for (size_t i = 0; (x.e = pprof_exporter_at(i)); i++)
 		assert_true(sweep(report_once, &x) > 0);
 	fclose(x.to);
 	pprof_profile_free((struct pprof_profile *)x.p);

@@ -427,13 +427,38 @@ static void empty_profiles_are_reported(void **state)
 
 static void exporters_are_found_by_name(void **state)
 {
-	size_t n;
-	const struct pprof_exporter *all = pprof_exporters(&n);
+	const struct pprof_exporter *e;
+	size_t n = 0;
 
-	assert_true(n >= 4);
-	for (size_t i = 0; i < n; i++)
-		assert_ptr_equal(pprof_exporter_named(all[i].name), &all[i]);
+	for (; (e = pprof_exporter_at(n)); n++) {
+		assert_ptr_equal(pprof_exporter_named(e->name), e);
+		assert_ptr_equal(e->alias ? pprof_exporter_named(e->alias) : e, e);
+		assert_non_null(e->write);
+		assert_true(e->suffix[0] == '.' && e->mime[0] && e->about[0]);
+	}
+	assert_true(n >= 11);
+	assert_string_equal(pprof_exporter_at(0)->name, "pprof");
+	assert_ptr_equal(pprof_exporter_named("text"), pprof_exporter_named("top"));
+	assert_true(pprof_exporter_named("pprof")->flags & PPROF_EXPORT_BINARY);
+	assert_true(pprof_exporter_named("svg")->flags & PPROF_EXPORT_COMPARES);
 	assert_null(pprof_exporter_named("jpeg"));
+}
+
+static void exporters_are_found_by_suffix(void **state)
+{
+	const struct pprof_exporter *e;
+
+	/* no suffix hides another one */
+	for (size_t i = 0; (e = pprof_exporter_at(i)); i++) {
+		char path[64];
+
+		snprintf(path, sizeof path, "/a.svg/x%s", e->suffix);
+		assert_ptr_equal(pprof_exporter_for_file(path), e);
+	}
+	assert_string_equal(pprof_exporter_for_file("x.speedscope.json")->name, "speedscope");
+	assert_string_equal(pprof_exporter_for_file("x.prof.json")->name, "json");
+	assert_null(pprof_exporter_for_file("json"));
+	assert_null(pprof_exporter_for_file(""));
 }
 
 int main(void)
@@ -455,6 +480,7 @@ int main(void)
 		cmocka_unit_test(a_value_fits_its_text),
 		cmocka_unit_test(empty_profiles_are_reported),
 		cmocka_unit_test(exporters_are_found_by_name),
+		cmocka_unit_test(exporters_are_found_by_suffix),
 	};
 
 	setenv("TZ", "UTC", 1);
