@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "gz.h"
+#include "failure.h"
 #include "model_parts.h"
 #include "profile.pb-c.h"
 #include "sniff.h"

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "model_parts.h"
+#include "units.h"
 
 int pprof_merge_scaled(const struct pprof_profile *const *inputs, size_t n, double factor,
 		       struct pprof_profile **ret_profile, struct pprof_diag *diag)
@@ -72,4 +73,32 @@ int pprof_difference(const struct pprof_profile *base, const struct pprof_profil
 		(*ret_profile)->duration_nanos = head->duration_nanos;
 	pprof_profile_free(taken);
 	return r;
+}
+
+/* --- totals ---------------------------------------------------------------------- */
+
+static bool is_base(const struct pprof_profile *p, size_t sample)
+{
+	const struct pprof_label *labels = pprof_sample_labels(p, sample);
+
+	for (size_t i = 0; i < p->samples[sample].nlabels; i++)
+		if (strcmp(p->strings[labels[i].key], "pprof::base") == 0 &&
+		    strcmp(p->strings[labels[i].str], "true") == 0)
+			return true;
+	return false;
+}
+
+/* Where samples of a base of comparison are marked, it is theirs, as in pprof. */
+int64_t pprof_total(const struct pprof_profile *p, size_t sample_type)
+{
+	uint64_t total = 0, base = 0;
+
+	for (size_t i = 0; i < p->nsamples; i++) {
+		uint64_t v = magnitude(pprof_sample_values(p, i)[sample_type]);
+
+		total += v;
+		if (v && is_base(p, i))
+			base += v;
+	}
+	return (int64_t)((int64_t)base > 0 ? base : total);
 }

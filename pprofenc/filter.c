@@ -9,6 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "failure.h"
+#include "filter_parts.h"
+#include "frame_names.h"
+#include "label_units.h"
 #include "model_parts.h"
 
 enum { FOCUS, IGNORE, HIDE, SHOW, SHOW_FROM, TAG_SHOW, TAG_HIDE, NPATTERNS };

@@ -37,13 +37,6 @@ int pp_prune(const struct pprof_profile *p, struct pprof_profile **ret_profile);
 
 /* --- tags ------------------------------------------------------------------------- */
 
-/* The unit of numeric labels that have none, by their key (a string); NULL for other strings. As in
- * pprof: the first that the profile has for the key, else one guessed from the key. To be freed. */
-const char **pp_label_units(const struct pprof_profile *p);
-/* The unit of a numeric label: its own (pprof takes the first of the key for all). */
-const char *pp_label_unit(const struct pprof_profile *p, const struct pprof_label *l,
-			  const char *const *units);
-
 struct tag_filter;
 
 /* An expression of pprof's -tagfocus. -EINVAL with diag, -ENOMEM. */
@@ -62,26 +55,3 @@ int pp_tag_filter_match(const struct tag_filter *f, const struct pprof_profile *
 int pp_tag_frames(const struct pprof_profile *p, const char *root, const char *leaf,
 		  const char *unit, struct pprof_profile **ret_profile, uint32_t *ret_first,
 		  unsigned *ret_seen);
-
-/* --- frames ------------------------------------------------------------------------ */
-
-/* Whether it is a function of Go's runtime proper: by its package, which for assembly that has none
- * in its name is the folder of its file. */
-bool pp_is_runtime(const char *function, const char *file);
-bool pp_is_runtime_package(const char *package, size_t len);
-
-/* The folder of a Go source below GOROOT, GOPATH or the modules' cache; NULL where that isn't
- * known.
- */
-const char *pp_source_folder(const char *file, size_t *ret_len);
-
-/* Bytes of the package's name in that of a Go function, "net/http" of "net/http.(*conn).serve"; 0
- * where it has none. */
-size_t pp_package_length(const char *function);
-
-/*
- * What the frame is called at that granularity, as a new text. `line` is NULL for code without
- * symbols. NULL: out of memory.
- */
-char *pp_frame_name(const struct pprof_profile *p, uint32_t location, const struct pprof_line *line,
-		    enum pprof_granularity granularity);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "frame_kinds.h"
+
 #include <string.h>
 
-#include "calltree.h"
-#include "filter_parts.h"
+#include "frame_names.h"
 
 static bool begins(const char *s, const char *with)
 {

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "filter_parts.h"
+#include "frame_names.h"
 
 static bool begins(const char *s, const char *with)
 {

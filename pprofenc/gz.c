@@ -8,7 +8,7 @@
 #include <string.h>
 #include <zlib.h>
 
-#include "model_parts.h"
+#include "failure.h"
 
 #if HAVE_LIBDEFLATE
 #include <libdeflate.h>

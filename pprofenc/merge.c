@@ -16,6 +16,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "failure.h"
 #include "model_parts.h"
 #include "units.h"
 

@@ -8,6 +8,8 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "utf8_length.h"
+
 int pprof_profile_new(struct pprof_profile **ret_profile)
 {
 	struct pprof_profile *p = calloc(1, sizeof *p);
@@ -79,39 +81,10 @@ static bool same_string(const void *ctx, uint32_t index)
 	return strncmp(have, k->s, k->len) == 0 && have[k->len] == '\0';
 }
 
-/* Length of the UTF-8 sequence at s, 0 when there is no valid one (Unicode 15, table 3-7). */
-static size_t utf8_len(const unsigned char *s, size_t room)
-{
-	unsigned lo = 0x80, hi = 0xbf;
-	size_t n;
-
-	if (s[0] < 0x80)
-		return 1;
-	if (s[0] < 0xc2 || s[0] > 0xf4)
-		return 0;
-	n = s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
-	if (n > room)
-		return 0;
-	if (s[0] == 0xe0)
-		lo = 0xa0;
-	else if (s[0] == 0xed)
-		hi = 0x9f;
-	else if (s[0] == 0xf0)
-		lo = 0x90;
-	else if (s[0] == 0xf4)
-		hi = 0x8f;
-	if (s[1] < lo || s[1] > hi)
-		return 0;
-	for (size_t i = 2; i < n; i++)
-		if (s[i] < 0x80 || s[i] > 0xbf)
-			return 0;
-	return n;
-}
-
 static bool utf8_valid(const char *s, size_t len)
 {
 	for (size_t i = 0, n; i < len; i += n) {
-		n = utf8_len((const unsigned char *)s + i, len - i);
+		n = pp_utf8_length(s + i, len - i);
 		if (n == 0)
 			return false;
 	}
@@ -124,7 +97,7 @@ static char *utf8_repaired(const char *s, size_t len, size_t *ret_len)
 	char *out = malloc(3 * len), *w = out;
 
 	for (size_t i = 0, n; out && i < len; i += n ? n : 1) {
-		n = utf8_len((const unsigned char *)s + i, len - i);
+		n = pp_utf8_length(s + i, len - i);
 		w = mempcpy(w, n ? s + i : "\xef\xbf\xbd", n ? n : 3);
 	}
 	*ret_len = out ? (size_t)(w - out) : 0;

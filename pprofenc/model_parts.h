@@ -28,14 +28,3 @@ struct pprof_builder {
 
 /* As pprof_string, for text that isn't terminated. */
 int pp_string_add(struct pprof_profile *p, const char *s, size_t len, uint32_t *ret_string);
-
-/* Notes a failure and returns -err. */
-static inline int fail(struct pprof_diag *d, const char *what, uint64_t at, int err)
-{
-	if (d) {
-		d->what = what;
-		d->at = at;
-		d->detail[0] = '\0';
-	}
-	return -err;
-}

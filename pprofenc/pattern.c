@@ -8,7 +8,7 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
-#include "model_parts.h"
+#include "failure.h"
 
 enum {
 	MATCH_LIMIT = 2000000, /* some tens of milliseconds */

@@ -7,10 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "calltree.h"
+#include "failure.h"
 #include "filter_parts.h"
-#include "graph.h"
-#include "model_parts.h"
+#include "frame_kinds.h"
+#include "table.h"
+#include "units.h"
 
 enum { MAX_TYPES = 2 };
 

@@ -7,7 +7,8 @@
 #include <string.h>
 #include <strings.h>
 
-#include "graph.h"
+#include "pprof.h"
+#include "printable.h"
 
 static const struct unit times[] = {{"ns", 1},  {"us", 1e3},     {"ms", 1e6},
 				    {"s", 1e9}, {"hrs", 3600e9}, {NULL, 0}};

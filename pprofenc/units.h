@@ -44,3 +44,9 @@ double pp_units_bytes(const char *unit);
 const char *pp_units_format(char text[UNITS_TEXT], int64_t value, struct scale scale);
 /* value of total in per cent, in 6 characters. */
 const char *pp_units_percent(char text[UNITS_TEXT], int64_t value, int64_t total);
+
+/* |a|, also of INT64_MIN. */
+static inline uint64_t magnitude(int64_t a)
+{
+	return a < 0 ? -(uint64_t)a : (uint64_t)a;
+}

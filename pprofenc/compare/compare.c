@@ -10,8 +10,8 @@
 #include <string.h>
 
 #include "compare_parts.h"
-#include "filter_parts.h"
-#include "model_parts.h"
+#include "failure.h"
+#include "frame_names.h"
 #include "distributions.h"
 
 #define PRIOR_WEIGHT 4.0 /* degrees of freedom that all rows together stand for */

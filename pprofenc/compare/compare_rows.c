@@ -10,7 +10,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#include "filter_parts.h"
+#include "frame_names.h"
 #include "own.h"
 #include "units.h"
 

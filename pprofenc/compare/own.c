@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "calltree.h"
-#include "filter_parts.h"
+#include "frame_kinds.h"
+#include "frame_names.h"
 #include "pprof.h"
 #include "table.h"
 

@@ -11,11 +11,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "frame_kinds.h"
 #include "graph.h"
 #include "pprof.h"
-
-/* Whose code a frame is; judged by the names of the function, its source and its binary. */
-enum frame_kind { KIND_GO, KIND_RUNTIME, KIND_KERNEL, KIND_NATIVE, KIND_OTHER };
 
 struct tree_func {
 	const char *name;   /* printable */
@@ -49,7 +47,3 @@ struct calltree {
 int pp_calltree_init(struct calltree *t, const struct pprof_profile *p,
 		     const struct pprof_report_options *o);
 void pp_calltree_fini(struct calltree *t);
-
-/* granularity: what the names are of, see pprof_filter. */
-enum frame_kind pp_frame_kind(const char *name, const char *file, const char *object,
-			      enum pprof_granularity granularity);

@@ -8,6 +8,7 @@
 
 #include "graph.h"
 #include "table.h"
+#include "units.h"
 
 struct pprof_functions_index {
 	struct table rows, calls;

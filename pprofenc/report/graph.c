@@ -2,39 +2,16 @@
 #include "graph.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "printable.h"
 #include "table.h"
 
 /* --- nodes ----------------------------------------------------------------------- */
-
-void pp_make_printable(char *s)
-{
-	char *w = s;
-
-	while (*s) {
-		size_t n = control_length(s);
-
-		*w++ = n ? '?' : *s;
-		s += n ? n : 1;
-	}
-	*w = '\0';
-}
-
-char *pp_object_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	char *name;
-
-	if (!*path)
-		return strdup("<unknown>");
-	return asprintf(&name, "[%s]", slash ? slash + 1 : path) < 0 ? NULL : name;
-}
 
 struct naming { /* string -> node, while the nodes are made */
 	struct graph *g;
@@ -108,32 +85,6 @@ static int name_all(struct graph *g)
 	free(n.by_name);
 	free(n.by_object);
 	return r;
-}
-
-static bool is_base(const struct pprof_profile *p, size_t sample)
-{
-	const struct pprof_label *labels = pprof_sample_labels(p, sample);
-
-	for (size_t i = 0; i < p->samples[sample].nlabels; i++)
-		if (strcmp(p->strings[labels[i].key], "pprof::base") == 0 &&
-		    strcmp(p->strings[labels[i].str], "true") == 0)
-			return true;
-	return false;
-}
-
-/* Where samples of a base of comparison are marked, it is theirs, as in pprof. */
-int64_t pprof_total(const struct pprof_profile *p, size_t sample_type)
-{
-	uint64_t total = 0, base = 0;
-
-	for (size_t i = 0; i < p->nsamples; i++) {
-		uint64_t v = magnitude(pprof_sample_values(p, i)[sample_type]);
-
-		total += v;
-		if (v && is_base(p, i))
-			base += v;
-	}
-	return (int64_t)((int64_t)base > 0 ? base : total);
 }
 
 int pp_graph_init(struct graph *g, const struct pprof_profile *p, const char *sample_type)

@@ -47,23 +47,3 @@ int pp_graph_count(struct graph *g);
 
 /* The nodes of one location, innermost first, as *ret_nodes[0..n). */
 size_t pp_graph_location(const struct graph *g, uint32_t location, const uint32_t **ret_nodes);
-
-/* Bytes of the C0 or C1 control character at s, 0 when it is none; the text is UTF-8. */
-static inline size_t control_length(const char *s)
-{
-	unsigned char c = s[0], next = c ? s[1] : 0;
-
-	return (c && c < 0x20) || c == 0x7f ? 1 : c == 0xc2 && next >= 0x80 && next < 0xa0 ? 2 : 0;
-}
-
-/* What code without symbols is called by: the file's name in brackets. NULL: out of memory. */
-char *pp_object_name(const char *path);
-
-/* Control characters become '?'. */
-void pp_make_printable(char *s);
-
-/* |a|, also of INT64_MIN. */
-static inline uint64_t magnitude(int64_t a)
-{
-	return a < 0 ? -(uint64_t)a : (uint64_t)a;
-}

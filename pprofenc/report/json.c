@@ -10,6 +10,7 @@
 
 #include "graph.h"
 #include "jsonout.h"
+#include "printable.h"
 
 enum { SCHEMA_VERSION = 1 };
 

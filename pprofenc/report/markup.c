@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "graph.h"
+#include "printable.h"
 
 static const char replacement[] = "\xef\xbf\xbd";
 

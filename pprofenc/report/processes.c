@@ -11,9 +11,9 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#include "graph.h"
 #include "pprof.h"
 #include "table.h"
+#include "units.h"
 
 enum { MOST_NAMES = 4 };
 

@@ -5,7 +5,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "filter_parts.h"
+#include "label_units.h"
+#include "printable.h"
 #include "processes.h"
 #include "report_parts.h"
 
