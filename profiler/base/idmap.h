@@ -6,11 +6,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct prowl_idmap_slot {
+	uint64_t key;
+	uint32_t val;
+};
+
 struct prowl_idmap { /* zero-initialised is empty */
-	struct prowl_idmap_slot {
-		uint64_t key;
-		uint32_t val;
-	} * slots;
+	struct prowl_idmap_slot *slots;
 	size_t n, cap;
 };
 

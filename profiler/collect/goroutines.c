@@ -27,6 +27,17 @@ struct prowl_goroutines {
 	struct uw_golabels read;
 };
 
+struct take_key { /* the words of a stack of the dump */
+	size_t first, n;
+	bool matches;
+};
+
+struct take_tally {
+	uint32_t stack, labels;
+	bool ran;
+	int64_t count;
+};
+
 /* A dump under way. */
 struct take {
 	struct prowl_goroutines *h;
@@ -36,10 +47,7 @@ struct take {
 	struct prowl_idmap by_hash; /* of the words → index + 1 of a stack */
 	struct prowl_idmap created; /* gopc → location + 1 */
 	struct prowl_idmap sets;    /* pointer to labels → set + 1 */
-	struct {
-		size_t first, n; /* in words */
-		bool matches;
-	} * keys; /* by stack */
+	struct take_key *keys;      /* by stack */
 	uint64_t *words;
 	size_t nwords, cap_words, cap_stacks, nlocations, cap_locations, cap_g;
 	struct prowl_running *running; /* those that ran, and where they are in the dump */
@@ -49,11 +57,7 @@ struct take {
 	uint64_t now;
 	/* Goroutines by stack and labels. */
 	struct prowl_idmap samples; /* see sample_key → index in tally */
-	struct {
-		uint32_t stack, labels;
-		bool ran;
-		int64_t count;
-	} * tally;
+	struct take_tally *tally;
 	size_t ntally, cap_tally;
 };
 

@@ -6,9 +6,10 @@
  *	prowl_goroutines_open      a process, or a core file
  *	prowl_goroutines_take      what there is now: a dump
  *
- * Each goroutine is right by itself; they are not all of one instant, since nothing is stopped.
- *What could not be read as a whole is counted and has no stack, never a wrong one. Those that run
- *get their stack by sampling the process for a moment; from a core file by its registers.
+ * Each goroutine is consistent in itself; they are not all of one instant, since nothing is
+ * stopped. A goroutine that could not be read as a whole is counted and has no stack, never a wrong
+ * one. Running ones get their stack by sampling the process for a moment; in a core file from the
+ * saved registers.
  *
  * Only reads. Belongs to one thread.
  */

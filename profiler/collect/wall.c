@@ -27,7 +27,21 @@ enum {
 	REST_MS = 20, /* between two looks at the clock */
 };
 
-enum class { WALL, RUNNING, RUNNABLE, SYSCALL, IO, CHAN, SELECT, LOCK, SLEEP, GC, OTHER, CLASSES };
+/* What a goroutine does; WALL is the sum of all others. */
+enum wait_class {
+	WALL,
+	RUNNING,
+	RUNNABLE,
+	SYSCALL,
+	IO,
+	CHAN,
+	SELECT,
+	LOCK,
+	SLEEP,
+	GC,
+	OTHER,
+	CLASSES,
+};
 
 static const char *const classes[CLASSES] = {"wall",  "running", "runnable", "syscall",
 					     "io",    "chan",    "select",   "lock",
@@ -67,35 +81,44 @@ struct prowl_wall {
 
 /* --- states ---------------------------------------------------------------------- */
 
-static enum class class_of_reason(const char *why) {
-	static const struct {const char * begins; enum class class;}
-known[] = {
-	{"IO wait", IO},      {"chan ", CHAN},
-	{"select", SELECT},   {"sync.", LOCK},
-	{"semacquire", LOCK}, {"sleep", SLEEP},
-	{"GC ", GC},          {"garbage collection", GC},
-	{"wait for GC", GC},  {"stopping the world", GC},
-	{"synctest", OTHER},
-};
+static enum wait_class class_of_reason(const char *why)
+{
+	static const struct {
+		const char *begins;
+		enum wait_class is;
+	} known[] = {
+		{"IO wait", IO},      {"chan ", CHAN},
+		{"select", SELECT},   {"sync.", LOCK},
+		{"semacquire", LOCK}, {"sleep", SLEEP},
+		{"GC ", GC},          {"garbage collection", GC},
+		{"wait for GC", GC},  {"stopping the world", GC},
+		{"synctest", OTHER},
+	};
 
-for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
-	if (!strncmp(why, known[i].begins, strlen(known[i].begins)))
-		return known[i].class;
-}
-return OTHER;
+	for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+		if (!strncmp(why, known[i].begins, strlen(known[i].begins)))
+			return known[i].is;
+	}
+	return OTHER;
 }
 
-static enum class class_of(const struct uw_golayout *l, const struct uw_goroutine *g) {
-	switch (g->status){
-		case UW_G_RUNNING : return RUNNING;
-		case UW_G_RUNNABLE : case UW_G_PREEMPTED : return RUNNABLE;
-		case UW_G_SYSCALL : return SYSCALL;
-		case UW_G_WAITING : case UW_G_LEAKED :
-			if (g->reason < l->wait_reasons_count &&
-			    l->wait_reasons[g->reason]) return class_of_reason(l->wait_reasons
-										       [g->reason]);
+static enum wait_class class_of(const struct uw_golayout *l, const struct uw_goroutine *g)
+{
+	const char *why = g->reason < l->wait_reasons_count ? l->wait_reasons[g->reason] : NULL;
+
+	switch (g->status) {
+	case UW_G_RUNNING:
+		return RUNNING;
+	case UW_G_RUNNABLE:
+	case UW_G_PREEMPTED:
+		return RUNNABLE;
+	case UW_G_SYSCALL:
+		return SYSCALL;
+	case UW_G_WAITING:
+	case UW_G_LEAKED:
+		return why ? class_of_reason(why) : OTHER;
+	default:
 		return OTHER;
-		default : return OTHER;
 	}
 }
 
@@ -128,7 +151,7 @@ static struct stack *stack_of(struct prowl_wall *w, const uint64_t *words, size_
 static int on_goroutine(void *ctx, const struct uw_goroutine *g)
 {
 	struct prowl_wall *w = ctx;
-	enum class class = class_of(w->rt->layout, g);
+	enum wait_class is = class_of(w->rt->layout, g);
 	struct stack *s;
 	uint64_t ns;
 
@@ -136,23 +159,23 @@ static int on_goroutine(void *ctx, const struct uw_goroutine *g)
 	if (g->system)
 		return 0;
 	w->alive++;
-	w->left[class] += w->weight;
-	ns = (uint64_t)w->left[class];
-	w->left[class] -= (double)ns;
-	if (class == RUNNING) {
+	w->left[is] += w->weight;
+	ns = (uint64_t)w->left[is];
+	w->left[is] -= (double)ns;
+	if (is == RUNNING) {
 		w->running_ns += ns; /* its stack is told by the CPU samples */
 		return 0;
 	}
 	if (g->nwords == 0) {
 		w->result.unread++;
-		w->unread_ns[class] += ns;
+		w->unread_ns[is] += ns;
 		w->unread_ns[WALL] += ns;
 		return 0;
 	}
 	s = stack_of(w, g->words, g->nwords);
 	if (!s)
 		return -ENOMEM;
-	s->ns[class] += ns;
+	s->ns[is] += ns;
 	s->ns[WALL] += ns;
 	return 0;
 }

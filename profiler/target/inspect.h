@@ -137,6 +137,14 @@ struct prowl_mapping_info {
 	char *path; /* "" for anonymous memory */
 };
 
+struct prowl_go_module {
+	char *path;
+	char go_version[128];
+	uint64_t text_lo, text_hi;
+	size_t functions;
+	size_t runtime; /* index of the module whose runtime it uses */
+};
+
 struct prowl_info {
 	pid_t pid; /* 0: a file was looked at */
 	char comm[64];
@@ -150,15 +158,9 @@ struct prowl_info {
 	uint64_t text_lo, text_hi; /* Go text: runtime addresses of a process, else link-time */
 	uint64_t moduledata;       /* likewise */
 	uint64_t bias;
-	/* All Go modules of a process: the program (or library) that the above is of, its plugins,
-	 * and what has another runtime; ascending by address. */
-	struct prowl_go_module {
-		char *path;
-		char go_version[128];
-		uint64_t text_lo, text_hi;
-		size_t functions;
-		size_t runtime; /* index of the module whose runtime it uses */
-	} * modules;
+	/* All Go modules of a process: the program (or library) described above, its plugins, and
+	 * modules with another runtime; ascending by address. */
+	struct prowl_go_module *modules;
 	size_t nmodules, main_module, nruntimes;
 	struct prowl_mapping_info *mappings; /* executable ones; none of a file */
 	size_t nmappings;
