@@ -77,19 +77,16 @@ struct goroutine {
 
 static void say_first_line(const struct goroutine *c, const struct prowl_goroutines *h)
 {
-	struct prowl_goroutines_target t;
+	const struct prowl_target *t = prowl_goroutines_target(h);
 	char window[80] = "";
 
-	prowl_goroutines_target(h, &t);
 	if (c->leaks)
 		snprintf(window, sizeof window, " three times within %g s",
 			 (double)c->duration / 1e9);
-	say_info("reading the goroutines of %s (%s %d, %s)%s", t.comm,
-		 t.core ? "core of pid" : "pid", (int)t.pid, t.go_version, window);
-	if (t.go_guessed)
-		say_warning("%s is newer than every Go version that prowl knows: the newest known "
-			    "layout is used, its checks passed",
-			    t.go_version);
+	say_info("reading the goroutines of %s (%s %d, %s)%s", t->comm,
+		 t->core ? "core of pid" : "pid", (int)t->pid, t->go_version, window);
+	if (t->go_guessed)
+		say_warning(PROWL_GO_GUESSED, t->go_version);
 }
 
 static void say_result(const struct prowl_dump *d)
@@ -164,12 +161,11 @@ static int find_leaks(const struct goroutine *c, struct prowl_goroutines *h)
 static int write_profile(const struct goroutine *c, const struct prowl_goroutines *h,
 			 const struct pprof_profile *profile)
 {
-	struct prowl_goroutines_target t;
+	const struct prowl_target *t = prowl_goroutines_target(h);
 	struct output_file used;
 	int code;
 
-	prowl_goroutines_target(h, &t);
-	code = output_write_named(profile, c->out, c->output, t.comm, t.pid, "goroutine", &used);
+	code = output_write_named(profile, c->out, c->output, t->comm, t->pid, "goroutine", &used);
 	if (code != PROWL_OK)
 		return code;
 	output_say_written(c->out, &used);
@@ -180,17 +176,17 @@ struct shown {
 	const struct goroutine *c;
 	const struct prowl_goroutines *h;
 	const struct prowl_dump *d;
-	struct prowl_goroutines_target t;
+	const struct prowl_target *t;
 };
 
 static void show(FILE *to, void *ctx)
 {
 	const struct shown *x = ctx;
 
-	if (x->t.nruntimes > 1 && !x->c->json) {
-		fprintf(to, "%s# runtime %zu of %zu, %s: ", x->t.which ? "\n" : "", x->t.which + 1,
-			x->t.nruntimes, x->t.go_version);
-		text_put(to, x->t.file);
+	if (x->t->nruntimes > 1 && !x->c->json) {
+		fprintf(to, "%s# runtime %zu of %zu, %s: ", x->t->which ? "\n" : "",
+			x->t->which + 1, x->t->nruntimes, x->t->go_version);
+		text_put(to, prowl_goroutines_file(x->h));
 		fputs("\n\n", to);
 	}
 	if (x->c->json)
@@ -205,12 +201,11 @@ static void show(FILE *to, void *ctx)
 static int print(const struct goroutine *c, const struct prowl_goroutines *h,
 		 const struct prowl_dump *d)
 {
-	struct shown x = {.c = c, .h = h, .d = d};
+	struct shown x = {.c = c, .h = h, .d = d, .t = prowl_goroutines_target(h)};
 	const char *path = c->output ? c->output : "-";
 	int r;
 
-	prowl_goroutines_target(h, &x.t);
-	r = x.t.which ? new_file_more_words(path, show, &x) : new_file_words(path, show, &x);
+	r = x.t->which ? new_file_more_words(path, show, &x) : new_file_words(path, show, &x);
 	if (r < 0) {
 		say_error("%s: %s", new_file_is_stdout(path) ? "standard output" : path,
 			  strerror(-r));
@@ -274,14 +269,13 @@ static int write_all(const struct goroutine *c, const struct prowl_goroutines *h
 static int dump(const struct goroutine *c, struct prowl_goroutines *h)
 {
 	struct pprof_profile *profiles[MAX_RUNTIMES] = {NULL};
-	struct prowl_goroutines_target t;
+	const struct prowl_target *t = prowl_goroutines_target(h);
 	size_t n;
 	int code = 0;
 
-	prowl_goroutines_target(h, &t);
-	n = t.nruntimes < MAX_RUNTIMES ? t.nruntimes : MAX_RUNTIMES;
-	if (n < t.nruntimes)
-		say_warning("%zu Go runtimes: only the first %d are read", t.nruntimes,
+	n = t->nruntimes < MAX_RUNTIMES ? t->nruntimes : MAX_RUNTIMES;
+	if (n < t->nruntimes)
+		say_warning("%zu Go runtimes: only the first %d are read", t->nruntimes,
 			    MAX_RUNTIMES);
 	for (size_t i = 0; i < n && code == 0; i++) {
 		code = choose(c, h, i);
@@ -429,6 +423,7 @@ static int run(int argc, char **argv)
 	struct goroutine c = {.o = {.running_ns = RUNNING_MS * 1000000ull}};
 	struct prowl_err err = {0};
 	struct prowl_goroutines *h;
+	struct prowl_who who;
 	int code;
 
 	signal(SIGPIPE, SIG_IGN); /* a reader that goes away is an error to report */
@@ -437,7 +432,8 @@ static int run(int argc, char **argv)
 		return code < 0 ? 0 : code;
 	if (!c.core)
 		prowl_privilege_raise();
-	code = (int)prowl_goroutines_open(c.core ? 0 : c.pids.pid[0], c.core, c.exe, &h, &err);
+	who = (struct prowl_who){.pid = c.pids.n ? c.pids.pid[0] : 0, .core = c.core, .exe = c.exe};
+	code = (int)prowl_goroutines_open(&who, &h, &err);
 	if (code != PROWL_OK)
 		return say_failure(&err);
 	say_first_line(&c, h);

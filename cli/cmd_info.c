@@ -399,10 +399,8 @@ static int find(const struct subject *s, struct findings *fs, struct prowl_err *
 	if (code != PROWL_OK || s->file)
 		return code;
 	/* That the runtime can't be read is no failure: the rest is known. */
-	if (s->pid)
-		code = prowl_figures_of_pid(s->pid, &fs->figures, &fs->why);
-	else
-		code = prowl_figures_of_core(s->core, s->exe, &fs->figures, &fs->why);
+	code = prowl_figures_of(&(struct prowl_who){s->pid, s->core, s->exe}, &fs->figures,
+				&fs->why);
 	fs->has_figures = code == PROWL_OK;
 	return PROWL_OK;
 }

@@ -209,10 +209,7 @@ static void say_warnings(struct prowl_session *s)
 
 		prowl_session_target(s, i, &t);
 		if (t.go_guessed)
-			say_warning(
-				"%s is newer than every Go version that prowl knows: the newest known "
-				"layout is used, its checks passed",
-				t.go_version);
+			say_warning(PROWL_GO_GUESSED, t.go_version);
 		if (t.go_error)
 			say_warning(
 				"%s (pid %d) is a Go program whose tables can't be read (%s): its Go "

@@ -166,7 +166,7 @@ static int run(int argc, char **argv)
 	if (!parse(&c, argc, argv, &code))
 		return code;
 	prowl_privilege_raise();
-	if (prowl_runtime_open(c.pid, &rt, &err) != PROWL_OK)
+	if (prowl_runtime_open(&(struct prowl_who){.pid = c.pid}, &rt, &err) != PROWL_OK)
 		return say_failure(&err);
 	code = work(&c, rt);
 	prowl_runtime_free(rt);

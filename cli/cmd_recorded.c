@@ -52,8 +52,8 @@ enum { TEND_NS = 100000000 };
 
 struct recorded {
 	enum prowl_recorded_kind kind;
-	pid_t pid;
-	const char *core, *exe, *output, *format;
+	struct prowl_who who;
+	const char *output, *format;
 	uint64_t duration; /* 0: all there is */
 	struct prowl_rates_wish rates;
 	const struct output_format *out;
@@ -104,11 +104,10 @@ static void say_first_line(const struct recorded *c, const struct prowl_recorded
 		snprintf(window, sizeof window, " for %g s; Ctrl-C stops early and still writes",
 			 (double)c->duration / 1e9);
 	say_info("reading the %s profile of %s (%s %d, %s)%s", prowl_recorded_name(c->kind),
-		 r->comm, c->core ? "core of pid" : "pid", (int)r->pid, r->go_version, window);
-	if (r->go_guessed)
-		say_warning("%s is newer than every Go version that prowl knows: the newest known "
-			    "layout is used, its checks passed",
-			    r->go_version);
+		 r->target.comm, c->who.core ? "core of pid" : "pid", (int)r->target.pid,
+		 r->target.go_version, window);
+	if (r->target.go_guessed)
+		say_warning(PROWL_GO_GUESSED, r->target.go_version);
 }
 
 static void say_result(const struct recorded *c, const struct prowl_recorded_result *r)
@@ -137,7 +136,7 @@ static int write_profile(const struct recorded *c, const struct prowl_recorded_r
 			 const struct pprof_profile *profile)
 {
 	struct output_file used;
-	int code = output_write_named(profile, c->out, c->output, r->comm, r->pid,
+	int code = output_write_named(profile, c->out, c->output, r->target.comm, r->target.pid,
 				      prowl_recorded_name(c->kind), &used);
 
 	if (code != PROWL_OK)
@@ -199,16 +198,16 @@ static bool check_rates(const struct recorded *c)
 
 static int check(struct recorded *c)
 {
-	if (!c->pid == !c->core) {
-		say_error(c->pid ? "give either --pid or --core, not both"
-				 : "whom? give --pid PID or --core FILE");
+	if (!c->who.pid == !c->who.core) {
+		say_error(c->who.pid ? "give either --pid or --core, not both"
+				     : "whom? give --pid PID or --core FILE");
 		return PROWL_USAGE;
 	}
-	if (c->exe && !c->core) {
+	if (c->who.exe && !c->who.core) {
 		say_error("--exe goes with --core");
 		return PROWL_USAGE;
 	}
-	if (c->core && c->duration) {
+	if (c->who.core && c->duration) {
 		say_error("nothing changes in a core file: --seconds goes with --pid");
 		return PROWL_USAGE;
 	}
@@ -231,13 +230,13 @@ static int parse(struct recorded *c, const struct cmd *cmd, int argc, char **arg
 	while (ok && (id = opts_next(&o, &arg, &first, &code)) >= 0) {
 		switch (id) {
 		case ID_PID:
-			ok = opts_pid(arg, &c->pid);
+			ok = opts_pid(arg, &c->who.pid);
 			break;
 		case ID_CORE:
-			c->core = arg;
+			c->who.core = arg;
 			break;
 		case ID_EXE:
-			c->exe = arg;
+			c->who.exe = arg;
 			break;
 		case ID_SECONDS:
 			ok = opts_duration("seconds", arg, &c->duration);
@@ -287,9 +286,9 @@ static int run(enum prowl_recorded_kind kind, int argc, char **argv)
 	code = parse(&c, cmd_find(prowl_recorded_name(kind)), argc, argv);
 	if (code != 0)
 		return code < 0 ? 0 : code;
-	if (!c.core)
+	if (!c.who.core)
 		prowl_privilege_raise();
-	code = prowl_recorded_open(kind, c.pid, c.core, c.exe, &r, &err);
+	code = prowl_recorded_open(kind, &c.who, &r, &err);
 	if (code != PROWL_OK)
 		return say_failure(&err);
 	code = collect(&c, r);

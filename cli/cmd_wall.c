@@ -71,7 +71,8 @@ static int write_profile(const struct wall *c, const struct prowl_wall *w,
 {
 	const struct prowl_wall_result *r = prowl_wall_result(w);
 	struct output_file used;
-	int code = output_write_named(profile, c->out, c->output, r->comm, r->pid, "wall", &used);
+	int code = output_write_named(profile, c->out, c->output, r->target.comm, r->target.pid,
+				      "wall", &used);
 
 	if (code != PROWL_OK)
 		return code;
@@ -89,12 +90,10 @@ static int collect(const struct wall *c, struct prowl_wall *w)
 
 	say_info("looking at the goroutines of %s (pid %d, %s) for %g s, %u times a second; Ctrl-C "
 		 "stops early and still writes",
-		 r->comm, (int)r->pid, r->go_version, (double)c->duration / 1e9,
-		 c->o.rate ? c->o.rate : 10);
-	if (r->go_guessed)
-		say_warning("%s is newer than every Go version that prowl knows: the newest known "
-			    "layout is used, its checks passed",
-			    r->go_version);
+		 r->target.comm, (int)r->target.pid, r->target.go_version,
+		 (double)c->duration / 1e9, c->o.rate ? c->o.rate : 10);
+	if (r->target.go_guessed)
+		say_warning(PROWL_GO_GUESSED, r->target.go_version);
 	if (r->cpu_failed)
 		say_warning("no permission to sample the process: running goroutines have no "
 			    "stack; prowl doctor tells what is missing");
@@ -180,7 +179,6 @@ static int check(struct wall *c)
 			say_error("whom? give --pid PID or --name NAME");
 		return PROWL_USAGE;
 	}
-	c->o.pid = c->pids.pid[0];
 	c->out = output_choose(c->format, c->output);
 	return c->out && output_may_write(c->out, c->output) ? 0 : PROWL_USAGE;
 }
@@ -204,7 +202,7 @@ static int run(int argc, char **argv)
 	if (code != 0)
 		return code < 0 ? 0 : code;
 	prowl_privilege_raise();
-	code = (int)prowl_wall_open(&c.o, &w, &err);
+	code = (int)prowl_wall_open(c.pids.pid[0], &c.o, &w, &err);
 	if (code != PROWL_OK)
 		return say_failure(&err);
 	code = collect(&c, w);

@@ -492,15 +492,14 @@ static void json_counts(struct json *j, const struct prowl_goroutines_counts *c)
 
 static void json_target(struct json *j, const struct prowl_goroutines *h)
 {
-	struct prowl_goroutines_target t;
+	const struct prowl_target *t = prowl_goroutines_target(h);
 
-	prowl_goroutines_target(h, &t);
-	json_number(j, "pid", (uint64_t)t.pid);
-	json_string(j, "name", t.comm);
-	json_string(j, "go_version", t.go_version);
-	if (t.nruntimes > 1) {
-		json_string(j, "runtime", t.file);
-		json_number(j, "runtimes", t.nruntimes);
+	json_number(j, "pid", (uint64_t)t->pid);
+	json_string(j, "name", t->comm);
+	json_string(j, "go_version", t->go_version);
+	if (t->nruntimes > 1) {
+		json_string(j, "runtime", prowl_goroutines_file(h));
+		json_number(j, "runtimes", t->nruntimes);
 	}
 }
 

@@ -756,11 +756,7 @@ void prowl_session_note(struct prowl_session *s, struct pprof_profile *p)
 			   t.stripped ? ", stripped" : "", t.pie ? ", PIE" : "",
 			   t.cgo ? ", cgo" : "");
 		if (t.go_guessed)
-			prowl_note(
-				p,
-				"warning: %s is newer than every version known; the newest known "
-				"layout was used and its checks passed",
-				t.go_version);
+			prowl_note(p, "warning: " PROWL_GO_GUESSED, t.go_version);
 		if (t.go_error)
 			prowl_note(p, "warning: the Go tables of %s could not be read", t.comm);
 		note_build(p, &s->procs.procs[i]->image->space);

@@ -255,23 +255,11 @@ void prowl_figures_read(struct prowl_runtime *rt, struct prowl_figures *f)
 	tell_variables(rt, f);
 }
 
-enum prowl_code prowl_figures_of_pid(pid_t pid, struct prowl_figures *ret, struct prowl_err *err)
+enum prowl_code prowl_figures_of(const struct prowl_who *who, struct prowl_figures *ret,
+				 struct prowl_err *err)
 {
 	struct prowl_runtime *rt;
-	enum prowl_code code = prowl_runtime_open(pid, &rt, err);
-
-	if (code != PROWL_OK)
-		return code;
-	prowl_figures_read(rt, ret);
-	prowl_runtime_free(rt);
-	return PROWL_OK;
-}
-
-enum prowl_code prowl_figures_of_core(const char *core, const char *exe, struct prowl_figures *ret,
-				      struct prowl_err *err)
-{
-	struct prowl_runtime *rt;
-	enum prowl_code code = prowl_runtime_open_core(core, exe, &rt, err);
+	enum prowl_code code = prowl_runtime_open(who, &rt, err);
 
 	if (code != PROWL_OK)
 		return code;

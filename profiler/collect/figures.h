@@ -14,6 +14,7 @@
 #include <sys/types.h>
 
 #include "err.h"
+#include "who.h"
 
 enum prowl_figure {
 	/* What runtime.NumGoroutine counts; each is in one of the states that follow. */
@@ -99,7 +100,6 @@ struct prowl_runtime;
 /* Cannot fail: what can't be read is not known. */
 void prowl_figures_read(struct prowl_runtime *rt, struct prowl_figures *ret);
 
-/* The same of a process, or of a core file: as prowl_runtime_open and prowl_runtime_open_core. */
-enum prowl_code prowl_figures_of_pid(pid_t pid, struct prowl_figures *ret, struct prowl_err *err);
-enum prowl_code prowl_figures_of_core(const char *core, const char *exe, struct prowl_figures *ret,
-				      struct prowl_err *err);
+/* The same of a target that is opened for it; codes as of prowl_runtime_open. */
+enum prowl_code prowl_figures_of(const struct prowl_who *who, struct prowl_figures *ret,
+				 struct prowl_err *err);

@@ -81,12 +81,13 @@ static bool stopping(struct prowl_figures_watch *w)
 static void *watch(void *arg)
 {
 	struct prowl_figures_watch *w = arg;
+	const struct prowl_who who = {.pid = w->pid};
 	struct prowl_runtime *rt = NULL;
 
 	while (!stopping(w)) {
 		uint64_t before = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 
-		if (!rt && prowl_runtime_open(w->pid, &rt, NULL) != PROWL_OK)
+		if (!rt && prowl_runtime_open(&who, &rt, NULL) != PROWL_OK)
 			rt = NULL;
 		if (rt && !read_once(w, rt)) {
 			prowl_runtime_free(rt);

@@ -397,7 +397,7 @@ static int take_running(struct take *t)
 
 	if (t->nrunning == 0)
 		return 0;
-	if (rt->core)
+	if (rt->target.core)
 		prowl_running_core(rt, t->running, t->nrunning);
 	else if (t->o->running_ns)
 		prowl_running_sample(rt, t->running, t->nrunning, t->o->running_ns, settle, t);
@@ -406,7 +406,7 @@ static int take_running(struct take *t)
 
 		if (t->running[i].found) {
 			r = stack_of(t, t->running[i].words, t->running[i].n, &g->stack);
-			g->sampled = !rt->core;
+			g->sampled = !rt->target.core;
 		}
 		if (g->stack != PROWL_NO_STACK)
 			t->d->counts.running_sampled++;
@@ -515,7 +515,7 @@ static void add_comments(struct take *t)
 	enum uw_goglobal_source source = rt->globals.var[UW_GLOBAL_ALLGS].source;
 
 	prowl_note(p, "prowl " PROWL_VERSION ": goroutine profile, read from %s",
-		   rt->core ? "a core file" : "outside");
+		   rt->target.core ? "a core file" : "outside");
 	prowl_notes_runtime(p, t->h->rt);
 	prowl_note(p, "runtime.allgs found by %s", uw_goglobal_source_name(source));
 	prowl_note(
@@ -571,23 +571,7 @@ static uint64_t clock_ns(clockid_t id)
 
 static enum prowl_code cant_read(const struct prowl_goroutines *h, int error, struct prowl_err *err)
 {
-	const struct prowl_runtime *rt = h->rt;
-
-	if (error == -ENOMEM)
-		return prowl_fail(err, PROWL_FAILED, "out of memory");
-	if (error == -ENOENT)
-		return prowl_fail(err, PROWL_UNSUPPORTED,
-				  "process %d (%s, %s): where its runtime keeps its goroutines was "
-				  "not found",
-				  (int)rt->pid, rt->comm, uw_go_version(rt->go));
-	if (error == -ESRCH)
-		return prowl_fail(err, PROWL_NOTHING, "process %d is gone", (int)rt->pid);
-	if (error == -ESTALE)
-		return prowl_fail(err, PROWL_NOTHING,
-				  "process %d (%s) has ended or executes another program",
-				  (int)rt->pid, rt->comm);
-	return prowl_fail(err, PROWL_FAILED, "process %d (%s): reading its goroutines: %s",
-			  (int)rt->pid, rt->comm, strerror(-error));
+	return prowl_fail_target(err, &h->rt->target, "goroutines", error);
 }
 
 static int read_all(struct take *t)
@@ -639,10 +623,10 @@ enum prowl_code prowl_goroutines_take(struct prowl_goroutines *h,
 	*ret = (struct prowl_dump){0};
 	if (o->match && regcomp(&t.match, o->match, REG_EXTENDED | REG_NOSUB) != 0)
 		return prowl_fail(err, PROWL_USAGE, "'%s' is no regular expression", o->match);
-	t.now = h->rt->core ? 0 : clock_ns(CLOCK_MONOTONIC);
-	ret->when = h->rt->core ? 0 : (int64_t)clock_ns(CLOCK_REALTIME);
+	t.now = h->rt->target.core ? 0 : clock_ns(CLOCK_MONOTONIC);
+	ret->when = h->rt->target.core ? 0 : (int64_t)clock_ns(CLOCK_REALTIME);
 	r = take(&t);
-	if (!h->rt->core)
+	if (!h->rt->target.core)
 		ret->duration_ns = clock_ns(CLOCK_MONOTONIC) - t.now;
 	prowl_stored_fini(&t.stored);
 	prowl_idmap_fini(&t.by_hash);
@@ -672,8 +656,8 @@ void prowl_dump_fini(struct prowl_dump *d)
 	*d = (struct prowl_dump){0};
 }
 
-enum prowl_code prowl_goroutines_open(pid_t pid, const char *core, const char *exe,
-				      struct prowl_goroutines **ret, struct prowl_err *err)
+enum prowl_code prowl_goroutines_open(const struct prowl_who *who, struct prowl_goroutines **ret,
+				      struct prowl_err *err)
 {
 	struct prowl_goroutines *h = calloc(1, sizeof *h);
 	enum prowl_code code;
@@ -681,8 +665,7 @@ enum prowl_code prowl_goroutines_open(pid_t pid, const char *core, const char *e
 
 	if (!h)
 		return prowl_fail(err, PROWL_FAILED, "out of memory");
-	code = core ? prowl_runtime_open_core(core, exe, &h->rt, err)
-		    : prowl_runtime_open(pid, &h->rt, err);
+	code = prowl_runtime_open(who, &h->rt, err);
 	if (code != PROWL_OK) {
 		free(h);
 		return code;
@@ -723,15 +706,14 @@ void prowl_goroutines_free(struct prowl_goroutines *h)
 	free(h);
 }
 
-void prowl_goroutines_target(const struct prowl_goroutines *h, struct prowl_goroutines_target *ret)
+const struct prowl_target *prowl_goroutines_target(const struct prowl_goroutines *h)
 {
-	*ret = (struct prowl_goroutines_target){
-		.pid = h->rt->pid, .go_guessed = uw_go_guessed(h->rt->go), .core = h->rt->core};
-	memcpy(ret->comm, h->rt->comm, sizeof ret->comm);
-	snprintf(ret->go_version, sizeof ret->go_version, "%s", uw_go_version(h->rt->go));
-	ret->nruntimes = h->rt->nruntimes;
-	ret->which = h->rt->which;
-	ret->file = prowl_runtime_file(h->rt);
+	return &h->rt->target;
+}
+
+const char *prowl_goroutines_file(const struct prowl_goroutines *h)
+{
+	return prowl_runtime_file(h->rt);
 }
 
 size_t prowl_goroutines_labels(const struct prowl_goroutines *h, uint32_t set,

@@ -22,6 +22,7 @@
 
 #include "err.h"
 #include "labels.h"
+#include "who.h"
 
 struct pprof_profile;
 struct prowl_goroutines;
@@ -84,18 +85,9 @@ struct prowl_goroutines_options {
 	uint64_t running_ns; /* sample running ones for so long at most; 0: don't */
 };
 
-struct prowl_goroutines_target {
-	pid_t pid;
-	char comm[64];
-	char go_version[64];
-	bool go_guessed, core;
-	size_t nruntimes, which; /* there may be several Go runtimes; the one that is read */
-	const char *file;        /* in which it is; lives as long as the reader */
-};
-
-/* Codes as of prowl_runtime_open. core: a core file; exe: of it, or NULL; else pid. */
-enum prowl_code prowl_goroutines_open(pid_t pid, const char *core, const char *exe,
-				      struct prowl_goroutines **ret, struct prowl_err *err);
+/* Codes as of prowl_runtime_open. */
+enum prowl_code prowl_goroutines_open(const struct prowl_who *who, struct prowl_goroutines **ret,
+				      struct prowl_err *err);
 /*
  * Reads another runtime of the process from now on: 0 is the one that was opened. Their goroutines
  * have the label "runtime" in profiles where there are several.
@@ -103,7 +95,9 @@ enum prowl_code prowl_goroutines_open(pid_t pid, const char *core, const char *e
 enum prowl_code prowl_goroutines_choose(struct prowl_goroutines *h, size_t which,
 					struct prowl_err *err);
 void prowl_goroutines_free(struct prowl_goroutines *h);
-void prowl_goroutines_target(const struct prowl_goroutines *h, struct prowl_goroutines_target *ret);
+const struct prowl_target *prowl_goroutines_target(const struct prowl_goroutines *h);
+/* The file that the runtime is in. */
+const char *prowl_goroutines_file(const struct prowl_goroutines *h);
 
 /* The dump is freed by prowl_dump_fini. PROWL_USAGE: match is no regular expression. */
 enum prowl_code prowl_goroutines_take(struct prowl_goroutines *h,

@@ -27,6 +27,7 @@
 
 #include "err.h"
 #include "walk.h"
+#include "who.h"
 
 struct pprof_profile;
 struct prowl_session;
@@ -49,17 +50,6 @@ struct prowl_options {
 	bool labels;          /* label samples with Go's pprof labels */
 	bool timeline;        /* each sample with its time; implies threads */
 	unsigned int tick_ms; /* call progress at least that often; 0: as it comes */
-};
-
-/* What is being done, known after open. */
-struct prowl_target {
-	pid_t pid;
-	char comm[64];
-	char go_version[64]; /* "" when it is not Go */
-	bool go_guessed;     /* newer than every known version */
-	bool stripped, pie, cgo;
-	int load_error; /* mappings could not be read: negative errno */
-	int go_error;   /* Go, but its tables can't be used: negative errno of uw_go_open */
 };
 
 struct prowl_result {     /* counted, for the last lines and the comments of the profile */

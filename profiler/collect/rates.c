@@ -144,17 +144,17 @@ static enum prowl_code check_place(const struct prowl_runtime *rt, enum prowl_ra
 		prowl_fail(err, PROWL_UNSUPPORTED,
 			   "%s can't be set in process %d (%s): where %s is kept is not known for "
 			   "certain",
-			   k->name, (int)rt->pid, rt->comm, k->variable);
+			   k->name, (int)rt->target.pid, rt->target.comm, k->variable);
 		prowl_hint(err, "nothing was written; a program that is not stripped tells it");
 		return PROWL_UNSUPPORTED;
 	}
 	if (addr % sizeof(uint64_t) || addr < rt->globals.data_lo ||
-	    addr > rt->globals.data_hi - sizeof(uint64_t) || !is_writable(rt->pid, addr))
+	    addr > rt->globals.data_hi - sizeof(uint64_t) || !is_writable(rt->target.pid, addr))
 		return prowl_fail(err, PROWL_UNSUPPORTED,
 				  "%s can't be set in process %d (%s): 0x%llx is no place for %s; "
 				  "nothing was written",
-				  k->name, (int)rt->pid, rt->comm, (unsigned long long)addr,
-				  k->variable);
+				  k->name, (int)rt->target.pid, rt->target.comm,
+				  (unsigned long long)addr, k->variable);
 	return PROWL_OK;
 }
 
@@ -176,8 +176,8 @@ static enum prowl_code check_wish(const struct prowl_rates_wish *w, uint64_t min
 static enum prowl_code gone(const struct prowl_runtime *rt, struct prowl_err *err)
 {
 	return prowl_fail(err, PROWL_NOTHING,
-			  "process %d (%s) has ended or executes another program", (int)rt->pid,
-			  rt->comm);
+			  "process %d (%s) has ended or executes another program",
+			  (int)rt->target.pid, rt->target.comm);
 }
 
 /*
@@ -209,7 +209,7 @@ static enum prowl_code open_memory(struct prowl_rates *r, const struct prowl_run
 	char path[64];
 	int e;
 
-	uw_task_path(rt->pid, "mem", path, sizeof path);
+	uw_task_path(rt->target.pid, "mem", path, sizeof path);
 	/* With what the user may do himself: to look at all processes is not to write to them. */
 	prowl_privilege_lower();
 	r->mem = open(path, O_RDWR | O_CLOEXEC);
@@ -220,20 +220,20 @@ static enum prowl_code open_memory(struct prowl_rates *r, const struct prowl_run
 		return gone(rt, err);
 	if (r->mem < 0) {
 		prowl_fail(err, PROWL_PERMISSION, "not allowed to write to process %d (%s): %s: %s",
-			   (int)rt->pid, rt->comm, path, strerror(errno));
+			   (int)rt->target.pid, rt->target.comm, path, strerror(errno));
 		if (prowl_privilege_elevated())
 			prowl_hint(
 				err,
 				"with setcap prowl may look at every process, but writes only to "
 				"those that its user may write to without it");
 		else
-			prowl_hint_reading(err, rt->pid);
+			prowl_hint_reading(err, rt->target.pid);
 		return PROWL_PERMISSION;
 	}
 	if (!lock(r->mem))
 		return prowl_fail(err, PROWL_FAILED,
 				  "another prowl has set rates in process %d (%s) and is not done",
-				  (int)rt->pid, rt->comm);
+				  (int)rt->target.pid, rt->target.comm);
 	mem = (struct uw_mem){.read = read_mem, .ctx = (void *)(intptr_t)r->mem};
 	return uw_space_check_go(&space, &mem) < 0 ? gone(rt, err) : PROWL_OK;
 }
@@ -254,8 +254,8 @@ static enum prowl_code plan(struct prowl_rates *r, const struct prowl_runtime *r
 		return prowl_fail(err, PROWL_UNSUPPORTED,
 				  "%s can't be set in process %d (%s): %s seems to be 0x%llx, "
 				  "which is no rate; nothing was written",
-				  kinds[which].name, (int)rt->pid, rt->comm, kinds[which].variable,
-				  (unsigned long long)c->before);
+				  kinds[which].name, (int)rt->target.pid, rt->target.comm,
+				  kinds[which].variable, (unsigned long long)c->before);
 	c->set = stored(which, w->value[which]);
 	if (c->set != c->before)
 		r->guarded[r->nguarded++] = which;
@@ -298,8 +298,8 @@ static enum prowl_code write_all(struct prowl_rates *r, const struct prowl_runti
 		if (n != sizeof c->set)
 			return prowl_fail(err, PROWL_FAILED,
 					  "%s of process %d (%s) can't be written: %s",
-					  kinds[r->guarded[i]].variable, (int)rt->pid, rt->comm,
-					  strerror(n < 0 ? errno : EIO));
+					  kinds[r->guarded[i]].variable, (int)rt->target.pid,
+					  rt->target.comm, strerror(n < 0 ? errno : EIO));
 		c->state = PROWL_RATE_SET;
 	}
 	return PROWL_OK;
@@ -330,7 +330,7 @@ enum prowl_code prowl_rates_set(const struct prowl_runtime *rt, const struct pro
 
 	if (code != PROWL_OK)
 		return code;
-	if (rt->core)
+	if (rt->target.core)
 		return prowl_fail(err, PROWL_USAGE, "nothing can be set in a core file");
 	r = calloc(1, sizeof *r);
 	if (!r)
@@ -412,7 +412,7 @@ enum prowl_code prowl_rates_put(const struct prowl_runtime *rt, const struct pro
 	enum prowl_code code = check_wish(wish, 0, err);
 	struct prowl_rates r = {.mem = -1};
 
-	if (code == PROWL_OK && rt->core)
+	if (code == PROWL_OK && rt->target.core)
 		code = prowl_fail(err, PROWL_USAGE, "nothing can be set in a core file");
 	if (code == PROWL_OK)
 		code = put_all(&r, rt, wish, err);

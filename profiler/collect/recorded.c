@@ -109,34 +109,10 @@ const struct prowl_recorded_result *prowl_recorded_result(const struct prowl_rec
 
 static enum prowl_code cant_read(const struct prowl_recorded *r, int error, struct prowl_err *err)
 {
-	const char *what = kinds[r->kind].name;
+	char what[32];
 
-	if (error == -ENOMEM)
-		return prowl_fail(err, PROWL_FAILED, "out of memory");
-	if (error == -ENOENT)
-		return prowl_fail(err, PROWL_UNSUPPORTED,
-				  "process %d (%s, %s): where its runtime keeps the %s profile was "
-				  "not found",
-				  (int)r->rt->pid, r->rt->comm, r->result.go_version, what);
-	if (error == -ESRCH)
-		return prowl_fail(err, PROWL_NOTHING, "process %d is gone", (int)r->rt->pid);
-	if (error == -EFAULT && r->rt->core)
-		return prowl_fail(err, PROWL_FAILED,
-				  "the core file of process %d (%s) does not have its whole %s "
-				  "profile%s",
-				  (int)r->rt->pid, r->rt->comm, what,
-				  r->rt->corefile.core->missing ? ": it was cut short" : "");
-	if (error == -ESTALE)
-		return prowl_fail(err, PROWL_NOTHING,
-				  "process %d (%s) has ended or executes another program",
-				  (int)r->rt->pid, r->rt->comm);
-	if (error == -EBADMSG)
-		return prowl_fail(err, PROWL_UNSUPPORTED,
-				  "process %d (%s, %s): its %s profile is not of the form that is "
-				  "known of this version",
-				  (int)r->rt->pid, r->rt->comm, r->result.go_version, what);
-	return prowl_fail(err, PROWL_FAILED, "process %d (%s): reading its %s profile: %s",
-			  (int)r->rt->pid, r->rt->comm, what, strerror(-error));
+	snprintf(what, sizeof what, "%s profile", kinds[r->kind].name);
+	return prowl_fail_target(err, &r->rt->target, what, error);
 }
 
 /* Creation stacks of all threads, as buckets. */
@@ -190,7 +166,7 @@ static int take(struct prowl_recorded *r, struct snapshot *s)
 	uint64_t at = k->rate < UW_GLOBAL_COUNT ? uw_goglobal(&r->rt->globals, k->rate) : 0;
 	int e = 0;
 
-	s->when = r->rt->core ? 0 : wall_clock();
+	s->when = r->rt->target.core ? 0 : wall_clock();
 	if (k->bucket)
 		e = at ? uw_read_u64(&r->rt->space.live, at, &s->rate) : -ENOENT;
 	if (e == 0 && k->bucket)
@@ -218,12 +194,12 @@ static enum prowl_code no_heap(const struct prowl_recorded *r, struct prowl_err 
 	if (!prowl_runtime_heap_linked_out(r->rt))
 		prowl_fail(err, PROWL_NOTHING,
 			   "process %d (%s) records no allocations: its MemProfileRate is 0",
-			   (int)r->rt->pid, r->rt->comm);
+			   (int)r->rt->target.pid, r->rt->target.comm);
 	else
 		prowl_fail(err, PROWL_NOTHING,
 			   "process %d (%s) records no allocations: the linker switched heap "
 			   "profiling off, since the program never asks for its heap profile",
-			   (int)r->rt->pid, r->rt->comm);
+			   (int)r->rt->target.pid, r->rt->target.comm);
 	prowl_hint(err,
 		   "import runtime/pprof or net/http/pprof in the program%s; or let prowl set the "
 		   "rate in the process for a window: --allow-write=heap-rate --seconds 30",
@@ -243,7 +219,8 @@ static enum prowl_code no_record(const struct prowl_recorded *r, struct prowl_er
 	prowl_fail(err, PROWL_NOTHING,
 		   "process %d (%s) records no %s events: its %s profile rate is 0, as it is "
 		   "until the program sets it",
-		   (int)r->rt->pid, r->rt->comm, kinds[r->kind].name, kinds[r->kind].name);
+		   (int)r->rt->target.pid, r->rt->target.comm, kinds[r->kind].name,
+		   kinds[r->kind].name);
 	prowl_hint(err,
 		   "call %s in the program; or let prowl set the rate in the process for a window: "
 		   "--allow-write=%s-rate --seconds 30",
@@ -259,10 +236,11 @@ static enum prowl_code no_sample(const struct prowl_recorded *r, struct prowl_er
 	if (!r->delta)
 		return prowl_fail(err, PROWL_NOTHING,
 				  "process %d (%s) has recorded nothing yet for its %s profile",
-				  (int)r->rt->pid, r->rt->comm, name);
+				  (int)r->rt->target.pid, r->rt->target.comm, name);
 	prowl_fail(err, PROWL_NOTHING,
 		   "nothing changed in the %s profile of process %d (%s) in %.3g s", name,
-		   (int)r->rt->pid, r->rt->comm, (double)(r->last.when - r->first.when) / 1e9);
+		   (int)r->rt->target.pid, r->rt->target.comm,
+		   (double)(r->last.when - r->first.when) / 1e9);
 	if (kinds[r->kind].bucket == UW_BUCKET_MEM)
 		prowl_hint(err, "heap profiles change with garbage collections only: a window that "
 				"has none is empty");
@@ -446,7 +424,7 @@ static void add_comments(struct prowl_recorded *r, struct pprof_profile *p,
 
 	prowl_note(p,
 		   "prowl " PROWL_VERSION ": %s profile as the Go runtime records it, read from %s",
-		   k->name, r->rt->core ? "a core file" : "outside");
+		   k->name, r->rt->target.core ? "a core file" : "outside");
 	prowl_notes_runtime(p, r->rt);
 	for (size_t i = first[r->kind]; i < end[r->kind]; i++)
 		prowl_note(p, "%s found by %s", uw_goglobal_name(used[i]),
@@ -513,7 +491,8 @@ static int fill(struct prowl_recorded *r, struct pprof_profile *p)
 	prowl_stored_init(&stored, p, &r->rt->space, r->rt->go, true);
 	if (e == 0 && (bucket == UW_BUCKET_BLOCK || bucket == UW_BUCKET_MUTEX) && r->last.b.n)
 		e = uw_goticks_per_second(r->rt->layout, &r->rt->globals, &r->rt->space.live,
-					  elf ? elf->machine : 0, !r->rt->core, &r->ticks, &source);
+					  elf ? elf->machine : 0, !r->rt->target.core, &r->ticks,
+					  &source);
 	r->result.ticks_measured = source == UW_TICKS_MEASURED;
 	if (e == 0)
 		e = prowl_stored_first_mapping(&stored);
@@ -531,9 +510,8 @@ static int fill(struct prowl_recorded *r, struct pprof_profile *p)
 
 /* --- what is called -------------------------------------------------------------- */
 
-static enum prowl_code open_one(enum prowl_recorded_kind kind, pid_t pid, const char *core,
-				const char *exe, size_t which, struct prowl_recorded **ret,
-				struct prowl_err *err)
+static enum prowl_code open_one(enum prowl_recorded_kind kind, const struct prowl_who *who,
+				size_t which, struct prowl_recorded **ret, struct prowl_err *err)
 {
 	struct prowl_recorded *r = calloc(1, sizeof *r);
 	enum prowl_code code;
@@ -542,35 +520,30 @@ static enum prowl_code open_one(enum prowl_recorded_kind kind, pid_t pid, const 
 		return prowl_fail(err, PROWL_FAILED, "out of memory");
 	r->kind = kind;
 	r->ticks = 1e9;
-	code = core ? prowl_runtime_open_core(core, exe, &r->rt, err)
-		    : prowl_runtime_open(pid, &r->rt, err);
+	code = prowl_runtime_open(who, &r->rt, err);
 	if (code == PROWL_OK && which)
 		code = prowl_runtime_choose(r->rt, which, err);
 	if (code != PROWL_OK) {
 		prowl_recorded_free(r);
 		return code;
 	}
-	r->result.pid = r->rt->pid;
-	memcpy(r->result.comm, r->rt->comm, sizeof r->result.comm);
-	snprintf(r->result.go_version, sizeof r->result.go_version, "%s", uw_go_version(r->rt->go));
-	r->result.go_guessed = uw_go_guessed(r->rt->go);
+	r->result.target = r->rt->target;
 	*ret = r;
 	return PROWL_OK;
 }
 
-enum prowl_code prowl_recorded_open(enum prowl_recorded_kind kind, pid_t pid, const char *core,
-				    const char *exe, struct prowl_recorded **ret,
-				    struct prowl_err *err)
+enum prowl_code prowl_recorded_open(enum prowl_recorded_kind kind, const struct prowl_who *who,
+				    struct prowl_recorded **ret, struct prowl_err *err)
 {
 	struct prowl_recorded *first = NULL;
-	enum prowl_code code = open_one(kind, pid, core, exe, 0, &first, err);
+	enum prowl_code code = open_one(kind, who, 0, &first, err);
 
 	if (code != PROWL_OK || !first)
 		return code;
-	for (size_t i = first->rt->nruntimes; code == PROWL_OK && i-- > 1;) {
+	for (size_t i = first->rt->target.nruntimes; code == PROWL_OK && i-- > 1;) {
 		struct prowl_recorded *r = NULL;
 
-		code = open_one(kind, pid, core, exe, i, &r, err);
+		code = open_one(kind, who, i, &r, err);
 		if (code == PROWL_OK && r) {
 			r->next = first->next;
 			first->next = r;

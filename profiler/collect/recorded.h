@@ -24,6 +24,7 @@
 
 #include "err.h"
 #include "rates.h"
+#include "who.h"
 
 struct pprof_profile;
 struct prowl_recorded;
@@ -37,10 +38,7 @@ enum prowl_recorded_kind {
 };
 
 struct prowl_recorded_result {
-	pid_t pid;
-	char comm[64];
-	char go_version[64];
-	bool go_guessed;
+	struct prowl_target target;
 	size_t records; /* buckets, or threads */
 	size_t samples; /* in the profile */
 	uint64_t rate;  /* bytes; ticks of the CPU; fraction; 0: off */
@@ -55,10 +53,9 @@ struct prowl_recorded_result {
 /* "heap". */
 const char *prowl_recorded_name(enum prowl_recorded_kind kind);
 
-/* Codes as of prowl_runtime_open. core: a core file; exe: of it, or NULL; else pid. */
-enum prowl_code prowl_recorded_open(enum prowl_recorded_kind kind, pid_t pid, const char *core,
-				    const char *exe, struct prowl_recorded **ret,
-				    struct prowl_err *err);
+/* Codes as of prowl_runtime_open. */
+enum prowl_code prowl_recorded_open(enum prowl_recorded_kind kind, const struct prowl_who *who,
+				    struct prowl_recorded **ret, struct prowl_err *err);
 void prowl_recorded_free(struct prowl_recorded *r);
 
 /*

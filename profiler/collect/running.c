@@ -37,7 +37,7 @@ static bool want(void *ctx, pid_t pid)
 {
 	const struct sampling *s = ctx;
 
-	return pid == s->rt->pid;
+	return pid == s->rt->target.pid;
 }
 
 /* How often it has stopped running, if the thread runs it now; -1: it doesn't, or not known. */
@@ -106,7 +106,7 @@ static void on_event(void *ctx, const struct prowl_event *ev)
 	struct uw_sample us;
 	enum uw_end end;
 
-	if (ev->type != PROWL_EVENT_SAMPLE || ev->pid != s->rt->pid || !ev->sample.has_regs)
+	if (ev->type != PROWL_EVENT_SAMPLE || ev->pid != s->rt->target.pid || !ev->sample.has_regs)
 		return;
 	w = whose(s, ev);
 	if (!w)
@@ -152,7 +152,7 @@ int prowl_running_sample(struct prowl_runtime *rt, struct prowl_running *wanted,
 {
 	static const struct prowl_perf_takers takers = {want, NULL, on_event};
 	struct sampling s = {.rt = rt, .wanted = wanted, .n = n, .left = n};
-	struct prowl_perf_options po = {.pids = &rt->pid,
+	struct prowl_perf_options po = {.pids = &rt->target.pid,
 					.npids = 1,
 					.period_ns = 1000000000u / RATE,
 					.stack_bytes = STACK,

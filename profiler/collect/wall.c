@@ -323,15 +323,7 @@ static void run_alone(struct prowl_wall *w, uint64_t duration_ns)
 
 static enum prowl_code failed(const struct prowl_wall *w, int error, struct prowl_err *err)
 {
-	if (error == -ENOMEM)
-		return prowl_fail(err, PROWL_FAILED, "out of memory");
-	if (error == -ENOENT)
-		return prowl_fail(err, PROWL_UNSUPPORTED,
-				  "process %d (%s): where its runtime keeps its goroutines was not "
-				  "found",
-				  (int)w->rt->pid, w->rt->comm);
-	return prowl_fail(err, PROWL_FAILED, "process %d (%s): reading its goroutines: %s",
-			  (int)w->rt->pid, w->rt->comm, strerror(-error));
+	return prowl_fail_target(err, &w->rt->target, "goroutines", error);
 }
 
 enum prowl_code prowl_wall_run(struct prowl_wall *w, uint64_t duration_ns, struct prowl_err *err)
@@ -597,7 +589,7 @@ enum prowl_code prowl_wall_build(struct prowl_wall *w, struct pprof_profile **re
 
 static void open_cpu(struct prowl_wall *w)
 {
-	struct prowl_options o = {.pids = &w->o.pid,
+	struct prowl_options o = {.pids = &w->rt->target.pid,
 				  .npids = 1,
 				  .rate = CPU_RATE,
 				  .user_only = true,
@@ -610,8 +602,8 @@ static void open_cpu(struct prowl_wall *w)
 	w->result.cpu_failed = true;
 }
 
-enum prowl_code prowl_wall_open(const struct prowl_wall_options *o, struct prowl_wall **ret,
-				struct prowl_err *err)
+enum prowl_code prowl_wall_open(pid_t pid, const struct prowl_wall_options *o,
+				struct prowl_wall **ret, struct prowl_err *err)
 {
 	struct prowl_wall *w = calloc(1, sizeof *w);
 	enum prowl_code code;
@@ -624,7 +616,7 @@ enum prowl_code prowl_wall_open(const struct prowl_wall_options *o, struct prowl
 	w->o.max_overhead = o->max_overhead > 0 ? o->max_overhead : 0.01;
 	w->random = clock_ns(CLOCK_MONOTONIC) | 1;
 	w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	code = prowl_runtime_open(o->pid, &w->rt, err);
+	code = prowl_runtime_open(&(struct prowl_who){.pid = pid}, &w->rt, err);
 	if (code == PROWL_OK) {
 		r = w->wake_fd < 0 ? -errno : uw_goroutines_new(&w->rt->space, &w->reader);
 		if (r == 0)
@@ -636,10 +628,7 @@ enum prowl_code prowl_wall_open(const struct prowl_wall_options *o, struct prowl
 		prowl_wall_free(w);
 		return code;
 	}
-	w->result.pid = w->rt->pid;
-	memcpy(w->result.comm, w->rt->comm, sizeof w->result.comm);
-	snprintf(w->result.go_version, sizeof w->result.go_version, "%s", uw_go_version(w->rt->go));
-	w->result.go_guessed = uw_go_guessed(w->rt->go);
+	w->result.target = w->rt->target;
 	open_cpu(w);
 	*ret = w;
 	return PROWL_OK;

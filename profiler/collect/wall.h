@@ -16,21 +16,18 @@
 #include <sys/types.h>
 
 #include "err.h"
+#include "who.h"
 
 struct pprof_profile;
 struct prowl_wall;
 
 struct prowl_wall_options {
-	pid_t pid;
 	unsigned int rate;   /* looks a second; 0: 10 */
 	double max_overhead; /* own CPU time while looking, as a part of one CPU; 0: 0.01 */
 };
 
 struct prowl_wall_result {
-	pid_t pid;
-	char comm[64];
-	char go_version[64];
-	bool go_guessed;
+	struct prowl_target target;
 	uint64_t duration_ns;
 	uint64_t looks, skipped; /* skipped: for the budget */
 	uint64_t goroutines;     /* of the program, on average; an estimate where part < 1 */
@@ -43,8 +40,8 @@ struct prowl_wall_result {
 	bool cpu_failed;         /* no permission for them */
 };
 
-enum prowl_code prowl_wall_open(const struct prowl_wall_options *o, struct prowl_wall **ret,
-				struct prowl_err *err);
+enum prowl_code prowl_wall_open(pid_t pid, const struct prowl_wall_options *o,
+				struct prowl_wall **ret, struct prowl_err *err);
 void prowl_wall_free(struct prowl_wall *w);
 /* Readable when something was written to it: ends prowl_wall_run. Write 8 bytes (eventfd). */
 int prowl_wall_wake_fd(const struct prowl_wall *w);

@@ -125,7 +125,7 @@ int prowl_label_runtime(struct pprof_profile *p, const struct prowl_runtime *rt,
 {
 	int r;
 
-	if (rt->nruntimes < 2)
+	if (rt->target.nruntimes < 2)
 		return 0;
 	*ret = (struct pprof_label){0};
 	r = pprof_string(p, "runtime", &ret->key);
@@ -137,20 +137,17 @@ int prowl_label_runtime(struct pprof_profile *p, const struct prowl_runtime *rt,
 int prowl_notes_runtime(struct pprof_profile *p, struct prowl_runtime *rt)
 {
 	const struct uw_elf *elf = rt->space.exe ? uw_binary_elf(rt->space.exe) : NULL;
-	int r = prowl_note(p, "target: %s, pid %d, %s", rt->comm, (int)rt->pid,
+	int r = prowl_note(p, "target: %s, pid %d, %s", rt->target.comm, (int)rt->target.pid,
 			   uw_go_version(rt->go));
 
-	if (r == 0 && rt->nruntimes > 1)
+	if (r == 0 && rt->target.nruntimes > 1)
 		r = prowl_note(p, "runtime: %s, %s, one of %zu in this process",
-			       prowl_runtime_file(rt), uw_go_version(rt->go), rt->nruntimes);
+			       prowl_runtime_file(rt), uw_go_version(rt->go), rt->target.nruntimes);
 	if (r == 0)
 		r = prowl_notes_build(p, rt->go, elf);
-	if (r == 0 && !rt->core)
+	if (r == 0 && !rt->target.core)
 		r = prowl_notes_machine(p);
-	if (r == 0 && uw_go_guessed(rt->go))
-		r = prowl_note(p,
-			       "warning: %s is newer than every version known; the newest known "
-			       "layout was used and its checks passed",
-			       uw_go_version(rt->go));
+	if (r == 0 && rt->target.go_guessed)
+		r = prowl_note(p, "warning: " PROWL_GO_GUESSED, rt->target.go_version);
 	return r;
 }

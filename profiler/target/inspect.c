@@ -11,7 +11,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "access.h"
 #include "arch.h"
 #include "corefile.h"
 #include "gobuild.h"
@@ -19,6 +18,7 @@
 #include "source_perf.h"
 #include "space.h"
 #include "whatis.h"
+#include "who.h"
 
 enum {
 	TYPE_DYN = 3,   /* ET_DYN */
@@ -597,20 +597,13 @@ static enum prowl_code describe_space(struct prowl_info *info, struct uw_space *
 static enum prowl_code inspect_space(struct prowl_info *info, struct uw_space *space,
 				     struct prowl_err *err)
 {
+	struct prowl_target target = {.pid = info->pid};
 	int r = uw_space_load(space);
 
-	if (r == -EACCES || r == -EPERM) {
-		prowl_fail(err, PROWL_PERMISSION,
-			   "not allowed to read process %d (/proc/%d/maps: %s; uid %d)",
-			   (int)info->pid, (int)info->pid, strerror(-r), (int)geteuid());
-		prowl_hint_reading(err, info->pid);
-		return PROWL_PERMISSION;
+	if (r < 0) {
+		memcpy(target.comm, info->comm, sizeof target.comm);
+		return prowl_fail_target(err, &target, "mappings", r);
 	}
-	if (r == -ESRCH)
-		return prowl_fail(err, PROWL_NOTHING, "there is no process %d", (int)info->pid);
-	if (r < 0)
-		return prowl_fail(err, PROWL_FAILED, "/proc/%d/maps: %s", (int)info->pid,
-				  strerror(-r));
 	if (!uw_space_go(space))
 		return prowl_whatis_not_go(space, info->comm, err);
 	return describe_space(info, space, err);

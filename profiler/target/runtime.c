@@ -9,23 +9,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "access.h"
 #include "inspect.h"
 #include "procs.h"
 #include "task.h"
 #include "whatis.h"
-
-static enum prowl_code not_readable(pid_t pid, const char *what, int error, struct prowl_err *err)
-{
-	if (error == -ESRCH)
-		return prowl_fail(err, PROWL_NOTHING, "there is no process %d", (int)pid);
-	if (error == -ENOMEM)
-		return prowl_fail(err, PROWL_FAILED, "out of memory");
-	prowl_fail(err, PROWL_PERMISSION, "not allowed to read the %s of process %d (%s; uid %d)",
-		   what, (int)pid, strerror(-error), (int)geteuid());
-	prowl_hint_reading(err, pid);
-	return PROWL_PERMISSION;
-}
 
 /* --- which image it is -------------------------------------------------------------------------
  */
@@ -68,21 +55,21 @@ static void note_image(struct prowl_runtime *rt)
 {
 	char path[64];
 
-	uw_task_path(rt->pid, "mem", path, sizeof path);
+	uw_task_path(rt->target.pid, "mem", path, sizeof path);
 	rt->image = open(path, O_RDONLY | O_CLOEXEC);
-	read_started(rt->pid, rt->started, sizeof rt->started);
+	read_started(rt->target.pid, rt->started, sizeof rt->started);
 }
 
 bool prowl_runtime_same(const struct prowl_runtime *rt)
 {
 	char started[sizeof rt->started], byte;
 
-	if (rt->core)
+	if (rt->target.core)
 		return true;
 	/* Of an image that is gone it gives 0 bytes. */
 	if (rt->image >= 0 && pread(rt->image, &byte, 1, (off_t)rt->globals.data_lo) == 0)
 		return false;
-	read_started(rt->pid, started, sizeof started);
+	read_started(rt->target.pid, started, sizeof started);
 	return !strcmp(started, rt->started);
 }
 
@@ -100,7 +87,7 @@ bool prowl_runtime_heap_linked_out(const struct prowl_runtime *rt)
 
 static enum prowl_code open_process(struct prowl_runtime *rt, struct prowl_err *err)
 {
-	enum prowl_code code = prowl_whatis(rt->pid, NULL, err);
+	enum prowl_code code = prowl_whatis(rt->target.pid, NULL, err);
 	char path[64];
 	int r;
 
@@ -109,16 +96,16 @@ static enum prowl_code open_process(struct prowl_runtime *rt, struct prowl_err *
 	note_image(rt); /* first: what is read after an exec is found to be another's */
 	r = uw_space_load(&rt->space);
 	if (r < 0)
-		return not_readable(rt->pid, "mappings", r, err);
-	snprintf(path, sizeof path, "/proc/%d/comm", (int)rt->pid);
-	prowl_read_comm(path, rt->comm, sizeof rt->comm);
-	r = prowl_probe_memory(rt->pid);
+		return prowl_fail_target(err, &rt->target, "mappings", r);
+	snprintf(path, sizeof path, "/proc/%d/comm", (int)rt->target.pid);
+	prowl_read_comm(path, rt->target.comm, sizeof rt->target.comm);
+	r = prowl_probe_memory(rt->target.pid);
 	if (r < 0)
-		return not_readable(rt->pid, "memory", r, err);
-	if (!uw_space_go(&rt->space) && prowl_short_of(&rt->space, rt->pid, err))
+		return prowl_fail_target(err, &rt->target, "memory", r);
+	if (!uw_space_go(&rt->space) && prowl_short_of(&rt->space, rt->target.pid, err))
 		return PROWL_FAILED;
 	if (!uw_space_go(&rt->space))
-		return prowl_whatis_not_go(&rt->space, rt->comm, err);
+		return prowl_whatis_not_go(&rt->space, rt->target.comm, err);
 	return prowl_runtime_choose(rt, 0, err);
 }
 
@@ -126,15 +113,17 @@ enum prowl_code prowl_runtime_choose(struct prowl_runtime *rt, size_t which, str
 {
 	int r;
 
-	rt->nruntimes = uw_space_runtimes(&rt->space);
-	rt->which = which;
+	rt->target.nruntimes = uw_space_runtimes(&rt->space);
+	rt->target.which = which;
 	uw_space_choose_go(&rt->space, uw_space_runtime(&rt->space, which));
 	rt->go = rt->space.go;
+	snprintf(rt->target.go_version, sizeof rt->target.go_version, "%s", uw_go_version(rt->go));
+	rt->target.go_guessed = uw_go_guessed(rt->go);
 	rt->layout = uw_go_layout(rt->go);
 	r = uw_goglobals_find(&rt->space, true, &rt->globals);
 	if (r < 0)
 		return prowl_fail(err, PROWL_FAILED, "process %d: looking for the runtime: %s",
-				  (int)rt->pid, strerror(-r));
+				  (int)rt->target.pid, strerror(-r));
 	return PROWL_OK;
 }
 
@@ -143,17 +132,33 @@ const char *prowl_runtime_file(const struct prowl_runtime *rt)
 	return rt->space.go_bin->path;
 }
 
-enum prowl_code prowl_runtime_open(pid_t pid, struct prowl_runtime **ret, struct prowl_err *err)
+static enum prowl_code open_core(struct prowl_runtime *rt, const struct prowl_who *who,
+				 struct prowl_err *err)
+{
+	struct prowl_corefile *c = &rt->corefile;
+	enum prowl_code code = prowl_corefile_open(who->core, who->exe, &rt->space, c, err);
+
+	if (code != PROWL_OK)
+		return code;
+	rt->target.pid = c->core->pid;
+	rt->target.core = true;
+	rt->target.core_cut = c->core->missing != 0;
+	memcpy(rt->target.comm, c->core->comm, sizeof c->core->comm);
+	return prowl_runtime_choose(rt, 0, err);
+}
+
+enum prowl_code prowl_runtime_open(const struct prowl_who *who, struct prowl_runtime **ret,
+				   struct prowl_err *err)
 {
 	struct prowl_runtime *rt = calloc(1, sizeof *rt);
 	enum prowl_code code;
 
 	if (!rt)
 		return prowl_fail(err, PROWL_FAILED, "out of memory");
-	rt->pid = pid;
+	rt->target.pid = who->core ? 0 : who->pid;
 	rt->image = -1;
-	uw_space_init(&rt->space, &rt->files, pid);
-	code = open_process(rt, err);
+	uw_space_init(&rt->space, &rt->files, rt->target.pid);
+	code = who->core ? open_core(rt, who, err) : open_process(rt, err);
 	if (code != PROWL_OK) {
 		prowl_runtime_free(rt);
 		return code;

@@ -19,11 +19,10 @@
 #include "golayout.h"
 #include "gosym.h"
 #include "space.h"
+#include "who.h"
 
 struct prowl_runtime {
-	pid_t pid; /* of the process, also of one that a core file is of */
-	char comm[64];
-	bool core;                      /* a core file: nothing changes any more */
+	struct prowl_target target;     /* of a core file nothing changes any more */
 	int image;                      /* /proc/PID/mem, of this image only; -1: not allowed */
 	char started[64];               /* where that isn't: when it began, and its stack */
 	struct prowl_corefile corefile; /* of one: its threads and what was left out */
@@ -32,19 +31,21 @@ struct prowl_runtime {
 	struct uw_go *go;      /* of space */
 	const struct uw_golayout *layout;
 	struct uw_goglobals globals;
-	/* A process may have several: each library that is written in Go brings its own. */
-	size_t nruntimes, which; /* which: 0 is the program's, or the first one's */
 };
 
 /*
  * PROWL_NOTHING: no such process; PROWL_PERMISSION: its memory may not be read, with what grants
- * it; PROWL_UNSUPPORTED: not Go, or a version whose tables are not known.
+ * it; PROWL_UNSUPPORTED: not Go, or a version whose tables are not known. A core file (from the
+ * kernel or gcore) may fail as prowl_corefile_open does.
  */
-enum prowl_code prowl_runtime_open(pid_t pid, struct prowl_runtime **ret, struct prowl_err *err);
+enum prowl_code prowl_runtime_open(const struct prowl_who *who, struct prowl_runtime **ret,
+				   struct prowl_err *err);
 void prowl_runtime_free(struct prowl_runtime *rt);
 /*
- * Goes on with another runtime of the process; PROWL_FAILED: its variables can't be looked for.
- * What was made of rt before (readers of goroutines, stored stacks) is of the one before.
+ * A process may have several runtimes: each library that is written in Go brings its own, and 0 is
+ * the program's, or the first one's. Goes on with another one; PROWL_FAILED: its variables can't be
+ * looked for. What was made of rt before (readers of goroutines, stored stacks) is of the one
+ * before.
  */
 enum prowl_code prowl_runtime_choose(struct prowl_runtime *rt, size_t which, struct prowl_err *err);
 /* The file that the runtime is in. */
@@ -57,10 +58,3 @@ bool prowl_runtime_same(const struct prowl_runtime *rt);
 
 /* The linker has switched heap profiling off: the program has no way to read the profile. */
 bool prowl_runtime_heap_linked_out(const struct prowl_runtime *rt);
-
-/*
- * The same of a core file (from the kernel or gcore), of the process `exe` (NULL: the program that
- * the core names). PROWL_FAILED: no core file, or a damaged one; PROWL_UNSUPPORTED as above.
- */
-enum prowl_code prowl_runtime_open_core(const char *core, const char *exe,
-					struct prowl_runtime **ret, struct prowl_err *err);

@@ -50,7 +50,7 @@ int main(int argc, char **argv)
 	sigemptyset(&end);
 	sigaddset(&end, SIGINT);
 	sigprocmask(SIG_BLOCK, &end, NULL);
-	if (prowl_runtime_open(atoi(argv[1]), &rt, &err) != PROWL_OK ||
+	if (prowl_runtime_open(&(struct prowl_who){.pid = atoi(argv[1])}, &rt, &err) != PROWL_OK ||
 	    prowl_rates_set(rt, &w, 0, &r, &err) != PROWL_OK) {
 		fprintf(stderr, "%s\n", err.text);
 		return (int)err.code;

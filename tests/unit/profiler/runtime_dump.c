@@ -26,6 +26,7 @@ static void print_var(const struct prowl_runtime *rt, enum uw_goglobal which)
 
 int main(int argc, char **argv)
 {
+	struct prowl_who who = {0};
 	struct prowl_runtime *rt;
 	struct prowl_err err;
 	enum prowl_code code;
@@ -33,14 +34,15 @@ int main(int argc, char **argv)
 	if (argc < 2)
 		return 2;
 	if (argv[1][strspn(argv[1], "0123456789")] == '\0')
-		code = prowl_runtime_open(atoi(argv[1]), &rt, &err);
+		who.pid = atoi(argv[1]);
 	else
-		code = prowl_runtime_open_core(argv[1], argc > 2 ? argv[2] : NULL, &rt, &err);
+		who = (struct prowl_who){.core = argv[1], .exe = argc > 2 ? argv[2] : NULL};
+	code = prowl_runtime_open(&who, &rt, &err);
 	if (code != PROWL_OK) {
 		fprintf(stderr, "%s\n%s\n", err.text, err.hint);
 		return (int)code;
 	}
-	printf("process %d %s\n", (int)rt->pid, rt->comm);
+	printf("process %d %s\n", (int)rt->target.pid, rt->target.comm);
 	for (int i = 0; i < UW_GLOBAL_COUNT; i++)
 		print_var(rt, (enum uw_goglobal)i);
 	prowl_runtime_free(rt);

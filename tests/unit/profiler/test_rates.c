@@ -138,7 +138,7 @@ static void open_runtime(struct target *t)
 {
 	struct prowl_runtime *rt = &t->rt;
 
-	*rt = (struct prowl_runtime){.pid = t->pid, .comm = "target"};
+	*rt = (struct prowl_runtime){.target = {.pid = t->pid, .comm = "target"}};
 	uw_space_init(&rt->space, &rt->files, t->pid);
 	assert_int_equal(uw_space_load(&rt->space), 0);
 	rt->go = uw_space_go(&rt->space);
@@ -600,9 +600,9 @@ static void test_refused(void **unused)
 	w.value[PROWL_RATE_HEAP] = UINT64_MAX;
 	check_refused(&t, &w, PROWL_USAGE, "heap-rate");
 	w = all();
-	t.rt.core = true;
+	t.rt.target.core = true;
 	check_refused(&t, &w, PROWL_USAGE, "core file");
-	t.rt.core = false;
+	t.rt.target.core = false;
 	prowl_rates_free(set(&t, &w, 0));
 	end(&t);
 }
