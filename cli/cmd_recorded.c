@@ -12,7 +12,7 @@
 #include "output.h"
 #include "pprof.h"
 #include "privilege.h"
-#include "recorded.h"
+#include "rtprofile.h"
 #include "stop.h"
 #include "term.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "recorded.h"
+#include "rtprofile.h"
 
 #include <errno.h>
 #include <math.h>
