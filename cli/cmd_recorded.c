@@ -5,7 +5,8 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "allow_write.h"
 #include "cmd.h"
@@ -48,10 +49,8 @@ static const struct opt recorded_opts[] = {
 	OPT_END,
 };
 
-enum { TEND_NS = 100000000 };
-
 struct recorded {
-	enum prowl_recorded_kind kind;
+	enum prowl_rtprofile_kind kind;
 	struct prowl_who who;
 	const char *output, *format;
 	uint64_t duration; /* 0: all there is */
@@ -61,56 +60,43 @@ struct recorded {
 
 /* --- the window ------------------------------------------------------------------ */
 
-static void sleep_until(uint64_t ns)
+static void on_guardian(void *ctx)
 {
-	struct timespec t = {.tv_sec = (time_t)(ns / 1000000000),
-			     .tv_nsec = (long)(ns % 1000000000)};
-
-	while (!stop_asked() && clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL) == EINTR)
-		;
+	say_warning("the process that would put the rates back was killed; another one stands by");
 }
 
 /* Until the time is over or a first signal; the second one ends prowl. */
-static int wait_for(uint64_t ns, struct prowl_recorded *r, struct prowl_err *err)
+static int wait_for(uint64_t ns, struct prowl_rtprofile *r, struct prowl_err *err)
 {
-	struct timespec t;
-	uint64_t now, end;
-	int code = PROWL_OK;
-	bool anew;
+	int wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), code;
 
+	if (wake_fd < 0)
+		return (int)prowl_fail(err, PROWL_FAILED, "%s (limit on open files, ulimit -n?)",
+				       strerror(errno));
+	stop_catch(wake_fd);
+	code = (int)prowl_rtprofile_wait(r, ns, wake_fd, on_guardian, NULL, err);
 	stop_catch(-1);
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	now = (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-	end = now + ns;
-	while (code == PROWL_OK && now < end && !stop_asked()) {
-		now = prowl_recorded_rates(r) && end - now > TEND_NS ? now + TEND_NS : end;
-		sleep_until(now);
-		code = prowl_recorded_tend(r, &anew, err);
-		if (code == PROWL_OK && anew)
-			say_warning(
-				"the process that would put the rates back was killed; another one "
-				"stands by");
-	}
+	close(wake_fd);
 	return code;
 }
 
 /* --- words ----------------------------------------------------------------------- */
 
-static void say_first_line(const struct recorded *c, const struct prowl_recorded_result *r)
+static void say_first_line(const struct recorded *c, const struct prowl_rtprofile_result *r)
 {
 	char window[80] = "";
 
 	if (c->duration)
 		snprintf(window, sizeof window, " for %g s; Ctrl-C stops early and still writes",
 			 (double)c->duration / 1e9);
-	say_info("reading the %s profile of %s (%s %d, %s)%s", prowl_recorded_name(c->kind),
+	say_info("reading the %s profile of %s (%s %d, %s)%s", prowl_rtprofile_name(c->kind),
 		 r->target.comm, c->who.core ? "core of pid" : "pid", (int)r->target.pid,
 		 r->target.go_version, window);
 	if (r->target.go_guessed)
 		say_warning(PROWL_GO_GUESSED, r->target.go_version);
 }
 
-static void say_result(const struct recorded *c, const struct prowl_recorded_result *r)
+static void say_result(const struct recorded *c, const struct prowl_rtprofile_result *r)
 {
 
 	say_info("%zu samples of %zu records; read again %u times, records not whole %u, stack "
@@ -122,7 +108,7 @@ static void say_result(const struct recorded *c, const struct prowl_recorded_res
 			    "are of up to three of them");
 	if (c->kind != PROWL_THREADCREATE && r->rate == 0)
 		say_warning("its %s profile rate is 0 now: the records are from before%s",
-			    prowl_recorded_name(c->kind),
+			    prowl_rtprofile_name(c->kind),
 			    r->unscaled ? ", and not scaled, since the rate of then is not known"
 					: "");
 	if (r->ticks_measured)
@@ -132,12 +118,12 @@ static void say_result(const struct recorded *c, const struct prowl_recorded_res
 
 /* --- the run --------------------------------------------------------------------- */
 
-static int write_profile(const struct recorded *c, const struct prowl_recorded_result *r,
+static int write_profile(const struct recorded *c, const struct prowl_rtprofile_result *r,
 			 const struct pprof_profile *profile)
 {
 	struct output_file used;
 	int code = output_write_named(profile, c->out, c->output, r->target.comm, r->target.pid,
-				      prowl_recorded_name(c->kind), &used);
+				      prowl_rtprofile_name(c->kind), &used);
 
 	if (code != PROWL_OK)
 		return code;
@@ -146,28 +132,28 @@ static int write_profile(const struct recorded *c, const struct prowl_recorded_r
 	return PROWL_OK;
 }
 
-static int collect(const struct recorded *c, struct prowl_recorded *r)
+static int collect(const struct recorded *c, struct prowl_rtprofile *r)
 {
 	struct pprof_profile *profile;
 	struct prowl_err err = {0};
 	int code = PROWL_OK;
 
-	say_first_line(c, prowl_recorded_result(r));
+	say_first_line(c, prowl_rtprofile_result(r));
 	if (allow_write_wanted(&c->rates))
-		code = prowl_recorded_set_rates(r, &c->rates, c->duration + GRACE_NS, &err);
-	if (code == PROWL_OK && prowl_recorded_rates(r))
-		allow_write_say_set(prowl_recorded_rates(r));
+		code = prowl_rtprofile_set_rates(r, &c->rates, c->duration + GRACE_NS, &err);
+	if (code == PROWL_OK && prowl_rtprofile_rates(r))
+		allow_write_say_set(prowl_rtprofile_rates(r));
 	if (code == PROWL_OK && c->duration)
-		code = prowl_recorded_start(r, &err);
+		code = prowl_rtprofile_start(r, &err);
 	if (code == PROWL_OK && c->duration)
 		code = wait_for(c->duration, r, &err);
 	if (code == PROWL_OK)
-		code = prowl_recorded_build(r, &profile, &err);
-	if (prowl_recorded_rates(r))
-		allow_write_say_end(prowl_recorded_rates(r));
+		code = prowl_rtprofile_build(r, &profile, &err);
+	if (prowl_rtprofile_rates(r))
+		allow_write_say_end(prowl_rtprofile_rates(r));
 	if (code != PROWL_OK)
 		return say_failure(&err);
-	code = write_profile(c, prowl_recorded_result(r), profile);
+	code = write_profile(c, prowl_rtprofile_result(r), profile);
 	pprof_profile_free(profile);
 	return code;
 }
@@ -185,7 +171,7 @@ static bool check_rates(const struct recorded *c)
 		if (c->rates.set[i] && of[c->kind] != (enum prowl_rate)i) {
 			say_error("--allow-write: %s has no part in the %s profile",
 				  prowl_rate_name((enum prowl_rate)i),
-				  prowl_recorded_name(c->kind));
+				  prowl_rtprofile_name(c->kind));
 			return false;
 		}
 	}
@@ -275,24 +261,24 @@ static int parse(struct recorded *c, const struct cmd *cmd, int argc, char **arg
 	return check(c);
 }
 
-static int run(enum prowl_recorded_kind kind, int argc, char **argv)
+static int run(enum prowl_rtprofile_kind kind, int argc, char **argv)
 {
 	struct recorded c = {.kind = kind};
 	struct prowl_err err = {0};
-	struct prowl_recorded *r;
+	struct prowl_rtprofile *r;
 	int code;
 
 	signal(SIGPIPE, SIG_IGN); /* a reader that goes away is an error to report */
-	code = parse(&c, cmd_find(prowl_recorded_name(kind)), argc, argv);
+	code = parse(&c, cmd_find(prowl_rtprofile_name(kind)), argc, argv);
 	if (code != 0)
 		return code < 0 ? 0 : code;
 	if (!c.who.core)
 		prowl_privilege_raise();
-	code = prowl_recorded_open(kind, &c.who, &r, &err);
+	code = prowl_rtprofile_open(kind, &c.who, &r, &err);
 	if (code != PROWL_OK)
 		return say_failure(&err);
 	code = collect(&c, r);
-	prowl_recorded_free(r);
+	prowl_rtprofile_free(r);
 	return code;
 }
 

@@ -50,6 +50,7 @@ struct prowl_options {
 	bool labels;          /* label samples with Go's pprof labels */
 	bool timeline;        /* each sample with its time; implies threads */
 	unsigned int tick_ms; /* call progress at least that often; 0: as it comes */
+	int wake_fd;          /* an eventfd of the caller's for prowl_session_wake_fd; 0: none */
 };
 
 struct prowl_result {     /* counted, for the last lines and the comments of the profile */

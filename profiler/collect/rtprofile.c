@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +21,7 @@ enum {
 	CREATE_STACK = 32, /* words of m.createstack */
 	MAX_THREADS = 100000,
 	MAX_VALUES = 4,
+	TEND_NS = 100000000, /* between two looks after the guardian */
 };
 
 #define UNSCALED ", and not scaled: the rate of then is not known"
@@ -31,83 +33,102 @@ struct snapshot {
 	struct prowl_idmap index; /* bucket → index + 1 */
 };
 
-struct prowl_recorded {
-	enum prowl_recorded_kind kind;
+struct prowl_rtprofile {
+	enum prowl_rtprofile_kind kind;
 	struct prowl_runtime *rt;
 	struct snapshot first, last;
 	bool delta;
-	double ticks;                /* a second */
-	struct prowl_rates *rates;   /* NULL: none were set */
-	struct prowl_recorded *next; /* the same of the next runtime in the process */
-	struct prowl_recorded_result result;
+	double ticks;                 /* a second */
+	struct prowl_rates *rates;    /* NULL: none were set */
+	struct prowl_rtprofile *next; /* the same of the next runtime in the process */
+	struct prowl_rtprofile_result result;
 };
 
-/* What tells the kinds apart. */
+static const enum uw_goglobal mem_globals[] = {UW_GLOBAL_MBUCKETS, UW_GLOBAL_MPROF_CYCLE,
+					       UW_GLOBAL_MEM_PROFILE_RATE};
+static const enum uw_goglobal block_globals[] = {UW_GLOBAL_BBUCKETS, UW_GLOBAL_BLOCK_PROFILE_RATE};
+static const enum uw_goglobal mutex_globals[] = {UW_GLOBAL_XBUCKETS, UW_GLOBAL_MUTEX_PROFILE_RATE};
+static const enum uw_goglobal thread_globals[] = {UW_GLOBAL_ALLM};
+
+static const char *const mem_types[][2] = {{"alloc_objects", "count"},
+					   {"alloc_space", "bytes"},
+					   {"inuse_objects", "count"},
+					   {"inuse_space", "bytes"}};
+static const char *const contention_types[][2] = {{"contentions", "count"},
+						  {"delay", "nanoseconds"}};
+static const char *const thread_types[][2] = {{"threadcreate", "count"}};
+
+/* What differs between the kinds. */
 static const struct kind {
 	const char *name;
 	enum uw_bucket_kind bucket; /* 0: threads */
-	enum uw_goglobal rate;      /* UW_GLOBAL_COUNT: none */
+	bool rated;                 /* the runtime samples it by a rate, kept in: */
+	enum uw_goglobal rate;
+	const enum uw_goglobal *globals; /* where it is kept, for the comments */
+	size_t nglobals;
+	const char *const (*types)[2];
 	size_t nvalues;
-	const char *types[MAX_VALUES][2];
 	const char *period_type[2];
 	const char *preferred; /* sample type; NULL: the last */
 } kinds[] = {
-	[PROWL_HEAP] = {"heap",
-			UW_BUCKET_MEM,
-			UW_GLOBAL_MEM_PROFILE_RATE,
-			4,
-			{{"alloc_objects", "count"},
-			 {"alloc_space", "bytes"},
-			 {"inuse_objects", "count"},
-			 {"inuse_space", "bytes"}},
-			{"space", "bytes"},
-			NULL},
-	[PROWL_ALLOCS] = {"allocs",
-			  UW_BUCKET_MEM,
-			  UW_GLOBAL_MEM_PROFILE_RATE,
-			  4,
-			  {{"alloc_objects", "count"},
-			   {"alloc_space", "bytes"},
-			   {"inuse_objects", "count"},
-			   {"inuse_space", "bytes"}},
-			  {"space", "bytes"},
-			  "alloc_space"},
-	[PROWL_BLOCK] = {"block",
-			 UW_BUCKET_BLOCK,
-			 UW_GLOBAL_BLOCK_PROFILE_RATE,
-			 2,
-			 {{"contentions", "count"}, {"delay", "nanoseconds"}},
-			 {"contentions", "count"},
-			 NULL},
-	[PROWL_MUTEX] = {"mutex",
-			 UW_BUCKET_MUTEX,
-			 UW_GLOBAL_MUTEX_PROFILE_RATE,
-			 2,
-			 {{"contentions", "count"}, {"delay", "nanoseconds"}},
-			 {"contentions", "count"},
-			 NULL},
-	[PROWL_THREADCREATE] = {"threadcreate",
-				0,
-				UW_GLOBAL_COUNT,
-				1,
-				{{"threadcreate", "count"}},
-				{"threadcreate", "count"},
-				NULL},
+	[PROWL_HEAP] = {.name = "heap",
+			.bucket = UW_BUCKET_MEM,
+			.rated = true,
+			.rate = UW_GLOBAL_MEM_PROFILE_RATE,
+			.globals = mem_globals,
+			.nglobals = 3,
+			.types = mem_types,
+			.nvalues = 4,
+			.period_type = {"space", "bytes"}},
+	[PROWL_ALLOCS] = {.name = "allocs",
+			  .bucket = UW_BUCKET_MEM,
+			  .rated = true,
+			  .rate = UW_GLOBAL_MEM_PROFILE_RATE,
+			  .globals = mem_globals,
+			  .nglobals = 3,
+			  .types = mem_types,
+			  .nvalues = 4,
+			  .period_type = {"space", "bytes"},
+			  .preferred = "alloc_space"},
+	[PROWL_BLOCK] = {.name = "block",
+			 .bucket = UW_BUCKET_BLOCK,
+			 .rated = true,
+			 .rate = UW_GLOBAL_BLOCK_PROFILE_RATE,
+			 .globals = block_globals,
+			 .nglobals = 2,
+			 .types = contention_types,
+			 .nvalues = 2,
+			 .period_type = {"contentions", "count"}},
+	[PROWL_MUTEX] = {.name = "mutex",
+			 .bucket = UW_BUCKET_MUTEX,
+			 .rated = true,
+			 .rate = UW_GLOBAL_MUTEX_PROFILE_RATE,
+			 .globals = mutex_globals,
+			 .nglobals = 2,
+			 .types = contention_types,
+			 .nvalues = 2,
+			 .period_type = {"contentions", "count"}},
+	[PROWL_THREADCREATE] = {.name = "threadcreate",
+				.globals = thread_globals,
+				.nglobals = 1,
+				.types = thread_types,
+				.nvalues = 1,
+				.period_type = {"threadcreate", "count"}},
 };
 
-const char *prowl_recorded_name(enum prowl_recorded_kind kind)
+const char *prowl_rtprofile_name(enum prowl_rtprofile_kind kind)
 {
 	return kinds[kind].name;
 }
 
-const struct prowl_recorded_result *prowl_recorded_result(const struct prowl_recorded *r)
+const struct prowl_rtprofile_result *prowl_rtprofile_result(const struct prowl_rtprofile *r)
 {
 	return &r->result;
 }
 
 /* --- reading --------------------------------------------------------------------- */
 
-static enum prowl_code cant_read(const struct prowl_recorded *r, int error, struct prowl_err *err)
+static enum prowl_code cant_read(const struct prowl_rtprofile *r, int error, struct prowl_err *err)
 {
 	char what[32];
 
@@ -116,7 +137,7 @@ static enum prowl_code cant_read(const struct prowl_recorded *r, int error, stru
 }
 
 /* Creation stacks of all threads, as buckets. */
-static int read_threads(struct prowl_recorded *r, struct uw_gobuckets *to)
+static int read_threads(struct prowl_rtprofile *r, struct uw_gobuckets *to)
 {
 	const struct uw_golayout *l = r->rt->layout;
 	const struct uw_mem *mem = &r->rt->space.live;
@@ -152,22 +173,22 @@ static int read_threads(struct prowl_recorded *r, struct uw_gobuckets *to)
 	return e;
 }
 
-static int64_t wall_clock(void)
+static uint64_t clock_ns(clockid_t id)
 {
 	struct timespec t;
 
-	clock_gettime(CLOCK_REALTIME, &t);
-	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+	clock_gettime(id, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-static int take(struct prowl_recorded *r, struct snapshot *s)
+static int take(struct prowl_rtprofile *r, struct snapshot *s)
 {
 	const struct kind *k = &kinds[r->kind];
-	uint64_t at = k->rate < UW_GLOBAL_COUNT ? uw_goglobal(&r->rt->globals, k->rate) : 0;
+	uint64_t at = k->rated ? uw_goglobal(&r->rt->globals, k->rate) : 0;
 	int e = 0;
 
-	s->when = r->rt->target.core ? 0 : wall_clock();
-	if (k->bucket)
+	s->when = r->rt->target.core ? 0 : (int64_t)clock_ns(CLOCK_REALTIME);
+	if (k->rated)
 		e = at ? uw_read_u64(&r->rt->space.live, at, &s->rate) : -ENOENT;
 	if (e == 0 && k->bucket)
 		e = uw_gobuckets_read(r->rt->layout, &r->rt->globals, &r->rt->space.live, k->bucket,
@@ -189,7 +210,7 @@ static int take(struct prowl_recorded *r, struct snapshot *s)
 
 /* --- why there may be nothing ---------------------------------------------------- */
 
-static enum prowl_code no_heap(const struct prowl_recorded *r, struct prowl_err *err)
+static enum prowl_code no_heap(const struct prowl_rtprofile *r, struct prowl_err *err)
 {
 	if (!prowl_runtime_heap_linked_out(r->rt))
 		prowl_fail(err, PROWL_NOTHING,
@@ -209,7 +230,7 @@ static enum prowl_code no_heap(const struct prowl_recorded *r, struct prowl_err 
 	return PROWL_NOTHING;
 }
 
-static enum prowl_code no_record(const struct prowl_recorded *r, struct prowl_err *err)
+static enum prowl_code no_record(const struct prowl_rtprofile *r, struct prowl_err *err)
 {
 	const char *how = r->kind == PROWL_BLOCK ? "runtime.SetBlockProfileRate(1000000)"
 						 : "runtime.SetMutexProfileFraction(100)";
@@ -229,7 +250,7 @@ static enum prowl_code no_record(const struct prowl_recorded *r, struct prowl_er
 }
 
 /* It could have recorded something, but has not. */
-static enum prowl_code no_sample(const struct prowl_recorded *r, struct prowl_err *err)
+static enum prowl_code no_sample(const struct prowl_rtprofile *r, struct prowl_err *err)
 {
 	const char *name = kinds[r->kind].name;
 
@@ -247,7 +268,7 @@ static enum prowl_code no_sample(const struct prowl_recorded *r, struct prowl_er
 	return PROWL_NOTHING;
 }
 
-static bool nothing(const struct prowl_recorded *r)
+static bool nothing(const struct prowl_rtprofile *r)
 {
 	const struct kind *k = &kinds[r->kind];
 
@@ -290,14 +311,14 @@ static void scale_heap(int64_t count, uint64_t size, uint64_t rate, int64_t *val
  * the best guess, else each counts for itself. It is the same at both ends of a window, where what
  * was there before must cancel out.
  */
-static uint64_t rate_of(const struct prowl_recorded *r)
+static uint64_t rate_of(const struct prowl_rtprofile *r)
 {
 	if (r->last.rate)
 		return r->last.rate;
 	return r->delta && r->first.rate ? r->first.rate : 1;
 }
 
-static void values_of(const struct prowl_recorded *r, const struct uw_bucket *b, int64_t *values)
+static void values_of(const struct prowl_rtprofile *r, const struct uw_bucket *b, int64_t *values)
 {
 	double ghz = r->ticks / 1e9, ns;
 
@@ -319,7 +340,7 @@ static void values_of(const struct prowl_recorded *r, const struct uw_bucket *b,
 	values[1] = to_i64(ns);
 }
 
-static int index_first(struct prowl_recorded *r)
+static int index_first(struct prowl_rtprofile *r)
 {
 	for (size_t i = 0; i < r->first.b.n; i++) {
 		int e = prowl_idmap_put(&r->first.index, r->first.b.buckets[i].at, (uint32_t)i);
@@ -331,7 +352,7 @@ static int index_first(struct prowl_recorded *r)
 }
 
 /* Less what there was at the start; false when nothing is left. */
-static bool subtract(const struct prowl_recorded *r, const struct uw_bucket *b, int64_t *values)
+static bool subtract(const struct prowl_rtprofile *r, const struct uw_bucket *b, int64_t *values)
 {
 	int64_t before[MAX_VALUES] = {0};
 	bool any = false;
@@ -348,7 +369,7 @@ static bool subtract(const struct prowl_recorded *r, const struct uw_bucket *b, 
 
 /* --- the profile ----------------------------------------------------------------- */
 
-static int size_label(struct pprof_profile *p, const struct prowl_recorded *r,
+static int size_label(struct pprof_profile *p, const struct prowl_rtprofile *r,
 		      const struct uw_bucket *b, struct pprof_label *ret)
 {
 	if (kinds[r->kind].bucket != UW_BUCKET_MEM ||
@@ -359,7 +380,7 @@ static int size_label(struct pprof_profile *p, const struct prowl_recorded *r,
 }
 
 /* The size, and the runtime where there are several: at most two. */
-static int labels_of(struct pprof_profile *p, const struct prowl_recorded *r,
+static int labels_of(struct pprof_profile *p, const struct prowl_rtprofile *r,
 		     const struct uw_bucket *b, struct pprof_label *ret)
 {
 	int n = size_label(p, r, b, ret), k;
@@ -370,7 +391,7 @@ static int labels_of(struct pprof_profile *p, const struct prowl_recorded *r,
 	return k < 0 ? k : n + k;
 }
 
-static int add_bucket(struct prowl_recorded *r, struct prowl_stored *stored,
+static int add_bucket(struct prowl_rtprofile *r, struct prowl_stored *stored,
 		      const struct uw_bucket *b)
 {
 	bool heap = kinds[r->kind].bucket == UW_BUCKET_MEM;
@@ -393,7 +414,7 @@ static int add_bucket(struct prowl_recorded *r, struct prowl_stored *stored,
 }
 
 /* A profile of a rate that is not the program's own says so. */
-static void add_rates(const struct prowl_recorded *r, struct pprof_profile *p)
+static void add_rates(const struct prowl_rtprofile *r, struct pprof_profile *p)
 {
 	for (int i = 0; r->rates && i < PROWL_RATES; i++) {
 		const struct prowl_rate_change *c = &prowl_rates_report(r->rates)->change[i];
@@ -409,26 +430,21 @@ static void add_rates(const struct prowl_recorded *r, struct pprof_profile *p)
 	}
 }
 
-static void add_comments(struct prowl_recorded *r, struct pprof_profile *p,
+static void add_comments(struct prowl_rtprofile *r, struct pprof_profile *p,
 			 enum uw_goticks_source ticks)
 {
 	static const char *const ticks_from[] = {"nanoseconds", "the runtime's own figure",
 						 "the runtime's clocks at its start",
 						 "this machine's clock, measured"};
-	static const enum uw_goglobal used[] = {UW_GLOBAL_MBUCKETS,           UW_GLOBAL_MPROF_CYCLE,
-						UW_GLOBAL_MEM_PROFILE_RATE,   UW_GLOBAL_BBUCKETS,
-						UW_GLOBAL_BLOCK_PROFILE_RATE, UW_GLOBAL_XBUCKETS,
-						UW_GLOBAL_MUTEX_PROFILE_RATE, UW_GLOBAL_ALLM};
-	static const uint8_t first[] = {0, 0, 3, 5, 7}, end[] = {3, 3, 5, 7, 8};
 	const struct kind *k = &kinds[r->kind];
 
 	prowl_note(p,
 		   "prowl " PROWL_VERSION ": %s profile as the Go runtime records it, read from %s",
 		   k->name, r->rt->target.core ? "a core file" : "outside");
 	prowl_notes_runtime(p, r->rt);
-	for (size_t i = first[r->kind]; i < end[r->kind]; i++)
-		prowl_note(p, "%s found by %s", uw_goglobal_name(used[i]),
-			   uw_goglobal_source_name(r->rt->globals.var[used[i]].source));
+	for (size_t i = 0; i < k->nglobals; i++)
+		prowl_note(p, "%s found by %s", uw_goglobal_name(k->globals[i]),
+			   uw_goglobal_source_name(r->rt->globals.var[k->globals[i]].source));
 	add_rates(r, p);
 	prowl_note(p, "records: %zu; read again: %u times; being written: %u; not whole: %u",
 		   r->result.records, r->result.retries, r->result.reread, r->result.torn);
@@ -455,7 +471,7 @@ static void add_comments(struct prowl_recorded *r, struct pprof_profile *p,
 			(unsigned long long)r->first.rate, (unsigned long long)r->last.rate);
 }
 
-static int begin(struct prowl_recorded *r, struct pprof_profile *p)
+static int begin(struct prowl_rtprofile *r, struct pprof_profile *p)
 {
 	const struct kind *k = &kinds[r->kind];
 	int64_t period = k->bucket == UW_BUCKET_MEM ? (int64_t)r->last.rate : 1;
@@ -471,7 +487,7 @@ static int begin(struct prowl_recorded *r, struct pprof_profile *p)
 }
 
 /* Values that are scaled when they are read, and no rate to do it by: they are a lower bound. */
-static bool unscaled(const struct prowl_recorded *r)
+static bool unscaled(const struct prowl_rtprofile *r)
 {
 	bool on_read = kinds[r->kind].bucket == UW_BUCKET_MEM ||
 		       (r->kind == PROWL_MUTEX && r->rt->layout->mutex_scaled_on_read);
@@ -479,7 +495,7 @@ static bool unscaled(const struct prowl_recorded *r)
 	return on_read && r->last.rate == 0 && !(r->delta && r->first.rate);
 }
 
-static int fill(struct prowl_recorded *r, struct pprof_profile *p)
+static int fill(struct prowl_rtprofile *r, struct pprof_profile *p)
 {
 	enum uw_goticks_source source = UW_TICKS_NANOSECONDS;
 	enum uw_bucket_kind bucket = kinds[r->kind].bucket;
@@ -510,10 +526,10 @@ static int fill(struct prowl_recorded *r, struct pprof_profile *p)
 
 /* --- what is called -------------------------------------------------------------- */
 
-static enum prowl_code open_one(enum prowl_recorded_kind kind, const struct prowl_who *who,
-				size_t which, struct prowl_recorded **ret, struct prowl_err *err)
+static enum prowl_code open_one(enum prowl_rtprofile_kind kind, const struct prowl_who *who,
+				size_t which, struct prowl_rtprofile **ret, struct prowl_err *err)
 {
-	struct prowl_recorded *r = calloc(1, sizeof *r);
+	struct prowl_rtprofile *r = calloc(1, sizeof *r);
 	enum prowl_code code;
 
 	if (!r)
@@ -524,7 +540,7 @@ static enum prowl_code open_one(enum prowl_recorded_kind kind, const struct prow
 	if (code == PROWL_OK && which)
 		code = prowl_runtime_choose(r->rt, which, err);
 	if (code != PROWL_OK) {
-		prowl_recorded_free(r);
+		prowl_rtprofile_free(r);
 		return code;
 	}
 	r->result.target = r->rt->target;
@@ -532,16 +548,16 @@ static enum prowl_code open_one(enum prowl_recorded_kind kind, const struct prow
 	return PROWL_OK;
 }
 
-enum prowl_code prowl_recorded_open(enum prowl_recorded_kind kind, const struct prowl_who *who,
-				    struct prowl_recorded **ret, struct prowl_err *err)
+enum prowl_code prowl_rtprofile_open(enum prowl_rtprofile_kind kind, const struct prowl_who *who,
+				     struct prowl_rtprofile **ret, struct prowl_err *err)
 {
-	struct prowl_recorded *first = NULL;
+	struct prowl_rtprofile *first = NULL;
 	enum prowl_code code = open_one(kind, who, 0, &first, err);
 
 	if (code != PROWL_OK || !first)
 		return code;
 	for (size_t i = first->rt->target.nruntimes; code == PROWL_OK && i-- > 1;) {
-		struct prowl_recorded *r = NULL;
+		struct prowl_rtprofile *r = NULL;
 
 		code = open_one(kind, who, i, &r, err);
 		if (code == PROWL_OK && r) {
@@ -550,7 +566,7 @@ enum prowl_code prowl_recorded_open(enum prowl_recorded_kind kind, const struct 
 		}
 	}
 	if (code != PROWL_OK)
-		prowl_recorded_free(first);
+		prowl_rtprofile_free(first);
 	else
 		*ret = first;
 	return code;
@@ -562,10 +578,10 @@ static void snapshot_fini(struct snapshot *s)
 	prowl_idmap_fini(&s->index);
 }
 
-void prowl_recorded_free(struct prowl_recorded *r)
+void prowl_rtprofile_free(struct prowl_rtprofile *r)
 {
 	while (r) {
-		struct prowl_recorded *next = r->next;
+		struct prowl_rtprofile *next = r->next;
 
 		prowl_rates_free(r->rates);
 		snapshot_fini(&r->first);
@@ -576,25 +592,47 @@ void prowl_recorded_free(struct prowl_recorded *r)
 	}
 }
 
-enum prowl_code prowl_recorded_set_rates(struct prowl_recorded *r,
-					 const struct prowl_rates_wish *wish, uint64_t max_ns,
-					 struct prowl_err *err)
+enum prowl_code prowl_rtprofile_set_rates(struct prowl_rtprofile *r,
+					  const struct prowl_rates_wish *wish, uint64_t max_ns,
+					  struct prowl_err *err)
 {
 	return prowl_rates_set(r->rt, wish, max_ns, &r->rates, err);
 }
 
-enum prowl_code prowl_recorded_tend(struct prowl_recorded *r, bool *ret_anew, struct prowl_err *err)
+enum prowl_code prowl_rtprofile_wait(struct prowl_rtprofile *r, uint64_t ns, int wake_fd,
+				     void (*on_guardian)(void *ctx), void *ctx,
+				     struct prowl_err *err)
 {
-	*ret_anew = false;
-	return r->rates ? prowl_rates_tend(r->rates, ret_anew, err) : PROWL_OK;
+	struct pollfd wake = {.fd = wake_fd > 0 ? wake_fd : -1, .events = POLLIN};
+	uint64_t now = clock_ns(CLOCK_MONOTONIC), end = now + ns;
+	enum prowl_code code = PROWL_OK;
+
+	while (code == PROWL_OK && now < end) {
+		uint64_t left = end - now;
+		bool anew = false;
+
+		if (r->rates && left > TEND_NS)
+			left = TEND_NS;
+		if (ppoll(&wake, 1,
+			  &(struct timespec){(time_t)(left / 1000000000),
+					     (long)(left % 1000000000)},
+			  NULL) > 0)
+			break;
+		if (r->rates)
+			code = prowl_rates_tend(r->rates, &anew, err);
+		if (code == PROWL_OK && anew)
+			on_guardian(ctx);
+		now = clock_ns(CLOCK_MONOTONIC);
+	}
+	return code;
 }
 
-const struct prowl_rates_report *prowl_recorded_rates(const struct prowl_recorded *r)
+const struct prowl_rates_report *prowl_rtprofile_rates(const struct prowl_rtprofile *r)
 {
 	return r->rates ? prowl_rates_report(r->rates) : NULL;
 }
 
-static int start_one(struct prowl_recorded *r)
+static int start_one(struct prowl_rtprofile *r)
 {
 	int e = take(r, &r->first);
 
@@ -604,7 +642,7 @@ static int start_one(struct prowl_recorded *r)
 	return e;
 }
 
-enum prowl_code prowl_recorded_start(struct prowl_recorded *r, struct prowl_err *err)
+enum prowl_code prowl_rtprofile_start(struct prowl_rtprofile *r, struct prowl_err *err)
 {
 	for (; r; r = r->next) {
 		int e = start_one(r);
@@ -616,7 +654,7 @@ enum prowl_code prowl_recorded_start(struct prowl_recorded *r, struct prowl_err 
 }
 
 /* The counts of the other runtimes are added to those of the first one. */
-static void add_result(struct prowl_recorded_result *to, const struct prowl_recorded_result *r)
+static void add_result(struct prowl_rtprofile_result *to, const struct prowl_rtprofile_result *r)
 {
 	to->records += r->records;
 	to->samples += r->samples;
@@ -631,7 +669,7 @@ static void add_result(struct prowl_recorded_result *to, const struct prowl_reco
 }
 
 /* What one runtime has: into the profile, or the comment that there is nothing. */
-static int fill_one(struct prowl_recorded *r, struct pprof_profile *p)
+static int fill_one(struct prowl_rtprofile *r, struct pprof_profile *p)
 {
 	struct prowl_err why = {0};
 
@@ -641,13 +679,13 @@ static int fill_one(struct prowl_recorded *r, struct pprof_profile *p)
 	return prowl_note(p, "runtime %s: %s", prowl_runtime_file(r->rt), why.text);
 }
 
-static enum prowl_code fill_all(struct prowl_recorded *r, struct pprof_profile *p,
+static enum prowl_code fill_all(struct prowl_rtprofile *r, struct pprof_profile *p,
 				struct prowl_err *err)
 {
 	bool none = true;
 	int e = begin(r, p);
 
-	for (struct prowl_recorded *o = r; o && e == 0; o = o->next) {
+	for (struct prowl_rtprofile *o = r; o && e == 0; o = o->next) {
 		none &= nothing(o);
 		e = fill_one(o, p);
 		if (o != r)
@@ -660,10 +698,10 @@ static enum prowl_code fill_all(struct prowl_recorded *r, struct pprof_profile *
 	return p->nsamples ? PROWL_OK : no_sample(r, err);
 }
 
-enum prowl_code prowl_recorded_build(struct prowl_recorded *r, struct pprof_profile **ret,
-				     struct prowl_err *err)
+enum prowl_code prowl_rtprofile_build(struct prowl_rtprofile *r, struct pprof_profile **ret,
+				      struct prowl_err *err)
 {
-	struct prowl_recorded *at = r;
+	struct prowl_rtprofile *at = r;
 	struct pprof_profile *p;
 	enum prowl_code code;
 	int e = 0;

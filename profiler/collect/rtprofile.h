@@ -6,14 +6,14 @@
  * and later that are deeper than GODEBUG profstackdepth (128) end a few frames further out than
  * Go's own, since all that was recorded is shown.
  *
- *	prowl_recorded_open    a process, or a core file
- *	prowl_recorded_start   only for the difference over a window: what there is at its start
- *	prowl_recorded_build   what there is now, or what came since the start: a profile
+ *	prowl_rtprofile_open    a process, or a core file
+ *	prowl_rtprofile_start   only for the difference over a window: what there is at its start
+ *	prowl_rtprofile_build   what there is now, or what came since the start: a profile
  *
  * A process may have several Go runtimes: the profile has the records of all, each with the label
  * "runtime".
  *
- * Only reads, but for prowl_recorded_set_rates; nothing is stopped. Belongs to one thread.
+ * Only reads, but for prowl_rtprofile_set_rates; nothing is stopped. Belongs to one thread.
  */
 #pragma once
 
@@ -27,9 +27,9 @@
 #include "who.h"
 
 struct pprof_profile;
-struct prowl_recorded;
+struct prowl_rtprofile;
 
-enum prowl_recorded_kind {
+enum prowl_rtprofile_kind {
 	PROWL_HEAP,
 	PROWL_ALLOCS,
 	PROWL_BLOCK,
@@ -37,7 +37,7 @@ enum prowl_recorded_kind {
 	PROWL_THREADCREATE,
 };
 
-struct prowl_recorded_result {
+struct prowl_rtprofile_result {
 	struct prowl_target target;
 	size_t records; /* buckets, or threads */
 	size_t samples; /* in the profile */
@@ -51,34 +51,38 @@ struct prowl_recorded_result {
 };
 
 /* "heap". */
-const char *prowl_recorded_name(enum prowl_recorded_kind kind);
+const char *prowl_rtprofile_name(enum prowl_rtprofile_kind kind);
 
 /* Codes as of prowl_runtime_open. */
-enum prowl_code prowl_recorded_open(enum prowl_recorded_kind kind, const struct prowl_who *who,
-				    struct prowl_recorded **ret, struct prowl_err *err);
-void prowl_recorded_free(struct prowl_recorded *r);
+enum prowl_code prowl_rtprofile_open(enum prowl_rtprofile_kind kind, const struct prowl_who *who,
+				     struct prowl_rtprofile **ret, struct prowl_err *err);
+void prowl_rtprofile_free(struct prowl_rtprofile *r);
 
 /*
  * Before start: sets rates in the process (rates.h), which build puts back as soon as it has read
  * the records; so does free.
  */
 /* In a process with several Go runtimes: of the first one. */
-enum prowl_code prowl_recorded_set_rates(struct prowl_recorded *r,
-					 const struct prowl_rates_wish *wish, uint64_t max_ns,
-					 struct prowl_err *err);
-/* While they are set, now and then: see prowl_rates_tend. */
-enum prowl_code prowl_recorded_tend(struct prowl_recorded *r, bool *ret_anew,
-				    struct prowl_err *err);
+enum prowl_code prowl_rtprofile_set_rates(struct prowl_rtprofile *r,
+					  const struct prowl_rates_wish *wish, uint64_t max_ns,
+					  struct prowl_err *err);
+/*
+ * Waits for ns, or until wake_fd (0: none) is readable, while rates are set or not. on_guardian is
+ * called when their guardian was killed and another one was started (prowl_rates_tend).
+ */
+enum prowl_code prowl_rtprofile_wait(struct prowl_rtprofile *r, uint64_t ns, int wake_fd,
+				     void (*on_guardian)(void *ctx), void *ctx,
+				     struct prowl_err *err);
 /* What was done to them; NULL: nothing was set. */
-const struct prowl_rates_report *prowl_recorded_rates(const struct prowl_recorded *r);
+const struct prowl_rates_report *prowl_rtprofile_rates(const struct prowl_rtprofile *r);
 
-enum prowl_code prowl_recorded_start(struct prowl_recorded *r, struct prowl_err *err);
+enum prowl_code prowl_rtprofile_start(struct prowl_rtprofile *r, struct prowl_err *err);
 /*
  * PROWL_NOTHING: the runtime keeps no such record, with the reason and the ways out; there is no
  * sample; or the process has ended or executes another program. PROWL_UNSUPPORTED: its variables
  * were not found. The caller frees with pprof_profile_free.
  */
-enum prowl_code prowl_recorded_build(struct prowl_recorded *r, struct pprof_profile **ret,
-				     struct prowl_err *err);
+enum prowl_code prowl_rtprofile_build(struct prowl_rtprofile *r, struct pprof_profile **ret,
+				      struct prowl_err *err);
 /* What is known; complete after build. */
-const struct prowl_recorded_result *prowl_recorded_result(const struct prowl_recorded *r);
+const struct prowl_rtprofile_result *prowl_rtprofile_result(const struct prowl_rtprofile *r);

@@ -2,6 +2,7 @@
 #include "session.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -258,7 +259,8 @@ enum prowl_code prowl_session_open(const struct prowl_options *o, struct prowl_s
 	s->o.threads |= o->timeline;
 	s->procs.children = o->children;
 	s->to = UINT64_MAX;
-	s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	s->wake_fd = o->wake_fd > 0 ? fcntl(o->wake_fd, F_DUPFD_CLOEXEC, 0)
+				    : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (s->wake_fd < 0)
 		code = prowl_fail(err, PROWL_FAILED, "%s (limit on open files, ulimit -n?)",
 				  strerror(errno));

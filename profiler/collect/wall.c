@@ -2,6 +2,7 @@
 #include "wall.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -593,7 +594,8 @@ static void open_cpu(struct prowl_wall *w)
 				  .npids = 1,
 				  .rate = CPU_RATE,
 				  .user_only = true,
-				  .tick_ms = 1000 / w->o.rate / 2 + 1};
+				  .tick_ms = 1000 / w->o.rate / 2 + 1,
+				  .wake_fd = w->wake_fd};
 	struct prowl_err unused;
 
 	if (prowl_session_open(&o, &w->cpu, &unused) == PROWL_OK)
@@ -615,7 +617,8 @@ enum prowl_code prowl_wall_open(pid_t pid, const struct prowl_wall_options *o,
 	w->o.rate = o->rate ? o->rate : RATE;
 	w->o.max_overhead = o->max_overhead > 0 ? o->max_overhead : 0.01;
 	w->random = clock_ns(CLOCK_MONOTONIC) | 1;
-	w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	w->wake_fd = o->wake_fd > 0 ? fcntl(o->wake_fd, F_DUPFD_CLOEXEC, 0)
+				    : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	code = prowl_runtime_open(&(struct prowl_who){.pid = pid}, &w->rt, err);
 	if (code == PROWL_OK) {
 		r = w->wake_fd < 0 ? -errno : uw_goroutines_new(&w->rt->space, &w->reader);
@@ -653,7 +656,7 @@ void prowl_wall_free(struct prowl_wall *w)
 
 int prowl_wall_wake_fd(const struct prowl_wall *w)
 {
-	return w->cpu ? prowl_session_wake_fd(w->cpu) : w->wake_fd;
+	return w->wake_fd;
 }
 
 const struct prowl_wall_result *prowl_wall_result(const struct prowl_wall *w)

@@ -24,6 +24,7 @@ struct prowl_wall;
 struct prowl_wall_options {
 	unsigned int rate;   /* looks a second; 0: 10 */
 	double max_overhead; /* own CPU time while looking, as a part of one CPU; 0: 0.01 */
+	int wake_fd;         /* an eventfd of the caller's for prowl_wall_wake_fd; 0: none */
 };
 
 struct prowl_wall_result {
