@@ -136,19 +136,19 @@ static void look_for_hurry(struct prowl_session *s)
 
 	clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
 	now = (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-	if (s->windows || now - s->looked < LOOK_MS)
+	if (!s->stopped || now - s->looked < LOOK_MS)
 		return;
 	s->looked = now;
 	if (poll(&wake, 1, 0) > 0)
 		s->procs.files.care.hurry = true;
 }
 
-/* In a session of many windows, native addresses are looked up once. */
+/* Native addresses are looked up once, if there are windows to come. */
 static size_t symbols_at(struct build *b, struct prowl_image *im, uint64_t pc,
 			 struct uw_symbol *syms, const struct uw_mapping **ret_map)
 {
 	struct prowl_session *s = b->s;
-	bool cached = s->windows && !is_go(im, pc);
+	bool cached = !s->stopped && !is_go(im, pc);
 	enum uw_kind kind;
 	size_t n;
 
@@ -440,7 +440,7 @@ static int name_native_of(void *arg, const uint64_t *words, size_t n, uint64_t c
 static int name_native(struct build *b)
 {
 	b->native_named = true;
-	if (b->s->windows || b->given_back)
+	if (!b->s->stopped || b->given_back)
 		return 0; /* few are new (see prowl_session_cut), or too late: one by one */
 	uw_binaries_trim(&b->s->procs.files);
 	if (prowl_stackhash_each(&b->s->hash, name_native_of, b) != 0)
@@ -961,18 +961,4 @@ int prowl_session_name(struct prowl_session *s, struct pprof_profile **ret)
 		*ret = b->p;
 	build_free(b);
 	return r;
-}
-
-enum prowl_code prowl_session_build(struct prowl_session *s, struct pprof_profile **ret,
-				    struct prowl_err *err)
-{
-	int r = prowl_session_name(s, ret);
-
-	/* The window is over: the profile, which is encoded next, has all that the hash had. */
-	madvise(s->hash_mem, s->hash_len, MADV_DONTNEED);
-	uw_binaries_trim(&s->procs.files);
-	if (r < 0)
-		return prowl_fail(err, PROWL_FAILED, "building the profile: %s", strerror(-r));
-	prowl_session_note(s, *ret);
-	return PROWL_OK;
 }

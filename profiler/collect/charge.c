@@ -111,7 +111,7 @@ static struct prowl_share share_of(const struct prowl_session *s, const struct s
 	if (sums->user == 0)
 		return share;
 	if (expected == 0) {
-		share.unsampled = s->windows ? 0 : sums->user; /* else it is the next one's */
+		share.unsampled = s->stopped ? sums->user : 0; /* else it is the next one's */
 	} else if (within((double)sums->user / anybodys, expected,
 			  sums->square * targets * targets)) {
 		share.scale = (double)sums->user / expected;

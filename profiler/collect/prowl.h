@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * CPU profiles of running processes.
+ * CPU profiles of running processes, one window after the other without a gap.
  *
- *	prowl_session_open   attaches and starts sampling
- *	prowl_session_run    waits, drains, walks and counts until the time is over
- *	prowl_session_build  names what was counted: a profile
- *
- * For one window after the other, without a gap between them, instead:
- *
+ *	prowl_session_open     attaches and starts sampling
  *	prowl_session_collect  waits, drains, walks and counts for a while
  *	prowl_session_cut      ends a window and begins the next: a profile of the one that ended
- *	prowl_session_note     puts into a profile what is known of the session so far
+ *	prowl_session_note     adds comments on what is known of the session so far
+ *
+ * For a single window, over these:
+ *
+ *	prowl_session_run    collects until the time is over, then ends sampling
+ *	prowl_session_build  ends sampling, cuts the last window and adds the comments
+ *
+ * They may be called in any order. Once sampling has ended, collect and run return at once, and a
+ * cut gives what was counted since the last one, perhaps nothing.
  *
  * Nothing is written to a target, none is stopped. A session belongs to one thread;
  * prowl_session_wake_fd may be written by a signal handler to end a run early.
@@ -107,8 +110,8 @@ enum prowl_code prowl_session_run(struct prowl_session *s, uint64_t duration_ns,
 				  void *ctx, struct prowl_err *err);
 
 /*
- * The profile of what was counted, once a session. What is written to the wake fd meanwhile ends
- * the naming of native addresses: those that are left stay unknown, and the profile says so.
+ * The profile of the last window, with comments; sampling ends. Writing to the wake fd meanwhile
+ * ends the naming of native addresses: the remaining ones stay unknown, and the profile says so.
  * Samples with the same stack and labels may be apart in it (pprof_write_fd joins them, and so does
  * pprof_merge). The caller frees it with pprof_profile_free.
  */
@@ -125,8 +128,7 @@ void prowl_session_collect(struct prowl_session *s, uint64_t duration_ns, int wa
 /*
  * The profile of what was counted since the last cut, or since open; it may have no samples, and
  * has no comments. The caller frees it. The windows' weights add up to what the kernel charged:
- * time of a process that has no sample in a window counts in the next one that has some. For use
- * with prowl_session_collect only.
+ * time of a process that has no sample in a window counts in the next one that has some.
  */
 enum prowl_code prowl_session_cut(struct prowl_session *s, struct pprof_profile **ret,
 				  struct prowl_err *err);

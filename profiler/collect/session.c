@@ -532,16 +532,6 @@ static void grow_copies(struct prowl_session *s)
 	s->copy.to = UINT64_MAX;
 }
 
-static void stop(struct prowl_session *s)
-{
-	if (s->stopped)
-		return;
-	s->stopped = true;
-	prowl_perf_stop(s->perf);
-	s->to = read_clocks(s, false);
-	s->result.duration_ns = s->to - s->from;
-}
-
 static void take_counts(struct prowl_session *s)
 {
 	const struct prowl_perf_counts *c = prowl_perf_counts(s->perf);
@@ -566,13 +556,28 @@ static void take_counts(struct prowl_session *s)
 	prowl_charge_update(s);
 }
 
+/* Ends sampling, and the last window with it. */
+static void stop(struct prowl_session *s)
+{
+	if (s->stopped)
+		return;
+	s->stopped = true;
+	prowl_perf_stop(s->perf);
+	s->to = read_clocks(s, false);
+	s->result.duration_ns = s->to - s->from;
+	drain(s);
+	s->result.walks = *uw_walker_stats(s->walker);
+	uw_walker_forget(s->walker); /* its caches make room for the profile */
+	take_counts(s);
+}
+
 /* Until `end`, or wake_fd is readable, or every target exited. */
 static void collect(struct prowl_session *s, uint64_t end, int wake_fd,
 		    void (*progress)(void *ctx, const struct prowl_result *r), void *ctx)
 {
 	struct pollfd wake = {.fd = wake_fd, .events = POLLIN};
 
-	for (;;) {
+	while (!s->stopped) {
 		uint64_t now = clock_ns(CLOCK_MONOTONIC);
 		bool fast = s->o.rate > MAX_WAKE_RATE && !s->o.children && s->clocked &&
 			    now - s->from > FIRST_MS * 1000000ull;
@@ -617,11 +622,6 @@ enum prowl_code prowl_session_run(struct prowl_session *s, uint64_t duration_ns,
 	while (read(s->wake_fd, &woken, sizeof woken) < 0 && errno == EINTR)
 		;
 	stop(s);
-	drain(s);
-	s->result.walks = *uw_walker_stats(s->walker);
-	uw_walker_free(s->walker); /* its caches make room for the profile */
-	s->walker = NULL;
-	take_counts(s);
 	/* Without any sample, too: how much was not sampled is worth to know. */
 	if (s->result.samples > 0 || s->result.cpu_ns > UNSAMPLED_PERIODS * s->result.period_ns)
 		return PROWL_OK;
@@ -639,6 +639,8 @@ void prowl_session_collect(struct prowl_session *s, uint64_t duration_ns, int wa
 {
 	uint64_t now = clock_ns(CLOCK_MONOTONIC);
 
+	if (s->stopped)
+		return;
 	collect(s, duration_ns < UINT64_MAX - now ? now + duration_ns : UINT64_MAX, wake_fd, NULL,
 		NULL);
 	s->result.walks = *uw_walker_stats(s->walker);
@@ -653,6 +655,8 @@ void prowl_session_collect(struct prowl_session *s, uint64_t duration_ns, int wa
  */
 static void settle(struct prowl_session *s)
 {
+	if (s->stopped)
+		return;
 	s->result.duration_ns = read_clocks(s, false) - s->from;
 	drain(s);
 	for (size_t i = 0; i < s->procs.n; i++) {
@@ -693,7 +697,6 @@ enum prowl_code prowl_session_cut(struct prowl_session *s, struct pprof_profile 
 {
 	int r;
 
-	s->windows = true;
 	settle(s);
 	r = prowl_session_name(s, ret);
 	forget_debug_sections(s);
@@ -701,6 +704,21 @@ enum prowl_code prowl_session_cut(struct prowl_session *s, struct pprof_profile 
 	if (r < 0)
 		return prowl_fail(err, PROWL_FAILED, "building the profile: %s", strerror(-r));
 	return PROWL_OK;
+}
+
+enum prowl_code prowl_session_build(struct prowl_session *s, struct pprof_profile **ret,
+				    struct prowl_err *err)
+{
+	enum prowl_code code;
+
+	stop(s);
+	code = prowl_session_cut(s, ret, err);
+	/* The profile, which is encoded next, has all that the hash had. */
+	madvise(s->hash_mem, s->hash_len, MADV_DONTNEED);
+	uw_binaries_trim(&s->procs.files);
+	if (code == PROWL_OK)
+		prowl_session_note(s, *ret);
+	return code;
 }
 
 /* --- facts about targets --------------------------------------------------------- */

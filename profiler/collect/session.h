@@ -43,7 +43,6 @@ struct prowl_session {
 	struct prowl_timeline timeline; /* empty unless it was asked for */
 	struct prowl_result result;
 	struct prowl_result begun; /* the result when the window began */
-	bool windows;              /* there are several */
 	struct prowl_pool {        /* children that are gone, see charge.h */
 		struct prowl_reaped reaped;
 		bool known;   /* it is all that they used */
@@ -60,7 +59,7 @@ struct prowl_session {
 	uint64_t from, to;  /* the window: samples outside of it don't count */
 	int64_t wall_start; /* Unix time, ns */
 	int wake_fd;
-	bool stopped;
+	bool stopped; /* no window follows: what is left belongs to this one */
 	uint64_t clocked, prompt_until; /* CLOCK_MONOTONIC */
 	uint64_t live_wanted;           /* of the walker, when last looked */
 	uint64_t looked;                /* while naming, whether wake_fd is readable */

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "walk_parts.h"
 
@@ -271,6 +273,23 @@ void uw_walker_free(struct uw_walker *w)
 		return;
 	uw_cfi_free(w->cfi);
 	free(w);
+}
+
+void uw_walker_forget(struct uw_walker *w)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t from = ((uintptr_t)w + page - 1) & ~(page - 1);
+	uintptr_t to = (uintptr_t)&w->patience & ~(page - 1);
+
+	uw_cfi_free(w->cfi);
+	w->cfi = NULL;
+	w->space = NULL;
+	w->window.len = 0;
+	/* Zeros are an empty cache; whole pages are returned instead, and come back as zeros. */
+	if (from >= to || madvise((void *)from, to - from, MADV_DONTNEED) < 0)
+		to = from;
+	memset(w, 0, from - (uintptr_t)w);
+	memset((void *)to, 0, (uintptr_t)&w->patience - to);
 }
 
 void uw_walker_expect(struct uw_walker *w, uint64_t ip)

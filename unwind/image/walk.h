@@ -91,6 +91,11 @@ struct uw_walker;
 
 int uw_walker_new(struct uw_walker **ret);
 void uw_walker_free(struct uw_walker *w);
+/*
+ * Empties its caches and returns their memory: between two uses of a walker, and before files are
+ * freed that it has walked through. The counters stay.
+ */
+void uw_walker_forget(struct uw_walker *w);
 
 /*
  * How often the walks from now on may pause for some 50 us each, to look once more at live memory

@@ -50,7 +50,7 @@ static int setup(void **state)
 {
 	const struct prowl_stackhash_geometry geometry = {.log2_slots = 14, .words = 1 << 19};
 
-	s = (struct prowl_session){.wake_fd = -1};
+	s = (struct prowl_session){.wake_fd = -1, .stopped = true};
 	facts = (struct prowl_perf_facts){.kernel = true};
 	s.o.rate = 100;
 	s.result.period_ns = PERIOD;
@@ -531,7 +531,7 @@ static void next_window(uint64_t periods)
 
 static void name_window(void)
 {
-	s.windows = true;
+	s.stopped = false;
 	proc->sampled_at_clock = proc->sampled;
 	assert_int_equal(prowl_session_name(&s, &profile), 0);
 }
@@ -666,7 +666,7 @@ static void test_window_before_mapping(void **state)
 	struct uw_symbol symbols[UW_MAX_INLINE];
 	size_t n;
 
-	s.windows = true;
+	s.stopped = false;
 	add(UW_END_ROOT, 0, 1, 0x1000, LEAF);
 	charge(1);
 	name_window();
