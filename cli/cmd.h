@@ -3,6 +3,7 @@
 #pragma once
 
 #include <stddef.h>
+#include <stdio.h>
 
 #include "opts.h"
 
@@ -19,6 +20,9 @@ struct cmd {
 
 extern const struct cmd *const commands[]; /* ends with NULL */
 const struct cmd *cmd_find(const char *name);
+
+/* What prowl --help prints. */
+void cmd_usage(FILE *f);
 
 extern const struct cmd cmd_profile;
 extern const struct cmd cmd_heap;
