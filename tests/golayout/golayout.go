@@ -184,6 +184,47 @@ func read(path string) *layout {
 	}
 }
 
+// prologues is how functions of amd64 begin, by their machine code.
+type prologues struct {
+	late  bool // a frame is made first, then the frame pointer is stored in it
+	skips bool // assembly that calls has no frame where it needs none for itself
+}
+
+func readPrologues(path string) prologues {
+	file, err := elf.Open(path)
+	if err != nil {
+		die("%v", err)
+	}
+	defer file.Close()
+	code := func(name string) []byte {
+		var found elf.Symbol
+		symbols, _ := file.Symbols()
+		for _, s := range symbols {
+			// Beside assembly, x.abi0, there may be x, by which Go calls it.
+			if s.Name == name+".abi0" || s.Name == name && found.Size == 0 {
+				found = s
+			}
+		}
+		if found.Size == 0 {
+			die("%s: no symbol %s", path, name)
+		}
+		section := file.Sections[found.Section]
+		text := make([]byte, found.Size)
+		if _, err := section.ReadAt(text, int64(found.Value-section.Addr)); err != nil {
+			die("%s: %s: %v", path, name, err)
+		}
+		return text
+	}
+	const pushBP = 0x55
+	main := code("main.main")
+	late := bytes.Contains(main, []byte{0x48, 0x89, 0x6c, 0x24}) || // MOVQ BP, n(SP)
+		bytes.Contains(main, []byte{0x48, 0x89, 0xac, 0x24})
+	if late == bytes.Contains(main, []byte{pushBP, 0x48, 0x89, 0xe5}) { // PUSHQ BP; MOVQ SP, BP
+		die("%s: main.main begins in a way that is not known", path)
+	}
+	return prologues{late: late, skips: code("runtime.systemstack")[0] != pushBP}
+}
+
 // addVariable keeps a variable's type under the variable's name: that of runtime.ticks has no name
 // of its own in old versions.
 func (l *layout) addVariable(data *dwarf.Data, e *dwarf.Entry, name string) {
@@ -351,7 +392,7 @@ func facts(l *layout, root string) string {
 	return b.String()
 }
 
-func row(l *layout, root string, ids map[string]int, minor, patch int) string {
+func row(l *layout, p prologues, root string, ids map[string]int, minor, patch int) string {
 	var b strings.Builder
 	entry, ftab := int64(8), l.structs["runtime.functab"]
 	if ftab == nil {
@@ -367,6 +408,7 @@ func row(l *layout, root string, ids map[string]int, minor, patch int) string {
 	fmt.Fprintf(&b, "\t\t.pc_size = %d,\n", entry)
 	fmt.Fprintf(&b, "\t\t.id_systemstack = %d,\n\t\t.id_wrapper = %d,\n", ids["systemstack"], ids["wrapper"])
 	fmt.Fprintf(&b, "\t\t.labels_slice = %v,\n", slice)
+	fmt.Fprintf(&b, "\t\t.fp_saved_late = %v,\n\t\t.fp_skips_frameless = %v,\n", p.late, p.skips)
 	for _, g := range groups {
 		var parts []string
 		if g.size {
@@ -446,8 +488,10 @@ func measure(root string, all rows) ([2]int, string) {
 	minor, patch := version(root)
 	key := [2]int{minor, firstOf(all, minor, patch)}
 	ids := funcIDs(root)
-	amd64 := row(read(build(root, "amd64", dir)), root, ids, key[0], key[1])
-	arm64 := row(read(build(root, "arm64", dir)), root, ids, key[0], key[1])
+	program := build(root, "amd64", dir)
+	p := readPrologues(program)
+	amd64 := row(read(program), p, root, ids, key[0], key[1])
+	arm64 := row(read(build(root, "arm64", dir)), p, root, ids, key[0], key[1])
 	if amd64 != arm64 {
 		die("go1.%d: amd64 and arm64 differ:\n%s%s", minor, amd64, arm64)
 	}

@@ -84,8 +84,7 @@ struct uw_arch {
 	/* The prologue of go1.20 and older, after making the frame: stores the frame pointer. */
 	uint8_t save_len;
 	bool (*saves_fp)(const uint8_t *code);
-	/* Chains of frame pointers of go1.20 and older skip functions that have no frame. */
-	bool skips_frameless;
+	bool follows_fp; /* stacks are followed by frame pointers: what chains skip is put back */
 	const struct uw_crosscall *crosscall;
 
 	/* --- C --- */

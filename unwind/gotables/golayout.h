@@ -42,6 +42,11 @@ struct uw_golayout {
 	/* runtime/pprof.labelMap: true is a slice in g.labels' target, false a pointer to a map. */
 	bool labels_slice;
 
+	/* Frame pointers on amd64: a prologue stores BP after it has made the frame, not before
+	 * (up to go1.20); a chain lacks the caller of assembly that has no frame of its own, such
+	 * as systemstack (up to go1.20). */
+	bool fp_saved_late, fp_skips_frameless;
+
 	struct { /* runtime.pcHeader */
 		uint16_t nfunc, funcname, cu, filetab, pctab, pcln;
 	} header;

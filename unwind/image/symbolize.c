@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "golayout.h"
+
 static size_t symbolize_go(struct uw_space *s, const struct uw_go_module *mod, uint64_t pc,
 			   struct uw_symbol *syms, size_t max)
 {
@@ -213,7 +215,7 @@ static bool skips(const struct uw_go_module *mod)
 {
 	const struct uw_arch *arch = arch_of(mod);
 
-	return arch && arch->skips_frameless && uw_go_minor(mod->go) <= 20;
+	return arch && arch->follows_fp && uw_go_layout(mod->go)->fp_skips_frameless;
 }
 
 /* The lookup address that belongs between callee and caller (0: the root), or 0. */

@@ -194,7 +194,7 @@ const struct pc_info *walk_frame_info(struct uw_walker *w, uint64_t pc)
 	i->has_frame = true;
 	mod = uw_space_go_at(s, pc);
 	i->delta = uw_go_sp_delta(mod->go, &f, pc - mod->bias);
-	if (uw_go_minor(mod->go) > 20)
+	if (!uw_go_layout(mod->go)->fp_saved_late)
 		return i;
 	m = uw_space_at(s, pc);
 	i->saves_bp = m && uw_space_elf(s, m, &elf, &bias) && is_bp_save(s->arch, elf, pc - bias);

@@ -279,7 +279,7 @@ enum uw_end walk_morestack(struct walk *k, size_t from)
 	newstack = walk_frame_info(k->w, k->pcs[k->n - 1] + (k->n > 1));
 	found = newstack->kind == K_GO && newstack->delta > 0 && growth_words(k, ret, &w) &&
 		find_morebuf(k, (size_t)newstack->delta, &w);
-	if (from < k->s->nchain && uw_go_minor(walk_runtime(k)) <= 20)
+	if (from < k->s->nchain && uw_go_layout(walk_runtime(k))->fp_skips_frameless)
 		return old_morestack(k, from, found, &w);
 	if (found && walk_push(k, w.grows - 1))
 		return find_callers(k, &w);

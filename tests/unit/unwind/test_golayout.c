@@ -68,6 +68,8 @@ static void rows_make_sense(void **state)
 		assert_int_equal(l->m.vdso_pc, l->m.vdso_sp + 8);
 		assert_true(l->m.vdso_pc < l->m.size);
 		assert_int_equal(l->labels_slice, l->minor >= 24);
+		assert_int_equal(l->fp_saved_late, l->minor <= 20);
+		assert_int_equal(l->fp_skips_frameless, l->minor <= 20);
 	}
 }
 
