@@ -14,7 +14,7 @@
 #include <string.h>
 
 #include "cfi.h"
-#include "cfi_row.h"
+#include "cfi_row_parts.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 

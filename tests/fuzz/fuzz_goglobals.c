@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "goglobals_ways.h"
+#include "goglobals_parts.h"
 #include "sample_go.h"
 
 enum { CODE = 128, SEGMENT = 256, HEAP = 0x10000000, HEAP_BYTES = 4096 };

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "bytes.h"
-#include "goglobals_ways.h"
+#include "goglobals_parts.h"
 #include "golayout.h"
 
 static const struct variable {

@@ -4,7 +4,7 @@
  * in every version, and mostly a second one that must use it too. Where the two disagree nothing
  * is found.
  */
-#include "goglobals_ways.h"
+#include "goglobals_parts.h"
 
 #include <string.h>
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "goglobals_ways.h"
+#include "goglobals_parts.h"
 #include "golayout.h"
 
 enum {

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "kallsyms_table.h"
+#include "kallsyms_parts.h"
 
 enum {
 	READ_SIZE = 64 * 1024,

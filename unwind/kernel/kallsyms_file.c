@@ -18,7 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "kallsyms_table.h"
+#include "kallsyms_parts.h"
 
 enum {
 	BLOCK_FULL = 4096, /* a block ends before it becomes larger, unless it is one symbol */

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cfi_row.h"
+#include "cfi_row_parts.h"
 
 enum {
 	ROW_BITS = 12, /* sets of rows */

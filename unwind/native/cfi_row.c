@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* DWARF 5, sections 6.4.2 (instructions) and 2.5 (expressions). */
-#include "cfi_row.h"
+#include "cfi_row_parts.h"
 
 #include <errno.h>
 #include <limits.h>

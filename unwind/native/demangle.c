@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "demangle.h"
+#include "demangle_parts.h"
 
 #include <setjmp.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "dwarf.h"
+#include "dwarf_parts.h"
 
 #include <dwarf.h>
 #include <elfutils/libdw.h>
@@ -13,8 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "dwarf_image.h"
-#include "dwarf_limits.h"
+#include "dwarf_image_parts.h"
+#include "dwarf_limits_parts.h"
 #include "elf.h"
 
 #define DEBUG_ROOT "/usr/lib/debug"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "dwarf_image.h"
+#include "dwarf_image_parts.h"
 
 #include <elf.h>
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "dwarf_limits.h"
+#include "dwarf_limits_parts.h"
 
 #include <gelf.h>
 #include <string.h>

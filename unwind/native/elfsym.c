@@ -19,8 +19,8 @@
 #endif
 
 #include "bytes.h"
-#include "demangle.h"
-#include "dwarf.h"
+#include "demangle_parts.h"
+#include "dwarf_parts.h"
 
 #define DEBUG_ROOT "/usr/lib/debug"
 

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "demangle.h"
+#include "demangle_parts.h"
 
 static void check(const char *mangled, const char *want)
 {

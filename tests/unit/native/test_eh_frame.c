@@ -21,7 +21,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cfi_row.h"
+#include "cfi_row_parts.h"
 #include "eh_frame.h"
 
 #if defined(__aarch64__)

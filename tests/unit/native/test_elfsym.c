@@ -19,7 +19,7 @@
 
 #include <cmocka.h>
 
-#include "dwarf.h"
+#include "dwarf_parts.h"
 #include "elfsym.h"
 
 #define KEEP __attribute__((noinline, used))

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "goglobals_ways.h"
+#include "goglobals_parts.h"
 #include "golayout.h"
 
 static int dump_file(const char *path)

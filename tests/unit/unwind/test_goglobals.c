@@ -16,7 +16,7 @@
 #include <string.h>
 
 #include "build_go.h"
-#include "goglobals_ways.h"
+#include "goglobals_parts.h"
 
 enum {
 	SEGMENT = 0x400, /* bytes of each kind of variables */
