@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cmd.h"
+#include "grants.h"
 #include "labels.h"
 #include "output.h"
 #include "pprof.h"

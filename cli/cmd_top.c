@@ -12,6 +12,7 @@
 
 #include "cmd.h"
 #include "figures_watch.h"
+#include "grants.h"
 #include "output.h"
 #include "pprof.h"
 #include "privilege.h"

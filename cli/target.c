@@ -2,7 +2,6 @@
 #include "target.h"
 
 #include <dirent.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 #include "err.h"
 #include "inspect.h"
 #include "privilege.h"
+#include "procfs.h"
 #include "term.h"
 
 bool target_add_pid(struct target_pids *t, pid_t pid)
@@ -49,21 +49,12 @@ void target_names(char *names, size_t len, const char *comm)
 
 static bool has_name(pid_t pid, const char *name)
 {
-	char path[64], buf[4096];
+	char buf[4096];
 	const char *base;
-	ssize_t n;
-	int fd;
 
-	snprintf(path, sizeof path, "/proc/%d/comm", (int)pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd >= 0) {
-		n = read(fd, buf, sizeof buf - 1);
-		close(fd);
-		buf[n > 0 ? n : 0] = '\0';
-		buf[strcspn(buf, "\n")] = '\0';
-		if (!strcmp(buf, name))
-			return true;
-	}
+	prowl_comm(pid, buf, sizeof buf);
+	if (buf[0] && !strcmp(buf, name))
+		return true;
 	if (prowl_read_exe(pid, buf, sizeof buf) <= 0)
 		return false;
 	base = strrchr(buf, '/');

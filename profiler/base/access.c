@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "access.h"
 
-#include <fcntl.h>
 #include <linux/capability.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
+
+#include "grants.h"
+#include "procfs.h"
 
 struct text {
 	char buf[sizeof((struct prowl_err *)0)->hint];
@@ -31,58 +31,10 @@ static void put(struct text *t, const char *fmt, ...)
 	t->n += n > 0 && (size_t)n < sizeof t->buf - t->n ? (size_t)n : 0;
 }
 
-static bool read_text(const char *path, char *buf, size_t len)
+static void put_causes(struct text *t, const struct prowl_standing *o)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : read(fd, buf, len - 1);
-
-	if (fd >= 0)
-		close(fd);
-	buf[n > 0 ? n : 0] = '\0';
-	return n > 0;
-}
-
-static int number(const char *path, int none)
-{
-	char buf[64];
-
-	return read_text(path, buf, sizeof buf) ? atoi(buf) : none;
-}
-
-struct own { /* of this process */
-	unsigned long long permitted, bound;
-	int seccomp;
-	bool mapped; /* in a user namespace whose uids are not the machine's */
-};
-
-static struct own read_own(void)
-{
-	unsigned long long first, below, count;
-	struct own o = {0};
-	char buf[4096];
-	const char *at;
-
-	if (read_text("/proc/self/status", buf, sizeof buf)) {
-		at = strstr(buf, "\nCapPrm:");
-		if (at)
-			sscanf(at, "\nCapPrm: %llx", &o.permitted);
-		at = strstr(buf, "\nCapBnd:");
-		if (at)
-			sscanf(at, "\nCapBnd: %llx", &o.bound);
-		at = strstr(buf, "\nSeccomp:");
-		if (at)
-			sscanf(at, "\nSeccomp: %d", &o.seccomp);
-	}
-	if (read_text("/proc/self/uid_map", buf, sizeof buf) &&
-	    sscanf(buf, "%llu %llu %llu", &first, &below, &count) == 3)
-		o.mapped = first != 0 || below != 0 || count < 0xffffffffu;
-	return o;
-}
-
-static void put_causes(struct text *t, const struct own *o)
-{
-	int yama = number("/proc/sys/kernel/yama/ptrace_scope", 0);
-	bool ptrace = o->permitted >> CAP_SYS_PTRACE & 1;
+	int yama = prowl_read_number("/proc/sys/kernel/yama/ptrace_scope", 0);
+	bool ptrace = prowl_has_cap(o->permitted, CAP_SYS_PTRACE);
 
 	if (yama == 3)
 		put(t, "kernel.yama.ptrace_scope is 3: nobody may read the memory of processes "
@@ -92,20 +44,20 @@ static void put_causes(struct text *t, const struct own *o)
 		    "kernel.yama.ptrace_scope is %d: own processes need CAP_SYS_PTRACE, too, or: "
 		    "sudo sysctl kernel.yama.ptrace_scope=0",
 		    yama);
-	if (number("/sys/fs/selinux/booleans/deny_ptrace", 0) == 1)
+	if (prowl_read_number("/sys/fs/selinux/booleans/deny_ptrace", 0) == 1)
 		put(t, "SELinux forbids it (deny_ptrace): sudo setsebool deny_ptrace 0");
 	if (o->seccomp == 2)
 		put(t, "prowl runs under a seccomp filter, which may be what refuses it");
-	if (o->mapped)
+	if (o->user_namespace)
 		put(t, "prowl runs in a user namespace: processes outside of it are out of reach, "
 		       "run prowl on the host");
 }
 
-static void put_grant(struct text *t, const struct own *o)
+static void put_grant(struct text *t, const struct prowl_standing *o)
 {
-	bool ptrace = o->permitted >> CAP_SYS_PTRACE & 1;
+	bool ptrace = prowl_has_cap(o->permitted, CAP_SYS_PTRACE);
 
-	if (!(o->bound >> CAP_SYS_PTRACE & 1))
+	if (!prowl_has_cap(o->bound, CAP_SYS_PTRACE))
 		put(t,
 		    "CAP_SYS_PTRACE can't be had in this container or service: docker run "
 		    "--cap-add SYS_PTRACE, securityContext: {capabilities: {add: [SYS_PTRACE]}}");
@@ -121,7 +73,7 @@ static void put_grant(struct text *t, const struct own *o)
 
 void prowl_hint_reading(struct prowl_err *e, pid_t pid)
 {
-	struct own o = read_own();
+	struct prowl_standing o = prowl_standing();
 	struct text t = {.n = 0};
 
 	put_causes(&t, &o);

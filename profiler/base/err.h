@@ -28,11 +28,3 @@ struct prowl_err {
 enum prowl_code prowl_fail(struct prowl_err *e, enum prowl_code code, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 void prowl_hint(struct prowl_err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-/*
- * The one grant that is advised: sampling, reading the target, also when its file was deleted, and
- * names of kernel functions. setcap sets, it doesn't add, so that each command names all of it. It
- * gives nobody files: never advise CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH or CAP_SYS_ADMIN here.
- */
-#define PROWL_CAPS   "cap_perfmon,cap_sys_ptrace,cap_syslog,cap_checkpoint_restore"
-#define PROWL_SETCAP "sudo setcap " PROWL_CAPS "=ep \"$(command -v prowl)\""

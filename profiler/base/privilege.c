@@ -8,14 +8,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "grants.h"
+
 #ifndef CAP_PERFMON
 #define CAP_PERFMON 38
-#endif
-#ifndef CAP_BPF
-#define CAP_BPF 39
-#endif
-#ifndef CAP_CHECKPOINT_RESTORE
-#define CAP_CHECKPOINT_RESTORE 40
 #endif
 
 struct caps {
@@ -37,13 +33,12 @@ static uint64_t caps_of(unsigned int may)
 {
 	uint64_t caps = 0;
 
-	if (may & PROWL_MAY_SAMPLE)
-		caps |= prctl(PR_CAPBSET_READ, CAP_PERFMON) >= 0 ? bit(CAP_PERFMON) | bit(CAP_BPF)
-								 : bit(CAP_SYS_ADMIN);
-	if (may & PROWL_MAY_READ)
-		caps |= bit(CAP_SYS_PTRACE) | bit(CAP_CHECKPOINT_RESTORE);
-	if (may & PROWL_MAY_NAME)
-		caps |= bit(CAP_SYSLOG);
+	for (size_t i = 0; i < prowl_ngrants; i++) {
+		if (may & prowl_grants[i].may)
+			caps |= bit(prowl_grants[i].cap);
+	}
+	if (may & PROWL_MAY_SAMPLE && prctl(PR_CAPBSET_READ, CAP_PERFMON) < 0)
+		caps |= bit(CAP_SYS_ADMIN);
 	return caps;
 }
 

@@ -17,15 +17,14 @@
 
 #include "arch.h"
 #include "bpf.h"
+#include "grants.h"
 #include "inspect.h"
+#include "procfs.h"
 #include "source_perf.h"
 #include "whatis.h"
 
 #ifndef CAP_PERFMON
 #define CAP_PERFMON 38
-#endif
-#ifndef CAP_CHECKPOINT_RESTORE
-#define CAP_CHECKPOINT_RESTORE 40
 #endif
 
 enum {
@@ -36,9 +35,7 @@ enum {
 
 struct facts {
 	unsigned int major, minor;
-	uint64_t caps, bound; /* effective, and what exec may give */
-	int seccomp;
-	bool user_namespace;
+	struct prowl_standing own;
 	int perf_user, perf_kernel, perf_cpu; /* negative errno of each probe, or 0 */
 	int paranoid;
 };
@@ -46,53 +43,15 @@ struct facts {
 /* --- reading -----------------------------------------------------------------------------------
  */
 
-static ssize_t read_file(const char *path, char *buf, size_t len)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n;
-
-	if (fd < 0)
-		return -errno;
-	n = read(fd, buf, len - 1);
-	if (n < 0)
-		n = -errno;
-	close(fd);
-	buf[n > 0 ? n : 0] = '\0';
-	return n;
-}
-
-static int read_number(const char *path)
-{
-	char buf[64];
-
-	return read_file(path, buf, sizeof buf) > 0 ? atoi(buf) : UNREADABLE;
-}
-
 static void read_facts(struct facts *f)
 {
-	char buf[8192];
-	const char *line;
-	unsigned long long caps = 0, first, below, count;
 	struct utsname u;
 
 	*f = (struct facts){0};
 	if (uname(&u) == 0)
 		sscanf(u.release, "%u.%u", &f->major, &f->minor);
-	if (read_file("/proc/self/status", buf, sizeof buf) > 0) {
-		line = strstr(buf, "\nCapEff:");
-		if (line && sscanf(line, "\nCapEff: %llx", &caps) == 1)
-			f->caps = caps;
-		line = strstr(buf, "\nCapBnd:");
-		if (line && sscanf(line, "\nCapBnd: %llx", &caps) == 1)
-			f->bound = caps;
-		line = strstr(buf, "\nSeccomp:");
-		if (line)
-			sscanf(line, "\nSeccomp: %d", &f->seccomp);
-	}
-	if (read_file("/proc/self/uid_map", buf, sizeof buf) > 0 &&
-	    sscanf(buf, "%llu %llu %llu", &first, &below, &count) == 3)
-		f->user_namespace = first != 0 || below != 0 || count < 0xffffffffu;
-	f->paranoid = read_number("/proc/sys/kernel/perf_event_paranoid");
+	f->own = prowl_standing();
+	f->paranoid = prowl_read_number("/proc/sys/kernel/perf_event_paranoid", UNREADABLE);
 	f->perf_user = prowl_probe_perf(0, -1, false);
 	f->perf_kernel = prowl_probe_perf(0, -1, true);
 	f->perf_cpu = prowl_probe_perf(-1, 0, true);
@@ -100,7 +59,7 @@ static void read_facts(struct facts *f)
 
 static bool has_cap(const struct facts *f, unsigned int cap)
 {
-	return f->caps >> cap & 1;
+	return prowl_has_cap(f->own.effective, cap);
 }
 
 /* --- lines -------------------------------------------------------------------------------------
@@ -141,11 +100,11 @@ static void fix(struct prowl_check *c, const char *fmt, ...)
  */
 static void fix_caps(const struct prowl_doctor *d, const struct facts *f, struct prowl_check *c)
 {
-	if (f->user_namespace)
+	if (f->own.user_namespace)
 		fix(c,
 		    "capabilities of a user namespace don't count for perf: on the host, as root,\n"
 		    "or after: " PROWL_SETCAP);
-	else if (d->container && !(f->bound >> CAP_PERFMON & 1))
+	else if (d->container && !(prowl_has_cap(f->own.bound, CAP_PERFMON)))
 		fix(c,
 		    "docker run%s --cap-add PERFMON --cap-add SYS_PTRACE --cap-add SYSLOG\n"
 		    "  --cap-add CHECKPOINT_RESTORE ...\n"
@@ -194,7 +153,7 @@ static void check_container(struct prowl_doctor *d, const struct facts *f)
 	const char *hint = NULL;
 	char buf[8192];
 
-	if (read_file("/proc/self/cgroup", buf, sizeof buf) > 0) {
+	if (prowl_read_text("/proc/self/cgroup", buf, sizeof buf) > 0) {
 		for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 			hint = strstr(buf, names[i]) ? names[i] : hint;
 	}
@@ -209,7 +168,7 @@ static void check_container(struct prowl_doctor *d, const struct facts *f)
 		add(d, PROWL_CHECK_OK, "container", "container", "probably (%s)", hint);
 	else
 		add(d, PROWL_CHECK_OK, "container", "container", "no sign of one");
-	if (f->user_namespace)
+	if (f->own.user_namespace)
 		fix_caps(d, f,
 			 add(d, PROWL_CHECK_WARN, "user_namespace", "user namespace",
 			     "uids are mapped (/proc/self/uid_map): root in here is not root"));
@@ -220,10 +179,11 @@ static void check_container(struct prowl_doctor *d, const struct facts *f)
 static void check_seccomp(struct prowl_doctor *d, const struct facts *f)
 {
 	static const char *const modes[] = {"none", "strict", "a filter"};
-	const char *mode = f->seccomp >= 0 && f->seccomp <= 2 ? modes[f->seccomp] : "unknown";
+	const char *mode = f->own.seccomp >= 0 && f->own.seccomp <= 2 ? modes[f->own.seccomp]
+								      : "unknown";
 	struct prowl_check *c;
 
-	if (f->seccomp && f->perf_user != 0) {
+	if (f->own.seccomp && f->perf_user != 0) {
 		c = add(d, PROWL_CHECK_WARN, "seccomp", "seccomp",
 			"%s, which may be what refuses perf_event_open", mode);
 		fix_caps(d, f, c);
@@ -232,7 +192,7 @@ static void check_seccomp(struct prowl_doctor *d, const struct facts *f)
 			 "seccomp=PROFILE.json ...");
 	} else {
 		add(d, PROWL_CHECK_OK, "seccomp", "seccomp", "%s%s", mode,
-		    f->seccomp ? "; perf_event_open is let through" : "");
+		    f->own.seccomp ? "; perf_event_open is let through" : "");
 	}
 }
 
@@ -263,7 +223,7 @@ static void check_paranoid(struct prowl_doctor *d, const struct facts *f)
 		fix(c, "run prowl outside of the sandbox, on the host");
 		return;
 	}
-	if (above && !f->user_namespace) {
+	if (above && !f->own.user_namespace) {
 		add(d, PROWL_CHECK_OK, "perf_event_paranoid", "kernel.perf_event_paranoid",
 		    "%d; uid %u stands above it by its capabilities", f->paranoid,
 		    (unsigned int)geteuid());
@@ -284,30 +244,21 @@ static void check_paranoid(struct prowl_doctor *d, const struct facts *f)
 
 static void check_caps(struct prowl_doctor *d, const struct facts *f)
 {
-	static const struct {
-		unsigned int cap;
-		const char *id, *what, *use;
-	} caps[] = {
-		{CAP_PERFMON, "cap_perfmon", "CAP_PERFMON",
-		 "kernel frames, whole CPUs, processes of others"},
-		{CAP_SYS_PTRACE, "cap_sys_ptrace", "CAP_SYS_PTRACE",
-		 "names and memory of processes of others"},
-		{CAP_SYSLOG, "cap_syslog", "CAP_SYSLOG", "names of kernel functions"},
-		{CAP_CHECKPOINT_RESTORE, "cap_checkpoint_restore", "CAP_CHECKPOINT_RESTORE",
-		 "programs whose file was deleted"},
-	};
 	bool admin = has_cap(f, CAP_SYS_ADMIN);
 
-	for (size_t i = 0; i < sizeof caps / sizeof *caps; i++) {
-		bool old_way = admin && caps[i].cap == CAP_PERFMON;
+	for (size_t i = 0; i < prowl_ngrants; i++) {
+		const struct prowl_grant *g = &prowl_grants[i];
+		bool has = has_cap(f, g->cap);
 
-		if (has_cap(f, caps[i].cap) || old_way)
-			add(d, PROWL_CHECK_OK, caps[i].id, caps[i].what, "%s",
-			    has_cap(f, caps[i].cap) ? "yes" : "no, but CAP_SYS_ADMIN includes it");
+		if (!g->advised)
+			continue;
+		if (has || (admin && g->cap == CAP_PERFMON))
+			add(d, PROWL_CHECK_OK, g->id, g->name, "%s",
+			    has ? "yes" : "no, but CAP_SYS_ADMIN includes it");
 		else
 			fix_caps(d, f,
-				 add(d, PROWL_CHECK_WARN, caps[i].id, caps[i].what,
-				     "no; it is for %s", caps[i].use));
+				 add(d, PROWL_CHECK_WARN, g->id, g->name, "no; it is for %s",
+				     g->use));
 	}
 	add(d, PROWL_CHECK_OK, "cap_sys_admin", "CAP_SYS_ADMIN", "%s",
 	    admin ? "yes" : "no; it isn't needed");
@@ -368,7 +319,7 @@ static void check_probes(struct prowl_doctor *d, const struct facts *f)
 
 static void check_ptrace(struct prowl_doctor *d, const struct facts *f)
 {
-	int scope = read_number("/proc/sys/kernel/yama/ptrace_scope");
+	int scope = prowl_read_number("/proc/sys/kernel/yama/ptrace_scope", UNREADABLE);
 	struct prowl_check *c;
 
 	if (scope == UNREADABLE)
@@ -391,9 +342,9 @@ static void check_ptrace(struct prowl_doctor *d, const struct facts *f)
 
 static void check_kallsyms(struct prowl_doctor *d, const struct facts *f)
 {
-	int restrict_ = read_number("/proc/sys/kernel/kptr_restrict");
+	int restrict_ = prowl_read_number("/proc/sys/kernel/kptr_restrict", UNREADABLE);
 	char buf[4096];
-	ssize_t n = read_file("/proc/kallsyms", buf, sizeof buf);
+	ssize_t n = prowl_read_text("/proc/kallsyms", buf, sizeof buf);
 	bool shown = false;
 	struct prowl_check *c;
 
@@ -430,7 +381,7 @@ static void limit_text(rlim_t v, char *buf, size_t len)
 
 static void check_limits(struct prowl_doctor *d, const struct facts *f)
 {
-	int mlock = read_number("/proc/sys/kernel/perf_event_mlock_kb");
+	int mlock = prowl_read_number("/proc/sys/kernel/perf_event_mlock_kb", UNREADABLE);
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	struct rlimit lock = {0}, files = {0};
 	char a[32], b[32];
@@ -465,8 +416,8 @@ static void check_limits(struct prowl_doctor *d, const struct facts *f)
 
 static void check_perf_limits(struct prowl_doctor *d)
 {
-	int depth = read_number("/proc/sys/kernel/perf_event_max_stack");
-	int rate = read_number("/proc/sys/kernel/perf_event_max_sample_rate");
+	int depth = prowl_read_number("/proc/sys/kernel/perf_event_max_stack", UNREADABLE);
+	int rate = prowl_read_number("/proc/sys/kernel/perf_event_max_sample_rate", UNREADABLE);
 	struct prowl_check *c;
 
 	if (depth != UNREADABLE && depth < 127) {
@@ -490,23 +441,14 @@ static void check_perf_limits(struct prowl_doctor *d)
 /* --- one process -------------------------------------------------------------------------------
  */
 
-static ino_t namespace_of(const char *pid, const char *kind)
-{
-	char path[64];
-	struct stat st;
-
-	snprintf(path, sizeof path, "/proc/%s/ns/%s", pid, kind);
-	return stat(path, &st) == 0 ? st.st_ino : 0;
-}
-
-static void check_namespaces(struct prowl_doctor *d, const char *pid)
+static void check_namespaces(struct prowl_doctor *d, pid_t pid)
 {
 	static const char *const kinds[] = {"pid", "mnt", "user"};
 	char other[32] = "";
 	bool known = true;
 
 	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-		ino_t own = namespace_of("self", kinds[i]), its = namespace_of(pid, kinds[i]);
+		ino_t own = prowl_namespace(0, kinds[i]), its = prowl_namespace(pid, kinds[i]);
 
 		known = known && own && its;
 		if (own && its && own != its)
@@ -594,11 +536,8 @@ static void check_go(struct prowl_doctor *d, const struct facts *f, pid_t pid)
 
 static void check_process(struct prowl_doctor *d, const struct facts *f, pid_t pid)
 {
-	char text[16];
-
-	snprintf(text, sizeof text, "%d", (int)uw_task_living(pid));
 	check_access(d, f, pid);
-	check_namespaces(d, text);
+	check_namespaces(d, uw_task_living(pid));
 	check_go(d, f, pid);
 }
 

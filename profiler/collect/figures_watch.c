@@ -5,8 +5,8 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "clock.h"
 #include "runtime.h"
 
 enum { LONGEST_PAUSE_S = 300 };
@@ -23,19 +23,11 @@ struct prowl_figures_watch {
 	struct prowl_figures figures;
 };
 
-static uint64_t clock_ns(clockid_t id)
-{
-	struct timespec t;
-
-	clock_gettime(id, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 /* False: the process is gone, or another program runs in it now. */
 static bool read_once(struct prowl_figures_watch *w, struct prowl_runtime *rt)
 {
 	struct prowl_figures f;
-	uint64_t at = clock_ns(CLOCK_MONOTONIC);
+	uint64_t at = prowl_now();
 
 	prowl_figures_read(rt, &f);
 	if (!prowl_runtime_same(rt))
@@ -59,7 +51,7 @@ static void pause_for(struct prowl_figures_watch *w, uint64_t cost_ns)
 
 	if (pause < w->period_ns)
 		pause = w->period_ns;
-	until = clock_ns(CLOCK_MONOTONIC) + pause;
+	until = prowl_now() + pause;
 	t.tv_sec = (time_t)(until / 1000000000u);
 	t.tv_nsec = (long)(until % 1000000000u);
 	pthread_mutex_lock(&w->lock);
@@ -85,7 +77,7 @@ static void *watch(void *arg)
 	struct prowl_runtime *rt = NULL;
 
 	while (!stopping(w)) {
-		uint64_t before = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+		uint64_t before = prowl_clock_ns(CLOCK_THREAD_CPUTIME_ID);
 
 		if (!rt && prowl_runtime_open(&who, &rt, NULL) != PROWL_OK)
 			rt = NULL;
@@ -93,7 +85,7 @@ static void *watch(void *arg)
 			prowl_runtime_free(rt);
 			rt = NULL;
 		}
-		pause_for(w, clock_ns(CLOCK_THREAD_CPUTIME_ID) - before);
+		pause_for(w, prowl_clock_ns(CLOCK_THREAD_CPUTIME_ID) - before);
 	}
 	prowl_runtime_free(rt);
 	return NULL;
@@ -157,7 +149,7 @@ bool prowl_figures_watch_get(struct prowl_figures_watch *w, struct prowl_figures
 	some = w->some;
 	if (some) {
 		*ret = w->figures;
-		*age_ns = clock_ns(CLOCK_MONOTONIC) - w->read_at;
+		*age_ns = prowl_now() - w->read_at;
 	}
 	pthread_mutex_unlock(&w->lock);
 	return some;

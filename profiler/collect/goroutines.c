@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 
 #include "array.h"
+#include "clock.h"
 #include "gogoroutines.h"
 #include "notes.h"
 #include "pprof.h"
@@ -561,14 +561,6 @@ static int begin(struct take *t)
 
 /* --- what is called -------------------------------------------------------------- */
 
-static uint64_t clock_ns(clockid_t id)
-{
-	struct timespec t;
-
-	clock_gettime(id, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 static enum prowl_code cant_read(const struct prowl_goroutines *h, int error, struct prowl_err *err)
 {
 	return prowl_fail_target(err, &h->rt->target, "goroutines", error);
@@ -623,11 +615,11 @@ enum prowl_code prowl_goroutines_take(struct prowl_goroutines *h,
 	*ret = (struct prowl_dump){0};
 	if (o->match && regcomp(&t.match, o->match, REG_EXTENDED | REG_NOSUB) != 0)
 		return prowl_fail(err, PROWL_USAGE, "'%s' is no regular expression", o->match);
-	t.now = h->rt->target.core ? 0 : clock_ns(CLOCK_MONOTONIC);
-	ret->when = h->rt->target.core ? 0 : (int64_t)clock_ns(CLOCK_REALTIME);
+	t.now = h->rt->target.core ? 0 : prowl_now();
+	ret->when = h->rt->target.core ? 0 : (int64_t)prowl_clock_ns(CLOCK_REALTIME);
 	r = take(&t);
 	if (!h->rt->target.core)
-		ret->duration_ns = clock_ns(CLOCK_MONOTONIC) - t.now;
+		ret->duration_ns = prowl_now() - t.now;
 	prowl_stored_fini(&t.stored);
 	prowl_idmap_fini(&t.by_hash);
 	prowl_idmap_fini(&t.created);

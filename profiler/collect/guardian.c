@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "guardian.h"
+#include "clock.h"
 #include "privilege.h"
 
 #include <errno.h>
@@ -13,7 +14,6 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 /*
@@ -71,22 +71,14 @@ static bool keep_only(int sock, int mem)
 	return true;
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
 /* Returns when the other end of the socket is closed, or the time is up. */
 static void wait_for_end(uint64_t max_ns)
 {
-	uint64_t end = max_ns ? now_ns() + max_ns : 0;
+	uint64_t end = max_ns ? prowl_now() + max_ns : 0;
 
 	for (;;) {
 		struct pollfd p = {.fd = SOCK, .events = POLLIN};
-		uint64_t now = end ? now_ns() : 0;
+		uint64_t now = end ? prowl_now() : 0;
 		uint64_t left = end > now ? (end - now) / 1000000 + 1 : 0;
 		int r;
 

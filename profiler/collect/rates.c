@@ -8,10 +8,10 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "access.h"
+#include "clock.h"
 #include "goticks.h"
 #include "guardian.h"
 #include "maps.h"
@@ -69,14 +69,6 @@ int prowl_rates_guardian(const struct prowl_rates *r)
 
 /* --- ticks -------------------------------------------------------------------------------------
  */
-
-static uint64_t clock_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
 
 /* As SetBlockProfileRate does: 1 is every event, else ns become ticks. */
 static uint64_t stored(enum prowl_rate which, uint64_t value)
@@ -272,7 +264,7 @@ static enum prowl_code start_guardian(struct prowl_rates *r, uint64_t max_ns, st
 
 		words[i] = (struct guarded){c->addr, c->before, c->set};
 	}
-	r->end = max_ns ? clock_ns() + max_ns : 0;
+	r->end = max_ns ? prowl_now() + max_ns : 0;
 	e = guardian_start(&r->guardian, r->mem, words, r->nguarded, max_ns);
 	if (e < 0)
 		return prowl_fail(err, PROWL_FAILED,
@@ -351,7 +343,7 @@ enum prowl_code prowl_rates_set(const struct prowl_runtime *rt, const struct pro
  */
 enum prowl_code prowl_rates_tend(struct prowl_rates *r, bool *ret_anew, struct prowl_err *err)
 {
-	uint64_t now = clock_ns();
+	uint64_t now = prowl_now();
 
 	*ret_anew = false;
 	if (!guardian_was_killed(&r->guardian))

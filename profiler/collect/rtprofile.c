@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "clock.h"
 #include "gobuckets.h"
 #include "goticks.h"
 #include "notes.h"
@@ -173,21 +173,13 @@ static int read_threads(struct prowl_rtprofile *r, struct uw_gobuckets *to)
 	return e;
 }
 
-static uint64_t clock_ns(clockid_t id)
-{
-	struct timespec t;
-
-	clock_gettime(id, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 static int take(struct prowl_rtprofile *r, struct snapshot *s)
 {
 	const struct kind *k = &kinds[r->kind];
 	uint64_t at = k->rated ? uw_goglobal(&r->rt->globals, k->rate) : 0;
 	int e = 0;
 
-	s->when = r->rt->target.core ? 0 : (int64_t)clock_ns(CLOCK_REALTIME);
+	s->when = r->rt->target.core ? 0 : (int64_t)prowl_clock_ns(CLOCK_REALTIME);
 	if (k->rated)
 		e = at ? uw_read_u64(&r->rt->space.live, at, &s->rate) : -ENOENT;
 	if (e == 0 && k->bucket)
@@ -604,7 +596,7 @@ enum prowl_code prowl_rtprofile_wait(struct prowl_rtprofile *r, uint64_t ns, int
 				     struct prowl_err *err)
 {
 	struct pollfd wake = {.fd = wake_fd > 0 ? wake_fd : -1, .events = POLLIN};
-	uint64_t now = clock_ns(CLOCK_MONOTONIC), end = now + ns;
+	uint64_t now = prowl_now(), end = now + ns;
 	enum prowl_code code = PROWL_OK;
 
 	while (code == PROWL_OK && now < end) {
@@ -622,7 +614,7 @@ enum prowl_code prowl_rtprofile_wait(struct prowl_rtprofile *r, uint64_t ns, int
 			code = prowl_rates_tend(r->rates, &anew, err);
 		if (code == PROWL_OK && anew)
 			on_guardian(ctx);
-		now = clock_ns(CLOCK_MONOTONIC);
+		now = prowl_now();
 	}
 	return code;
 }

@@ -4,8 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "clock.h"
 #include "gostack.h"
 #include "source_perf.h"
 #include "walk.h"
@@ -24,14 +24,6 @@ struct sampling {
 	struct uw_walker *walker;
 	unsigned int max_stack;
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 static bool want(void *ctx, pid_t pid)
 {
@@ -157,7 +149,7 @@ int prowl_running_sample(struct prowl_runtime *rt, struct prowl_running *wanted,
 					.period_ns = 1000000000u / RATE,
 					.stack_bytes = STACK,
 					.user_only = true};
-	uint64_t end = now_ns() + ns;
+	uint64_t end = prowl_now() + ns;
 	struct prowl_perf *perf;
 
 	find_threads(&s);
@@ -168,7 +160,7 @@ int prowl_running_sample(struct prowl_runtime *rt, struct prowl_running *wanted,
 		return -EPERM;
 	}
 	s.max_stack = prowl_perf_facts(perf)->max_stack;
-	while (s.left > 0 && now_ns() < end) {
+	while (s.left > 0 && prowl_now() < end) {
 		prowl_perf_wait(perf, TURN_MS, -1, false);
 		prowl_perf_drain(perf, &takers, &s);
 		for (size_t i = 0; i < n; i++) {

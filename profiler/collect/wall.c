@@ -8,10 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "array.h"
+#include "clock.h"
 #include "gogoroutines.h"
 #include "notes.h"
 #include "pprof.h"
@@ -181,14 +181,6 @@ static int on_goroutine(void *ctx, const struct uw_goroutine *g)
 	return 0;
 }
 
-static uint64_t clock_ns(clockid_t id)
-{
-	struct timespec t;
-
-	clock_gettime(id, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 /* xorshift64*, Vigna 2016: which goroutines are looked at must not follow any order of theirs. */
 static double draw(struct prowl_wall *w)
 {
@@ -221,7 +213,7 @@ static int refresh_list(struct prowl_wall *w)
 /* How many goroutines this look may cost; 0: none. */
 static size_t affordable(const struct prowl_wall *w, uint64_t now)
 {
-	double used = (double)(clock_ns(CLOCK_PROCESS_CPUTIME_ID) - w->cpu_began);
+	double used = (double)(prowl_clock_ns(CLOCK_PROCESS_CPUTIME_ID) - w->cpu_began);
 	double period = 1e9 / w->o.rate;
 	double room = w->o.max_overhead * ((double)(now - w->began) + period) - used;
 	double n = w->cost > 0 ? room / w->cost : FIRST_PART;
@@ -254,7 +246,7 @@ static int look_at(struct prowl_wall *w, size_t n)
 /* last: also without room in the budget, since nothing later stands for that time. */
 static int look(struct prowl_wall *w, uint64_t now, bool last)
 {
-	uint64_t before = clock_ns(CLOCK_THREAD_CPUTIME_ID), cost;
+	uint64_t before = prowl_clock_ns(CLOCK_THREAD_CPUTIME_ID), cost;
 	size_t n = affordable(w, now);
 	int r;
 
@@ -277,7 +269,7 @@ static int look(struct prowl_wall *w, uint64_t now, bool last)
 	w->listed += n;
 	r = n == w->ngs ? uw_goroutines_read(w->reader, w->gs, n, true, on_goroutine, w)
 			: look_at(w, n);
-	cost = clock_ns(CLOCK_THREAD_CPUTIME_ID) - before;
+	cost = prowl_clock_ns(CLOCK_THREAD_CPUTIME_ID) - before;
 	w->cost = w->cost > 0 ? 0.7 * w->cost + 0.3 * (double)cost / (double)n
 			      : (double)cost / (double)n;
 	return r;
@@ -285,14 +277,14 @@ static int look(struct prowl_wall *w, uint64_t now, bool last)
 
 static void look_if_due(struct prowl_wall *w)
 {
-	uint64_t now = clock_ns(CLOCK_MONOTONIC);
+	uint64_t now = prowl_now();
 	int r;
 
 	if (now < w->next || w->error)
 		return;
 	/* What it took to begin with is not for the looks to save. */
 	if (w->result.looks + w->result.skipped == 0)
-		w->cpu_began = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+		w->cpu_began = prowl_clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 	r = look(w, now, false);
 	w->next += 1000000000u / w->o.rate;
 	if (w->next < now)
@@ -318,7 +310,7 @@ static void run_alone(struct prowl_wall *w, uint64_t duration_ns)
 	uint64_t end = duration_ns ? w->began + duration_ns : UINT64_MAX;
 	struct pollfd wake = {.fd = w->wake_fd, .events = POLLIN};
 
-	while (w->error == 0 && clock_ns(CLOCK_MONOTONIC) < end && poll(&wake, 1, REST_MS) == 0)
+	while (w->error == 0 && prowl_now() < end && poll(&wake, 1, REST_MS) == 0)
 		look_if_due(w);
 }
 
@@ -331,17 +323,17 @@ enum prowl_code prowl_wall_run(struct prowl_wall *w, uint64_t duration_ns, struc
 {
 	struct prowl_err unused = {0};
 
-	w->began = w->last = clock_ns(CLOCK_MONOTONIC);
+	w->began = w->last = prowl_now();
 	w->next = w->began + 1000000000u / w->o.rate;
-	w->cpu_began = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+	w->cpu_began = prowl_clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 	if (w->cpu) /* that it ran not at all is no failure */
 		prowl_session_run(w->cpu, duration_ns, on_progress, w, &unused);
 	else
 		run_alone(w, duration_ns);
 	if (w->error == 0)
-		w->error = look(w, clock_ns(CLOCK_MONOTONIC), true);
-	w->result.duration_ns = clock_ns(CLOCK_MONOTONIC) - w->began;
-	w->result.cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - w->cpu_began;
+		w->error = look(w, prowl_now(), true);
+	w->result.duration_ns = prowl_now() - w->began;
+	w->result.cpu_ns = prowl_clock_ns(CLOCK_PROCESS_CPUTIME_ID) - w->cpu_began;
 	if (w->result.looks) {
 		w->result.part /= (double)w->result.looks;
 		/* The list keeps the dead: what was looked at tells how many of it live. */
@@ -569,7 +561,7 @@ enum prowl_code prowl_wall_build(struct prowl_wall *w, struct pprof_profile **re
 		r = pprof_period(p, "wall", "nanoseconds", 1000000000 / w->o.rate);
 	if (r == 0)
 		r = pprof_string(p, "wall", &p->default_sample_type);
-	p->time_nanos = (int64_t)(clock_ns(CLOCK_REALTIME) - w->result.duration_ns);
+	p->time_nanos = (int64_t)(prowl_clock_ns(CLOCK_REALTIME) - w->result.duration_ns);
 	p->duration_nanos = (int64_t)w->result.duration_ns;
 	if (r == 0)
 		r = add_waiting(w, p);
@@ -616,7 +608,7 @@ enum prowl_code prowl_wall_open(pid_t pid, const struct prowl_wall_options *o,
 	w->o = *o;
 	w->o.rate = o->rate ? o->rate : RATE;
 	w->o.max_overhead = o->max_overhead > 0 ? o->max_overhead : 0.01;
-	w->random = clock_ns(CLOCK_MONOTONIC) | 1;
+	w->random = prowl_now() | 1;
 	w->wake_fd = o->wake_fd > 0 ? fcntl(o->wake_fd, F_DUPFD_CLOEXEC, 0)
 				    : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	code = prowl_runtime_open(&(struct prowl_who){.pid = pid}, &w->rt, err);

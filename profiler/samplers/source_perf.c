@@ -20,6 +20,7 @@
 #include "arch.h"
 #include "array.h"
 #include "bpf.h"
+#include "grants.h"
 #include "idmap.h"
 #include "moment_pair.h"
 #include "perf_ring.h"

@@ -15,6 +15,7 @@
 #include "corefile.h"
 #include "gobuild.h"
 #include "golayout.h"
+#include "procfs.h"
 #include "source_perf.h"
 #include "space.h"
 #include "whatis.h"
@@ -609,23 +610,6 @@ static enum prowl_code inspect_space(struct prowl_info *info, struct uw_space *s
 	return describe_space(info, space, err);
 }
 
-static void read_comm(pid_t pid, char *buf, size_t len)
-{
-	char path[64];
-	ssize_t n;
-	int fd;
-
-	buf[0] = '\0';
-	snprintf(path, sizeof path, "/proc/%d/comm", (int)pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return;
-	n = read(fd, buf, len - 1);
-	close(fd);
-	buf[n > 0 ? n : 0] = '\0';
-	buf[strcspn(buf, "\n")] = '\0';
-}
-
 enum prowl_code prowl_inspect_pid(pid_t pid, struct prowl_info **ret, struct prowl_err *err)
 {
 	struct uw_binaries files = {0};
@@ -639,7 +623,7 @@ enum prowl_code prowl_inspect_pid(pid_t pid, struct prowl_info **ret, struct pro
 	info = info_new("", pid);
 	if (!info)
 		return no_memory(err);
-	read_comm(pid, info->comm, sizeof info->comm);
+	prowl_comm(pid, info->comm, sizeof info->comm);
 	uw_space_init(&space, &files, pid);
 	code = inspect_space(info, &space, err);
 	uw_space_fini(&space);

@@ -13,12 +13,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "array.h"
 #include "inspect.h"
 #include "gomodule.h"
 #include "idmap.h"
 #include "maps.h"
 #include "memelf.h"
-#include "procs.h"
+#include "procfs.h"
 #include "space.h"
 #include "task.h"
 #include "whatis.h"
@@ -95,53 +96,23 @@ int prowl_probe_perf(pid_t pid, int cpu, bool kernel)
 /* --- one process -------------------------------------------------------------------------------
  */
 
-/* The number after "name:" at the start of a line. */
-static bool field(const char *status, const char *name, unsigned long long *ret)
-{
-	size_t n = strlen(name);
-
-	for (const char *line = status; line; line = strchr(line, '\n')) {
-		line += *line == '\n';
-		if (!strncmp(line, name, n) && line[n] == ':')
-			return sscanf(line + n + 1, "%llu", ret) == 1;
-	}
-	return false;
-}
-
 /* False: gone, or it has no memory (a kernel thread, a zombie). */
 static bool read_status(struct prowl_process *p)
 {
-	char path[64], buf[4096];
-	unsigned long long v;
-	ssize_t n;
-	int fd;
+	char buf[4096];
+	uint64_t v;
 
-	snprintf(path, sizeof path, "/proc/%d/status", (int)p->living);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
+	if (prowl_read_of(p->living, "status", buf, sizeof buf) <= 0)
 		return false;
-	n = read(fd, buf, sizeof buf - 1);
-	close(fd);
-	if (n <= 0)
-		return false;
-	buf[n] = '\0';
-	if (field(buf, "VmRSS", &v))
+	if (prowl_status_field(buf, "VmRSS", 10, &v))
 		p->rss = v * 1024;
 	else if (!p->zombie)
 		return false;
-	if (field(buf, "Uid", &v))
+	if (prowl_status_field(buf, "Uid", 10, &v))
 		p->uid = (uid_t)v;
-	if (field(buf, "Threads", &v))
+	if (prowl_status_field(buf, "Threads", 10, &v))
 		p->threads = (unsigned int)v;
 	return true;
-}
-
-static void read_comm(struct prowl_process *p)
-{
-	char path[64];
-
-	snprintf(path, sizeof path, "/proc/%d/comm", (int)p->pid);
-	prowl_read_comm(path, p->comm, sizeof p->comm);
 }
 
 ssize_t prowl_read_exe(pid_t pid, char *buf, size_t len)
@@ -194,23 +165,11 @@ static void read_user(struct list *l, struct prowl_process *p)
 	memcpy(p->user, l->last_user, sizeof p->user);
 }
 
-static ino_t namespace_of(const char *pid, const char *kind)
-{
-	char path[64];
-	struct stat st;
-
-	snprintf(path, sizeof path, "/proc/%s/ns/%s", pid, kind);
-	return stat(path, &st) == 0 ? st.st_ino : 0;
-}
-
 static void probe(struct list *l, struct prowl_process *p)
 {
-	char pid[16];
-	ino_t pid_ns, mnt_ns;
+	ino_t pid_ns = prowl_namespace(p->living, "pid");
+	ino_t mnt_ns = prowl_namespace(p->living, "mnt");
 
-	snprintf(pid, sizeof pid, "%d", (int)p->living);
-	pid_ns = namespace_of(pid, "pid");
-	mnt_ns = namespace_of(pid, "mnt");
 	p->other_namespace = (pid_ns && l->pid_ns && pid_ns != l->pid_ns) ||
 			     (mnt_ns && l->mnt_ns && mnt_ns != l->mnt_ns);
 	p->maps_error = prowl_probe_maps(p->pid);
@@ -422,7 +381,7 @@ static int one(struct list *l, pid_t pid, int (*cb)(void *ctx, const struct prow
 			res->hidden++;
 		return 0;
 	}
-	read_comm(&p);
+	prowl_comm(pid, p.comm, sizeof p.comm);
 	if (!(l->flags & PROWL_LIST_QUICK)) {
 		if (!read_status(&p))
 			return 0;
@@ -463,16 +422,10 @@ static int all_pids(pid_t **ret, size_t *n)
 
 		if (*end || pid <= 0 || pid == getpid())
 			continue;
-		if (*n == cap) {
-			pid_t *more = realloc(*ret, (cap ? cap * 2 : 256) * sizeof *more);
-
-			if (!more) {
-				closedir(dir);
-				free(*ret);
-				return -ENOMEM;
-			}
-			*ret = more;
-			cap = cap ? cap * 2 : 256;
+		if (prowl_array_reserve(ret, &cap, *n + 1, sizeof **ret) < 0) {
+			closedir(dir);
+			free(*ret);
+			return -ENOMEM;
 		}
 		(*ret)[(*n)++] = (pid_t)pid;
 	}
@@ -496,8 +449,8 @@ enum prowl_code prowl_list(unsigned int flags, int (*cb)(void *ctx, const struct
 		return prowl_fail(err, PROWL_FAILED, "/proc can't be listed: %s", strerror(-r));
 	}
 	l->flags = flags;
-	l->pid_ns = namespace_of("self", "pid");
-	l->mnt_ns = namespace_of("self", "mnt");
+	l->pid_ns = prowl_namespace(0, "pid");
+	l->mnt_ns = prowl_namespace(0, "mnt");
 	for (size_t i = 0; i < n; i++) {
 		if (one(l, pids[i], cb, ctx, ret) != 0)
 			break;

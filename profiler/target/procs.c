@@ -17,6 +17,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
+#include "procfs.h"
+
 enum { CLOCK_TRIES = 4 };
 
 static void *grow(void *array, size_t *cap, size_t n, size_t size)
@@ -101,20 +104,11 @@ struct stat_line { /* of /proc/PID/stat: fields 3, 14 to 17, 20 and 22 */
 
 static bool read_stat(pid_t pid, struct stat_line *s)
 {
-	char path[64], buf[1024];
+	char buf[1024];
 	const char *p;
-	ssize_t n;
-	int fd;
 
-	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
+	if (prowl_read_of(pid, "stat", buf, sizeof buf) <= 0)
 		return false;
-	n = read(fd, buf, sizeof buf - 1);
-	close(fd);
-	if (n <= 0)
-		return false;
-	buf[n] = '\0';
 	p = strrchr(buf, ')'); /* the name may hold anything, also ')' */
 	return p && sscanf(p + 1,
 			   " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %lu %lu %*d %*d "
@@ -152,7 +146,6 @@ static void reaped_exactly(struct prowl_proc *p)
 static void read_times(struct prowl_proc *p, const struct stat_line *s)
 {
 	uint64_t tick = 1000000000u / (uint64_t)sysconf(_SC_CLK_TCK);
-	struct timespec now;
 	uint64_t cpu;
 
 	p->utime_last = s->utime;
@@ -160,10 +153,9 @@ static void read_times(struct prowl_proc *p, const struct stat_line *s)
 	p->reaped_last = (struct prowl_reaped){s->cutime * tick, s->cstime * tick};
 	if (!cpu_clock(p->pid, &cpu))
 		return;
-	clock_gettime(CLOCK_MONOTONIC, &now);
 	p->cpu_last = cpu;
 	p->sampled_at_clock = p->sampled;
-	p->clocked = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	p->clocked = prowl_now();
 	p->complete = p->exited;
 }
 
@@ -225,17 +217,6 @@ bool prowl_procs_all_exited(const struct prowl_procs *t)
 
 /* --- processes and images -------------------------------------------------------- */
 
-void prowl_read_comm(const char *path, char *buf, size_t len)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd >= 0 ? read(fd, buf, len - 1) : 0;
-
-	if (fd >= 0)
-		close(fd);
-	buf[n > 0 ? n : 0] = '\0';
-	buf[strcspn(buf, "\n")] = '\0';
-}
-
 /* Some descriptors, as many as a reading takes, and so much more address space: negative errno
  * where they can't be had. */
 static int probe_limits(size_t bytes)
@@ -281,14 +262,6 @@ bool prowl_short_of(struct uw_space *space, pid_t pid, struct prowl_err *err)
 		   r == -ENOMEM ? "limit on virtual memory, ulimit -v?"
 				: "limit on open files, ulimit -n?");
 	return true;
-}
-
-static void read_comm(struct prowl_proc *p)
-{
-	char path[64];
-
-	snprintf(path, sizeof path, "/proc/%d/comm", (int)p->pid);
-	prowl_read_comm(path, p->comm, sizeof p->comm);
 }
 
 static struct prowl_proc *proc_new(struct prowl_procs *t, pid_t pid, bool root)
@@ -359,7 +332,7 @@ int prowl_procs_add(struct prowl_procs *t, pid_t pid, bool root, struct prowl_pr
 	im = p->image;
 	p->had_children = t->children && has_children(pid);
 	uw_space_init(&im->space, &t->files, pid);
-	read_comm(p);
+	prowl_comm(pid, p->comm, sizeof p->comm);
 	read_clock(p, true);
 	im->load_error = uw_space_load(&im->space);
 	*ret = p;

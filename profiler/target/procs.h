@@ -66,9 +66,6 @@ struct prowl_procs {
 	bool children;           /* follow forks */
 };
 
-/* A name as /proc/PID/comm or /proc/PID/task/TID/comm gives it, without its newline; "" if gone. */
-void prowl_read_comm(const char *path, char *buf, size_t len);
-
 /*
  * Is a program that could not be read one for which we have no descriptor or no address space? Then
  * says so and returns true.

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "inspect.h"
+#include "procfs.h"
 #include "procs.h"
 #include "task.h"
 #include "whatis.h"
@@ -17,27 +18,15 @@
 /* --- which image it is -------------------------------------------------------------------------
  */
 
-/* A field of /proc/NUMBER/stat, with a blank behind it. */
+/* Adds a field of /proc/NUMBER/stat, with a blank behind it. */
 static void add_field(pid_t number, int wanted, char *buf, size_t len)
 {
-	char path[64], stat[2048], *at, *save = NULL;
+	char stat[2048], field[32];
 	size_t used = strlen(buf);
-	ssize_t n = -1;
-	int fd, field = 3;
 
-	snprintf(path, sizeof path, "/proc/%d/stat", (int)number);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd >= 0) {
-		n = read(fd, stat, sizeof stat - 1);
-		close(fd);
-	}
-	stat[n > 0 ? n : 0] = '\0';
-	at = strrchr(stat, ')'); /* behind the name, which may have anything in it */
-	for (char *word = at ? strtok_r(at + 1, " ", &save) : NULL; word; field++) {
-		if (field == wanted)
-			snprintf(buf + used, len - used, "%s ", word);
-		word = strtok_r(NULL, " ", &save);
-	}
+	if (prowl_read_of(number, "stat", stat, sizeof stat) > 0 &&
+	    prowl_stat_field(stat, wanted, field, sizeof field))
+		snprintf(buf + used, len - used, "%s ", field);
 }
 
 /*
@@ -88,7 +77,6 @@ bool prowl_runtime_heap_linked_out(const struct prowl_runtime *rt)
 static enum prowl_code open_process(struct prowl_runtime *rt, struct prowl_err *err)
 {
 	enum prowl_code code = prowl_whatis(rt->target.pid, NULL, err);
-	char path[64];
 	int r;
 
 	if (code != PROWL_OK)
@@ -97,8 +85,7 @@ static enum prowl_code open_process(struct prowl_runtime *rt, struct prowl_err *
 	r = uw_space_load(&rt->space);
 	if (r < 0)
 		return prowl_fail_target(err, &rt->target, "mappings", r);
-	snprintf(path, sizeof path, "/proc/%d/comm", (int)rt->target.pid);
-	prowl_read_comm(path, rt->target.comm, sizeof rt->target.comm);
+	prowl_comm(rt->target.pid, rt->target.comm, sizeof rt->target.comm);
 	r = prowl_probe_memory(rt->target.pid);
 	if (r < 0)
 		return prowl_fail_target(err, &rt->target, "memory", r);

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "array.h"
-#include "procs.h"
+#include "procfs.h"
 
 void prowl_threads_fini(struct prowl_threads *t)
 {
@@ -69,10 +69,9 @@ static void end_thread(struct prowl_threads *t, pid_t tid)
 
 static void read_name(struct prowl_threads *t, pid_t pid, pid_t tid)
 {
-	char path[64], name[64];
+	char name[64];
 
-	snprintf(path, sizeof path, "/proc/%d/task/%d/comm", (int)pid, (int)tid);
-	prowl_read_comm(path, name, sizeof name);
+	prowl_thread_comm(pid, tid, name, sizeof name);
 	rename_thread(t, tid, name);
 }
 

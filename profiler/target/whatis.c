@@ -8,15 +8,14 @@
 #include "access.h"
 #include "gobuild.h"
 #include "inspect.h"
-#include "procs.h"
+#include "procfs.h"
 
 /* " (NAME)" of a process, or "". */
 static void name_of(pid_t pid, char *buf, size_t len)
 {
-	char path[64], comm[64];
+	char comm[64];
 
-	snprintf(path, sizeof path, "/proc/%d/comm", (int)pid);
-	prowl_read_comm(path, comm, sizeof comm);
+	prowl_comm(pid, comm, sizeof comm);
 	snprintf(buf, len, comm[0] ? " (%s)" : "%s", comm);
 }
 
