@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "charge.h"
 
-#include "session.h"
+#include "session_parts.h"
 
 /*
  * Chance explains that much: three standard deviations of as many independent samples (one in 740
@@ -44,17 +44,17 @@ static uint64_t part_of(uint64_t whole, uint64_t part, uint64_t other)
 	return (uint64_t)((double)whole * (double)part / (double)(part + other));
 }
 
-static uint64_t since(uint64_t now, uint64_t begun)
+static uint64_t since(uint64_t now, uint64_t at_window_start)
 {
-	return now > begun ? now - begun : 0;
+	return now > at_window_start ? now - at_window_start : 0;
 }
 
 static void add_proc(const struct prowl_session *s, const struct prowl_proc *p, struct sums *sums)
 {
-	uint64_t charged = since(charge_of(p), p->begun.charge);
-	uint64_t u = p->utime_last - p->utime_first - p->begun.utime;
-	uint64_t k = p->stime_last - p->stime_first - p->begun.stime;
-	uint64_t sampled = p->sampled - p->begun.sampled, user = charged;
+	uint64_t charged = since(charge_of(p), p->at_window_start.charge);
+	uint64_t u = p->utime_last - p->utime_first - p->at_window_start.utime;
+	uint64_t k = p->stime_last - p->stime_first - p->at_window_start.stime;
+	uint64_t sampled = p->sampled - p->at_window_start.sampled, user = charged;
 
 	/* Ticks tell; where none fell on user code, samples of it still do. */
 	if (!s->result.kernel && (u > 0 || sampled == 0))
@@ -64,7 +64,7 @@ static void add_proc(const struct prowl_session *s, const struct prowl_proc *p, 
 	sums->charged += charged;
 	sums->user += user;
 	sums->sampled += sampled;
-	sums->square += p->square - p->begun.square;
+	sums->square += p->square - p->at_window_start.square;
 }
 
 static struct sums pool_sums(const struct prowl_session *s)
@@ -77,7 +77,7 @@ static struct sums pool_sums(const struct prowl_session *s)
 		if (prowl_charge_pooled(s->procs.procs[i]))
 			add_proc(s, s->procs.procs[i], &sums);
 	}
-	more = (double)sums.charged + (double)(pool->more - pool->begun.more);
+	more = (double)sums.charged + (double)(pool->more - pool->at_window_start.more);
 	sums.charged = more > 0 ? (uint64_t)more : 0;
 	if (s->result.kernel)
 		sums.user = sums.charged;
@@ -88,14 +88,19 @@ static struct sums pool_sums(const struct prowl_session *s)
 	return sums;
 }
 
+static uint64_t kernel_of(const struct sums *sums)
+{
+	return since(sums->charged, sums->user);
+}
+
 /* --- how samples stand for it ---------------------------------------------------- */
 
 /* Samples that the kernel dropped: they are known to be of the targets, or may be anybody's. */
 static double with_lost(const struct prowl_session *s, bool of_targets)
 {
-	uint64_t lost = s->result.lost - s->begun.lost;
-	uint64_t seen = of_targets ? s->result.samples - s->begun.samples
-				   : s->result.seen - s->begun.seen;
+	uint64_t lost = s->result.lost - s->at_window_start.lost;
+	uint64_t seen = of_targets ? s->result.samples - s->at_window_start.samples
+				   : s->result.seen - s->at_window_start.seen;
 
 	if (s->result.whole_cpus == of_targets || seen == 0)
 		return 1;
@@ -104,7 +109,7 @@ static double with_lost(const struct prowl_session *s, bool of_targets)
 
 static struct prowl_share share_of(const struct prowl_session *s, const struct sums *sums)
 {
-	struct prowl_share share = {.charged = sums->user, .scale = 1};
+	struct prowl_share share = {.charged = sums->user, .scale = 1, .kernel = kernel_of(sums)};
 	double targets = with_lost(s, true), anybodys = with_lost(s, false);
 	double expected = (double)sums->sampled * targets;
 
@@ -182,11 +187,6 @@ static void update_pool(struct prowl_session *s)
 	pool->more = pool->known ? (int64_t)(reaped - each) : 0;
 }
 
-static uint64_t kernel_of(const struct sums *sums)
-{
-	return since(sums->charged, sums->user);
-}
-
 void prowl_charge_update(struct prowl_session *s)
 {
 	struct sums pool;
@@ -195,13 +195,13 @@ void prowl_charge_update(struct prowl_session *s)
 	update_pool(s);
 	pool = pool_sums(s);
 	charged = s->pool.more;
-	s->result.kernel_unsampled_ns = s->pool.begun.kernel + kernel_of(&pool);
+	s->result.kernel_unsampled_ns = s->pool.at_window_start.kernel + kernel_of(&pool);
 	for (size_t i = 0; i < s->procs.n; i++) {
 		const struct prowl_proc *p = s->procs.procs[i];
 		struct sums sums = {0};
 
 		charged += (int64_t)charge_of(p);
-		s->result.kernel_unsampled_ns += p->begun.kernel;
+		s->result.kernel_unsampled_ns += p->at_window_start.kernel;
 		if (prowl_charge_pooled(p))
 			continue;
 		add_proc(s, p, &sums);
@@ -212,13 +212,14 @@ void prowl_charge_update(struct prowl_session *s)
 
 static void begin(struct prowl_proc *p, uint64_t kernel)
 {
-	p->begun = (struct prowl_begun){.samples = p->samples,
-					.sampled = p->sampled,
-					.square = p->square,
-					.charge = charge_of(p),
-					.kernel = p->begun.kernel + kernel,
-					.utime = p->utime_last - p->utime_first,
-					.stime = p->stime_last - p->stime_first};
+	p->at_window_start = (struct prowl_proc_counts){.samples = p->samples,
+							.sampled = p->sampled,
+							.square = p->square,
+							.charge = charge_of(p),
+							.kernel = p->at_window_start.kernel +
+								  kernel,
+							.utime = p->utime_last - p->utime_first,
+							.stime = p->stime_last - p->stime_first};
 }
 
 void prowl_charge_begin_window(struct prowl_session *s)
@@ -239,7 +240,7 @@ void prowl_charge_begin_window(struct prowl_session *s)
 			begin(p, kernel_of(&sums));
 	}
 	if (pool.sampled) {
-		s->pool.begun.more = s->pool.more;
-		s->pool.begun.kernel += kernel_of(&pool);
+		s->pool.at_window_start.more = s->pool.more;
+		s->pool.at_window_start.kernel += kernel_of(&pool);
 	}
 }

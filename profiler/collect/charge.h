@@ -16,6 +16,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "window.h"
+
 struct prowl_proc;
 struct prowl_session;
 
@@ -23,11 +25,6 @@ struct prowl_session;
 void prowl_charge_update(struct prowl_session *s);
 
 /* In this window. */
-struct prowl_share {
-	uint64_t charged;   /* ns, without kernel time where that is not sampled */
-	double scale;       /* of its samples' weight */
-	uint64_t unsampled; /* ns that no sample stands for */
-};
 struct prowl_share prowl_charge_share(const struct prowl_session *s, const struct prowl_proc *p);
 /* Of all children that are gone. */
 struct prowl_share prowl_charge_pool(const struct prowl_session *s);

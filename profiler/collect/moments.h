@@ -6,7 +6,7 @@
 #pragma once
 
 #include "bpf.h"
-#include "perf_record.h"
+#include "event.h"
 #include "procs.h"
 #include "walk.h"
 

@@ -31,6 +31,7 @@
 #include "err.h"
 #include "walk.h"
 #include "who.h"
+#include "window.h"
 
 struct pprof_profile;
 struct prowl_session;
@@ -132,6 +133,13 @@ void prowl_session_collect(struct prowl_session *s, uint64_t duration_ns, int wa
  */
 enum prowl_code prowl_session_cut(struct prowl_session *s, struct pprof_profile **ret,
 				  struct prowl_err *err);
+
+/*
+ * The same as a profile for each process that has something in it (window.h): all of them in one
+ * pass. cb owns each; a value other than 0 ends the calls, negative errno as a failure.
+ */
+enum prowl_code prowl_session_cut_each(struct prowl_session *s, enum prowl_group group,
+				       prowl_window_fn cb, void *ctx, struct prowl_err *err);
 
 /* Adds comments on how it was sampled, of which build, and what was lost: of the whole session. */
 void prowl_session_note(struct prowl_session *s, struct pprof_profile *p);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "session.h"
+#include "session_parts.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -291,8 +291,8 @@ void prowl_session_free(struct prowl_session *s)
 	prowl_threads_fini(&s->threads);
 	prowl_trim_fini(&s->trim);
 	prowl_procs_fini(&s->procs);
-	prowl_knames_fini(&s->knames);
-	prowl_symcache_fini(&s->symcache);
+	prowl_knames_fini(&s->names.kernel);
+	prowl_symcache_fini(&s->names.native);
 	if (s->hash_mem)
 		munmap(s->hash_mem, s->hash_len);
 	if (s->wake_fd >= 0)
@@ -312,9 +312,9 @@ const struct prowl_result *prowl_session_result(const struct prowl_session *s)
 
 /* --- collecting ------------------------------------------------------------------ */
 
-static void add_waiting(struct prowl_session *s)
+static void add_pending(struct prowl_session *s)
 {
-	struct prowl_waiting *w = &s->waiting;
+	struct prowl_pending *w = &s->pending;
 
 	prowl_stackhash_add_many(&s->hash, w->key, w->n);
 	w->n = w->used = 0;
@@ -323,7 +323,7 @@ static void add_waiting(struct prowl_session *s)
 static void add(struct prowl_session *s, const struct prowl_stackkey *key, uint64_t base,
 		uint64_t time, uint64_t weight)
 {
-	struct prowl_waiting *w = &s->waiting;
+	struct prowl_pending *w = &s->pending;
 	uint64_t *words = w->words + w->used;
 	size_t n = prowl_stackkey_pack(key, base, words);
 
@@ -336,8 +336,8 @@ static void add(struct prowl_session *s, const struct prowl_stackkey *key, uint6
 	w->key[w->n].weight = weight;
 	w->used += n;
 	w->n++;
-	if (w->n == PROWL_WAITING || w->used + PROWL_KEY_WORDS > PROWL_WAITING_WORDS)
-		add_waiting(s);
+	if (w->n == PROWL_PENDING || w->used + PROWL_KEY_WORDS > PROWL_PENDING_WORDS)
+		add_pending(s);
 }
 
 static void count(struct prowl_session *s, struct prowl_proc *p, const struct prowl_event *ev)
@@ -468,16 +468,16 @@ static void make_pages(struct prowl_session *s)
 
 	if (s->result.samples < MIN_AHEAD)
 		return;
-	if (ahead.table.len && (uintptr_t)ahead.table.at > s->table_made) {
+	if (ahead.table.len && (uintptr_t)ahead.table.at > s->populated_table) {
 		populate((uintptr_t)ahead.table.at, (uintptr_t)ahead.table.at + ahead.table.len);
-		s->table_made = (uintptr_t)ahead.table.at;
+		s->populated_table = (uintptr_t)ahead.table.at;
 	}
-	if (s->made_to > arena + ahead.arena.len / 2)
+	if (s->populated_to > arena + ahead.arena.len / 2)
 		return;
-	from = arena > s->made_to ? arena : s->made_to;
+	from = arena > s->populated_to ? arena : s->populated_to;
 	to = arena + ahead.arena.len;
 	populate(from, to);
-	s->made_to = to;
+	s->populated_to = to;
 }
 
 static void drain(struct prowl_session *s)
@@ -485,7 +485,7 @@ static void drain(struct prowl_session *s)
 	static const struct prowl_perf_takers takers = {want_pid, on_soon, on_event};
 
 	prowl_perf_drain(s->perf, &takers, s);
-	add_waiting(s);
+	add_pending(s);
 	make_pages(s);
 }
 
@@ -669,15 +669,6 @@ static void settle(struct prowl_session *s)
 	take_counts(s);
 }
 
-void prowl_session_begin_window(struct prowl_session *s)
-{
-	prowl_stackhash_clear(&s->hash);
-	prowl_timeline_clear(&s->timeline);
-	s->begun = s->result;
-	prowl_charge_begin_window(s);
-	s->made_to = s->table_made = 0; /* the other half of the hash is filled now */
-}
-
 /*
  * To unpack them takes tens of milliseconds, to keep them megabytes: for the addresses that are new
  * in some of the next windows they stay for a while.
@@ -692,18 +683,30 @@ static void forget_debug_sections(struct prowl_session *s)
 	s->forgotten = now;
 }
 
-enum prowl_code prowl_session_cut(struct prowl_session *s, struct pprof_profile **ret,
-				  struct prowl_err *err)
+enum prowl_code prowl_session_cut_each(struct prowl_session *s, enum prowl_group group,
+				       prowl_window_fn cb, void *ctx, struct prowl_err *err)
 {
 	int r;
 
 	settle(s);
-	r = prowl_session_name(s, ret);
+	r = prowl_session_profiles(s, group, cb, ctx);
 	forget_debug_sections(s);
 	prowl_session_begin_window(s);
 	if (r < 0)
 		return prowl_fail(err, PROWL_FAILED, "building the profile: %s", strerror(-r));
 	return PROWL_OK;
+}
+
+static int keep_profile(void *ctx, pid_t pid, struct pprof_profile *p)
+{
+	*(struct pprof_profile **)ctx = p;
+	return 0;
+}
+
+enum prowl_code prowl_session_cut(struct prowl_session *s, struct pprof_profile **ret,
+				  struct prowl_err *err)
+{
+	return prowl_session_cut_each(s, PROWL_TOGETHER, keep_profile, ret, err);
 }
 
 enum prowl_code prowl_session_build(struct prowl_session *s, struct pprof_profile **ret,

@@ -30,6 +30,13 @@
 #define PERF_RECORD_MISC_COMM_EXEC (1 << 13)
 #endif
 
+const struct prowl_event_kind prowl_cpu_clock = {.name = "cpu-clock",
+						 .type = "cpu",
+						 .unit = "nanoseconds",
+						 .period_type = "cpu",
+						 .period_unit = "nanoseconds",
+						 .scale_to_charge = true};
+
 enum {
 	MAX_CPUS = 4096,
 	MIN_ORDER = 5,        /* 128 KiB */

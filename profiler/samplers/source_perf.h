@@ -32,6 +32,9 @@
 #include "err.h"
 #include "perf_record.h"
 
+/* What it samples. */
+extern const struct prowl_event_kind prowl_cpu_clock;
+
 struct prowl_bpf;
 struct prowl_perf;
 

@@ -19,7 +19,7 @@ void prowl_timeline_fini(struct prowl_timeline *t)
 
 static int moment_order(const void *va, const void *vb)
 {
-	const struct prowl_moment *a = va, *b = vb;
+	const struct prowl_timed *a = va, *b = vb;
 
 	if (a->stack != b->stack)
 		return a->stack < b->stack ? -1 : 1;
@@ -33,7 +33,7 @@ void prowl_timeline_sort(struct prowl_timeline *t)
 }
 
 size_t prowl_timeline_of(const struct prowl_timeline *t, uint64_t stack,
-			 const struct prowl_moment **ret_first)
+			 const struct prowl_timed **ret_first)
 {
 	size_t from = 0, to = t->n;
 

@@ -13,13 +13,15 @@
 
 enum { PROWL_TIMELINE_MAX = 1 << 18 }; /* samples; 4 MB */
 
+struct prowl_timed {
+	uint64_t stack; /* prowl_stackhash_hash() of the key */
+	uint64_t time;  /* CLOCK_MONOTONIC */
+};
+
 struct prowl_timeline {
-	struct prowl_moment {
-		uint64_t stack; /* prowl_stackhash_hash() of the key */
-		uint64_t time;  /* CLOCK_MONOTONIC */
-	} * moments;
+	struct prowl_timed *moments;
 	size_t n;
-	uint64_t beyond; /* samples that found no room */
+	uint64_t overflow; /* samples that found no room */
 };
 
 /* -ENOMEM. */
@@ -29,9 +31,9 @@ void prowl_timeline_fini(struct prowl_timeline *t);
 static inline void prowl_timeline_add(struct prowl_timeline *t, uint64_t stack, uint64_t time)
 {
 	if (t->n < PROWL_TIMELINE_MAX)
-		t->moments[t->n++] = (struct prowl_moment){stack, time};
+		t->moments[t->n++] = (struct prowl_timed){stack, time};
 	else
-		t->beyond++;
+		t->overflow++;
 }
 
 /* Makes room for those of the next window; what found none so far stays counted. */
@@ -45,4 +47,4 @@ void prowl_timeline_sort(struct prowl_timeline *t);
 
 /* After that: those of one stack, by time; returns their number. */
 size_t prowl_timeline_of(const struct prowl_timeline *t, uint64_t stack,
-			 const struct prowl_moment **ret_first);
+			 const struct prowl_timed **ret_first);

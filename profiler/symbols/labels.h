@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #include "golabels.h"
-#include "perf_record.h"
+#include "event.h"
 #include "space.h"
 
 enum {

@@ -13,7 +13,7 @@
 #include <sys/types.h>
 
 #include "err.h"
-#include "perf_record.h"
+#include "event.h"
 #include "space.h"
 
 struct prowl_image {
@@ -49,11 +49,12 @@ struct prowl_proc {
 	struct prowl_reaped {
 		uint64_t user, system; /* ns */
 	} reaped_first, reaped_last;
-	/* What of these counts was before the window; 0 in a session of one window. */
-	struct prowl_begun {
+	/* What these counts were when the window began. */
+	struct prowl_proc_counts {
 		uint64_t samples, sampled, charge, kernel, utime, stime;
 		double square;
-	} begun;
+	} at_window_start;
+	uint32_t place; /* in the window that is described, see session_window.c */
 };
 
 struct prowl_procs {

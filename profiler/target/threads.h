@@ -13,7 +13,7 @@
 #include <sys/types.h>
 
 #include "idmap.h"
-#include "perf_record.h"
+#include "event.h"
 
 struct prowl_thread {
 	pid_t tid;

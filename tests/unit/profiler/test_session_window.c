@@ -14,7 +14,7 @@
 
 #include "pprof.h"
 #include "charge.h"
-#include "session.h"
+#include "session_parts.h"
 
 enum { PERIOD = 10000000, HASH_LEN = 1 << 25 };
 
@@ -69,8 +69,8 @@ static int teardown(void **state)
 {
 	pprof_profile_free(profile);
 	prowl_labels_free(s.labels);
-	prowl_knames_fini(&s.knames);
-	prowl_symcache_fini(&s.symcache);
+	prowl_knames_fini(&s.names.kernel);
+	prowl_symcache_fini(&s.names.native);
 	prowl_timeline_fini(&s.timeline);
 	prowl_procs_fini(&s.procs);
 	munmap(s.hash_mem, s.hash_len);
@@ -105,6 +105,13 @@ static void charge(uint64_t periods)
 	proc->cpu_first = 500;
 	proc->cpu_last = 500 + periods * PERIOD;
 	s.result.cpu_ns = periods * PERIOD;
+}
+
+static int keep(void *ctx, pid_t pid, struct pprof_profile *p)
+{
+	assert_null(profile);
+	profile = p;
+	return 0;
 }
 
 static void build(void)
@@ -533,7 +540,7 @@ static void name_window(void)
 {
 	s.stopped = false;
 	proc->sampled_at_clock = proc->sampled;
-	assert_int_equal(prowl_session_name(&s, &profile), 0);
+	assert_int_equal(prowl_session_profiles(&s, PROWL_TOGETHER, keep, NULL), 0);
 }
 
 /* Each window has its own samples, loss and time, and together they have all that was charged. */
@@ -585,7 +592,7 @@ static void test_window_of_exited(void **state)
 	next_window(4);
 	add(UW_END_ROOT, 0, 3, LEAF, ROOT);
 	proc->exited = true;
-	assert_int_equal(prowl_session_name(&s, &profile), 0);
+	assert_int_equal(prowl_session_profiles(&s, PROWL_TOGETHER, keep, NULL), 0);
 	expect("hand_leaf;hand_root", 3, 3);
 }
 
@@ -671,10 +678,10 @@ static void test_window_before_mapping(void **state)
 	charge(1);
 	name_window();
 	assert_int_equal(profile->nsamples, 1);
-	assert_true(prowl_symcache_get(&s.symcache, proc->image->id, LEAF - 1, symbols, &n) ||
-		    prowl_symcache_get(&s.symcache, proc->image->id, LEAF, symbols, &n));
-	assert_false(prowl_symcache_get(&s.symcache, proc->image->id, 0x1000, symbols, &n));
-	prowl_symcache_fini(&s.symcache);
+	assert_true(prowl_symcache_get(&s.names.native, proc->image->id, LEAF - 1, symbols, &n) ||
+		    prowl_symcache_get(&s.names.native, proc->image->id, LEAF, symbols, &n));
+	assert_false(prowl_symcache_get(&s.names.native, proc->image->id, 0x1000, symbols, &n));
+	prowl_symcache_fini(&s.names.native);
 }
 
 /* A stack of two windows: each has the times of its own. */

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A session's insides, shared by session.c (collects) and build.c (names). */
+/* A session's insides, shared by session*.c and what counts for them. */
 #pragma once
 
 #include "charge.h"
-#include "knames.h"
 #include "labels.h"
 #include "moments.h"
 #include "procs.h"
@@ -11,18 +10,18 @@
 #include "source_perf.h"
 #include "stackhash.h"
 #include "stackkey.h"
-#include "symcache.h"
 #include "threads.h"
 #include "timeline.h"
 #include "trim.h"
+#include "window.h"
 
 /* Stacks on their way into the hash: its memory is fetched for many at once. */
-enum { PROWL_WAITING = PROWL_STACKHASH_BATCH, PROWL_WAITING_WORDS = 2 * PROWL_KEY_WORDS };
+enum { PROWL_PENDING = PROWL_STACKHASH_BATCH, PROWL_PENDING_WORDS = 2 * PROWL_KEY_WORDS };
 
-struct prowl_waiting {
+struct prowl_pending {
 	size_t n, used; /* keys, words */
-	struct prowl_stackhash_key key[PROWL_WAITING];
-	uint64_t words[PROWL_WAITING_WORDS];
+	struct prowl_stackhash_key key[PROWL_PENDING];
+	uint64_t words[PROWL_PENDING_WORDS];
 };
 
 struct prowl_session {
@@ -36,33 +35,32 @@ struct prowl_session {
 	struct prowl_stackhash hash;
 	void *hash_mem;
 	size_t hash_len;
-	uintptr_t made_to;    /* the hash's arena has its pages up to here */
-	uintptr_t table_made; /* and its last table that has them all begins here */
-	struct prowl_waiting waiting;
+	uintptr_t populated_to;    /* the hash's arena has its pages up to here */
+	uintptr_t populated_table; /* and its last table that has them all begins here */
+	struct prowl_pending pending;
 	struct prowl_threads threads;   /* empty unless they are told apart */
 	struct prowl_timeline timeline; /* empty unless it was asked for */
 	struct prowl_result result;
-	struct prowl_result begun; /* the result when the window began */
-	struct prowl_pool {        /* children that are gone, see charge.h */
+	struct prowl_result at_window_start;
+	struct prowl_pool { /* children that are gone, see charge.h */
 		struct prowl_reaped reaped;
 		bool known;   /* it is all that they used */
 		int64_t more; /* ns charged to them beyond what is known of each */
 		struct {
 			int64_t more;
 			uint64_t kernel;
-		} begun; /* before the window */
+		} at_window_start;
 	} pool;
-	struct prowl_knames knames;
-	struct prowl_symcache symcache;
+	struct prowl_names names;
+	bool several;       /* there were two processes or more at a time */
 	uint64_t forgotten; /* when unpacked debug sections were let go last */
 	uint64_t opened;    /* CLOCK_MONOTONIC */
 	uint64_t from, to;  /* the window: samples outside of it don't count */
 	int64_t wall_start; /* Unix time, ns */
 	int wake_fd;
-	bool stopped; /* no window follows: what is left belongs to this one */
+	bool stopped;                   /* no window follows: what is left belongs to this one */
 	uint64_t clocked, prompt_until; /* CLOCK_MONOTONIC */
 	uint64_t live_wanted;           /* of the walker, when last looked */
-	uint64_t looked;                /* while naming, whether wake_fd is readable */
 	struct {                        /* of the stacks, that come with the samples */
 		uint32_t bytes;
 		uint64_t from, to;     /* CLOCK_MONOTONIC: what s->perf counts for */
@@ -71,8 +69,13 @@ struct prowl_session {
 	} copy;
 };
 
-/* What build.c does for prowl_session_cut: a window's profile, without comments. Negative errno. */
-int prowl_session_name(struct prowl_session *s, struct pprof_profile **ret);
-/* Its other half: what is counted from here on is the next window's. A process without samples
- * keeps its time for that. */
+/* --- session_window.c --- */
+
+/*
+ * What is counted from here on belongs to the next window. A process without samples keeps its time
+ * for that.
+ */
 void prowl_session_begin_window(struct prowl_session *s);
+/* The profiles of the window so far. Negative errno, or what cb returned. */
+int prowl_session_profiles(struct prowl_session *s, enum prowl_group group, prowl_window_fn cb,
+			   void *ctx);
