@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The walk's insides, shared by walk.c (addresses, chains, leaves), walk_words.c (memory),
- * walk_live.c (live memory and what it proves) and walk_switch.c (other stacks).
+ * The walk's insides, shared by walk.c (callers, chains, leaves in Go), walk_pc.c (addresses),
+ * walk_native.c (C frames), walk_words.c (memory), walk_live.c (live memory and what it proves) and
+ * walk_switch.c (other stacks).
  */
 #pragma once
 
@@ -94,7 +95,7 @@ struct go_frame {
 
 enum step { STEP_ON, STEP_DONE };
 
-/* --- walk.c --- */
+/* --- walk_pc.c --- */
 
 /* Valid until the next call. */
 struct pc_info *walk_info(struct uw_walker *w, uint64_t pc);
@@ -104,10 +105,10 @@ bool walk_is_after_call(struct uw_walker *w, struct pc_info *i);
 bool walk_func_at(struct uw_walker *w, uint64_t pc, struct uw_go_func *ret);
 /* The runtime of the frame that was pushed last; the chosen one where that is not Go. */
 const struct uw_go *walk_runtime(const struct walk *k);
-struct uw_cfi *walk_cfi(struct uw_walker *w);
+
+/* --- walk.c --- */
+
 bool walk_push(struct walk *k, uint64_t pc);
-/* What uw_cfi_walk gives: 0 stands for frames that may be missing. */
-bool walk_push_c(struct walk *k, const uint64_t *pcs, size_t n);
 /* Takes one caller, given as return address. STEP_DONE sets *end. */
 enum step walk_take_caller(struct walk *k, uint64_t ret, enum uw_end *end);
 /* The kernel's chain from there on. */
@@ -116,6 +117,18 @@ enum uw_end walk_follow_chain(struct walk *k, size_t from);
 enum uw_end walk_follow_fp(struct walk *k, uint64_t bp);
 /* Goes on where code of Go was interrupted; the chain from `from` on are its callers, or none. */
 enum uw_end walk_interrupted(struct walk *k, const struct go_frame *r, size_t from);
+
+/* --- walk_native.c --- */
+
+struct uw_cfi *walk_cfi(struct uw_walker *w);
+/* What uw_cfi_walk gives: 0 stands for frames that may be missing. */
+bool walk_push_c(struct walk *k, const uint64_t *pcs, size_t n);
+enum uw_end walk_c_leaf(struct walk *k);
+/*
+ * Code without a file (a JIT): believed as far as frame pointers lead to a root, by Go's rules or
+ * by those of C.
+ */
+enum uw_end walk_unknown_leaf(struct walk *k, const struct pc_info *leaf);
 
 /* --- walk_words.c --- */
 

@@ -9,11 +9,6 @@
 #include "kallsyms_parts.h"
 
 enum {
-	READ_SIZE = 64 * 1024,
-	/* kernel: KSYM_NAME_LEN is 512, MODULE_NAME_LEN 56; a longer line is no symbol. */
-	MAX_LINE = 1024,
-	/* So many zero addresses in a row at the start mean that all of them are hidden. */
-	HIDDEN_AFTER = 64,
 	PAGE = 4096,
 	MAX_MODULES = UINT16_MAX,
 	NO_MODULE = 0,
@@ -40,14 +35,6 @@ struct uw_kallsyms {
 	size_t nmodules;
 };
 
-/* One line of the file; strings point into the read buffer. */
-struct sym {
-	uint64_t addr;
-	const char *name, *module;
-	uint32_t name_len, module_len;
-	uint8_t rank; /* which of two symbols at one address names it: the higher one */
-};
-
 static int grow(void *array, size_t *cap, size_t need, size_t elem)
 {
 	void *p;
@@ -64,134 +51,6 @@ static int grow(void *array, size_t *cap, size_t need, size_t elem)
 	memcpy(array, &p, sizeof p);
 	*cap = c;
 	return 0;
-}
-
-static uint8_t rank_of(char type, const char *name, size_t len)
-{
-	unsigned underscores = 0;
-	uint8_t r;
-
-	while (underscores < 3 && underscores < len && name[underscores] == '_')
-		underscores++;
-	r = (uint8_t)(3 - underscores);
-	if (type == 'T' || type == 't')
-		r |= 8;
-	if (type == 'T' || type == 'W')
-		r |= 4;
-	return r;
-}
-
-/* "ffffffff81000010 T name\t[module]"; false for anything else and for data symbols. */
-static bool parse_line(const char *p, const char *end, struct sym *s)
-{
-	uint64_t addr = 0;
-	const char *tab, *first = p;
-	char type;
-
-	for (; p < end; p++) {
-		unsigned c = (unsigned char)*p, d = c - '0';
-
-		if (d > 9) {
-			d = c - 'a';
-			if (d > 5)
-				break;
-			d += 10;
-		}
-		addr = addr << 4 | d;
-	}
-	if (p - first < 8 || p - first > 16 || end - p < 4 || p[0] != ' ' || p[2] != ' ')
-		return false;
-	type = p[1];
-	if (type != 'T' && type != 't' && type != 'W' && type != 'w')
-		return false;
-	p += 3;
-	*s = (struct sym){.addr = addr, .name = p};
-	tab = memchr(p, '\t', (size_t)(end - p));
-	s->name_len = (uint32_t)((tab ? tab : end) - p);
-	if (tab && end - tab >= 4 && tab[1] == '[' && end[-1] == ']') {
-		s->module = tab + 2;
-		s->module_len = (uint32_t)(end - 1 - s->module);
-	}
-	/* Where all else is equal, the kernel's own counts. */
-	s->rank = (uint8_t)(rank_of(type, s->name, s->name_len) * 2 + !s->module);
-	/* Nothing can be at the last address, which stands for none below; names end with a NUL. */
-	return s->name_len > 0 && addr != UINT64_MAX && !memchr(first, '\0', (size_t)(end - first));
-}
-
-struct sink {
-	int (*symbol)(struct sink *sink, const struct sym *s);
-	/* The read buffer is about to change: strings of earlier symbols end their life. May be
-	 * NULL. */
-	int (*commit)(struct sink *sink);
-};
-
-static int parse_lines(const char *p, const char *end, struct sink *sink, size_t *zeros, bool *any)
-{
-	while (p < end) {
-		const char *nl = memchr(p, '\n', (size_t)(end - p));
-		const char *stop = nl ? nl : end;
-		struct sym s;
-		int r;
-
-		if (parse_line(p, stop, &s)) {
-			if (s.addr == 0) {
-				if (++*zeros >= HIDDEN_AFTER && !*any)
-					return -EPERM;
-			} else {
-				*any = true;
-				r = sink->symbol(sink, &s);
-				if (r < 0)
-					return r;
-			}
-		}
-		p = stop + 1;
-	}
-	return 0;
-}
-
-static int stream(int fd, struct sink *sink)
-{
-	char *buf = malloc(READ_SIZE);
-	size_t have = 0, zeros = 0;
-	bool any = false, eof = false;
-	int r = buf ? 0 : -ENOMEM;
-
-	while (r == 0 && !eof) {
-		size_t whole;
-		char *nl;
-
-		/* The kernel gives at most a page a read. */
-		while (have < READ_SIZE) {
-			ssize_t n = read(fd, buf + have, READ_SIZE - have);
-
-			if (n < 0 && errno == EINTR)
-				continue;
-			if (n < 0)
-				r = -errno;
-			if (n <= 0) {
-				eof = true;
-				break;
-			}
-			have += (size_t)n;
-		}
-		if (r < 0)
-			break;
-		nl = memrchr(buf, '\n', have);
-		whole = eof ? have : nl ? (size_t)(nl + 1 - buf) : 0;
-		if (have - whole > MAX_LINE) {
-			r = -EBADMSG;
-			break;
-		}
-		r = parse_lines(buf, buf + whole, sink, &zeros, &any);
-		if (r == 0 && sink->commit)
-			r = sink->commit(sink);
-		have -= whole;
-		memmove(buf, buf + whole, have);
-	}
-	free(buf);
-	if (r == 0 && !any)
-		r = zeros ? -EPERM : -ENODATA;
-	return r;
 }
 
 /* The module's number. Symbols of a module come together: the last one seen is nearly always it. */
@@ -224,7 +83,8 @@ static int module_number(struct uw_kallsyms *k, const char *name, size_t len, ui
 	return 0;
 }
 
-static int add_name(struct uw_kallsyms *k, const struct sym *s, uint16_t module, uint32_t *ret)
+static int add_name(struct uw_kallsyms *k, const struct kallsyms_symbol *s, uint16_t module,
+		    uint32_t *ret)
 {
 	size_t need = k->names_len + s->name_len + 1 + sizeof module;
 	char *dst;
@@ -303,13 +163,13 @@ struct entry {
 };
 
 struct all {
-	struct sink sink;
+	struct kallsyms_sink sink;
 	struct uw_kallsyms *k;
 	struct entry *entries;
 	size_t n, cap;
 };
 
-static int all_symbol(struct sink *sink, const struct sym *s)
+static int all_symbol(struct kallsyms_sink *sink, const struct kallsyms_symbol *s)
 {
 	struct all *a = (struct all *)sink;
 	struct entry e = {.addr = s->addr, .rank = s->rank};
@@ -418,7 +278,7 @@ int uw_kallsyms_read(int fd, struct uw_kallsyms **ret)
 	a.k = calloc(1, sizeof *a.k);
 	if (!a.k)
 		return -ENOMEM;
-	r = stream(fd, &a.sink);
+	r = kallsyms_stream(fd, &a.sink);
 	if (r == 0)
 		r = all_finish(&a);
 	free(a.entries);
@@ -438,8 +298,8 @@ int uw_kallsyms_read(int fd, struct uw_kallsyms **ret)
  * any takes from its neighbour when all is read. So each symbol costs one search, in any order.
  */
 struct slot {
-	struct sym best; /* greatest address; addr 0: none */
-	uint32_t name;   /* of best, once committed */
+	struct kallsyms_symbol best; /* greatest address; addr 0: none */
+	uint32_t name;               /* of best, once committed */
 	uint16_t module;
 	bool dirty;
 	uint64_t least;
@@ -448,7 +308,7 @@ struct slot {
 };
 
 struct some {
-	struct sink sink;
+	struct kallsyms_sink sink;
 	struct uw_kallsyms *k;
 	const uint64_t *pcs;
 	size_t n, hint;
@@ -475,7 +335,7 @@ static size_t slot_of(struct some *s, uint64_t addr)
 	return lo;
 }
 
-static int some_symbol(struct sink *sink, const struct sym *sym)
+static int some_symbol(struct kallsyms_sink *sink, const struct kallsyms_symbol *sym)
 {
 	struct some *s = (struct some *)sink;
 	size_t i = slot_of(s, sym->addr);
@@ -509,7 +369,7 @@ static int some_symbol(struct sink *sink, const struct sym *sym)
 	return 0;
 }
 
-static int some_commit(struct sink *sink)
+static int some_commit(struct kallsyms_sink *sink)
 {
 	struct some *s = (struct some *)sink;
 
@@ -577,7 +437,7 @@ int uw_kallsyms_resolve(int fd, const uint64_t *pcs, size_t n, struct uw_kallsym
 	for (size_t i = 0; r == 0 && i <= n; i++)
 		s.slots[i].least = UINT64_MAX;
 	if (r == 0)
-		r = stream(fd, &s.sink);
+		r = kallsyms_stream(fd, &s.sink);
 	if (r == 0)
 		r = some_finish(&s);
 	free(s.slots);
@@ -610,7 +470,7 @@ int uw_ktable_new(size_t max_symbols, struct uw_kallsyms **ret)
 
 int uw_ktable_add(struct uw_kallsyms *k, const struct uw_ksym *s, uint64_t end)
 {
-	struct sym sym = {.name = s->name, .name_len = (uint32_t)strlen(s->name)};
+	struct kallsyms_symbol sym = {.name = s->name, .name_len = (uint32_t)strlen(s->name)};
 	uint16_t module;
 	uint32_t name;
 	int r;

@@ -55,3 +55,12 @@ struct uw_cfi_frame {
 int uw_cfi_eval(const struct uw_elf *elf, int32_t place, uint64_t bias,
 		const struct uw_cfi_frame *f, const uint64_t *first, const struct uw_mem *mem,
 		uint32_t *budget, uint64_t *ret);
+
+/* Takes n bytes of a budget; false when that is more than is left, which is then 0. */
+static inline bool uw_cfi_spend(uint32_t *budget, uint64_t n)
+{
+	bool enough = n < *budget;
+
+	*budget = enough ? *budget - (uint32_t)n : 0;
+	return enough;
+}

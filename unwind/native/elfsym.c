@@ -8,74 +8,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#if HAVE_LIBDEFLATE
-#include <libdeflate.h>
-#else
-#include <zlib.h>
-#endif
 
-#ifdef HAVE_LZMA
-#include <lzma.h>
-#endif
-
-#include "bytes.h"
 #include "demangle_parts.h"
-#include "dwarf_parts.h"
-
-#define DEBUG_ROOT "/usr/lib/debug"
+#include "elfsym_parts.h"
 
 enum {
-	MAX_TABLES = 3,
 	TABLE_SHIFT = 30,
 	/* How far before the nearest symbol one that encloses it is looked for. */
 	MAX_BACK = 64,
-	MAX_MINI = 64 << 20,        /* .gnu_debugdata, unpacked */
-	MAX_MINI_PACKED = 16 << 20, /* and as it is in the file */
-	MAX_SYMBOLS = 4 << 20,      /* the largest programs have two million */
+	MAX_SYMBOLS = 4 << 20, /* the largest programs have two million */
 	MAX_STRINGS = 1 << 30,
 	MAX_NAME = 1 << 16,
-	SUM_STEP = 1 << 20,
-};
-
-struct section {
-	uint64_t start, end; /* empty unless it holds code */
-};
-
-/* One symbol table. Its Elf handle outlives it. */
-struct table {
-	const Elf64_Sym *syms;
-	size_t n;
-	const char *strings; /* ends with a NUL */
-	size_t strings_len;
-	struct section *sections;
-	size_t nsections;
-};
-
-/* A raw name and its readable form, kept so that each is demangled once. */
-struct readable {
-	const char *raw;
-	char *text; /* NULL: the raw name is as good as it gets */
-};
-
-struct uw_elfsym {
-	const struct uw_elf *elf;
-	char *path;
-	bool built, dwarf_tried, debug_tried;
-	struct table tables[MAX_TABLES];
-	size_t ntables;
-	/* Address - base in the upper half; table << TABLE_SHIFT | symbol in the lower one. Sorted.
-	 */
-	uint64_t *index;
-	size_t n;
-	uint64_t base;
-	struct uw_elf *debug; /* the separate file, or NULL */
-	bool trusted;         /* it was put there by the administrator */
-	struct uw_care *care, own;
-	void *mini_bytes;
-	Elf *mini;
-	struct uw_dwarf *dwarf;
-	struct readable *readable; /* open addressing, power of two */
-	size_t nreadable, readable_cap;
 };
 
 int uw_elfsym_new(const struct uw_elf *elf, const char *path, struct uw_elfsym **ret)
@@ -133,184 +76,9 @@ void uw_elfsym_free(struct uw_elfsym *s)
 	free(s);
 }
 
-/* --- separate debug files -------------------------------------------------------- */
-
-/* The checksum of .gnu_debuglink: CRC-32 as in ISO 3309, of which zlib's is one. */
-static uint32_t add_sum(uint32_t sum, const void *bytes, size_t n)
-{
-#if HAVE_LIBDEFLATE
-	return libdeflate_crc32(sum, bytes, n);
-#else
-	return (uint32_t)crc32(sum, bytes, (uInt)n);
-#endif
-}
-
-/*
- * Read and not mapped: of a file that doesn't fit nothing shall stay. A sparse one has no bytes on
- * the disk and any number to read, so that no more are than the files of all targets may cost.
- */
-static bool same_sum(struct uw_elfsym *s, const struct uw_elf *debug, uint32_t want)
-{
-	uint8_t *buf;
-	uint32_t sum = 0;
-	uint64_t at = 0;
-	ssize_t n = 0;
-
-	if (!uw_care_take(&s->care->summed, debug->size, UW_CARE_SUMMED)) {
-		s->care->left_out++;
-		return false;
-	}
-	buf = malloc(SUM_STEP);
-	while (buf && at < debug->size && (n = pread(debug->fd, buf, SUM_STEP, (off_t)at)) > 0) {
-		sum = add_sum(sum, buf, (size_t)n);
-		at += (uint64_t)n;
-	}
-	free(buf);
-	return at == debug->size && sum == want;
-}
-
-/* What only root may have written is no gift of the target's. */
-static bool is_trusted(const char *path, const struct stat *st)
-{
-	return strncmp(path, DEBUG_ROOT "/", sizeof DEBUG_ROOT) == 0 && st->st_uid == 0 &&
-	       !(st->st_mode & (S_IWGRP | S_IWOTH));
-}
-
-/* Opens path as the debug file of s; sum is looked at only where the file has no build id. */
-static bool try_debug(struct uw_elfsym *s, const char *path, const uint32_t *sum)
-{
-	struct uw_elf *debug;
-	struct stat st;
-	int fd = uw_open_regular(path, &st);
-	bool fits;
-
-	if (fd < 0 || uw_elf_open(fd, &debug, NULL) < 0)
-		return false;
-	if (debug->machine != s->elf->machine)
-		fits = false;
-	else if (s->elf->build_id[0])
-		fits = strcmp(s->elf->build_id, debug->build_id) == 0;
-	else
-		fits = sum && same_sum(s, debug, *sum);
-	if (!fits) {
-		uw_elf_free(debug);
-		return false;
-	}
-	s->debug = debug;
-	s->trusted = is_trusted(path, &st);
-	return true;
-}
-
-/* .gnu_debuglink: a name, filled up to four bytes, and the checksum. NULL: none, or none of ours.
- */
-static const char *debug_link(const struct uw_elf *elf, uint32_t *sum)
-{
-	struct uw_section sec;
-	struct uw_bytes b;
-	const char *name;
-	size_t len;
-
-	if (!uw_elf_section(elf, ".gnu_debuglink", &sec) || sec.type == SHT_NOBITS ||
-	    sec.size > PATH_MAX)
-		return NULL;
-	b = uw_bytes(elf->bytes + sec.offset, sec.size);
-	name = (const char *)b.at;
-	len = strnlen(name, sec.size);
-	if (len == 0 || !uw_bytes_take(&b, (len + 4) & ~(size_t)3))
-		return NULL;
-	*sum = uw_bytes_u32(&b);
-	return b.bad || strchr(name, '/') ? NULL : name;
-}
-
-static bool look_for_debug(struct uw_elfsym *s)
-{
-	const char *id = s->elf->build_id, *link, *slash;
-	char path[PATH_MAX];
-	uint32_t sum;
-	int dir;
-
-	if (strlen(id) > 2) {
-		snprintf(path, sizeof path, DEBUG_ROOT "/.build-id/%.2s/%s.debug", id, id + 2);
-		if (try_debug(s, path, NULL))
-			return true;
-	}
-	slash = s->path ? strrchr(s->path, '/') : NULL;
-	link = debug_link(s->elf, &sum);
-	if (!slash || !link || slash - s->path >= PATH_MAX)
-		return false;
-	dir = (int)(slash - s->path);
-	snprintf(path, sizeof path, "%.*s/%s", dir, s->path, link);
-	if (strcmp(path, s->path) != 0 && try_debug(s, path, &sum))
-		return true;
-	snprintf(path, sizeof path, "%.*s/.debug/%s", dir, s->path, link);
-	if (try_debug(s, path, &sum))
-		return true;
-	snprintf(path, sizeof path, DEBUG_ROOT "%.*s/%s", dir, s->path, link);
-	return try_debug(s, path, &sum);
-}
-
-static bool find_debug(struct uw_elfsym *s)
-{
-	if (!s->debug_tried) {
-		s->debug_tried = true;
-		look_for_debug(s);
-	}
-	return s->debug != NULL;
-}
-
-#ifdef HAVE_LZMA
-/* Into s->mini_bytes, of so many bytes; the number that it became, 0: it is damaged or larger. */
-static size_t unpack_mini(struct uw_elfsym *s, const struct uw_section *sec, size_t cap, bool *more)
-{
-	uint64_t mem_limit = MAX_MINI;
-	size_t in_pos = 0, out_pos = 0;
-	void *p = realloc(s->mini_bytes, cap);
-	lzma_ret r;
-
-	*more = false;
-	if (!p)
-		return 0;
-	s->mini_bytes = p;
-	r = lzma_stream_buffer_decode(&mem_limit, 0, NULL, s->elf->bytes + sec->offset, &in_pos,
-				      sec->size, p, &out_pos, cap);
-	*more = r == LZMA_BUF_ERROR;
-	return r == LZMA_OK ? out_pos : 0;
-}
-
-/* .gnu_debugdata: an xz-packed ELF file with the function symbols that .dynsym lacks. */
-static Elf *open_mini(struct uw_elfsym *s)
-{
-	struct uw_section sec;
-	size_t n = 0;
-	bool more = true;
-
-	if (!uw_elf_section(s->elf, ".gnu_debugdata", &sec) || sec.type == SHT_NOBITS)
-		return NULL;
-	for (size_t cap = 1 << 20; sec.size <= MAX_MINI_PACKED && more && cap <= MAX_MINI;
-	     cap *= 4) {
-		if (!uw_care_take(&s->care->unpacked, cap, UW_CARE_UNPACKED))
-			break;
-		n = unpack_mini(s, &sec, cap, &more);
-		s->care->unpacked -= n ? cap - n : cap;
-	}
-	if (n && uw_elf_openable(s->mini_bytes, n))
-		return elf_memory(s->mini_bytes, n);
-	s->care->unpacked -= n;
-	s->care->left_out += more;
-	free(s->mini_bytes);
-	s->mini_bytes = NULL;
-	return NULL;
-}
-#else
-static Elf *open_mini(struct uw_elfsym *s)
-{
-	return NULL;
-}
-#endif
-
 /* --- the index ------------------------------------------------------------------- */
 
-static bool read_sections(Elf *elf, struct table *t)
+static bool read_sections(Elf *elf, struct elfsym_table *t)
 {
 	Elf_Scn *scn = NULL;
 	size_t n;
@@ -327,7 +95,8 @@ static bool read_sections(Elf *elf, struct table *t)
 
 		if (i < n && gelf_getshdr(scn, &sh) && (sh.sh_flags & SHF_EXECINSTR) &&
 		    sh.sh_addr + sh.sh_size >= sh.sh_addr)
-			t->sections[i] = (struct section){sh.sh_addr, sh.sh_addr + sh.sh_size};
+			t->sections[i] = (struct elfsym_section){sh.sh_addr,
+								 sh.sh_addr + sh.sh_size};
 	}
 	return true;
 }
@@ -347,10 +116,10 @@ static bool few_enough(struct uw_elfsym *s, Elf *elf, const GElf_Shdr *sh)
 /* Adds elf's symbol table of that type (SHT_SYMTAB, SHT_DYNSYM). */
 static bool add_table(struct uw_elfsym *s, Elf *elf, uint32_t type)
 {
-	struct table t = {0};
+	struct elfsym_table t = {0};
 	Elf_Scn *scn = NULL;
 
-	if (!elf || s->ntables == MAX_TABLES)
+	if (!elf || s->ntables == ELFSYM_MAX_TABLES)
 		return false;
 	while ((scn = elf_nextscn(elf, scn))) {
 		Elf_Data *syms, *strings;
@@ -378,7 +147,7 @@ static bool add_table(struct uw_elfsym *s, Elf *elf, uint32_t type)
 	return false;
 }
 
-static const char *name_of(const struct table *t, const Elf64_Sym *sym)
+static const char *name_of(const struct elfsym_table *t, const Elf64_Sym *sym)
 {
 	size_t room = sym->st_name < t->strings_len ? t->strings_len - sym->st_name : 0;
 	const char *name = t->strings + sym->st_name;
@@ -389,7 +158,7 @@ static const char *name_of(const struct table *t, const Elf64_Sym *sym)
 }
 
 /* The beginning of a name is enough: to look for the end of millions of them takes long. */
-static const char *head_of(const struct table *t, const Elf64_Sym *sym)
+static const char *head_of(const struct elfsym_table *t, const Elf64_Sym *sym)
 {
 	bool roomy = t->strings_len >= 3 && sym->st_name <= t->strings_len - 3;
 
@@ -405,10 +174,10 @@ static bool is_label(const char *name)
 	return name[0] == '\0' || (name[0] == '.' && name[1] == 'L');
 }
 
-static bool is_function(const struct table *t, const Elf64_Sym *sym)
+static bool is_function(const struct elfsym_table *t, const Elf64_Sym *sym)
 {
 	unsigned type = ELF64_ST_TYPE(sym->st_info);
-	const struct section *sec;
+	const struct elfsym_section *sec;
 
 	if (type != STT_FUNC && type != STT_GNU_IFUNC && type != STT_NOTYPE)
 		return false;
@@ -461,7 +230,7 @@ static size_t fill_index(const struct uw_elfsym *s, uint64_t *out)
 	size_t n = 0;
 
 	for (size_t t = 0; t < s->ntables; t++) {
-		const struct table *table = &s->tables[t];
+		const struct elfsym_table *table = &s->tables[t];
 
 		for (size_t i = 0; i < table->n; i++) {
 			const Elf64_Sym *sym = &table->syms[i];
@@ -488,11 +257,11 @@ static void build(struct uw_elfsym *s)
 	s->base = lowest_code(s->elf);
 	add_table(s, s->elf->handle, SHT_SYMTAB);
 	if (is_stripped(s)) {
-		if (find_debug(s))
+		if (elfsym_find_debug(s))
 			add_table(s, s->debug->handle, SHT_SYMTAB);
 		if (is_stripped(s)) {
 			add_table(s, s->elf->handle, SHT_DYNSYM);
-			s->mini = open_mini(s);
+			s->mini = elfsym_open_mini(s);
 			add_table(s, s->mini, SHT_SYMTAB);
 		}
 	}
@@ -504,10 +273,11 @@ static void build(struct uw_elfsym *s)
 		s->n = 0;
 }
 
-static const Elf64_Sym *entry(const struct uw_elfsym *s, size_t i, const struct table **ret_table)
+static const Elf64_Sym *entry(const struct uw_elfsym *s, size_t i,
+			      const struct elfsym_table **ret_table)
 {
 	uint32_t low = (uint32_t)s->index[i];
-	const struct table *t = &s->tables[low >> TABLE_SHIFT];
+	const struct elfsym_table *t = &s->tables[low >> TABLE_SHIFT];
 
 	*ret_table = t;
 	return &t->syms[low & ((1u << TABLE_SHIFT) - 1)];
@@ -531,7 +301,7 @@ static unsigned rank_of(const Elf64_Sym *sym)
 static const Elf64_Sym *lookup(const struct uw_elfsym *s, uint64_t pc, const char **ret_name)
 {
 	const Elf64_Sym *best = NULL, *open_end = NULL;
-	const struct table *best_table = NULL, *open_table = NULL;
+	const struct elfsym_table *best_table = NULL, *open_table = NULL;
 	uint64_t nearest = 0;
 	bool inside = false; /* the symbol without a size is a label in a function that has one */
 	size_t lo = 0, hi = s->n;
@@ -547,7 +317,7 @@ static const Elf64_Sym *lookup(const struct uw_elfsym *s, uint64_t pc, const cha
 			hi = mid;
 	}
 	for (size_t i = lo; i-- > 0 && lo - i <= MAX_BACK;) {
-		const struct table *t;
+		const struct elfsym_table *t;
 		const Elf64_Sym *sym = entry(s, i, &t);
 
 		if (i == lo - 1)
@@ -580,7 +350,7 @@ static const Elf64_Sym *lookup(const struct uw_elfsym *s, uint64_t pc, const cha
 
 /* --- names ----------------------------------------------------------------------- */
 
-static struct readable *readable_slot(struct readable *v, size_t cap, const char *raw)
+static struct elfsym_readable *readable_slot(struct elfsym_readable *v, size_t cap, const char *raw)
 {
 	size_t i = ((uintptr_t)raw * 0x9e3779b97f4a7c15u >> 20) & (cap - 1);
 
@@ -592,7 +362,7 @@ static struct readable *readable_slot(struct readable *v, size_t cap, const char
 static bool readable_grow(struct uw_elfsym *s)
 {
 	size_t cap = s->readable_cap ? s->readable_cap * 2 : 64;
-	struct readable *v = calloc(cap, sizeof *v);
+	struct elfsym_readable *v = calloc(cap, sizeof *v);
 
 	if (!v)
 		return false;
@@ -609,13 +379,13 @@ static bool readable_grow(struct uw_elfsym *s)
 /* Raw names are told apart by their address: they stay where they are as long as s does. */
 static const char *readable_name(struct uw_elfsym *s, const char *raw)
 {
-	struct readable *r;
+	struct elfsym_readable *r;
 
 	if (s->nreadable * 4 >= s->readable_cap * 3 && !readable_grow(s))
 		return raw;
 	r = readable_slot(s->readable, s->readable_cap, raw);
 	if (!r->raw) {
-		*r = (struct readable){raw, uw_demangle(raw)};
+		*r = (struct elfsym_readable){raw, uw_demangle(raw)};
 		s->nreadable++;
 	}
 	return r->text ? r->text : raw;
@@ -627,7 +397,7 @@ static void open_dwarf(struct uw_elfsym *s)
 
 	s->dwarf_tried = true;
 	r = uw_dwarf_new(s->elf->fd, s->care, &s->dwarf);
-	if (r == -ENODATA && find_debug(s))
+	if (r == -ENODATA && elfsym_find_debug(s))
 		r = uw_dwarf_new(s->debug->fd, s->trusted ? NULL : s->care, &s->dwarf);
 	s->care->left_out += r == -EFBIG;
 }
