@@ -1,34 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <fcntl.h>
 #include <malloc.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "cmd.h"
 #include "privilege.h"
 #include "term.h"
-
-/*
- * Files of targets are mapped; one that is cut short meanwhile (a library overwritten in place)
- * would kill us by SIGBUS. Its missing page reads as zeros instead, which the readers take for
- * damaged tables. Async-signal-safe: mmap is a system call.
- */
-static void on_sigbus(int sig, siginfo_t *info, void *ctx)
-{
-	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-	void *at = (void *)((uintptr_t)info->si_addr & ~(page - 1));
-
-	if (info->si_code != BUS_ADRERR ||
-	    mmap(at, page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) ==
-		    MAP_FAILED) {
-		signal(SIGBUS, SIG_DFL);
-		raise(SIGBUS);
-	}
-}
+#include "truncated.h"
 
 /*
  * A standard stream that was closed would become a file of ours, into which words would then be
@@ -75,7 +56,6 @@ static bool settle_privilege(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	struct sigaction bus = {.sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO};
 	int code;
 
 	occupy_streams();
@@ -89,7 +69,7 @@ int main(int argc, char **argv)
 	 * back.
 	 */
 	mallopt(M_MMAP_THRESHOLD, 128 * 1024);
-	sigaction(SIGBUS, &bus, NULL);
+	uw_survive_truncated_files(); /* without it a target can end prowl, no more */
 	code = dispatch(argc, argv);
 	if ((fflush(stdout) != 0 || ferror(stdout)) && code == 0) {
 		say_error("standard output could not be written");
