@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "figures.h"
 
+#include <stdlib.h>
 #include <string.h>
 
-#include "figures_parts.h"
+#include "gogoroutines.h"
 #include "runtime.h"
 
 enum {
@@ -12,6 +13,7 @@ enum {
 	MAX_PROCS = 1 << 16,
 	LOCAL_QUEUE = 256,
 	M_BYTES = 1024,
+	STATUSES = UW_G_DEADEXTRA + 1,
 };
 
 static const char *const names[PROWL_FIGURE_COUNT] = {
@@ -58,7 +60,7 @@ const char *prowl_figure_name(enum prowl_figure which)
 	return which < PROWL_FIGURE_COUNT ? names[which] : "";
 }
 
-void prowl_figure_set(struct prowl_figures *f, enum prowl_figure which, int64_t v)
+static void set_figure(struct prowl_figures *f, enum prowl_figure which, int64_t v)
 {
 	f->known[which] = true;
 	f->value[which] = v;
@@ -124,9 +126,9 @@ static void read_field(struct prowl_runtime *rt, const struct field *x, struct p
 	if (!addr)
 		return;
 	if (x->width == 8 && uw_read(&rt->space.live, addr, &wide, sizeof wide) == 0)
-		prowl_figure_set(f, x->which, wide);
+		set_figure(f, x->which, wide);
 	if (x->width == 4 && uw_read(&rt->space.live, addr, &half, sizeof half) == 0)
-		prowl_figure_set(f, x->which, half);
+		set_figure(f, x->which, half);
 }
 
 /* --- garbage collector --- */
@@ -190,8 +192,8 @@ static void count_threads(struct prowl_runtime *rt, struct prowl_figures *f)
 		in_c += bytes[l->m.incgo] != 0;
 		memcpy(&m, bytes + l->m.alllink, sizeof m);
 	}
-	prowl_figure_set(f, PROWL_FIGURE_THREADS, n);
-	prowl_figure_set(f, PROWL_FIGURE_THREADS_IN_C, in_c);
+	set_figure(f, PROWL_FIGURE_THREADS, n);
+	set_figure(f, PROWL_FIGURE_THREADS_IN_C, in_c);
 }
 
 /* The goroutines in the queue of one processor; -1: what is there is none. */
@@ -226,7 +228,80 @@ static void count_queues(struct prowl_runtime *rt, struct prowl_figures *f)
 			return;
 		sum += n;
 	}
-	prowl_figure_set(f, PROWL_FIGURE_QUEUE_PROCS, sum);
+	set_figure(f, PROWL_FIGURE_QUEUE_PROCS, sum);
+}
+
+/* --- goroutines by state --- */
+
+/*
+ * There may be hundreds of thousands: the few bytes of each that are needed are read many at a
+ * time, and each entry function is named once. None is known where the list can't be read.
+ */
+struct counter {
+	struct prowl_runtime *rt;
+	struct prowl_figures *f;
+	int64_t by_status[STATUSES];
+	int64_t system, unread;
+	uint64_t reasons[PROWL_WAIT_REASONS];
+};
+
+static int count_goroutine(void *ctx, const struct uw_goroutine *g)
+{
+	struct counter *c = ctx;
+
+	if (g->stack == UW_GOROUTINE_BAD || (unsigned int)g->status >= STATUSES) {
+		c->unread++;
+	} else if (g->system) {
+		c->system++;
+	} else {
+		c->by_status[g->status]++;
+		if (g->status == UW_G_WAITING && g->reason < PROWL_WAIT_REASONS)
+			c->reasons[g->reason]++;
+	}
+	return 0;
+}
+
+static void set_goroutines(const struct counter *c)
+{
+	const int64_t *n = c->by_status;
+	int64_t other = n[UW_G_COPYSTACK] + n[UW_G_PREEMPTED] + n[UW_G_LEAKED];
+
+	set_figure(c->f, PROWL_FIGURE_GOROUTINES,
+		   n[UW_G_RUNNING] + n[UW_G_RUNNABLE] + n[UW_G_WAITING] + n[UW_G_SYSCALL] + other);
+	set_figure(c->f, PROWL_FIGURE_RUNNING, n[UW_G_RUNNING]);
+	set_figure(c->f, PROWL_FIGURE_RUNNABLE, n[UW_G_RUNNABLE]);
+	set_figure(c->f, PROWL_FIGURE_WAITING, n[UW_G_WAITING]);
+	set_figure(c->f, PROWL_FIGURE_SYSCALL, n[UW_G_SYSCALL]);
+	set_figure(c->f, PROWL_FIGURE_OTHER, other);
+	set_figure(c->f, PROWL_FIGURE_SYSTEM, c->system);
+	set_figure(c->f, PROWL_FIGURE_DEAD, n[UW_G_DEAD]);
+	set_figure(c->f, PROWL_FIGURE_UNREAD, c->unread);
+	for (size_t i = 0; i < PROWL_WAIT_REASONS; i++) {
+		if (i < c->rt->layout->wait_reasons_count)
+			c->f->waiting[i].reason = c->rt->layout->wait_reasons[i];
+		else if (c->reasons[i])
+			c->f->waiting[i].reason = "unknown";
+		c->f->waiting[i].n = c->reasons[i];
+	}
+}
+
+static void count_goroutines(struct prowl_runtime *rt, struct prowl_figures *f)
+{
+	struct counter c = {.rt = rt, .f = f};
+	struct uw_goroutines *reader;
+	uint64_t *gs;
+	size_t n;
+
+	if (uw_goroutines_new(&rt->space, &reader) < 0)
+		return;
+	if (uw_goroutines_list(&rt->space.live, &rt->globals, &gs, &n) == 0) {
+		if (uw_goroutines_read(reader, gs, n, false, count_goroutine, &c) == 0) {
+			c.by_status[UW_G_DEAD] = (int64_t)uw_goroutines_stats(reader)->dead;
+			set_goroutines(&c);
+		}
+		free(gs);
+	}
+	uw_goroutines_free(reader);
 }
 
 /* --- all of it --- */
@@ -251,7 +326,7 @@ void prowl_figures_read(struct prowl_runtime *rt, struct prowl_figures *f)
 	read_heap_profile(rt, f);
 	count_threads(rt, f);
 	count_queues(rt, f);
-	prowl_figures_count_goroutines(rt, f);
+	count_goroutines(rt, f);
 	tell_variables(rt, f);
 }
 
