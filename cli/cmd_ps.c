@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "cmd.h"
-#include "inspect.h"
+#include "proclist.h"
 #include "json.h"
 #include "privilege.h"
 #include "term.h"

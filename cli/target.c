@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "err.h"
-#include "inspect.h"
+#include "proclist.h"
 #include "privilege.h"
 #include "procfs.h"
 #include "term.h"

@@ -19,6 +19,7 @@
 #include "bpf.h"
 #include "grants.h"
 #include "inspect.h"
+#include "probe.h"
 #include "procfs.h"
 #include "source_perf.h"
 #include "whatis.h"

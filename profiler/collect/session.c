@@ -14,7 +14,7 @@
 
 #include "access.h"
 #include "arch.h"
-#include "inspect.h"
+#include "program.h"
 #include "whatis.h"
 
 enum {

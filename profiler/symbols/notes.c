@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "elf.h"
-#include "inspect.h"
+#include "program.h"
 #include "runtime.h"
 
 enum { MAX_NOTE = 512 };

@@ -1,24 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The processes of this machine that are Go programs, and what may be read of them. */
+#include "proclist.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/perf_event.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "array.h"
-#include "inspect.h"
 #include "gomodule.h"
 #include "idmap.h"
 #include "maps.h"
 #include "memelf.h"
+#include "probe.h"
 #include "procfs.h"
 #include "space.h"
 #include "task.h"
@@ -43,55 +42,6 @@ struct list {
 	struct prowl_idmap libraries; /* mapped file → may be Go */
 	struct prowl_program other;   /* of what is not its executable */
 };
-
-/* --- probes ------------------------------------------------------------------------------------
- */
-
-int prowl_probe_maps(pid_t pid)
-{
-	char path[64];
-	int fd;
-
-	uw_task_path(pid, "maps", path, sizeof path);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return errno == ENOENT ? -ESRCH : -errno;
-	close(fd);
-	return 0;
-}
-
-int prowl_probe_memory(pid_t pid)
-{
-	struct uw_mem mem = uw_mem_process(pid);
-	char byte;
-	/* Whether we may is decided before the address is looked at, and nothing is mapped there.
-	 */
-	int r = uw_read(&mem, 1, &byte, 1);
-
-	return r == -EFAULT ? 0 : r;
-}
-
-int prowl_probe_perf(pid_t pid, int cpu, bool kernel)
-{
-	struct perf_event_attr attr = {
-		.size = sizeof attr,
-		.type = PERF_TYPE_SOFTWARE,
-		.config = PERF_COUNT_SW_CPU_CLOCK,
-		.sample_period = 10000000,
-		.sample_type = PERF_SAMPLE_IP | PERF_SAMPLE_TID,
-		.disabled = 1,
-		.exclude_kernel = !kernel,
-		.exclude_callchain_kernel = !kernel,
-		.exclude_hv = 1,
-	};
-	pid_t tid = pid > 0 ? uw_task_living(pid) : pid;
-	int fd = (int)syscall(SYS_perf_event_open, &attr, tid, cpu, -1, PERF_FLAG_FD_CLOEXEC);
-
-	if (fd < 0)
-		return -errno;
-	close(fd);
-	return 0;
-}
 
 /* --- one process -------------------------------------------------------------------------------
  */

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "inspect.h"
+#include "probe.h"
 #include "procfs.h"
 #include "procs.h"
 #include "task.h"

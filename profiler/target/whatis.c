@@ -7,7 +7,6 @@
 
 #include "access.h"
 #include "gobuild.h"
-#include "inspect.h"
 #include "procfs.h"
 
 /* " (NAME)" of a process, or "". */

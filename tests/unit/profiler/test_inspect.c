@@ -11,6 +11,8 @@
 #include <cmocka.h>
 
 #include "inspect.h"
+#include "probe.h"
+#include "proclist.h"
 
 static struct prowl_buildinfo parse(const char *text)
 {
