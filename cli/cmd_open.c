@@ -11,6 +11,7 @@
 #include "http.h"
 #include "input.h"
 #include "pprof.h"
+#include "pprof_report.h"
 #include "term.h"
 #include "view.h"
 

@@ -15,6 +15,7 @@
 #include "grants.h"
 #include "output.h"
 #include "pprof.h"
+#include "pprof_report.h"
 #include "privilege.h"
 #include "prowl.h"
 #include "stop.h"

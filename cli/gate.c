@@ -10,6 +10,7 @@
 #include "opts.h"
 #include "new_file.h"
 #include "output.h"
+#include "pprof_report.h"
 #include "show_diff.h"
 #include "term.h"
 

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "pprof.h"
+#include "pprof_compare.h"
 
 struct diff_rules;
 

@@ -15,6 +15,7 @@
 #include "new_file.h"
 #include "pgo.h"
 #include "pprof.h"
+#include "pprof_report.h"
 #include "term.h"
 
 static const struct output_format formats[] = {

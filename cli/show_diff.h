@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "pprof.h"
+#include "pprof_compare.h"
 
 struct diff_words {
 	const char *base, *head; /* what the sides are called */

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "pprof.h"
+#include "pprof_report.h"
 
 enum {
 	TOP_HISTORY_STACKS = 200000,

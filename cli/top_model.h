@@ -13,6 +13,7 @@
 
 #include "figures.h"
 #include "pprof.h"
+#include "pprof_report.h"
 #include "top_text.h"
 
 /* The first lines: of the process and of the samples that the table is made of. */

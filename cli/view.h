@@ -6,6 +6,7 @@
 
 #include "opts.h"
 #include "pprof.h"
+#include "pprof_report.h"
 
 struct view {
 	struct pprof_filter_options filter;

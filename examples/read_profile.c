@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <pprof.h>
+#include <pprof_report.h>
 
 static int print_top(int fd, const char *name)
 {

@@ -10,6 +10,7 @@
 
 #include "compare_rows.h"
 #include "pprof.h"
+#include "pprof_compare.h"
 
 enum {
 	FEW_EVENTS = 5, /* as good as none, on one side */

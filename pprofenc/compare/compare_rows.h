@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "pprof.h"
+#include "pprof_compare.h"
 #include "table.h"
 
 struct row_cell { /* of one row in one profile */

@@ -14,6 +14,7 @@
 #include "frame_kinds.h"
 #include "graph.h"
 #include "pprof.h"
+#include "pprof_report.h"
 
 struct tree_func {
 	const char *name;   /* printable */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "graph.h"
+#include "pprof_report.h"
 
 /* --- folded ---------------------------------------------------------------------- */
 

@@ -7,6 +7,7 @@
 #include <xxhash.h>
 
 #include "graph.h"
+#include "pprof_report.h"
 #include "table.h"
 #include "units.h"
 

@@ -10,6 +10,7 @@
 
 #include "graph.h"
 #include "jsonout.h"
+#include "pprof_report.h"
 #include "printable.h"
 
 enum { SCHEMA_VERSION = 1 };

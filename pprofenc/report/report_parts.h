@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "graph.h"
+#include "pprof_report.h"
 #include "units.h"
 
 struct report {

@@ -15,6 +15,7 @@
 
 #include "graph.h"
 #include "jsonout.h"
+#include "pprof_report.h"
 #include "printable.h"
 #include "tracks.h"
 #include "processes.h"

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "pprof.h"
+#include "pprof_report.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 

@@ -4,6 +4,7 @@
  * those of real machines do (cv 2 to 8 per cent). So it is known what there is to be found.
  */
 #include "testing.h"
+#include "pprof_compare.h"
 
 #include <errno.h>
 #include <math.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What filters leave, seen as folded stacks; tests/e2e/equal.py holds them against pprof. */
 #include "testing.h"
+#include "pprof_report.h"
 
 #include <errno.h>
 #include <time.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "testing.h"
+#include "pprof_report.h"
 
 #include <errno.h>
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What speedscope and scripts are given: JSON, written as it comes. */
 #include "testing.h"
+#include "pprof_report.h"
 
 #include <inttypes.h>
 

@@ -2,6 +2,7 @@
 /* Every single allocation fails once: the call says so, nothing leaks, the profile stays as it was.
  */
 #include "testing.h"
+#include "pprof_report.h"
 
 #include <errno.h>
 

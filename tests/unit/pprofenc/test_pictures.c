@@ -2,6 +2,7 @@
 /* The tree of calls, the HTML report's data and the SVG; what a browser makes of them is tested in
  * one. */
 #include "testing.h"
+#include "pprof_report.h"
 
 #include <errno.h>
 #include <zlib.h>
