@@ -32,26 +32,25 @@ static uint64_t unit(enum prowl_rate which, const char *s)
 	return 0;
 }
 
-static bool value(const char *option, enum prowl_rate which, const char *s, uint64_t min,
-		  uint64_t *ret)
+static bool value(const struct opt *o, enum prowl_rate which, const char *s, uint64_t *ret)
 {
 	unsigned long long v;
 	char *end;
 
 	errno = 0;
 	v = strtoull(s, &end, 10);
-	if (errno || *s < '0' || *s > '9' || v < min ||
-	    __builtin_mul_overflow(v, unit(which, end), ret) || *ret < min ||
+	if (errno || *s < '0' || *s > '9' || v < o->min ||
+	    __builtin_mul_overflow(v, unit(which, end), ret) || *ret < o->min ||
 	    *ret > prowl_rate_max(which)) {
-		say_error("--%s: %s wants %s, from %llu to %llu, not \'%s\'", option,
-			  prowl_rate_name(which), wants[which], (unsigned long long)min,
+		say_error("--%s: %s wants %s, from %llu to %llu, not '%s'", o->name,
+			  prowl_rate_name(which), wants[which], (unsigned long long)o->min,
 			  (unsigned long long)prowl_rate_max(which), s);
 		return false;
 	}
 	return true;
 }
 
-static bool parse_one(const char *option, char *word, uint64_t min, struct prowl_rates_wish *wish)
+static bool parse_one(const struct opt *o, char *word, struct prowl_rates_wish *wish)
 {
 	char *equals = strchr(word, '=');
 
@@ -64,14 +63,13 @@ static bool parse_one(const char *option, char *word, uint64_t min, struct prowl
 			continue;
 		wish->set[i] = true;
 		wish->value[i] = defaults[i];
-		return !equals || value(option, which, equals + 1, min, &wish->value[i]);
+		return !equals || value(o, which, equals + 1, &wish->value[i]);
 	}
-	say_error("--%s knows heap-rate, block-rate and mutex-rate, not '%s'", option, word);
+	say_error("--%s knows heap-rate, block-rate and mutex-rate, not '%s'", o->name, word);
 	return false;
 }
 
-bool allow_write_parse(const char *option, const char *arg, uint64_t min,
-		       struct prowl_rates_wish *wish)
+bool allow_write_take(const struct opt *o, void *field, const char *arg)
 {
 	char *copy = strdup(arg), *at = copy;
 	bool good = copy != NULL;
@@ -79,7 +77,7 @@ bool allow_write_parse(const char *option, const char *arg, uint64_t min,
 	while (good && at) {
 		char *word = strsep(&at, ",");
 
-		good = parse_one(option, word, min, wish);
+		good = parse_one(o, word, field);
 	}
 	free(copy);
 	return good;

@@ -7,25 +7,22 @@
 
 #include <stdbool.h>
 
+#include "opts.h"
 #include "rates.h"
 
-/* The entry of a command's table of options. */
-#define OPT_ALLOW_WRITE(id)                                                                  \
-	{                                                                                    \
-		0, "allow-write", "WHAT",                                                    \
-			"set rates in the process for the window: heap-rate, block-rate or " \
-			"mutex-rate, each [=VALUE]",                                         \
-			id                                                                   \
-	}
+/* clang-format off */
+#define OPT_ALLOW_WRITE(type, field) \
+	{.name = "allow-write", .arg = "WHAT", .take = allow_write_take, .min = 1, \
+	 .at = OPT_FIELD(type, field, struct prowl_rates_wish), \
+	 .help = "set rates in the process for the window: heap-rate, block-rate or " \
+		 "mutex-rate, each [=VALUE]"}
+/* clang-format on */
 
 /*
- * "heap-rate", "heap-rate=4096,mutex-rate=10", "block-rate=1ms": adds them to wish. False after
- * saying what is wrong. Values: heap bytes; block ns or with a unit (ns, us, ms, s); mutex a
- * number. None may be below min (0 or 1). option is
- * for the message.
+ * For `take` of a row: "heap-rate", "heap-rate=4096,mutex-rate=10", "block-rate=1ms". Values: heap
+ * bytes; block ns or with a unit (ns, us, ms, s); mutex a number. None may be below the row's min.
  */
-bool allow_write_parse(const char *option, const char *arg, uint64_t min,
-		       struct prowl_rates_wish *wish);
+bool allow_write_take(const struct opt *o, void *field, const char *arg);
 
 /* Something is wished for. */
 bool allow_write_wanted(const struct prowl_rates_wish *wish);

@@ -2,9 +2,11 @@
 /* The commands: a table from which dispatch, help and completions are made. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 
+#include "err.h"
 #include "opts.h"
 
 struct cmd {
@@ -13,13 +15,32 @@ struct cmd {
 	const char *summary; /* one line */
 	const char *text;    /* examples and details for --help; may be NULL */
 	const struct opt *opts;
+	enum operands operands;
 	unsigned int may; /* PROWL_MAY_...: of the privilege that the program file has; 0: none */
-	int (*run)(int argc,
-		   char **argv); /* argv[0] is the command's name; returns the exit code */
+	bool no_sigpipe;  /* a reader that goes away is an error to report, not the end of prowl */
+
+	size_t size;          /* of the struct that the options are stored in */
+	const void *defaults; /* such a struct; NULL: all zero */
+
+	/*
+	 * The command, in this order; all but run may be NULL. `options` is the struct, `words` are
+	 * the n operands.
+	 */
+	/* What the table can't express: takes words out of argv. False after saying what is wrong.
+	 */
+	bool (*begin)(void *options, int *argc, char **argv);
+	/* Whether the options fit together. Anything but PROWL_OK after saying what is wrong. */
+	enum prowl_code (*check)(void *options, char **words, size_t n);
+	/* The exit code; `profile` of a command passes on the command's own. */
+	enum prowl_code (*run)(void *options, char **words, size_t n);
+	void (*fini)(void *options);
 };
 
 extern const struct cmd *const commands[]; /* ends with NULL */
 const struct cmd *cmd_find(const char *name);
+
+/* Parses the options, checks and runs. argv[0] is the command's name. */
+enum prowl_code cmd_run(const struct cmd *cmd, int argc, char **argv);
 
 /* What prowl --help prints. */
 void cmd_usage(FILE *f);

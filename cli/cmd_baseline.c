@@ -6,27 +6,27 @@
 
 #include "baseline.h"
 #include "cmd.h"
-#include "err.h"
+#include "common_opts.h"
 #include "input.h"
 #include "json.h"
 #include "term.h"
-
-enum { ID_KEEP = 1, ID_LIKE, ID_REVISION, ID_JSON, ID_QUIET };
-
-static const struct opt baseline_opts[] = {
-	{0, "keep", "N", "save: keep the newest N revisions of each program and machine", ID_KEEP},
-	{0, "like", "FILE", "use: for a comparison with this profile", ID_LIKE},
-	{0, "revision", "REV", "use: of this revision, instead of the newest other one",
-	 ID_REVISION},
-	{0, "json", NULL, "list: as JSON", ID_JSON},
-	{'q', "quiet", NULL, "print only what was asked for", ID_QUIET},
-	OPT_END,
-};
 
 struct options {
 	uint64_t keep;
 	const char *like, *revision;
 	bool json;
+};
+
+static const struct opt baseline_opts[] = {
+	OPT_NUMBER(0, "keep", "save: keep the newest N revisions of each program and machine",
+		   struct options, keep, 1, 1000000),
+	OPT_TEXT(0, "like", "FILE", "use: for a comparison with this profile", struct options,
+		 like),
+	OPT_TEXT(0, "revision", "REV", "use: of this revision, instead of the newest other one",
+		 struct options, revision),
+	OPT_JSON("list: as JSON", struct options, json),
+	OPT_QUIET("print only what was asked for"),
+	OPT_END,
 };
 
 /* --- save ------------------------------------------------------------------------ */
@@ -40,7 +40,7 @@ static bool save_file(struct baseline *b, char *path)
 	return ok;
 }
 
-static int save(struct baseline *b, const struct options *o, char **files, size_t n)
+static enum prowl_code save(struct baseline *b, const struct options *o, char **files, size_t n)
 {
 	int removed = 0;
 
@@ -130,7 +130,7 @@ static void print_files(const struct baseline *b, const struct baseline_set *s)
 	}
 }
 
-static int use(const struct baseline *b, const struct options *o)
+static enum prowl_code use(const struct baseline *b, const struct options *o)
 {
 	struct pprof_profile *p = input_load((char *[]){(char *)o->like}, 1);
 	struct baseline_key like = {0};
@@ -160,11 +160,12 @@ static int use(const struct baseline *b, const struct options *o)
 
 /* --- the command ----------------------------------------------------------------- */
 
-static int act(const struct options *o, char **words, size_t n)
+static enum prowl_code run(void *options, char **words, size_t n)
 {
+	const struct options *o = options;
 	bool saves = !strcmp(words[0], "save");
 	struct baseline b;
-	int code = PROWL_OK;
+	enum prowl_code code = PROWL_OK;
 
 	if (!baseline_open(&b, words[1], saves)) {
 		baseline_close(&b);
@@ -182,8 +183,9 @@ static int act(const struct options *o, char **words, size_t n)
 	return code;
 }
 
-static bool check(const struct options *o, char **words, size_t n)
+static enum prowl_code check(void *options, char **words, size_t n)
 {
+	const struct options *o = options;
 	bool saves = n > 0 && !strcmp(words[0], "save"), lists = n > 0 && !strcmp(words[0], "list");
 	bool uses = n > 0 && !strcmp(words[0], "use");
 
@@ -197,45 +199,8 @@ static bool check(const struct options *o, char **words, size_t n)
 	else if (uses != (o->like != NULL))
 		say_error(uses ? "for which profile? --like FILE" : "--like is for use");
 	else
-		return true;
-	return false;
-}
-
-static int run(int argc, char **argv)
-{
-	struct options b = {0};
-	struct opts o;
-	const char *arg;
-	int id, first, code = PROWL_USAGE;
-	bool ok = true;
-
-	opts_permute(&cmd_baseline, argc, argv);
-	opts_init(&o, &cmd_baseline, argc, argv);
-	while (ok && (id = opts_next(&o, &arg, &first, &code)) >= 0) {
-		switch (id) {
-		case ID_KEEP:
-			ok = opts_number("keep", arg, 1, 1000000, &b.keep);
-			break;
-		case ID_LIKE:
-			b.like = arg;
-			break;
-		case ID_REVISION:
-			b.revision = arg;
-			break;
-		case ID_JSON:
-			b.json = true;
-			break;
-		case ID_QUIET:
-			say_level(SAY_QUIET);
-			break;
-		}
-	}
-	opts_fini(&o);
-	if (ok && id == OPTS_EXIT)
-		return code;
-	if (!ok || !check(&b, argv + first, (size_t)(argc - first)))
-		return PROWL_USAGE;
-	return act(&b, argv + first, (size_t)(argc - first));
+		return PROWL_OK;
+	return PROWL_USAGE;
 }
 
 const struct cmd cmd_baseline = {
@@ -249,5 +214,8 @@ const struct cmd cmd_baseline = {
 		"  prowl baseline save baseline head/*.pb.gz --keep 20\n"
 		"  prowl diff --base $(prowl baseline use baseline --like head/1.pb.gz) --head head/*.pb.gz\n",
 	.opts = baseline_opts,
+	.operands = OPERANDS_FILES,
+	.size = sizeof(struct options),
+	.check = check,
 	.run = run,
 };

@@ -14,73 +14,31 @@
 #include "cmd.h"
 #include "err.h"
 #include "gate.h"
+#include "stop.h"
 #include "term.h"
-
-enum { ID_BASE = 1, ID_HEAD, ID_RUNS, ID_WARMUP, ID_RATE, ID_SAVE, ID_QUIET };
-
-static const struct opt bench_opts[] = {
-	{0, "base", "COMMAND", "the program before the change, as for a shell", ID_BASE},
-	{0, "head", "COMMAND", "the program after it", ID_HEAD},
-	{0, "runs", "N", "runs of each that count (default: 5)", ID_RUNS},
-	{0, "warmup", "N", "runs of each before, that don't (default: 1)", ID_WARMUP},
-	{'F', "rate", "HZ", "samples a second (default: 999)", ID_RATE},
-	{0, "save", "DIR", "keep the profiles there", ID_SAVE},
-	{'q', "quiet", NULL, "print no progress", ID_QUIET},
-	GATE_OPTIONS,
-	OPT_END,
-};
 
 struct bench {
 	struct gate gate;
 	const char *base, *head, *save;
-	uint64_t runs, warmup, rate;
+	uint64_t runs, warmup;
+	unsigned int rate;
 	char dir[PATH_MAX / 2];
 };
 
-/* --- signals --------------------------------------------------------------------- */
-
-static const int ends[] = {SIGINT, SIGTERM, SIGHUP};
-enum { NENDS = sizeof ends / sizeof *ends };
-
-/* For the signal handler, which has no other way to know them. */
-static volatile sig_atomic_t interrupted;
-static volatile sig_atomic_t running; /* leads the session of the command; 0: none */
-
-/* The command and all that it started get it; told twice, they are ended. */
-static void on_interrupt(int sig)
-{
-	int saved = errno, send = interrupted ? SIGKILL : sig;
-
-	if (running > 0 && kill(-running, send) < 0)
-		kill(running, send); /* not yet a session of its own */
-	interrupted = 1;
-	errno = saved;
-}
-
-static void catch_signals(void)
-{
-	/* Without SA_RESTART: what waits shall look. */
-	struct sigaction act = {.sa_handler = on_interrupt}, old;
-
-	for (size_t i = 0; i < NENDS; i++) {
-		/* nohup(1) has it ignored. */
-		if (ends[i] != SIGHUP || sigaction(SIGHUP, NULL, &old) < 0 ||
-		    old.sa_handler != SIG_IGN)
-			sigaction(ends[i], &act, NULL);
-	}
-}
-
-/* In the child, where they are blocked: what came since the fork comes now. */
-static void release_signals(const sigset_t *mask)
-{
-	struct sigaction old;
-
-	for (size_t i = 0; i < NENDS; i++) {
-		if (sigaction(ends[i], NULL, &old) == 0 && old.sa_handler == on_interrupt)
-			signal(ends[i], SIG_DFL);
-	}
-	sigprocmask(SIG_SETMASK, mask, NULL);
-}
+static const struct opt bench_opts[] = {
+	OPT_TEXT(0, "base", "COMMAND", "the program before the change, as for a shell",
+		 struct bench, base),
+	OPT_TEXT(0, "head", "COMMAND", "the program after it", struct bench, head),
+	OPT_NUMBER(0, "runs", "runs of each that count (default: 5)", struct bench, runs, 1, 99),
+	OPT_NUMBER(0, "warmup", "runs of each before, that don't (default: 1)", struct bench,
+		   warmup, 0, 99),
+	OPT_UINT('F', "rate", "HZ", "samples a second (default: 999)", struct bench, rate, 1,
+		 10000),
+	OPT_TEXT(0, "save", "DIR", "keep the profiles there", struct bench, save),
+	OPT_QUIET("print no progress"),
+	GATE_OPTIONS(struct bench, gate),
+	OPT_END,
+};
 
 /* --- one run --------------------------------------------------------------------- */
 
@@ -116,7 +74,7 @@ static void execute(const struct bench *b, const char *command, const char *path
 
 	if (null < 0 || out < 0 || dup2(null, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0)
 		_exit(127);
-	snprintf(rate, sizeof rate, "%llu", (unsigned long long)b->rate);
+	snprintf(rate, sizeof rate, "%u", b->rate);
 	if (!strstr(command, "{}"))
 		execl("/proc/self/exe", "prowl", "profile", "-q", "-F", rate, "-o", path, "--",
 		      "sh", "-c", command, (char *)NULL);
@@ -147,7 +105,7 @@ static int wait_for(pid_t pid)
 
 	while (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT) < 0 && errno == EINTR)
 		;
-	if (interrupted)
+	if (stop_asked())
 		kill(-pid, SIGTERM); /* a shell lets background jobs ignore SIGINT */
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
@@ -158,25 +116,22 @@ static int wait_for(pid_t pid)
 static pid_t run_and_wait(const struct bench *b, const char *command, const char *path,
 			  const char *log, int *status)
 {
-	sigset_t block, mask;
+	sigset_t before;
 	pid_t pid;
 
-	sigemptyset(&block);
-	for (size_t i = 0; i < NENDS; i++)
-		sigaddset(&block, ends[i]);
-	sigprocmask(SIG_BLOCK, &block, &mask);
-	pid = interrupted ? 0 : fork();
-	if (pid == 0 && !interrupted) {
+	stop_hold(&before);
+	pid = stop_asked() ? 0 : fork();
+	if (pid == 0 && !stop_asked()) {
 		setsid();
 		prctl(PR_SET_PDEATHSIG, SIGTERM);
-		release_signals(&mask);
+		stop_let_child(&before);
 		execute(b, command, path, log);
 	}
-	running = pid > 0 ? pid : 0;
-	sigprocmask(SIG_SETMASK, &mask, NULL);
+	stop_session(pid > 0 ? pid : 0);
+	stop_let(&before);
 	if (pid > 0)
 		*status = wait_for(pid);
-	running = 0;
+	stop_session(0);
 	return pid;
 }
 
@@ -187,7 +142,7 @@ static bool run_command(const struct bench *b, const char *command, const char *
 	int status = 0;
 	pid_t pid = run_and_wait(b, command, path, log, &status);
 
-	if (interrupted) {
+	if (stop_asked()) {
 		say_error("interrupted");
 		return false;
 	}
@@ -299,74 +254,45 @@ static void drop_folder(const struct bench *b)
 	rmdir(b->dir);
 }
 
-static int work(struct bench *b)
+static enum prowl_code work(struct bench *b)
 {
-	int code = PROWL_FAILED;
+	enum prowl_code code = PROWL_FAILED;
 
 	if (!make_folder(b))
 		return PROWL_FAILED;
-	catch_signals();
+	stop_catch_for_session();
 	b->gate.base_name = b->base;
 	b->gate.head_name = b->head;
 	if (run_all(b))
-		code = gate_check(&b->gate) ? gate_compare(&b->gate) : PROWL_USAGE;
+		code = gate_check(&b->gate);
+	if (code == PROWL_OK)
+		code = gate_compare(&b->gate);
 	drop_folder(b);
 	return code;
 }
 
-/* --- options --------------------------------------------------------------------- */
+/* --- the command ----------------------------------------------------------------- */
 
-static bool set_option(struct bench *b, int id, const char *arg)
+static enum prowl_code check(void *options, char **words, size_t n)
 {
-	switch (id) {
-	case ID_BASE:
-		b->base = arg;
-		return true;
-	case ID_HEAD:
-		b->head = arg;
-		return true;
-	case ID_RUNS:
-		return opts_number("runs", arg, 1, 99, &b->runs);
-	case ID_WARMUP:
-		return opts_number("warmup", arg, 0, 99, &b->warmup);
-	case ID_RATE:
-		return opts_number("rate", arg, 1, 10000, &b->rate);
-	case ID_SAVE:
-		b->save = arg;
-		return true;
-	case ID_QUIET:
-		say_level(SAY_QUIET);
-		return true;
-	default:
-		return gate_option(&b->gate, id, arg);
-	}
-}
+	const struct bench *b = options;
 
-static int run(int argc, char **argv)
-{
-	struct bench b = {.gate = {.lines = 10}, .runs = 5, .warmup = 1, .rate = 999};
-	struct opts o;
-	const char *arg;
-	int id = OPTS_DONE, first = argc, code = PROWL_USAGE;
-	bool ok = true;
-
-	opts_init(&o, &cmd_bench, argc, argv);
-	while (ok && (id = opts_next(&o, &arg, &first, &code)) >= 0)
-		ok = set_option(&b, id, arg);
-	opts_fini(&o);
-	if (ok && id != OPTS_EXIT && (!b.base || !b.head || first < argc)) {
+	if (!b->base || !b->head || n) {
 		say_error("which programs? prowl bench --base COMMAND --head COMMAND");
-		ok = false;
+		return PROWL_USAGE;
 	}
 	/* Said now, not after the runs. */
-	if (ok && id != OPTS_EXIT)
-		ok = gate_check_outputs(&b.gate);
-	if (!ok)
-		code = PROWL_USAGE;
-	else if (id != OPTS_EXIT)
-		code = work(&b);
-	gate_fini(&b.gate);
-	return code;
+	return gate_check_outputs(&((struct bench *)options)->gate);
+}
+
+static enum prowl_code run(void *options, char **words, size_t n)
+{
+	return work(options);
+}
+
+static void fini(void *options)
+{
+	gate_fini(&((struct bench *)options)->gate);
 }
 
 const struct cmd cmd_bench = {
@@ -380,5 +306,11 @@ const struct cmd cmd_bench = {
 		"  prowl bench --base './old.test -test.bench=Parse -test.benchtime=500x -test.cpuprofile={}' \\\n"
 		"              --head './new.test -test.bench=Parse -test.benchtime=500x -test.cpuprofile={}'\n",
 	.opts = bench_opts,
+	.operands = OPERANDS_WORDS,
+	.size = sizeof(struct bench),
+	.defaults = &(
+		const struct bench){.gate.lines = GATE_LINES, .runs = 5, .warmup = 1, .rate = 999},
+	.check = check,
 	.run = run,
+	.fini = fini,
 };

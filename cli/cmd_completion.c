@@ -1,14 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Completions for bash, zsh and fish, made from the tables of commands and options. */
+#include <stdio.h>
 #include <string.h>
 
 #include "cmd.h"
-#include "output.h"
 #include "term.h"
 
-static bool takes_file(const char *name)
+/* Arguments of options that take one of a few words, command by command. */
+static void bash_choices(void)
 {
-	return !strcmp(name, "report") || !strcmp(name, "open") || !strcmp(name, "info");
+	printf("\tcase \"${COMP_WORDS[1]} $prev\" in\n");
+	for (const struct cmd *const *c = commands; *c; c++) {
+		for (const struct opt *o = (*c)->opts; o && o->name; o++) {
+			if (!opts_choice(o, 0))
+				continue;
+			printf("\t'%s --%s'", (*c)->name, o->name);
+			if (o->letter)
+				printf("|'%s -%c'", (*c)->name, o->letter);
+			printf(")\n\t\tCOMPREPLY=($(compgen -W '");
+			for (size_t i = 0; opts_choice(o, i); i++)
+				printf("%s ", opts_choice(o, i));
+			printf("' -- \"$cur\"))\n\t\treturn ;;\n");
+		}
+	}
+	printf("\tesac\n");
 }
 
 static void bash(void)
@@ -20,17 +35,9 @@ static void bash(void)
 	       "\t-p|--pid)\n"
 	       "\t\tCOMPREPLY=($(compgen -W \"$(prowl ps -q 2>/dev/null)\" -- \"$cur\"))\n"
 	       "\t\treturn ;;\n"
-	       "\t-f|--format)\n"
-	       "\t\tCOMPREPLY=($(compgen -W '");
-	for (size_t i = 0; output_name(i); i++)
-		printf("%s ", output_name(i));
-	printf("' -- \"$cur\"))\n"
-	       "\t\treturn ;;\n"
-	       "\t--color)\n"
-	       "\t\tCOMPREPLY=($(compgen -W 'auto always never' -- \"$cur\"))\n"
-	       "\t\treturn ;;\n"
-	       "\tesac\n"
-	       "\tif [ \"$COMP_CWORD\" -eq 1 ]; then\n"
+	       "\tesac\n");
+	bash_choices();
+	printf("\tif [ \"$COMP_CWORD\" -eq 1 ]; then\n"
 	       "\t\tCOMPREPLY=($(compgen -W '");
 	for (const struct cmd *const *c = commands; *c; c++)
 		printf("%s ", (*c)->name);
@@ -74,8 +81,18 @@ static void zsh_text(const char *s)
 	}
 }
 
+static void zsh_choices(const struct opt *o)
+{
+	printf(":%s:(", o->arg);
+	for (size_t i = 0; opts_choice(o, i); i++)
+		printf("%s%s", i ? " " : "", opts_choice(o, i));
+	putchar(')');
+}
+
 static void zsh(void)
 {
+	char help[OPTS_HELP_LEN];
+
 	printf("#compdef prowl\n"
 	       "_prowl() {\n"
 	       "\tlocal -a cmds\n"
@@ -98,23 +115,35 @@ static void zsh(void)
 		printf("\t%s)\n\t\t_arguments", (*c)->name);
 		for (const struct opt *o = (*c)->opts; o && o->name; o++) {
 			printf(" \\\n\t\t\t'--%s%s[", o->name, o->arg ? "=" : "");
-			zsh_text(o->help);
+			zsh_text(opts_help(o, help));
 			printf("]");
 			if (o->arg && !strcmp(o->name, "pid"))
 				printf(":pid:($(prowl ps -q 2>/dev/null))");
+			else if (opts_choice(o, 0))
+				zsh_choices(o);
 			else if (o->arg)
 				printf(":%s:%s", o->arg, !strcmp(o->arg, "FILE") ? "_files" : " ");
 			printf("'");
 		}
-		if (takes_file((*c)->name))
+		if ((*c)->operands == OPERANDS_FILES)
 			printf(" \\\n\t\t\t'*:file:_files'");
 		printf("\n\t\t;;\n");
 	}
 	printf("\tesac\n}\n_prowl \"$@\"\n");
 }
 
+static void fish_choices(const struct opt *o)
+{
+	for (size_t i = 0; opts_choice(o, i); i++)
+		printf("%s%s", i ? " " : " -f -a '", opts_choice(o, i));
+	if (opts_choice(o, 0))
+		putchar('\'');
+}
+
 static void fish(void)
 {
+	char help[OPTS_HELP_LEN];
+
 	printf("# fish completion for prowl\n");
 	for (const struct cmd *const *c = commands; *c; c++) {
 		printf("complete -c prowl -n __fish_use_subcommand -f -a %s -d '", (*c)->name);
@@ -129,36 +158,29 @@ static void fish(void)
 				printf(" -r");
 			if (!strcmp(o->name, "pid"))
 				printf(" -f -a '(prowl ps -q 2>/dev/null)'");
+			fish_choices(o);
 			printf(" -d '");
-			quoted(o->help);
+			quoted(opts_help(o, help));
 			printf("'\n");
 		}
 	}
 }
 
-static int run(int argc, char **argv)
+static enum prowl_code run(void *options, char **words, size_t n)
 {
-	struct opts o;
-	const char *arg;
-	int first, code;
-	int id;
+	static const struct {
+		const char *shell;
+		void (*print)(void);
+	} shells[] = {{"bash", bash}, {"zsh", zsh}, {"fish", fish}};
 
-	opts_init(&o, &cmd_completion, argc, argv);
-	id = opts_next(&o, &arg, &first, &code);
-	opts_fini(&o);
-	if (id == OPTS_EXIT)
-		return code;
-	if (first + 1 == argc && !strcmp(argv[first], "bash"))
-		bash();
-	else if (first + 1 == argc && !strcmp(argv[first], "zsh"))
-		zsh();
-	else if (first + 1 == argc && !strcmp(argv[first], "fish"))
-		fish();
-	else {
-		say_error("which shell? prowl completion bash|zsh|fish");
-		return PROWL_USAGE;
+	for (size_t i = 0; n == 1 && i < sizeof shells / sizeof *shells; i++) {
+		if (strcmp(words[0], shells[i].shell) != 0)
+			continue;
+		shells[i].print();
+		return PROWL_OK;
 	}
-	return PROWL_OK;
+	say_error("which shell? prowl completion bash|zsh|fish");
+	return PROWL_USAGE;
 }
 
 const struct cmd cmd_completion = {
@@ -166,5 +188,6 @@ const struct cmd cmd_completion = {
 	.usage = "bash|zsh|fish",
 	.summary = "print completions for a shell",
 	.text = "  source <(prowl completion bash)\n",
+	.operands = OPERANDS_WORDS,
 	.run = run,
 };

@@ -9,17 +9,28 @@
 #include "gate.h"
 #include "term.h"
 
-enum { ID_BASE = 1, ID_HEAD };
+struct diff {
+	struct gate gate;
+};
+
+/* split_sides takes those that are written in full. */
+static bool take_short(const struct opt *o, void *field, const char *arg)
+{
+	say_error("write --%s in full", o->name);
+	return false;
+}
 
 static const struct opt diff_opts[] = {
-	{0, "base", "FILES", "profiles of runs before the change", ID_BASE},
-	{0, "head", "FILES", "profiles of runs after it", ID_HEAD},
-	{0, "mode", "MODE",
-	 "absolute (default): each run did the same work; share: of each profile's total; per-op",
-	 GATE_MODE},
-	{0, "ops", "LIST", "with per-op: the operations of each base and head profile",
-	 GATE_OPERATIONS},
-	GATE_OPTIONS,
+	{.name = "base",
+	 .arg = "FILES",
+	 .take = take_short,
+	 .help = "profiles of runs before the change"},
+	{.name = "head", .arg = "FILES", .take = take_short, .help = "profiles of runs after it"},
+	OPT_WORD(0, "mode", "MODE", "(default: absolute, for runs of the same work)", struct diff,
+		 gate.o.exposure, gate_mode_words),
+	OPT_TEXT(0, "ops", "LIST", "with per-op: the operations of each base and head profile",
+		 struct diff, gate.ops),
+	GATE_OPTIONS(struct diff, gate),
 	OPT_END,
 };
 
@@ -41,8 +52,9 @@ static bool take(struct gate_side *s, const char *word)
  * --base and --head hold until the next option: what a shell makes of a pattern are several words.
  * Takes them out of argv; the rest is left to the usual parser. Two plain words are base and head.
  */
-static bool split_sides(struct gate *g, int *argc, char **argv)
+static bool split_sides(void *options, int *argc, char **argv)
 {
+	struct gate *g = &((struct diff *)options)->gate;
 	struct gate_side *now = NULL, plain = {0};
 	bool ok = true;
 	int n = 1;
@@ -79,24 +91,19 @@ static bool split_sides(struct gate *g, int *argc, char **argv)
 	return ok;
 }
 
-static int run(int argc, char **argv)
+static enum prowl_code check(void *options, char **words, size_t n)
 {
-	struct gate g = {.lines = 10};
-	struct opts o;
-	const char *arg;
-	int id = OPTS_DONE, first, code = PROWL_USAGE;
-	bool ok = split_sides(&g, &argc, argv);
+	return gate_check(&((struct diff *)options)->gate);
+}
 
-	opts_init(&o, &cmd_diff, argc, argv);
-	while (ok && (id = opts_next(&o, &arg, &first, &code)) >= 0)
-		ok = gate_option(&g, id, arg);
-	opts_fini(&o);
-	if (!ok || (id != OPTS_EXIT && !gate_check(&g)))
-		code = PROWL_USAGE;
-	else if (id != OPTS_EXIT)
-		code = gate_compare(&g);
-	gate_fini(&g);
-	return code;
+static enum prowl_code run(void *options, char **words, size_t n)
+{
+	return gate_compare(&((struct diff *)options)->gate);
+}
+
+static void fini(void *options)
+{
+	gate_fini(&((struct diff *)options)->gate);
 }
 
 const struct cmd cmd_diff = {
@@ -111,5 +118,11 @@ const struct cmd cmd_diff = {
 		"  prowl diff --base base/*.pb.gz --head head/*.pb.gz -o diff.md --rules prowl.yaml\n"
 		"  prowl diff --mode share yesterday.pb.gz today.pb.gz\n",
 	.opts = diff_opts,
+	.operands = OPERANDS_FILES,
+	.size = sizeof(struct diff),
+	.defaults = &(const struct diff){.gate.lines = GATE_LINES},
+	.begin = split_sides,
+	.check = check,
 	.run = run,
+	.fini = fini,
 };

@@ -3,16 +3,20 @@
 #include <string.h>
 
 #include "cmd.h"
+#include "common_opts.h"
 #include "doctor.h"
 #include "json.h"
 #include "privilege.h"
 #include "term.h"
 
-enum { ID_PID = 1, ID_JSON };
+struct doctor_opts {
+	pid_t pid;
+	bool json;
+};
 
 static const struct opt doctor_opts[] = {
-	{'p', "pid", "PID", "also check what may be done with this process", ID_PID},
-	{0, "json", NULL, "print JSON", ID_JSON},
+	OPT_PID("also check what may be done with this process", struct doctor_opts, pid),
+	OPT_JSON("print JSON", struct doctor_opts, json),
 	OPT_END,
 };
 
@@ -80,36 +84,17 @@ static void put_json(const struct prowl_doctor *d)
 	json_end(&j);
 }
 
-static int run(int argc, char **argv)
+static enum prowl_code run(void *options, char **words, size_t n)
 {
+	const struct doctor_opts *o = options;
 	struct prowl_err err = {0};
 	struct prowl_doctor *d;
-	bool json = false, ok = true;
-	const char *arg;
-	struct opts o;
-	pid_t pid = 0;
-	int id, first, code = 0;
+	enum prowl_code code;
 
-	opts_init(&o, &cmd_doctor, argc, argv);
-	while (ok && (id = opts_next(&o, &arg, &first, &code)) >= 0) {
-		if (id == ID_PID)
-			ok = opts_pid(arg, &pid);
-		else if (id == ID_JSON)
-			json = true;
-	}
-	opts_fini(&o);
-	if (!ok)
-		return PROWL_USAGE;
-	if (id == OPTS_EXIT)
-		return code;
-	if (first < argc) {
-		say_error("doctor takes no operand: '%s'", argv[first]);
-		return PROWL_USAGE;
-	}
 	prowl_privilege_raise();
-	if (prowl_doctor_new(pid, &d, &err) != PROWL_OK)
+	if (prowl_doctor_new(o->pid, &d, &err) != PROWL_OK)
 		return say_failure(&err);
-	if (json)
+	if (o->json)
 		put_json(d);
 	else
 		put_text(d);
@@ -128,6 +113,7 @@ const struct cmd cmd_doctor = {
 		"  prowl doctor\n"
 		"  prowl doctor --pid 4242\n",
 	.opts = doctor_opts,
+	.size = sizeof(struct doctor_opts),
 	.may = PROWL_MAY_SAMPLE | PROWL_MAY_READ | PROWL_MAY_NAME,
 	.run = run,
 };

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "cmd.h"
+#include "common_opts.h"
 #include "goroutines.h"
 #include "new_file.h"
 #include "output.h"
@@ -18,59 +18,37 @@
 #include "term.h"
 
 enum {
-	ID_PID = 1,
-	ID_NAME,
-	ID_CORE,
-	ID_EXE,
-	ID_TEXT,
-	ID_GROUP,
-	ID_JSON,
-	ID_STATE,
-	ID_MATCH,
-	ID_SYSTEM,
-	ID_LEAKS,
-	ID_SECONDS,
-	ID_OUTPUT,
-	ID_FORMAT,
-	ID_QUIET,
-	ID_VERBOSE,
-	ID_COLOR,
 	RUNNING_MS = 100, /* to sample those that run */
 	MAX_RUNTIMES = 64,
 };
 
-static const struct opt goroutine_opts[] = {
-	{'p', "pid", "PID", "process to read", ID_PID},
-	{'n', "name", "NAME", "the process with this name (comm or file name)", ID_NAME},
-	{0, "core", "FILE", "core file to read", ID_CORE},
-	{0, "exe", "FILE", "program that wrote the core file, where the core names another place",
-	 ID_EXE},
-	{0, "text", NULL, "print each goroutine as a panic does", ID_TEXT},
-	{0, "group", NULL, "print each stack once, with how many goroutines have it", ID_GROUP},
-	{0, "json", NULL, "print JSON", ID_JSON},
-	{0, "state", "STATES",
-	 "only these: running, waiting, select, 'chan receive', ...; by commas", ID_STATE},
-	{0, "match", "REGEX", "only with a function in the stack that matches", ID_MATCH},
-	{0, "system", NULL, "the runtime's own goroutines and functions too", ID_SYSTEM},
-	{0, "leaks", NULL, "those that were made within --seconds and stayed blocked", ID_LEAKS},
-	{'d', "seconds", "TIME", "the window of --leaks: 5, 30s, 2m (default 10)", ID_SECONDS},
-	{'o', "output", "FILE", "- is stdout (default prowl.NAME.PID.goroutine.TIME.pb.gz)",
-	 ID_OUTPUT},
-	{'f', "format", "FORMAT",
-	 "pprof, text, tree, folded, speedscope, json (default by the file's name)", ID_FORMAT},
-	{'q', "quiet", NULL, "only errors", ID_QUIET},
-	{'v', "verbose", NULL, "say more", ID_VERBOSE},
-	{0, "color", "WHEN", "auto, always or never", ID_COLOR},
-	OPT_END,
+struct goroutine {
+	struct common_opts common;
+	bool text, group, json, leaks;
+	struct prowl_goroutines_options o;
 };
 
-struct goroutine {
-	struct target_pids pids;
-	const char *name, *core, *exe, *output, *format;
-	bool text, group, json, leaks;
-	uint64_t duration;
-	struct prowl_goroutines_options o;
-	const struct output_format *out;
+static const struct opt goroutine_opts[] = {
+	COMMON_PIDS("process to read", struct goroutine, common),
+	COMMON_NAME("the process with this name (comm or file name)", struct goroutine, common),
+	COMMON_CORE("core file to read", struct goroutine, common),
+	OPT_FLAG(0, "text", "print each goroutine as a panic does", struct goroutine, text),
+	OPT_FLAG(0, "group", "print each stack once, with how many goroutines have it",
+		 struct goroutine, group),
+	OPT_JSON("print JSON", struct goroutine, json),
+	OPT_TEXT(0, "state", "STATES",
+		 "only these: running, waiting, select, 'chan receive', ...; by commas",
+		 struct goroutine, o.state),
+	OPT_TEXT(0, "match", "REGEX", "only with a function in the stack that matches",
+		 struct goroutine, o.match),
+	OPT_FLAG(0, "system", "the runtime's own goroutines and functions too", struct goroutine,
+		 o.system),
+	OPT_FLAG(0, "leaks", "those that were made within --seconds and stayed blocked",
+		 struct goroutine, leaks),
+	COMMON_SECONDS("the window of --leaks: 5, 30s, 2m (default 10)", struct goroutine, common),
+	COMMON_OUTPUT("goroutine", struct goroutine, common),
+	COMMON_SAY,
+	OPT_END,
 };
 
 /* --- words ----------------------------------------------------------------------- */
@@ -82,7 +60,7 @@ static void say_first_line(const struct goroutine *c, const struct prowl_gorouti
 
 	if (c->leaks)
 		snprintf(window, sizeof window, " three times within %g s",
-			 (double)c->duration / 1e9);
+			 (double)c->common.duration_ns / 1e9);
 	say_info("reading the goroutines of %s (%s %d, %s)%s", t->comm,
 		 t->core ? "core of pid" : "pid", (int)t->pid, t->go_version, window);
 	if (t->go_guessed)
@@ -116,14 +94,13 @@ static void say_result(const struct prowl_dump *d)
 
 static void wait_for(uint64_t ns)
 {
-	struct timespec t = {.tv_sec = (time_t)(ns / 1000000000),
-			     .tv_nsec = (long)(ns % 1000000000)};
+	struct timespec t;
 
-	while (!stop_asked() && clock_nanosleep(CLOCK_MONOTONIC, 0, &t, &t) == EINTR)
-		;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	stop_sleep_until((uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec + ns);
 }
 
-static int find_leaks(const struct goroutine *c, struct prowl_goroutines *h)
+static enum prowl_code find_leaks(const struct goroutine *c, struct prowl_goroutines *h)
 {
 	/* One that isn't asked for now may be later, and is old then. */
 	struct prowl_goroutines_options all = {.list = true, .system = c->o.system};
@@ -135,20 +112,20 @@ static int find_leaks(const struct goroutine *c, struct prowl_goroutines *h)
 	stop_catch(-1);
 	for (int i = 0; i < 3 && code == PROWL_OK; i++) {
 		if (i)
-			wait_for(c->duration / 2);
+			wait_for(c->common.duration_ns / 2);
 		code = prowl_goroutines_take(h, i ? &c->o : &all, &dumps[i], &err);
 	}
 	if (code == PROWL_OK && stop_asked()) {
 		say_error("stopped before the window was over: what stays blocked is not known");
 		code = PROWL_NOTHING;
 	} else if (code != PROWL_OK) {
-		code = (enum prowl_code)say_failure(&err);
+		code = say_failure(&err);
 	} else {
 		n = show_goroutines_leaks(stdout, h, dumps, c->json, c->o.system);
 		say_info(
 			"%zu goroutines were made within %g s and stayed blocked at one place for "
 			"the second half of it; all in all %llu, then %llu",
-			n, (double)c->duration / 1e9,
+			n, (double)c->common.duration_ns / 1e9,
 			(unsigned long long)(dumps[0].counts.goroutines + dumps[0].counts.filtered),
 			(unsigned long long)(dumps[2].counts.goroutines +
 					     dumps[2].counts.filtered));
@@ -158,17 +135,18 @@ static int find_leaks(const struct goroutine *c, struct prowl_goroutines *h)
 	return code;
 }
 
-static int write_profile(const struct goroutine *c, const struct prowl_goroutines *h,
-			 const struct pprof_profile *profile)
+static enum prowl_code write_profile(const struct goroutine *c, const struct prowl_goroutines *h,
+				     const struct pprof_profile *profile)
 {
 	const struct prowl_target *t = prowl_goroutines_target(h);
 	struct output_file used;
-	int code;
+	enum prowl_code code;
 
-	code = output_write_named(profile, c->out, c->output, t->comm, t->pid, "goroutine", &used);
+	code = output_write_named(profile, c->common.out, c->common.output, t->comm, t->pid,
+				  "goroutine", &used);
 	if (code != PROWL_OK)
 		return code;
-	output_say_written(c->out, &used);
+	output_say_written(c->common.out, &used);
 	return PROWL_OK;
 }
 
@@ -198,11 +176,11 @@ static void show(FILE *to, void *ctx)
 }
 
 /* Of the second and later runtimes of a process the goroutines come behind the earlier ones. */
-static int print(const struct goroutine *c, const struct prowl_goroutines *h,
-		 const struct prowl_dump *d)
+static enum prowl_code print(const struct goroutine *c, const struct prowl_goroutines *h,
+			     const struct prowl_dump *d)
 {
 	struct shown x = {.c = c, .h = h, .d = d, .t = prowl_goroutines_target(h)};
-	const char *path = c->output ? c->output : "-";
+	const char *path = c->common.output ? c->common.output : "-";
 	int r;
 
 	r = x.t->which ? new_file_more_words(path, show, &x) : new_file_words(path, show, &x);
@@ -216,12 +194,12 @@ static int print(const struct goroutine *c, const struct prowl_goroutines *h,
 }
 
 /* Of the runtime that h reads. Its profile goes to *ret unless the list is what was asked for. */
-static int dump_one(const struct goroutine *c, struct prowl_goroutines *h,
-		    struct pprof_profile **ret)
+static enum prowl_code dump_one(const struct goroutine *c, struct prowl_goroutines *h,
+				struct pprof_profile **ret)
 {
 	struct prowl_err err = {0};
 	struct prowl_dump d;
-	int code = (int)prowl_goroutines_take(h, &c->o, &d, &err);
+	enum prowl_code code = prowl_goroutines_take(h, &c->o, &d, &err);
 
 	if (code != PROWL_OK)
 		return say_failure(&err);
@@ -236,24 +214,24 @@ static int dump_one(const struct goroutine *c, struct prowl_goroutines *h,
 	return code;
 }
 
-static int choose(const struct goroutine *c, struct prowl_goroutines *h, size_t which)
+static enum prowl_code choose(const struct goroutine *c, struct prowl_goroutines *h, size_t which)
 {
 	struct prowl_err err = {0};
 
 	if (which == 0)
-		return 0;
-	if (!c->core)
+		return PROWL_OK;
+	if (!c->common.who.core)
 		prowl_privilege_raise(); /* writing has laid it down */
-	return prowl_goroutines_choose(h, which, &err) == PROWL_OK ? 0 : say_failure(&err);
+	return prowl_goroutines_choose(h, which, &err) == PROWL_OK ? PROWL_OK : say_failure(&err);
 }
 
 /* Several runtimes: one profile of all of them. */
-static int write_all(const struct goroutine *c, const struct prowl_goroutines *h,
-		     const struct pprof_profile *const *profiles, size_t n)
+static enum prowl_code write_all(const struct goroutine *c, const struct prowl_goroutines *h,
+				 const struct pprof_profile *const *profiles, size_t n)
 {
 	struct pprof_profile *all;
 	struct pprof_diag diag;
-	int code;
+	enum prowl_code code;
 
 	if (n == 1)
 		return write_profile(c, h, profiles[0]);
@@ -266,23 +244,23 @@ static int write_all(const struct goroutine *c, const struct prowl_goroutines *h
 	return code;
 }
 
-static int dump(const struct goroutine *c, struct prowl_goroutines *h)
+static enum prowl_code dump(const struct goroutine *c, struct prowl_goroutines *h)
 {
 	struct pprof_profile *profiles[MAX_RUNTIMES] = {NULL};
 	const struct prowl_target *t = prowl_goroutines_target(h);
 	size_t n;
-	int code = 0;
+	enum prowl_code code = PROWL_OK;
 
 	n = t->nruntimes < MAX_RUNTIMES ? t->nruntimes : MAX_RUNTIMES;
 	if (n < t->nruntimes)
 		say_warning("%zu Go runtimes: only the first %d are read", t->nruntimes,
 			    MAX_RUNTIMES);
-	for (size_t i = 0; i < n && code == 0; i++) {
+	for (size_t i = 0; i < n && code == PROWL_OK; i++) {
 		code = choose(c, h, i);
-		if (code == 0)
+		if (code == PROWL_OK)
 			code = dump_one(c, h, &profiles[i]);
 	}
-	if (code == 0 && !c->o.list)
+	if (code == PROWL_OK && !c->o.list)
 		code = write_all(c, h, (const struct pprof_profile *const *)profiles, n);
 	for (size_t i = 0; i < n; i++)
 		pprof_profile_free(profiles[i]);
@@ -291,33 +269,12 @@ static int dump(const struct goroutine *c, struct prowl_goroutines *h)
 
 /* --- options --------------------------------------------------------------------- */
 
-static int check_target(struct goroutine *c)
+static enum prowl_code check(void *options, char **words, size_t n)
 {
-	int code = c->name ? target_add_name(&c->pids, c->name) : 0;
+	struct goroutine *c = options;
+	enum prowl_code code = common_check_target(&c->common, BY_NAME | BY_CORE);
 
-	if (code != 0)
-		return code;
-	if (c->pids.n > 1) {
-		say_error("there are %zu such processes: give the --pid of one", c->pids.n);
-		return PROWL_USAGE;
-	}
-	if (!c->pids.n == !c->core) {
-		say_error(c->core ? "give either --pid or --core, not both"
-				  : "whom? give --pid PID, --name NAME or --core FILE");
-		return PROWL_USAGE;
-	}
-	if (c->exe && !c->core) {
-		say_error("--exe goes with --core");
-		return PROWL_USAGE;
-	}
-	return 0;
-}
-
-static int check(struct goroutine *c)
-{
-	int code = check_target(c);
-
-	if (code != 0)
+	if (code != PROWL_OK)
 		return code;
 	if (c->text + c->group + c->json > 1) {
 		say_error("--text, --group and --json exclude each other");
@@ -327,117 +284,42 @@ static int check(struct goroutine *c)
 		say_error("--state wants states or what goroutines wait for, separated by commas");
 		return PROWL_USAGE;
 	}
-	if (c->duration && !c->leaks) {
+	if (c->common.duration_ns && !c->leaks) {
 		say_error("--seconds is the window of --leaks");
 		return PROWL_USAGE;
 	}
-	if (c->leaks && (c->core || c->text || c->group || c->output || c->format)) {
+	if (c->leaks &&
+	    (c->common.who.core || c->text || c->group || c->common.output || c->common.format)) {
 		say_error("--leaks prints groups, or with --json JSON, of a process");
 		return PROWL_USAGE;
 	}
 	c->o.list = c->text || c->group || c->json || c->leaks;
-	if (c->leaks && !c->duration)
-		c->duration = 10 * 1000000000ull;
+	if (c->leaks && !c->common.duration_ns)
+		c->common.duration_ns = 10 * 1000000000ull;
 	if (c->o.list) {
-		if (!c->format)
-			return 0;
+		if (!c->common.format)
+			return common_find_named(&c->common, true);
 		say_error("--format is for profiles");
 		return PROWL_USAGE;
 	}
-	c->out = output_choose(c->format, c->output);
-	if (!c->out || !output_may_write(c->out, c->output))
-		return PROWL_USAGE;
-	return 0;
+	code = common_check_output(&c->common);
+	return code == PROWL_OK ? common_find_named(&c->common, true) : code;
 }
 
-static bool take_option(void *ctx, int id, const char *arg)
+static enum prowl_code run(void *options, char **words, size_t n)
 {
-	struct goroutine *c = ctx;
-	pid_t pid;
-
-	switch (id) {
-	case ID_PID:
-		return opts_pid(arg, &pid) && target_add_pid(&c->pids, pid);
-	case ID_NAME:
-		c->name = arg;
-		break;
-	case ID_CORE:
-		c->core = arg;
-		break;
-	case ID_EXE:
-		c->exe = arg;
-		break;
-	case ID_TEXT:
-		c->text = true;
-		break;
-	case ID_GROUP:
-		c->group = true;
-		break;
-	case ID_JSON:
-		c->json = true;
-		break;
-	case ID_STATE:
-		c->o.state = arg;
-		break;
-	case ID_MATCH:
-		c->o.match = arg;
-		break;
-	case ID_SYSTEM:
-		c->o.system = true;
-		break;
-	case ID_LEAKS:
-		c->leaks = true;
-		break;
-	case ID_SECONDS:
-		return opts_duration("seconds", arg, &c->duration);
-	case ID_OUTPUT:
-		c->output = arg;
-		break;
-	case ID_FORMAT:
-		c->format = arg;
-		break;
-	case ID_QUIET:
-		say_level(SAY_QUIET);
-		break;
-	case ID_VERBOSE:
-		say_level(SAY_VERBOSE);
-		break;
-	case ID_COLOR:
-		if (say_color(arg))
-			break;
-		say_error("--color wants auto, always or never, not '%s'", arg);
-		return false;
-	}
-	return true;
-}
-
-static int parse(struct goroutine *c, int argc, char **argv)
-{
-	int code = opts_parse(&cmd_goroutine, argc, argv, take_option, c);
-
-	return code ? code : check(c);
-}
-
-static int run(int argc, char **argv)
-{
-	struct goroutine c = {.o = {.running_ns = RUNNING_MS * 1000000ull}};
+	struct goroutine *c = options;
 	struct prowl_err err = {0};
 	struct prowl_goroutines *h;
-	struct prowl_who who;
-	int code;
+	enum prowl_code code;
 
-	signal(SIGPIPE, SIG_IGN); /* a reader that goes away is an error to report */
-	code = parse(&c, argc, argv);
-	if (code != 0)
-		return code < 0 ? 0 : code;
-	if (!c.core)
+	if (!c->common.who.core)
 		prowl_privilege_raise();
-	who = (struct prowl_who){.pid = c.pids.n ? c.pids.pid[0] : 0, .core = c.core, .exe = c.exe};
-	code = (int)prowl_goroutines_open(&who, &h, &err);
+	code = prowl_goroutines_open(&c->common.who, &h, &err);
 	if (code != PROWL_OK)
 		return say_failure(&err);
-	say_first_line(&c, h);
-	code = c.leaks ? find_leaks(&c, h) : dump(&c, h);
+	say_first_line(c, h);
+	code = c->leaks ? find_leaks(c, h) : dump(c, h);
 	prowl_goroutines_free(h);
 	return code;
 }
@@ -456,6 +338,10 @@ const struct cmd cmd_goroutine = {
 		"Nothing is stopped: each goroutine is right by itself, but they are not all of one\n"
 		"instant. What could not be read as a whole is counted and has no stack.\n",
 	.opts = goroutine_opts,
+	.no_sigpipe = true,
+	.size = sizeof(struct goroutine),
+	.defaults = &(const struct goroutine){.o.running_ns = RUNNING_MS * 1000000ull},
+	.check = check,
 	.may = PROWL_MAY_SAMPLE | PROWL_MAY_READ | PROWL_MAY_NAME,
 	.run = run,
 };

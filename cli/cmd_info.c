@@ -3,23 +3,12 @@
 #include <string.h>
 
 #include "cmd.h"
+#include "common_opts.h"
 #include "inspect.h"
 #include "json.h"
 #include "privilege.h"
 #include "show_figures.h"
 #include "term.h"
-
-enum { ID_PID = 1, ID_CORE, ID_EXE, ID_JSON, ID_VERBOSE };
-
-static const struct opt info_opts[] = {
-	{'p', "pid", "PID", "process to look at", ID_PID},
-	{0, "core", "FILE", "core file to look at", ID_CORE},
-	{0, "exe", "FILE", "program that wrote the core file, where the core names another place",
-	 ID_EXE},
-	{0, "json", NULL, "print JSON (everything, also without -v)", ID_JSON},
-	{'v', "verbose", NULL, "all dependencies, settings and mappings", ID_VERBOSE},
-	OPT_END,
-};
 
 /* Settings that are shown without -v: what tells one build from another. */
 static const char *const told[] = {
@@ -379,14 +368,26 @@ static void put_json(const struct findings *fs)
 /* --- the command -------------------------------------------------------------------------------
  */
 
-struct subject { /* one of pid, core and file */
+struct info_opts { /* one of pid, core and the file that is an operand */
 	pid_t pid;
 	const char *core, *exe, *file;
+	bool json, all;
 };
 
-static int find(const struct subject *s, struct findings *fs, struct prowl_err *err)
+static const struct opt info_opts[] = {
+	OPT_PID("process to look at", struct info_opts, pid),
+	OPT_TEXT(0, "core", "FILE", "core file to look at", struct info_opts, core),
+	OPT_TEXT(0, "exe", "FILE",
+		 "program that wrote the core file, where the core names another place",
+		 struct info_opts, exe),
+	OPT_JSON("print JSON (everything, also without -v)", struct info_opts, json),
+	OPT_FLAG('v', "verbose", "all dependencies, settings and mappings", struct info_opts, all),
+	OPT_END,
+};
+
+static enum prowl_code find(const struct info_opts *s, struct findings *fs, struct prowl_err *err)
 {
-	int code;
+	enum prowl_code code;
 
 	if (s->pid)
 		prowl_privilege_raise();
@@ -405,64 +406,32 @@ static int find(const struct subject *s, struct findings *fs, struct prowl_err *
 	return PROWL_OK;
 }
 
-static int look(const struct subject *s, bool json, bool all)
+static enum prowl_code check(void *options, char **words, size_t n)
 {
+	struct info_opts *s = options;
+
+	if (!!s->pid + !!s->core + n != 1) {
+		say_error("give one: prowl info --pid PID, --core FILE, or FILE");
+		return PROWL_USAGE;
+	}
+	s->file = n ? words[0] : NULL;
+	return common_check_exe(s->core, s->exe);
+}
+
+static enum prowl_code run(void *options, char **words, size_t n)
+{
+	const struct info_opts *s = options;
 	struct findings fs = {0};
 	struct prowl_err err = {0};
 
 	if (find(s, &fs, &err) != PROWL_OK)
 		return say_failure(&err);
-	if (json)
+	if (s->json)
 		put_json(&fs);
 	else
-		put_text(&fs, all);
+		put_text(&fs, s->all);
 	prowl_info_free(fs.info);
 	return PROWL_OK;
-}
-
-static int run(int argc, char **argv)
-{
-	bool json = false, all = false, ok = true;
-	struct subject s = {0};
-	const char *arg;
-	struct opts o;
-	int id, first, code = 0;
-
-	opts_init(&o, &cmd_info, argc, argv);
-	while (ok && (id = opts_next(&o, &arg, &first, &code)) >= 0) {
-		switch (id) {
-		case ID_PID:
-			ok = opts_pid(arg, &s.pid);
-			break;
-		case ID_CORE:
-			s.core = arg;
-			break;
-		case ID_EXE:
-			s.exe = arg;
-			break;
-		case ID_JSON:
-			json = true;
-			break;
-		case ID_VERBOSE:
-			all = true;
-			break;
-		}
-	}
-	opts_fini(&o);
-	if (!ok)
-		return PROWL_USAGE;
-	if (id == OPTS_EXIT)
-		return code;
-	if (!!s.pid + !!s.core + (argc - first) != 1) {
-		say_error("which one? prowl info --pid PID, --core FILE, or FILE");
-		return PROWL_USAGE;
-	}
-	if (s.exe && !s.core) {
-		say_error("--exe goes with --core FILE");
-		return PROWL_USAGE;
-	}
-	s.file = argc > first ? argv[first] : NULL;
-	return look(&s, json, all);
 }
 
 const struct cmd cmd_info = {
@@ -476,6 +445,9 @@ const struct cmd cmd_info = {
 		"  prowl info --core core.4242\n"
 		"  prowl info --json ./server | jq -r '.build.settings[\"vcs.revision\"]'\n",
 	.opts = info_opts,
+	.operands = OPERANDS_FILES,
+	.size = sizeof(struct info_opts),
+	.check = check,
 	.may = PROWL_MAY_SAMPLE | PROWL_MAY_READ | PROWL_MAY_NAME,
 	.run = run,
 };

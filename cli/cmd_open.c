@@ -8,28 +8,19 @@
 #include <unistd.h>
 
 #include "cmd.h"
+#include "common_opts.h"
 #include "http.h"
 #include "input.h"
 #include "pprof.h"
 #include "pprof_report.h"
+#include "stop.h"
 #include "term.h"
 #include "view.h"
-
-enum { ID_TYPE = 1, ID_BASE, ID_PORT, ID_NO_BROWSER, ID_COLOR };
-
-static const struct opt open_opts[] = {
-	{'t', "type", "NAME", "which values are shown first (default: the profile's)", ID_TYPE},
-	{0, "diff-base", "FILE", "show what changed since this profile", ID_BASE},
-	{0, "port", "N", "port on the loopback address (default: any that is free)", ID_PORT},
-	{0, "no-browser", NULL, "only print the address", ID_NO_BROWSER},
-	{0, "color", "WHEN", "auto, always or never", ID_COLOR},
-	OPT_END,
-};
 
 struct opening {
 	struct pprof_report_options o;
 	const char *base_path;
-	uint16_t port;
+	unsigned int port;
 	bool no_browser;
 	struct pprof_profile *p, *base;
 	char *html;
@@ -38,50 +29,26 @@ struct opening {
 	size_t pprof_len;
 };
 
-static void opening_fini(struct opening *x)
+static const struct opt open_opts[] = {
+	OPT_TEXT('t', "type", "NAME", "which values are shown first (default: the profile's)",
+		 struct opening, o.sample_type),
+	OPT_TEXT(0, "diff-base", "FILE", "show what changed since this profile", struct opening,
+		 base_path),
+	OPT_UINT(0, "port", "N", "port on the loopback address (default: any that is free)",
+		 struct opening, port, 1, 65535),
+	OPT_FLAG(0, "no-browser", "only print the address", struct opening, no_browser),
+	OPT_COLOR,
+	OPT_END,
+};
+
+static void opening_fini(void *options)
 {
+	struct opening *x = options;
+
 	pprof_profile_free(x->p);
 	pprof_profile_free(x->base);
 	free(x->html);
 	free(x->pprof);
-}
-
-static bool parse(struct opening *x, int argc, char **argv, int *first, int *code)
-{
-	struct opts o;
-	const char *arg;
-	bool ok = true;
-	uint64_t n;
-	int id;
-
-	opts_permute(&cmd_open, argc, argv);
-	opts_init(&o, &cmd_open, argc, argv);
-	while (ok && (id = opts_next(&o, &arg, first, code)) >= 0) {
-		switch (id) {
-		case ID_TYPE:
-			x->o.sample_type = arg;
-			break;
-		case ID_BASE:
-			x->base_path = arg;
-			break;
-		case ID_PORT:
-			ok = opts_number("port", arg, 1, 65535, &n);
-			x->port = (uint16_t)n;
-			break;
-		case ID_NO_BROWSER:
-			x->no_browser = true;
-			break;
-		case ID_COLOR:
-			ok = say_color(arg);
-			if (!ok)
-				say_error("--color wants auto, always or never, not '%s'", arg);
-			break;
-		}
-	}
-	opts_fini(&o);
-	if (!ok)
-		*code = PROWL_USAGE;
-	return ok && id == OPTS_DONE;
 }
 
 static int render(struct opening *x)
@@ -95,16 +62,17 @@ static int render(struct opening *x)
 }
 
 /* As prowl report has it: without the frames that a profile wants to be dropped. */
-static bool view_as_report(struct pprof_profile **p, int *code)
+static bool view_as_report(struct pprof_profile **p, enum prowl_code *code)
 {
 	struct view whole = {0};
 
 	return !*p || view_apply(&whole, p, VIEW_AS_REPORT, code);
 }
 
-static int load(struct opening *x, char **paths, size_t n)
+static enum prowl_code load(struct opening *x, char **paths, size_t n)
 {
-	int r, code;
+	enum prowl_code code;
+	int r;
 
 	x->p = input_load(paths, n);
 	if (!x->p)
@@ -157,7 +125,7 @@ static void start_browser(const char *url)
 	posix_spawnattr_destroy(&attr);
 }
 
-static int serve(struct opening *x)
+static enum prowl_code serve(struct opening *x)
 {
 	const struct http_page pages[] = {
 		{"/", "text/html; charset=utf-8", NULL, x->html, x->html_len},
@@ -168,52 +136,44 @@ static int serve(struct opening *x)
 	struct http_server *server;
 	const char *why;
 	char url[128];
-	sigset_t ends;
-	int r, sig;
+	uint16_t port = (uint16_t)x->port;
+	sigset_t before;
+	int r;
 
 	/* Before there is a thread, which then doesn't take them either. */
-	sigemptyset(&ends);
-	sigaddset(&ends, SIGINT);
-	sigaddset(&ends, SIGTERM);
-	sigprocmask(SIG_BLOCK, &ends, NULL);
-	r = http_serve(pages, &x->port, &server, &why);
+	stop_hold(&before);
+	r = http_serve(pages, &port, &server, &why);
 	if (r == -ENOTSUP) {
 		say_error("%s; meanwhile: prowl report -f html -o report.html FILE", why);
 		return PROWL_UNSUPPORTED;
 	}
 	if (r < 0) {
-		say_error("can't listen at 127.0.0.1:%u: %s", x->port, strerror(-r));
+		say_error("can't listen at 127.0.0.1:%u: %s", port, strerror(-r));
 		return r == -EACCES ? PROWL_PERMISSION : PROWL_FAILED;
 	}
-	snprintf(url, sizeof url, "http://127.0.0.1:%u/?t=%s", x->port, http_token(server, 0));
+	snprintf(url, sizeof url, "http://127.0.0.1:%u/?t=%s", port, http_token(server, 0));
 	puts(url);
 	fflush(stdout);
 	say_info("for you on this machine, each address once; the file itself: go tool pprof "
 		 "'http://127.0.0.1:%u/profile.pb.gz?t=%s'; Ctrl-C ends",
-		 x->port, http_token(server, 1));
+		 port, http_token(server, 1));
 	if (!x->no_browser)
 		start_browser(url);
-	sigwait(&ends, &sig);
+	stop_wait();
 	http_end(server);
 	return PROWL_OK;
 }
 
-static int run(int argc, char **argv)
+static enum prowl_code run(void *options, char **words, size_t n)
 {
-	struct opening x = {0};
-	int first, code;
+	enum prowl_code code;
 
-	if (!parse(&x, argc, argv, &first, &code))
-		return code;
-	if (first == argc) {
-		say_error("which file? prowl open FILE...");
+	if (n == 0) {
+		say_error("no file: prowl open FILE...");
 		return PROWL_USAGE;
 	}
-	code = load(&x, argv + first, (size_t)(argc - first));
-	if (code == PROWL_OK)
-		code = serve(&x);
-	opening_fini(&x);
-	return code;
+	code = load(options, words, n);
+	return code == PROWL_OK ? serve(options) : code;
 }
 
 const struct cmd cmd_open = {
@@ -229,5 +189,8 @@ const struct cmd cmd_open = {
 		"  prowl open --no-browser --port 8080 cpu.pb.gz    # and on your machine:\n"
 		"  ssh -L 8080:127.0.0.1:8080 server\n",
 	.opts = open_opts,
+	.operands = OPERANDS_FILES,
+	.size = sizeof(struct opening),
 	.run = run,
+	.fini = opening_fini,
 };

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -12,6 +11,7 @@
 
 #include "cmd.h"
 #include "grants.h"
+#include "common_opts.h"
 #include "labels.h"
 #include "output.h"
 #include "pprof.h"
@@ -22,69 +22,44 @@
 #include "term.h"
 #include "urgent.h"
 
-enum {
-	ID_PID = 1,
-	ID_NAME,
-	ID_SECONDS,
-	ID_RATE,
-	ID_OUTPUT,
-	ID_FORMAT,
-	ID_USER,
-	ID_PER_THREAD,
-	ID_NO_BPF,
-	ID_THREADS,
-	ID_TIMELINE,
-	ID_LABELS,
-	ID_CHILDREN,
-	ID_STACK,
-	ID_QUIET,
-	ID_VERBOSE,
-	ID_COLOR,
-};
-
 enum { WORTH_WARNING = 2 }; /* samples' worth of time */
-
-static const struct opt profile_opts[] = {
-	{'p', "pid", "PID", "process to profile; may be repeated", ID_PID},
-	{'n', "name", "NAME", "all processes with this name (comm or file name)", ID_NAME},
-	{'d', "seconds", "TIME", "how long: 5, 30s, 2m (default 30; with a command: until it ends)",
-	 ID_SECONDS},
-	{'F', "rate", "HZ", "samples per second of CPU time (default 99)", ID_RATE},
-	{'o', "output", "FILE", "- is stdout (default prowl.NAME.PID.cpu.TIME.pb.gz)", ID_OUTPUT},
-	{'f', "format", "FORMAT",
-	 "pprof, text, tree, folded, speedscope, json, pgo (default by the file's name)",
-	 ID_FORMAT},
-	{0, "user", NULL, "leave out the kernel: its time counts where it was called", ID_USER},
-	{0, "threads", NULL, "tell threads apart: labels thread_id, thread_name", ID_THREADS},
-	{0, "timeline", NULL, "keep each sample's time and thread, for speedscope's time order",
-	 ID_TIMELINE},
-	{0, "labels", NULL, "Go's pprof labels (runtime/pprof.Do) of the sampled goroutine",
-	 ID_LABELS},
-	{0, "children", NULL, "follow child processes too (always on with a command)", ID_CHILDREN},
-	{0, "per-thread", NULL, "sample thread by thread even where whole CPUs are allowed",
-	 ID_PER_THREAD},
-	{0, "no-bpf", NULL, "load no BPF program even where it is allowed (see the manual)",
-	 ID_NO_BPF},
-	{0, "stack-bytes", "N", "copy N bytes of the stack with each sample (default: automatic)",
-	 ID_STACK},
-	{'q', "quiet", NULL, "only errors", ID_QUIET},
-	{'v', "verbose", NULL, "say more", ID_VERBOSE},
-	{0, "color", "WHEN", "auto, always or never", ID_COLOR},
-	OPT_END,
-};
 
 struct profile {
 	struct prowl_options o;
-	struct target_pids pids;
-	uint64_t duration;
-	bool has_duration;
-	const char *output, *format;
+	struct common_opts common;
 	char *const *command; /* NULL: none */
 	pid_t child;
-	int release;          /* pipe end: writing lets the child go on, closing ends it */
-	sighandler_t sigpipe; /* what the command shall do at SIGPIPE: what we did when we began */
-	int exec_failed;      /* pipe end: an errno, or nothing when exec succeeded */
-	const struct output_format *out;
+	int release;     /* pipe end: writing lets the child go on, closing ends it */
+	int exec_failed; /* pipe end: an errno, or nothing when exec succeeded */
+};
+
+static const struct opt profile_opts[] = {
+	COMMON_PIDS("process to profile; may be repeated", struct profile, common),
+	COMMON_NAME("all processes with this name (comm or file name)", struct profile, common),
+	COMMON_SECONDS("how long: 5, 30s, 2m (default 30; with a command: until it ends)",
+		       struct profile, common),
+	OPT_UINT('F', "rate", "HZ", "samples per second of CPU time (default 99)", struct profile,
+		 o.rate, 1, PROWL_MAX_RATE),
+	COMMON_OUTPUT("cpu", struct profile, common),
+	OPT_FLAG(0, "user", "leave out the kernel: its time counts where it was called",
+		 struct profile, o.user_only),
+	OPT_FLAG(0, "threads", "distinguish threads: labels thread_id, thread_name", struct profile,
+		 o.threads),
+	OPT_FLAG(0, "timeline", "keep each sample's time and thread, for speedscope's time order",
+		 struct profile, o.timeline),
+	OPT_FLAG(0, "labels", "Go's pprof labels (runtime/pprof.Do) of the sampled goroutine",
+		 struct profile, o.labels),
+	OPT_FLAG(0, "children", "follow child processes too (always on with a command)",
+		 struct profile, o.children),
+	OPT_FLAG(0, "per-thread", "sample thread by thread even where whole CPUs are allowed",
+		 struct profile, o.per_thread),
+	OPT_FLAG(0, "no-bpf", "load no BPF program even where it is allowed (see the manual)",
+		 struct profile, o.no_bpf),
+	OPT_UINT(0, "stack-bytes", "N",
+		 "copy N bytes of the stack with each sample (default: automatic)", struct profile,
+		 o.stack_bytes, 64, 60000),
+	COMMON_SAY,
+	OPT_END,
 };
 
 /* --- targets --------------------------------------------------------------------- */
@@ -93,7 +68,7 @@ struct profile {
  * Starts the command, but holds it before exec until sampling has begun. A second pipe, which a
  * successful exec closes, tells whether there was one.
  */
-static int launch(struct profile *p)
+static enum prowl_code launch(struct profile *p)
 {
 	int hold[2], failed[2];
 	pid_t pid;
@@ -112,7 +87,7 @@ static int launch(struct profile *p)
 		int e;
 
 		close(hold[1]);
-		signal(SIGPIPE, p->sigpipe);
+		stop_let_pipe();
 		if (read(hold[0], &c, 1) != 1)
 			_exit(127); /* the parent gave up */
 		execvp(p->command[0], p->command);
@@ -127,7 +102,7 @@ static int launch(struct profile *p)
 	p->release = hold[1];
 	p->exec_failed = failed[0];
 	p->o.children = true;
-	return target_add_pid(&p->pids, pid) ? 0 : PROWL_USAGE;
+	return target_add_pid(&p->common.pids, pid) ? PROWL_OK : PROWL_USAGE;
 }
 
 /* Lets the command go on, or, with go false, end. 0, or its exit code where it can't be run. */
@@ -183,8 +158,8 @@ static void say_first_line(struct profile *p, struct prowl_session *s)
 	} else {
 		snprintf(who, sizeof who, "%zu processes", prowl_session_targets(s));
 	}
-	if (p->duration)
-		snprintf(time, sizeof time, "for %g s", (double)p->duration / 1e9);
+	if (p->common.duration_ns)
+		snprintf(time, sizeof time, "for %g s", (double)p->common.duration_ns / 1e9);
 	say_info(
 		"profiling CPU of %s %s at %u Hz with perf cpu-clock%s; Ctrl-C stops early and still "
 		"writes",
@@ -224,9 +199,9 @@ static void on_progress(void *ctx, const struct prowl_result *r)
 	const struct profile *p = ctx;
 
 	prowl_urgent_again();
-	if (p->duration)
+	if (p->common.duration_ns)
 		say_progress("%.0f of %.0f s, %llu samples, %llu lost",
-			     (double)r->duration_ns / 1e9, (double)p->duration / 1e9,
+			     (double)r->duration_ns / 1e9, (double)p->common.duration_ns / 1e9,
 			     (unsigned long long)r->samples, (unsigned long long)r->lost);
 	else
 		say_progress("%.0f s, %llu samples, %llu lost", (double)r->duration_ns / 1e9,
@@ -321,56 +296,58 @@ static pid_t name_targets(const struct profile *p, struct prowl_session *s, char
 	return n == 1 ? t.pid : -(pid_t)n;
 }
 
-static int finish(struct profile *p, struct prowl_session *s, struct prowl_err *err)
+static enum prowl_code finish(struct profile *p, struct prowl_session *s, struct prowl_err *err)
 {
 	struct pprof_profile *profile;
 	struct output_file used;
 	char names[48];
 	pid_t pid;
-	int code = prowl_session_build(s, &profile, err);
+	enum prowl_code code = prowl_session_build(s, &profile, err);
 
 	if (code != PROWL_OK)
 		return say_failure(err);
 	if (prowl_session_result(s)->ksyms_cache_error < 0)
 		say_detail("the kernel's symbols could not be kept for the next run: %s",
 			   strerror(-prowl_session_result(s)->ksyms_cache_error));
-	if (!p->out->is_pprof && join_equal(&profile) < 0) {
+	if (!p->common.out->is_pprof && join_equal(&profile) < 0) {
 		pprof_profile_free(profile);
 		say_error("out of memory");
 		return PROWL_FAILED;
 	}
 	pid = name_targets(p, s, names, sizeof names);
-	code = output_write_named(profile, p->out, p->output, names, pid, "cpu", &used);
+	code = output_write_named(profile, p->common.out, p->common.output, names, pid, "cpu",
+				  &used);
 	pprof_profile_free(profile);
 	if (code != PROWL_OK)
 		return code;
 	say_result(prowl_session_result(s), p->o.labels, p->o.rate);
-	output_say_written(p->out, &used);
+	output_say_written(p->common.out, &used);
 	return PROWL_OK;
 }
 
-static int take(struct profile *p)
+static enum prowl_code take(struct profile *p)
 {
 	struct prowl_session *s;
 	struct prowl_err err = {0};
-	int code;
+	enum prowl_code code;
+	int status;
 
-	p->o.pids = p->pids.pid;
-	p->o.npids = p->pids.n;
+	p->o.pids = p->common.pids.pid;
+	p->o.npids = p->common.pids.n;
 	prowl_privilege_raise();
 	code = prowl_session_open(&p->o, &s, &err);
 	if (code != PROWL_OK)
 		return say_failure(&err);
 	stop_pass_on(p->command ? p->child : 0);
 	stop_catch(prowl_session_wake_fd(s));
-	code = release_child(p, true);
-	if (code != 0) {
+	status = release_child(p, true);
+	if (status != 0) {
 		prowl_session_free(s);
-		return code;
+		return (enum prowl_code)status;
 	}
 	say_first_line(p, s);
 	say_warnings(s);
-	code = prowl_session_run(s, p->duration, on_progress, p, &err);
+	code = prowl_session_run(s, p->common.duration_ns, on_progress, p, &err);
 	prowl_privilege_drop(PROWL_MAY_SAMPLE); /* till then events may be opened anew */
 	say_progress_end();
 	say_detail("first sample after %.1f ms",
@@ -384,9 +361,9 @@ static int take(struct profile *p)
 	return code;
 }
 
-static int profile_run(struct profile *p)
+static enum prowl_code profile_run(struct profile *p)
 {
-	int code;
+	enum prowl_code code;
 
 	prowl_urgent_begin();
 	code = take(p);
@@ -394,132 +371,46 @@ static int profile_run(struct profile *p)
 	return code;
 }
 
-static int parse(struct profile *p, int argc, char **argv)
+static enum prowl_code check(void *options, char **words, size_t n)
 {
-	struct opts o;
-	const char *arg, *name = NULL;
-	uint64_t n;
-	int id, first, code = 0;
-	bool ok = true;
+	struct profile *p = options;
+	enum prowl_code code = PROWL_OK;
 
-	opts_init(&o, &cmd_profile, argc, argv);
-	while (ok && (id = opts_next(&o, &arg, &first, &code)) >= 0) {
-		pid_t pid;
-
-		switch (id) {
-		case ID_PID:
-			ok = opts_pid(arg, &pid) && target_add_pid(&p->pids, pid);
-			break;
-		case ID_NAME:
-			ok = !name;
-			if (!ok)
-				say_error("--name can be given only once; for more processes, give "
-					  "their --pid");
-			name = arg;
-			break;
-		case ID_SECONDS:
-			ok = opts_duration("seconds", arg, &p->duration);
-			p->has_duration = true;
-			break;
-		case ID_RATE:
-			ok = opts_number("rate", arg, 1, PROWL_MAX_RATE, &n);
-			if (ok)
-				p->o.rate = (unsigned int)n;
-			break;
-		case ID_OUTPUT:
-			p->output = arg;
-			break;
-		case ID_FORMAT:
-			p->format = arg;
-			break;
-		case ID_USER:
-			p->o.user_only = true;
-			break;
-		case ID_PER_THREAD:
-			p->o.per_thread = true;
-			break;
-		case ID_NO_BPF:
-			p->o.no_bpf = true;
-			break;
-		case ID_THREADS:
-			p->o.threads = true;
-			break;
-		case ID_TIMELINE:
-			p->o.timeline = true;
-			break;
-		case ID_LABELS:
-			p->o.labels = true;
-			break;
-		case ID_CHILDREN:
-			p->o.children = true;
-			break;
-		case ID_STACK:
-			ok = opts_number("stack-bytes", arg, 64, 60000, &n);
-			if (ok)
-				p->o.stack_bytes = (uint32_t)n;
-			break;
-		case ID_QUIET:
-			say_level(SAY_QUIET);
-			break;
-		case ID_VERBOSE:
-			say_level(SAY_VERBOSE);
-			break;
-		case ID_COLOR:
-			ok = say_color(arg);
-			if (!ok)
-				say_error("--color wants auto, always or never, not '%s'", arg);
-			break;
-		}
-	}
-	opts_fini(&o);
-	if (!ok)
-		return PROWL_USAGE;
-	if (id == OPTS_EXIT)
-		return code ? code : -1;
-	if (first < argc)
-		p->command = argv + first;
-	if ((p->pids.n || name) && p->command) {
+	if (n)
+		p->command = words;
+	if ((p->common.pids.n || p->common.name) && p->command) {
 		say_error("give either a process or a command, not both ('%s')", p->command[0]);
 		return PROWL_USAGE;
 	}
-	if (!p->pids.n && !name && !p->command) {
-		say_error("whom? give --pid PID, --name NAME, or a command after --");
-		return PROWL_USAGE;
+	if (!p->command) {
+		code = common_check_target(&p->common, BY_NAME | BY_COMMAND);
+		if (!p->common.duration_ns)
+			p->common.duration_ns = 30000000000u;
 	}
-	if (!p->has_duration && !p->command)
-		p->duration = 30000000000u;
-	p->out = output_choose(p->format, p->output);
-	if (!p->out)
-		return PROWL_USAGE;
-	if (!output_may_write(p->out, p->output))
-		return PROWL_USAGE;
-	return name ? target_add_name(&p->pids, name) : 0;
+	if (code == PROWL_OK)
+		code = common_check_output(&p->common);
+	return code == PROWL_OK ? common_find_named(&p->common, false) : code;
 }
 
-static int run(int argc, char **argv)
+static enum prowl_code run(void *options, char **words, size_t n)
 {
-	struct profile p = {.o.rate = PROWL_DEFAULT_RATE, .release = -1};
-	int code, status;
+	struct profile *p = options;
+	enum prowl_code code;
+	int status;
 
-	p.sigpipe = signal(
-		SIGPIPE,
-		SIG_IGN); /* a reader that goes away is an error to report, not to die of */
-	code = parse(&p, argc, argv);
-	if (code != 0)
-		return code < 0 ? 0 : code;
-	if (p.command) {
-		code = launch(&p);
-		if (code != 0)
+	if (p->command) {
+		code = launch(p);
+		if (code != PROWL_OK)
 			return code;
 	}
-	code = profile_run(&p);
-	if (!p.command)
+	code = profile_run(p);
+	if (!p->command)
 		return code;
-	release_child(&p, false);
-	status = child_status(&p);
+	release_child(p, false);
+	status = child_status(p);
 	/* A command that failed by itself is more to say than that it was too short to be sampled.
 	 */
-	return code && !(code == PROWL_NOTHING && status) ? code : status;
+	return code && !(code == PROWL_NOTHING && status) ? code : (enum prowl_code)status;
 }
 
 const struct cmd cmd_profile = {
@@ -535,6 +426,11 @@ const struct cmd cmd_profile = {
 		"Labels are read from the process' memory right after each sample. The profile\n"
 		"has a comment on how many samples were labelled, read too late, or unknown.\n",
 	.opts = profile_opts,
+	.operands = OPERANDS_COMMAND,
+	.no_sigpipe = true,
+	.size = sizeof(struct profile),
+	.defaults = &(const struct profile){.o.rate = PROWL_DEFAULT_RATE, .release = -1},
+	.check = check,
 	.may = PROWL_MAY_SAMPLE | PROWL_MAY_READ | PROWL_MAY_NAME,
 	.run = run,
 };

@@ -7,17 +7,22 @@
 
 #include "cmd.h"
 #include "proclist.h"
+#include "common_opts.h"
+#include "inspect.h"
 #include "json.h"
 #include "privilege.h"
 #include "term.h"
 
-enum { ID_ALL = 1, ID_JSON, ID_QUIET };
 enum { PID, USER, GO, FLAGS, RSS, NAME, READABLE, MODULE, NCOLUMNS };
 
+struct ps_opts {
+	bool all, json, quick;
+};
+
 static const struct opt ps_opts[] = {
-	{'a', "all", NULL, "programs that are not Go too", ID_ALL},
-	{0, "json", NULL, "print JSON", ID_JSON},
-	{'q', "quiet", NULL, "only process ids, one a line; quick", ID_QUIET},
+	OPT_FLAG('a', "all", "programs that are not Go too", struct ps_opts, all),
+	OPT_JSON("print JSON", struct ps_opts, json),
+	OPT_FLAG('q', "quiet", "only process ids, one a line; quick", struct ps_opts, quick),
 	OPT_END,
 };
 
@@ -245,18 +250,20 @@ static int add_json(void *ctx, const struct prowl_process *p)
 /* --- the command -------------------------------------------------------------------------------
  */
 
-static int list(unsigned int flags, bool json)
+static enum prowl_code run(void *options, char **words, size_t n)
 {
+	const struct ps_opts *o = options;
+	unsigned int flags = (o->all ? PROWL_LIST_ALL : 0) | (o->quick ? PROWL_LIST_QUICK : 0);
 	struct prowl_list_result res;
 	struct prowl_err err = {0};
 	struct table t = {0};
 	struct json j;
-	int code;
+	enum prowl_code code;
 
 	prowl_privilege_raise();
-	if (flags & PROWL_LIST_QUICK)
+	if (o->quick)
 		return prowl_list(flags, add_pid, NULL, &res, &err) ? say_failure(&err) : PROWL_OK;
-	if (json) {
+	if (o->json) {
 		json_begin(&j, stdout);
 		json_open(&j, "processes", '[');
 		code = prowl_list(flags, add_json, &j, &res, &err);
@@ -281,40 +288,14 @@ static int list(unsigned int flags, bool json)
 	return PROWL_OK;
 }
 
-static int run(int argc, char **argv)
+static enum prowl_code check(void *options, char **words, size_t n)
 {
-	unsigned int flags = 0;
-	bool json = false;
-	const char *arg;
-	struct opts o;
-	int id, first, code = 0;
+	const struct ps_opts *o = options;
 
-	opts_init(&o, &cmd_ps, argc, argv);
-	while ((id = opts_next(&o, &arg, &first, &code)) >= 0) {
-		switch (id) {
-		case ID_ALL:
-			flags |= PROWL_LIST_ALL;
-			break;
-		case ID_JSON:
-			json = true;
-			break;
-		case ID_QUIET:
-			flags |= PROWL_LIST_QUICK;
-			break;
-		}
-	}
-	opts_fini(&o);
-	if (id == OPTS_EXIT)
-		return code;
-	if (first < argc) {
-		say_error("ps takes no operand: '%s'", argv[first]);
-		return PROWL_USAGE;
-	}
-	if (json && (flags & PROWL_LIST_QUICK)) {
-		say_error("give either --json or --quiet");
-		return PROWL_USAGE;
-	}
-	return list(flags, json);
+	if (!o->json || !o->quick)
+		return PROWL_OK;
+	say_error("give either --json or --quiet");
+	return PROWL_USAGE;
 }
 
 const struct cmd cmd_ps = {
@@ -327,6 +308,8 @@ const struct cmd cmd_ps = {
 		"  prowl ps\n"
 		"  prowl ps --json | jq '.processes[].module'\n",
 	.opts = ps_opts,
+	.size = sizeof(struct ps_opts),
+	.check = check,
 	.may = PROWL_MAY_READ,
 	.run = run,
 };

@@ -7,25 +7,29 @@
 
 #include "allow_write.h"
 #include "cmd.h"
+#include "common_opts.h"
 #include "json.h"
 #include "privilege.h"
 #include "runtime.h"
 #include "term.h"
 
-enum { ID_PID = 1, ID_RESTORE, ID_SET, ID_JSON };
-
-static const struct opt rates_opts[] = {
-	{'p', "pid", "PID", "the Go process", ID_PID},
-	{0, "restore", NULL, "set them to what they are when a program starts", ID_RESTORE},
-	{0, "set", "RATES", "such as heap-rate=0,block-rate=1ms: set these, for good", ID_SET},
-	{0, "json", NULL, "print JSON", ID_JSON},
-	OPT_END,
-};
-
 struct rates {
 	pid_t pid;
 	bool restore, json;
 	struct prowl_rates_wish wish;
+};
+
+static const struct opt rates_opts[] = {
+	OPT_PID("the Go process", struct rates, pid),
+	OPT_FLAG(0, "restore", "set them to what they are when a program starts", struct rates,
+		 restore),
+	{.name = "set",
+	 .arg = "RATES",
+	 .take = allow_write_take,
+	 .at = OPT_FIELD(struct rates, wish, struct prowl_rates_wish),
+	 .help = "such as heap-rate=0,block-rate=1ms: set these, for good"},
+	OPT_JSON("print JSON", struct rates, json),
+	OPT_END,
 };
 
 static void show_text(const struct prowl_rate_now *now)
@@ -75,7 +79,7 @@ static void wish_for_start(struct rates *c, const struct prowl_rate_now *now)
 	}
 }
 
-static int put(const struct rates *c, const struct prowl_runtime *rt)
+static enum prowl_code put(const struct rates *c, const struct prowl_runtime *rt)
 {
 	struct prowl_rates_report report = {0};
 	struct prowl_err err = {0};
@@ -92,11 +96,11 @@ static int put(const struct rates *c, const struct prowl_runtime *rt)
 	return PROWL_OK;
 }
 
-static int work(struct rates *c, const struct prowl_runtime *rt)
+static enum prowl_code work(struct rates *c, const struct prowl_runtime *rt)
 {
 	struct prowl_rate_now now[PROWL_RATES];
 	struct prowl_err err = {0};
-	int code;
+	enum prowl_code code;
 
 	if (prowl_rates_look(rt, now, &err) != PROWL_OK)
 		return say_failure(&err);
@@ -116,59 +120,32 @@ static int work(struct rates *c, const struct prowl_runtime *rt)
 	return PROWL_OK;
 }
 
-static bool parse(struct rates *c, int argc, char **argv, int *code)
+static enum prowl_code check(void *options, char **words, size_t n)
 {
-	bool ok = true, set = false;
-	const char *arg;
-	struct opts o;
-	int id, first;
+	const struct rates *c = options;
 
-	opts_init(&o, &cmd_rates, argc, argv);
-	while (ok && (id = opts_next(&o, &arg, &first, code)) >= 0) {
-		switch (id) {
-		case ID_PID:
-			ok = opts_pid(arg, &c->pid);
-			break;
-		case ID_RESTORE:
-			c->restore = true;
-			break;
-		case ID_SET:
-			ok = allow_write_parse("set", arg, 0, &c->wish);
-			set = true;
-			break;
-		case ID_JSON:
-			c->json = true;
-			break;
-		}
+	if (!c->pid) {
+		say_error("no target: give --pid PID");
+		return PROWL_USAGE;
 	}
-	opts_fini(&o);
-	if (ok && id == OPTS_EXIT)
-		return false;
-	*code = PROWL_USAGE;
-	if (ok && first < argc)
-		say_error("rates takes no operand: '%s'", argv[first]);
-	else if (ok && !c->pid)
-		say_error("whose? give --pid PID");
-	else if (ok && set && c->restore)
+	if (c->restore && allow_write_wanted(&c->wish)) {
 		say_error("give either --restore or --set");
-	else
-		return ok;
-	return false;
+		return PROWL_USAGE;
+	}
+	return PROWL_OK;
 }
 
-static int run(int argc, char **argv)
+static enum prowl_code run(void *options, char **words, size_t n)
 {
+	struct rates *c = options;
 	struct prowl_runtime *rt;
 	struct prowl_err err = {0};
-	struct rates c = {0};
-	int code = 0;
+	enum prowl_code code;
 
-	if (!parse(&c, argc, argv, &code))
-		return code;
 	prowl_privilege_raise();
-	if (prowl_runtime_open(&(struct prowl_who){.pid = c.pid}, &rt, &err) != PROWL_OK)
+	if (prowl_runtime_open(&(struct prowl_who){.pid = c->pid}, &rt, &err) != PROWL_OK)
 		return say_failure(&err);
-	code = work(&c, rt);
+	code = work(c, rt);
 	prowl_runtime_free(rt);
 	return code;
 }
@@ -184,6 +161,8 @@ const struct cmd cmd_rates = {
 		"  prowl rates --pid 4242 --restore\n"
 		"  prowl rates --pid 4242 --set mutex-rate=0,block-rate=1ms\n",
 	.opts = rates_opts,
+	.size = sizeof(struct rates),
+	.check = check,
 	.may = PROWL_MAY_READ,
 	.run = run,
 };

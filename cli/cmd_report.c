@@ -4,26 +4,12 @@
 #include <string.h>
 
 #include "cmd.h"
+#include "common_opts.h"
 #include "input.h"
 #include "output.h"
 #include "pprof.h"
 #include "term.h"
 #include "view.h"
-
-enum { ID_FORMAT = 1, ID_OUTPUT, ID_COMMENTS, ID_COLOR, ID_BASE };
-
-static const struct opt report_opts[] = {
-	{'f', "format", "FORMAT",
-	 "text (default), tree, peek, traces, folded, speedscope, html, svg, json, pprof or pgo",
-	 ID_FORMAT},
-	{'o', "output", "FILE", "default: standard output", ID_OUTPUT},
-	VIEW_OPTS,
-	{0, "diff-base", "FILE", "html, svg: show what changed since this profile", ID_BASE},
-	{0, "comments", NULL, "print only the profile's comments: how it was taken, what was lost",
-	 ID_COMMENTS},
-	{0, "color", "WHEN", "auto, always or never", ID_COLOR},
-	OPT_END,
-};
 
 struct report {
 	struct view view;
@@ -31,7 +17,26 @@ struct report {
 	bool comments;
 };
 
-static int print_comments(const struct pprof_profile *p)
+static const struct opt report_opts[] = {
+	{.letter = 'f',
+	 .name = "format",
+	 .arg = "FORMAT",
+	 .take = opts_text,
+	 .at = OPT_FIELD(struct report, format, const char *),
+	 .word = output_name,
+	 .help = "(default by the file's name, else text)"},
+	OPT_TEXT('o', "output", "FILE", "default: standard output", struct report, output),
+	VIEW_OPTS(struct report, view),
+	OPT_TEXT(0, "diff-base", "FILE", "html, svg: show what changed since this profile",
+		 struct report, base),
+	OPT_FLAG(0, "comments",
+		 "print only the profile's comments: how it was taken, what was lost",
+		 struct report, comments),
+	OPT_COLOR,
+	OPT_END,
+};
+
+static enum prowl_code print_comments(const struct pprof_profile *p)
 {
 	for (size_t i = 0; i < p->ncomments; i++) {
 		text_put(stdout, p->strings[p->comments[i]]);
@@ -85,14 +90,15 @@ static bool keeps_names(const struct pprof_filter_options *f)
 	return false;
 }
 
-static int write_report(struct report *r, struct pprof_profile **p, struct pprof_profile **base)
+static enum prowl_code write_report(struct report *r, struct pprof_profile **p,
+				    struct pprof_profile **base)
 {
 	const struct output_format *f = choose_format(r);
 	const char *path = r->output ? r->output : "-";
 	struct view view = r->view;
 	enum view_use use;
+	enum prowl_code code;
 	uint64_t size;
-	int code;
 
 	if (!f || !output_may_write(f, path) ||
 	    (!f->is_pprof && !has_type(*p, r->view.report.sample_type)))
@@ -115,11 +121,17 @@ static int write_report(struct report *r, struct pprof_profile **p, struct pprof
 	return code;
 }
 
-static int report_files(struct report *r, char **paths, size_t n)
+static enum prowl_code run(void *options, char **words, size_t n)
 {
-	struct pprof_profile *p = input_load(paths, n), *base = NULL;
-	int code = PROWL_FAILED;
+	struct report *r = options;
+	struct pprof_profile *p, *base = NULL;
+	enum prowl_code code = PROWL_FAILED;
 
+	if (n == 0) {
+		say_error("no file: prowl report FILE...");
+		return PROWL_USAGE;
+	}
+	p = input_load(words, n);
 	if (!p)
 		return code;
 	if (r->base)
@@ -129,52 +141,6 @@ static int report_files(struct report *r, char **paths, size_t n)
 	pprof_profile_free(base);
 	pprof_profile_free(p);
 	return code;
-}
-
-static int run(int argc, char **argv)
-{
-	struct report r = {0};
-	struct opts o;
-	const char *arg;
-	int id, first, code;
-	bool ok = true;
-
-	opts_permute(&cmd_report, argc, argv);
-	opts_init(&o, &cmd_report, argc, argv);
-	while (ok && (id = opts_next(&o, &arg, &first, &code)) >= 0) {
-		switch (id) {
-		case ID_FORMAT:
-			r.format = arg;
-			break;
-		case ID_OUTPUT:
-			r.output = arg;
-			break;
-		case ID_BASE:
-			r.base = arg;
-			break;
-		case ID_COMMENTS:
-			r.comments = true;
-			break;
-		case ID_COLOR:
-			ok = say_color(arg);
-			if (!ok)
-				say_error("--color wants auto, always or never, not '%s'", arg);
-			break;
-		default:
-			ok = view_take(&r.view, id, arg) == VIEW_OK;
-			break;
-		}
-	}
-	opts_fini(&o);
-	if (!ok)
-		return PROWL_USAGE;
-	if (id == OPTS_EXIT)
-		return code;
-	if (first == argc) {
-		say_error("which file? prowl report FILE...");
-		return PROWL_USAGE;
-	}
-	return report_files(&r, argv + first, (size_t)(argc - first));
 }
 
 const struct cmd cmd_report = {
@@ -193,5 +159,7 @@ const struct cmd cmd_report = {
 		"  prowl report --peek 'json\\.Marshal' cpu.pb.gz\n"
 		"  prowl report --tag endpoint=/api --tagroot endpoint -f tree cpu.pb.gz\n",
 	.opts = report_opts,
+	.operands = OPERANDS_FILES,
+	.size = sizeof(struct report),
 	.run = run,
 };

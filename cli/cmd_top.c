@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <locale.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -11,6 +10,7 @@
 #include <unistd.h>
 
 #include "cmd.h"
+#include "common_opts.h"
 #include "figures_watch.h"
 #include "grants.h"
 #include "output.h"
@@ -27,20 +27,6 @@
 #include "top_screen.h"
 
 enum {
-	ID_PID = 1,
-	ID_NAME,
-	ID_SECONDS,
-	ID_INTERVAL,
-	ID_RATE,
-	ID_CUM,
-	ID_LINES,
-	ID_ONCE,
-	ID_JSON,
-	ID_USER,
-	ID_NO_BPF,
-	ID_QUIET,
-	ID_VERBOSE,
-	ID_COLOR,
 	SHOWN_LINES = 20, /* for scripts */
 	MAX_LINES = 1000000,
 	COLLECT_NICE = -10, /* as in profile: little work, but in time */
@@ -52,30 +38,10 @@ static const uint64_t recent_ns = 5 * SECOND, shortest_interval = SECOND / 10;
 static const uint64_t figures_period_ns = 2 * SECOND, too_late_ns = SECOND;
 static const double figures_budget = 0.005; /* of one CPU */
 
-static const struct opt top_opts[] = {
-	{'p', "pid", "PID", "process to look at; may be repeated", ID_PID},
-	{'n', "name", "NAME", "all processes with this name (comm or file name)", ID_NAME},
-	{'d', "seconds", "TIME", "end after that time: 30s, 2m (default: never)", ID_SECONDS},
-	{0, "interval", "TIME", "time between two tables (default 1s; with --once 5s)",
-	 ID_INTERVAL},
-	{'F', "rate", "HZ", "samples per second of CPU time (default 99)", ID_RATE},
-	{0, "cum", NULL, "sort by what functions and their callees took", ID_CUM},
-	{0, "lines", "N", "with --once or --json: show N functions (default 20)", ID_LINES},
-	{0, "once", NULL, "print one table after one interval, as text", ID_ONCE},
-	{0, "json", NULL, "print JSON: a line for each interval; with --once one object", ID_JSON},
-	{0, "user", NULL, "leave out the kernel: its time counts where it was called", ID_USER},
-	{0, "no-bpf", NULL, "load no BPF program even where it is allowed", ID_NO_BPF},
-	{'q', "quiet", NULL, "only errors", ID_QUIET},
-	{'v', "verbose", NULL, "say more", ID_VERBOSE},
-	{0, "color", "WHEN", "auto, always or never", ID_COLOR},
-	OPT_END,
-};
-
 struct top {
 	struct prowl_options o;
-	struct target_pids pids;
-	const char *name;
-	uint64_t seconds, interval;
+	struct common_opts common;
+	uint64_t interval;
 	bool cum, once, json;
 	size_t lines;
 
@@ -93,6 +59,26 @@ struct top {
 	struct output_file written; /* path "": nothing was */
 };
 
+static const struct opt top_opts[] = {
+	COMMON_PIDS("process to look at; may be repeated", struct top, common),
+	COMMON_NAME("all processes with this name (comm or file name)", struct top, common),
+	COMMON_SECONDS("end after that time: 30s, 2m (default: never)", struct top, common),
+	OPT_TIME(0, "interval", "time between two tables (default 1s; with --once 5s)", struct top,
+		 interval),
+	OPT_UINT('F', "rate", "HZ", "samples per second of CPU time (default 99)", struct top,
+		 o.rate, 1, PROWL_MAX_RATE),
+	OPT_FLAG(0, "cum", "sort by what functions and their callees took", struct top, cum),
+	OPT_NUMBER(0, "lines", "with --once or --json: show N functions (default 20)", struct top,
+		   lines, 1, MAX_LINES),
+	OPT_FLAG(0, "once", "print one table after one interval, as text", struct top, once),
+	OPT_JSON("print JSON: a line for each interval; with --once one object", struct top, json),
+	OPT_FLAG(0, "user", "leave out the kernel: its time counts where it was called", struct top,
+		 o.user_only),
+	OPT_FLAG(0, "no-bpf", "load no BPF program even where it is allowed", struct top, o.no_bpf),
+	COMMON_SAY,
+	OPT_END,
+};
+
 static uint64_t now_ns(void)
 {
 	struct timespec t;
@@ -103,7 +89,7 @@ static uint64_t now_ns(void)
 
 /* --- what is known of the targets and of prowl ------------------------------------ */
 
-static int learn_targets(struct top *t)
+static enum prowl_code learn_targets(struct top *t)
 {
 	size_t n = prowl_session_targets(t->s), used = 0;
 
@@ -195,12 +181,12 @@ static struct top_counts counts_since(const struct prowl_result *r, const struct
 }
 
 /* Ends a window; `keep` false: what is in it doesn't count. */
-static int cut(struct top *t, bool keep)
+static enum prowl_code cut(struct top *t, bool keep)
 {
 	struct pprof_profile *window;
 	struct top_counts counts;
 	struct prowl_err err = {0};
-	int code = (int)prowl_session_cut(t->s, &window, &err);
+	enum prowl_code code = prowl_session_cut(t->s, &window, &err);
 
 	if (code != PROWL_OK)
 		return say_failure(&err);
@@ -240,7 +226,7 @@ static void tell_facts(struct top *t, const struct top_counts *c, struct top_fac
 			 prowl_figures_watch_get(t->watch, &f->figures, &f->figures_age_ns);
 }
 
-static int refresh(struct top *t)
+static enum prowl_code refresh(struct top *t)
 {
 	struct top_view recent = {0}, all = {0};
 	struct top_counts c, c_all = {0};
@@ -258,7 +244,7 @@ static int refresh(struct top *t)
 	return PROWL_OK;
 }
 
-static int say_nothing_captured(const struct prowl_result *r)
+static enum prowl_code say_nothing_captured(const struct prowl_result *r)
 {
 	struct prowl_err err = {0};
 
@@ -274,13 +260,14 @@ static int say_nothing_captured(const struct prowl_result *r)
 
 /* --- the profile so far ------------------------------------------------------------ */
 
-static int write_profile(struct top *t)
+static enum prowl_code write_profile(struct top *t)
 {
 	const struct output_format *format = output_choose("pprof", NULL);
 	pid_t pid = t->ntargets == 1 ? (pid_t)t->targets[0].pid : -(pid_t)t->ntargets;
 	struct pprof_profile *p;
 	char names[48] = "";
-	int r = top_history_profile(t->history, &p), code;
+	int r = top_history_profile(t->history, &p);
+	enum prowl_code code;
 
 	if (r < 0 || p->nsamples == 0) {
 		if (r == 0)
@@ -324,12 +311,13 @@ static void print(struct top *t)
 }
 
 /* A table after each interval, or one only. */
-static int run_printing(struct top *t)
+static enum prowl_code run_printing(struct top *t)
 {
 	const struct prowl_result *r = prowl_session_result(t->s);
-	uint64_t start = now_ns(), end = t->seconds ? start + t->seconds : UINT64_MAX;
+	uint64_t start = now_ns(),
+		 end = t->common.duration_ns ? start + t->common.duration_ns : UINT64_MAX;
 	uint64_t next = start;
-	int code = PROWL_OK;
+	enum prowl_code code = PROWL_OK;
 	bool over = false;
 
 	stop_catch(prowl_session_wake_fd(t->s));
@@ -396,11 +384,11 @@ static bool take_events(struct top *t, struct top_screen *screen)
  * A window that was cut much too late is of a time in which prowl did not run (it was stopped, or
  * got no CPU): its samples are those of the beginning only, until there was no room.
  */
-static int next_table(struct top *t, uint64_t deadline)
+static enum prowl_code next_table(struct top *t, uint64_t deadline)
 {
 	uint64_t late = now_ns() - deadline;
 	char text[128];
-	int code = cut(t, late < too_late_ns);
+	enum prowl_code code = cut(t, late < too_late_ns);
 
 	if (late >= too_late_ns) {
 		snprintf(text, sizeof text,
@@ -419,13 +407,13 @@ static void wait_for_event(struct top_screen *screen, uint64_t until)
 	poll(&p, 1, until == UINT64_MAX || ms > 1000000 ? -1 : (int)ms);
 }
 
-static int watch_targets(struct top *t, struct top_screen *screen)
+static enum prowl_code watch_targets(struct top *t, struct top_screen *screen)
 {
 	const struct prowl_result *r = prowl_session_result(t->s);
-	uint64_t end = t->seconds ? now_ns() + t->seconds : UINT64_MAX;
+	uint64_t end = t->common.duration_ns ? now_ns() + t->common.duration_ns : UINT64_MAX;
 	uint64_t deadline = now_ns() + t->interval;
 	bool over = false;
-	int code = PROWL_OK;
+	enum prowl_code code = PROWL_OK;
 
 	top_screen_draw(screen, t->model);
 	while (code == PROWL_OK) {
@@ -453,10 +441,10 @@ static int watch_targets(struct top *t, struct top_screen *screen)
 	return code;
 }
 
-static int run_screen(struct top *t)
+static enum prowl_code run_screen(struct top *t)
 {
 	struct top_screen *screen;
-	int code = top_screen_open(&screen);
+	enum prowl_code code = top_screen_open(&screen);
 
 	if (code != PROWL_OK)
 		return code;
@@ -490,10 +478,10 @@ static void say_warnings(const struct top *t)
 			r->paranoid);
 }
 
-static int run_opened(struct top *t)
+static enum prowl_code run_opened(struct top *t)
 {
 	bool scripts = t->once || t->json; /* each table is of one interval */
-	int code = learn_targets(t);
+	enum prowl_code code = learn_targets(t);
 
 	if (code != PROWL_OK)
 		return code;
@@ -512,15 +500,17 @@ static int run_opened(struct top *t)
 	return code;
 }
 
-static int run_top(struct top *t)
+static enum prowl_code run(void *options, char **words, size_t n)
 {
+	struct top *t = options;
 	struct prowl_err err = {0};
-	int code;
+	enum prowl_code code;
 
-	t->o.pids = t->pids.pid;
-	t->o.npids = t->pids.n;
+	t->o.pids = t->common.pids.pid;
+	t->o.npids = t->common.pids.n;
+	setlocale(LC_CTYPE, ""); /* how wide characters are */
 	prowl_privilege_raise();
-	code = (int)prowl_session_open(&t->o, &t->s, &err);
+	code = prowl_session_open(&t->o, &t->s, &err);
 	if (code != PROWL_OK)
 		return say_failure(&err);
 	code = run_opened(t);
@@ -533,109 +523,26 @@ static int run_top(struct top *t)
 	return code;
 }
 
-static bool take_option(void *ctx, int id, const char *arg)
+static enum prowl_code check(void *options, char **words, size_t n)
 {
-	struct top *t = ctx;
-	uint64_t number;
-	pid_t pid;
+	struct top *t = options;
+	enum prowl_code code = common_check_target(&t->common, BY_NAME);
 
-	switch (id) {
-	case ID_PID:
-		return opts_pid(arg, &pid) && target_add_pid(&t->pids, pid);
-	case ID_NAME:
-		if (t->name)
-			say_error("--name can be given only once; for more processes, give their "
-				  "--pid");
-		else
-			t->name = arg;
-		return t->name == arg;
-	case ID_SECONDS:
-		return opts_duration("seconds", arg, &t->seconds);
-	case ID_INTERVAL:
-		return opts_duration("interval", arg, &t->interval);
-	case ID_RATE:
-		if (!opts_number("rate", arg, 1, PROWL_MAX_RATE, &number))
-			return false;
-		t->o.rate = (unsigned int)number;
-		break;
-	case ID_CUM:
-		t->cum = true;
-		break;
-	case ID_LINES:
-		if (!opts_number("lines", arg, 1, MAX_LINES, &number))
-			return false;
-		t->lines = number;
-		break;
-	case ID_ONCE:
-		t->once = true;
-		break;
-	case ID_JSON:
-		t->json = true;
-		break;
-	case ID_USER:
-		t->o.user_only = true;
-		break;
-	case ID_NO_BPF:
-		t->o.no_bpf = true;
-		break;
-	case ID_QUIET:
-		say_level(SAY_QUIET);
-		break;
-	case ID_VERBOSE:
-		say_level(SAY_VERBOSE);
-		break;
-	case ID_COLOR:
-		if (say_color(arg))
-			break;
-		say_error("--color wants auto, always or never, not '%s'", arg);
-		return false;
-	}
-	return true;
-}
-
-static int check(struct top *t)
-{
-	if (!t->pids.n && !t->name) {
-		say_error("whom? give --pid PID or --name NAME");
-		return PROWL_USAGE;
-	}
+	if (code != PROWL_OK)
+		return code;
 	if (t->interval && t->interval < shortest_interval) {
 		say_error("--interval wants at least 100ms");
 		return PROWL_USAGE;
 	}
-	if (t->once && t->seconds) { /* what the one table is of */
-		t->interval = t->seconds;
-		t->seconds = 0;
+	if (t->once && t->common.duration_ns) { /* what the one table is of */
+		t->interval = t->common.duration_ns;
+		t->common.duration_ns = 0;
 	}
 	if (!t->interval)
 		t->interval = t->once ? recent_ns : SECOND;
-	if (!t->once && !t->json) {
-		int code = top_screen_check();
-
-		if (code != PROWL_OK)
-			return code;
-	}
-	return t->name ? target_add_name(&t->pids, t->name) : 0;
-}
-
-static int parse(struct top *t, int argc, char **argv)
-{
-	int code = opts_parse(&cmd_top, argc, argv, take_option, t);
-
-	return code ? code : check(t);
-}
-
-static int run(int argc, char **argv)
-{
-	struct top t = {.o.rate = PROWL_DEFAULT_RATE, .lines = SHOWN_LINES};
-	int code;
-
-	setlocale(LC_CTYPE, "");  /* how wide characters are */
-	signal(SIGPIPE, SIG_IGN); /* a reader that goes away is an error to report */
-	code = parse(&t, argc, argv);
-	if (code != 0)
-		return code < 0 ? 0 : code;
-	return run_top(&t);
+	if (!t->once && !t->json)
+		code = top_screen_check();
+	return code == PROWL_OK ? common_find_named(&t->common, false) : code;
 }
 
 const struct cmd cmd_top = {
@@ -650,6 +557,10 @@ const struct cmd cmd_top = {
 		"The table is of the last 5 seconds, or with the key a since the start. ? lists the\n"
 		"keys. Sampling goes on while the table is frozen.\n",
 	.opts = top_opts,
+	.no_sigpipe = true,
+	.size = sizeof(struct top),
+	.defaults = &(const struct top){.o.rate = PROWL_DEFAULT_RATE, .lines = SHOWN_LINES},
+	.check = check,
 	.may = PROWL_MAY_SAMPLE | PROWL_MAY_READ | PROWL_MAY_NAME,
 	.run = run,
 };

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cmd.h"
+#include "common_opts.h"
 #include "output.h"
 #include "pprof.h"
 #include "privilege.h"
@@ -14,41 +14,43 @@
 #include "term.h"
 #include "wall.h"
 
-enum {
-	ID_PID = 1,
-	ID_NAME,
-	ID_SECONDS,
-	ID_RATE,
-	ID_OVERHEAD,
-	ID_OUTPUT,
-	ID_FORMAT,
-	ID_QUIET,
-	ID_VERBOSE,
-	ID_COLOR,
-	MAX_RATE = 1000,
-};
-
-static const struct opt wall_opts[] = {
-	{'p', "pid", "PID", "process to look at", ID_PID},
-	{'n', "name", "NAME", "the process with this name (comm or file name)", ID_NAME},
-	{'d', "seconds", "TIME", "how long: 5, 30s, 2m (default 30)", ID_SECONDS},
-	{'F', "rate", "HZ", "looks a second (default 10)", ID_RATE},
-	{0, "max-overhead", "PERCENT", "own CPU time, of one CPU (default 1)", ID_OVERHEAD},
-	{'o', "output", "FILE", "- is stdout (default prowl.NAME.PID.wall.TIME.pb.gz)", ID_OUTPUT},
-	{'f', "format", "FORMAT",
-	 "pprof, text, tree, folded, speedscope, json (default by the file's name)", ID_FORMAT},
-	{'q', "quiet", NULL, "only errors", ID_QUIET},
-	{'v', "verbose", NULL, "say more", ID_VERBOSE},
-	{0, "color", "WHEN", "auto, always or never", ID_COLOR},
-	OPT_END,
-};
+enum { MAX_RATE = 1000 };
 
 struct wall {
-	struct target_pids pids;
-	const char *name, *output, *format;
-	uint64_t duration;
+	struct common_opts common;
 	struct prowl_wall_options o;
-	const struct output_format *out;
+};
+
+static bool take_percent(const struct opt *o, void *field, const char *arg)
+{
+	char *end;
+	double v = strtod(arg, &end);
+
+	if (end != arg && *end == '%')
+		end++;
+	if (end == arg || *end || !(v > 0) || v > 100) {
+		say_error("--%s wants a part of one CPU in percent, up to 100, not '%s'", o->name,
+			  arg);
+		return false;
+	}
+	*(double *)field = v / 100;
+	return true;
+}
+
+static const struct opt wall_opts[] = {
+	COMMON_PIDS("process to look at", struct wall, common),
+	COMMON_NAME("the process with this name (comm or file name)", struct wall, common),
+	COMMON_SECONDS("how long: 5, 30s, 2m (default 30)", struct wall, common),
+	OPT_UINT('F', "rate", "HZ", "looks a second (default 10)", struct wall, o.rate, 1,
+		 MAX_RATE),
+	{.name = "max-overhead",
+	 .arg = "PERCENT",
+	 .take = take_percent,
+	 .at = OPT_FIELD(struct wall, o.max_overhead, double),
+	 .help = "own CPU time, of one CPU (default 1)"},
+	COMMON_OUTPUT("wall", struct wall, common),
+	COMMON_SAY,
+	OPT_END,
 };
 
 static void say_result(const struct prowl_wall_result *r)
@@ -66,41 +68,41 @@ static void say_result(const struct prowl_wall_result *r)
 	say_own_cost();
 }
 
-static int write_profile(const struct wall *c, const struct prowl_wall *w,
-			 const struct pprof_profile *profile)
+static enum prowl_code write_profile(const struct wall *c, const struct prowl_wall *w,
+				     const struct pprof_profile *profile)
 {
 	const struct prowl_wall_result *r = prowl_wall_result(w);
 	struct output_file used;
-	int code = output_write_named(profile, c->out, c->output, r->target.comm, r->target.pid,
-				      "wall", &used);
+	enum prowl_code code = output_write_named(profile, c->common.out, c->common.output,
+						  r->target.comm, r->target.pid, "wall", &used);
 
 	if (code != PROWL_OK)
 		return code;
 	say_result(r);
-	output_say_written(c->out, &used);
+	output_say_written(c->common.out, &used);
 	return PROWL_OK;
 }
 
-static int collect(const struct wall *c, struct prowl_wall *w)
+static enum prowl_code collect(const struct wall *c, struct prowl_wall *w)
 {
 	const struct prowl_wall_result *r = prowl_wall_result(w);
 	struct pprof_profile *profile;
 	struct prowl_err err = {0};
-	int code;
+	enum prowl_code code;
 
 	say_info("looking at the goroutines of %s (pid %d, %s) for %g s, %u times a second; Ctrl-C "
 		 "stops early and still writes",
 		 r->target.comm, (int)r->target.pid, r->target.go_version,
-		 (double)c->duration / 1e9, c->o.rate ? c->o.rate : 10);
+		 (double)c->common.duration_ns / 1e9, c->o.rate ? c->o.rate : 10);
 	if (r->target.go_guessed)
 		say_warning(PROWL_GO_GUESSED, r->target.go_version);
 	if (r->cpu_failed)
 		say_warning("no permission to sample the process: running goroutines have no "
 			    "stack; prowl doctor tells what is missing");
 	stop_catch(prowl_wall_wake_fd(w));
-	code = (int)prowl_wall_run(w, c->duration, &err);
+	code = prowl_wall_run(w, c->common.duration_ns, &err);
 	if (code == PROWL_OK)
-		code = (int)prowl_wall_build(w, &profile, &err);
+		code = prowl_wall_build(w, &profile, &err);
 	if (code != PROWL_OK)
 		return say_failure(&err);
 	code = write_profile(c, w, profile);
@@ -108,104 +110,30 @@ static int collect(const struct wall *c, struct prowl_wall *w)
 	return code;
 }
 
-static bool parse_percent(const char *s, double *ret)
+static enum prowl_code check(void *options, char **words, size_t n)
 {
-	char *end;
-	double v = strtod(s, &end);
+	struct wall *c = options;
+	enum prowl_code code = common_check_target(&c->common, BY_NAME);
 
-	if (end != s && *end == '%')
-		end++;
-	if (end == s || *end || !(v > 0) || v > 100) {
-		say_error("--max-overhead wants a part of one CPU in percent, up to 100, not '%s'",
-			  s);
-		return false;
-	}
-	*ret = v / 100;
-	return true;
+	if (code == PROWL_OK)
+		code = common_check_output(&c->common);
+	if (code == PROWL_OK)
+		code = common_find_named(&c->common, true);
+	return code;
 }
 
-static bool take_option(void *ctx, int id, const char *arg)
+static enum prowl_code run(void *options, char **words, size_t n)
 {
-	struct wall *c = ctx;
-	uint64_t number;
-	pid_t pid;
-
-	switch (id) {
-	case ID_PID:
-		return opts_pid(arg, &pid) && target_add_pid(&c->pids, pid);
-	case ID_NAME:
-		c->name = arg;
-		break;
-	case ID_SECONDS:
-		return opts_duration("seconds", arg, &c->duration);
-	case ID_RATE:
-		if (!opts_number("rate", arg, 1, MAX_RATE, &number))
-			return false;
-		c->o.rate = (unsigned int)number;
-		break;
-	case ID_OVERHEAD:
-		return parse_percent(arg, &c->o.max_overhead);
-	case ID_OUTPUT:
-		c->output = arg;
-		break;
-	case ID_FORMAT:
-		c->format = arg;
-		break;
-	case ID_QUIET:
-		say_level(SAY_QUIET);
-		break;
-	case ID_VERBOSE:
-		say_level(SAY_VERBOSE);
-		break;
-	case ID_COLOR:
-		if (say_color(arg))
-			break;
-		say_error("--color wants auto, always or never, not '%s'", arg);
-		return false;
-	}
-	return true;
-}
-
-static int check(struct wall *c)
-{
-	int code = c->name ? target_add_name(&c->pids, c->name) : 0;
-
-	if (code != 0)
-		return code;
-	if (c->pids.n != 1) {
-		if (c->pids.n)
-			say_error("there are %zu such processes: give the --pid of one", c->pids.n);
-		else
-			say_error("whom? give --pid PID or --name NAME");
-		return PROWL_USAGE;
-	}
-	c->out = output_choose(c->format, c->output);
-	return c->out && output_may_write(c->out, c->output) ? 0 : PROWL_USAGE;
-}
-
-static int parse(struct wall *c, int argc, char **argv)
-{
-	int code = opts_parse(&cmd_wall, argc, argv, take_option, c);
-
-	return code ? code : check(c);
-}
-
-static int run(int argc, char **argv)
-{
-	struct wall c = {.duration = 30 * 1000000000ull};
+	struct wall *c = options;
 	struct prowl_err err = {0};
 	struct prowl_wall *w;
-	int code;
+	enum prowl_code code;
 
-	signal(SIGPIPE, SIG_IGN); /* a reader that goes away is an error to report */
-	code = parse(&c, argc, argv);
-	if (code != 0)
-		return code < 0 ? 0 : code;
 	prowl_privilege_raise();
-	code = (int)prowl_wall_open(c.pids.pid[0], &c.o, &w, &err);
+	code = prowl_wall_open(c->common.who.pid, &c->o, &w, &err);
 	if (code != PROWL_OK)
 		return say_failure(&err);
-	code = collect(&c, w);
+	code = collect(c, w);
 	stop_release();
 	prowl_wall_free(w);
 	return code;
@@ -222,6 +150,10 @@ const struct cmd cmd_wall = {
 		"The values are nanoseconds of goroutines' time: wall, and by state running,\n"
 		"runnable, syscall, io, chan, select, lock, sleep, gc, other.\n",
 	.opts = wall_opts,
+	.no_sigpipe = true,
+	.size = sizeof(struct wall),
+	.defaults = &(const struct wall){.common.duration_ns = 30000000000u},
+	.check = check,
 	.may = PROWL_MAY_SAMPLE | PROWL_MAY_READ | PROWL_MAY_NAME,
 	.run = run,
 };

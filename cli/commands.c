@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* All commands, in the order in which help lists them; help and version themselves. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cmd.h"
 #include "http.h"
+#include "stop.h"
 #include "term.h"
 #include "top_screen.h"
 
@@ -24,6 +26,50 @@ const struct cmd *cmd_find(const char *name)
 	return NULL;
 }
 
+/* --- running one ------------------------------------------------------------------ */
+
+static enum prowl_code parse_and_run(const struct cmd *cmd, void *options, int argc, char **argv)
+{
+	enum prowl_code code = PROWL_OK;
+	int first;
+
+	if (cmd->begin && !cmd->begin(options, &argc, argv))
+		return PROWL_USAGE;
+	switch (opts_parse(cmd, argc, argv, options, &first)) {
+	case OPTS_HELP:
+		return PROWL_OK;
+	case OPTS_WRONG:
+		return PROWL_USAGE;
+	case OPTS_RUN:
+		break;
+	}
+	if (cmd->check)
+		code = cmd->check(options, argv + first, (size_t)(argc - first));
+	return code == PROWL_OK ? cmd->run(options, argv + first, (size_t)(argc - first)) : code;
+}
+
+enum prowl_code cmd_run(const struct cmd *cmd, int argc, char **argv)
+{
+	void *options = calloc(1, cmd->size + 1);
+	enum prowl_code code;
+
+	if (!options) {
+		say_error("out of memory");
+		return PROWL_FAILED;
+	}
+	if (cmd->defaults)
+		memcpy(options, cmd->defaults, cmd->size);
+	if (cmd->no_sigpipe)
+		stop_ignore_pipe();
+	code = parse_and_run(cmd, options, argc, argv);
+	if (cmd->fini)
+		cmd->fini(options);
+	free(options);
+	return code;
+}
+
+/* --- help and version ------------------------------------------------------------- */
+
 void cmd_usage(FILE *f)
 {
 	fprintf(f, "prowl looks at running Go processes from outside and writes pprof profiles.\n\n"
@@ -33,38 +79,47 @@ void cmd_usage(FILE *f)
 		   "Commands:\n");
 	for (const struct cmd *const *c = commands; *c; c++)
 		fprintf(f, "  %-12s %s\n", (*c)->name, (*c)->summary);
-	fprintf(f, "\nprowl COMMAND --help tells more. prowl --version prints the version.\n");
+	fprintf(f,
+		"\nprowl COMMAND --help prints its options. prowl --version prints the version.\n");
 }
 
-static int run_help(int argc, char **argv)
+static enum prowl_code run_help(void *options, char **words, size_t n)
 {
-	const struct cmd *c;
+	const struct cmd *c = n ? cmd_find(words[0]) : NULL;
 
-	if (argc < 2) {
-		cmd_usage(stdout);
-		return 0;
-	}
-	c = cmd_find(argv[1]);
-	if (!c) {
-		say_error("there is no command '%s'", argv[1]);
+	if (n && !c) {
+		say_error("there is no command '%s'", words[0]);
 		return PROWL_USAGE;
 	}
-	opts_print_help(c);
-	return 0;
+	if (c)
+		opts_print_help(c);
+	else
+		cmd_usage(stdout);
+	return PROWL_OK;
 }
 
 const struct cmd cmd_help = {
-	.name = "help", .usage = "[COMMAND]", .summary = "print help", .run = run_help};
+	.name = "help",
+	.usage = "[COMMAND]",
+	.summary = "print help",
+	.operands = OPERANDS_WORDS,
+	.run = run_help,
+};
 
-static int run_version(int argc, char **argv)
+static enum prowl_code run_version(void *options, char **words, size_t n)
 {
 	printf("prowl " PROWL_VERSION "\n");
 	if (!top_screen_built())
 		puts("without: the screen of prowl top (ncurses)");
 	if (!http_built())
 		puts("without: prowl open (libmicrohttpd)");
-	return 0;
+	return PROWL_OK;
 }
 
 const struct cmd cmd_version = {
-	.name = "version", .usage = "", .summary = "print the version", .run = run_version};
+	.name = "version",
+	.usage = "",
+	.summary = "print the version",
+	.operands = OPERANDS_WORDS,
+	.run = run_version,
+};

@@ -137,35 +137,56 @@ static void find_warnings(struct gate *d)
 
 /* --- options --------------------------------------------------------------------- */
 
-static bool one_of(const char *option, const char *arg, const char *const *words, int *ret)
+const char *const gate_by_words[] = {"function", "file", "package", "line", NULL};
+const char *const gate_mode_words[] = {"absolute", "share", "per-op", NULL};
+const char *const gate_fail_words[] = {"any", "total", "function", "never", NULL};
+
+const char *gate_format_name(size_t index)
 {
-	for (int i = 0; words[i]; i++) {
-		if (!strcmp(arg, words[i])) {
-			*ret = i;
-			return true;
-		}
-	}
-	say_error("--%s doesn't know '%s'; prowl diff --help lists what it does", option, arg);
-	return false;
+	return index < NFORMATS ? formats[index].name : NULL;
 }
 
-static bool share(const char *option, const char *arg, double *ret)
+bool gate_take_share(const struct opt *o, void *field, const char *arg)
 {
-	*ret = diff_parse_percent(arg);
-	if (*ret > 0)
-		return true;
-	say_error("--%s wants a share such as 5%%, not '%s'", option, arg);
-	return false;
-}
+	double v = diff_parse_percent(arg);
 
-static bool part(const char *option, const char *arg, double *ret)
-{
-	if (!share(option, arg, ret))
+	if (!(v > 0)) {
+		say_error("--%s wants a share such as 5%%, not '%s'", o->name, arg);
 		return false;
-	if (*ret < 1)
+	}
+	*(double *)field = v;
+	return true;
+}
+
+bool gate_take_part(const struct opt *o, void *field, const char *arg)
+{
+	if (!gate_take_share(o, field, arg))
+		return false;
+	if (*(double *)field < 1)
 		return true;
-	say_error("--%s wants less than 100%%, not '%s'", option, arg);
+	say_error("--%s wants less than 100%%, not '%s'", o->name, arg);
 	return false;
+}
+
+bool gate_take_rules(const struct opt *o, void *field, const char *arg)
+{
+	struct diff_rules **rules = field;
+
+	diff_rules_free(*rules);
+	*rules = diff_rules_load(arg);
+	return *rules != NULL;
+}
+
+bool gate_take_output(const struct opt *o, void *field, const char *arg)
+{
+	struct gate *d = field;
+
+	if (d->noutputs == sizeof d->outputs / sizeof *d->outputs) {
+		say_error("--output can be given %zu times", d->noutputs);
+		return false;
+	}
+	d->outputs[d->noutputs++] = arg;
+	return true;
 }
 
 static bool read_operations(struct gate *d)
@@ -189,66 +210,6 @@ static bool read_operations(struct gate *d)
 	say_error("--ops has %zu numbers, but there are %zu profiles", d->noperations,
 		  d->base.n + d->head.n);
 	return false;
-}
-
-bool gate_option(struct gate *d, int id, const char *arg)
-{
-	static const char *const by[] = {"function", "file", "package", "line", NULL};
-	static const char *const modes[] = {"absolute", "share", "per-op", NULL};
-	static const char *const fails[] = {"any", "total", "function", "never", NULL};
-	int k;
-
-	switch (id) {
-	case GATE_TYPE:
-		d->o.sample_type = arg;
-		return true;
-	case GATE_BY:
-		if (!one_of("by", arg, by, &k))
-			return false;
-		d->o.by = (enum pprof_by)k;
-		return true;
-	case GATE_MODE:
-		if (!one_of("mode", arg, modes, &k))
-			return false;
-		d->o.exposure = (enum pprof_exposure)k;
-		return true;
-	case GATE_FAIL_ON:
-		if (!one_of("fail-on", arg, fails, &k))
-			return false;
-		d->fail_on = (enum gate_fail_on)k;
-		return true;
-	case GATE_OPERATIONS:
-		d->ops = arg;
-		return true;
-	case GATE_TOLERANCE:
-		return share("tolerance", arg, &d->o.tolerance);
-	case GATE_Q:
-		return part("q", arg, &d->o.q);
-	case GATE_MIN_SHARE:
-		return part("min-share", arg, &d->o.min_share);
-	case GATE_RULES:
-		d->rules = diff_rules_load(arg);
-		return d->rules != NULL;
-	case GATE_LINES:
-		return opts_number("lines", arg, 0, 1000000, &d->lines);
-	case GATE_FORMAT:
-		d->format = arg;
-		return true;
-	case GATE_OUTPUT:
-		if (d->noutputs == sizeof d->outputs / sizeof *d->outputs) {
-			say_error("--output can be given %zu times", d->noutputs);
-			return false;
-		}
-		d->outputs[d->noutputs++] = arg;
-		return true;
-	case GATE_COLOR:
-		if (say_color(arg))
-			return true;
-		say_error("--color wants auto, always or never, not '%s'", arg);
-		return false;
-	default:
-		return false;
-	}
 }
 
 static bool check(struct gate *d)
@@ -294,7 +255,7 @@ static int choose_format(const struct gate *d, const char *path)
 	return -1;
 }
 
-bool gate_check_outputs(struct gate *d)
+enum prowl_code gate_check_outputs(struct gate *d)
 {
 	if (d->noutputs == 0)
 		d->outputs[d->noutputs++] = "-";
@@ -302,12 +263,12 @@ bool gate_check_outputs(struct gate *d)
 		int format = choose_format(d, d->outputs[i]);
 
 		if (format < 0)
-			return false;
+			return PROWL_USAGE;
 		if (!formats[format].show &&
 		    !output_may_write(output_choose(formats[format].name, NULL), d->outputs[i]))
-			return false;
+			return PROWL_USAGE;
 	}
-	return true;
+	return PROWL_OK;
 }
 
 /* --- the comparison -------------------------------------------------------------- */
@@ -356,8 +317,8 @@ static void put_words(FILE *to, void *ctx)
 	x->show(to, x->c, x->w);
 }
 
-static int write_words(const struct pprof_comparison *c, const char *path, show_fn show,
-		       const struct diff_words *w)
+static enum prowl_code write_words(const struct pprof_comparison *c, const char *path, show_fn show,
+				   const struct diff_words *w)
 {
 	struct words x = {show, c, w};
 	int r = new_file_words(path, put_words, &x);
@@ -393,15 +354,15 @@ static int add_verdicts(struct pprof_profile *p, const struct pprof_comparison *
 }
 
 /* The mean runs of both sides: as one profile, or as a picture of one beside the other. */
-static int write_profiles(const struct gate *d, const struct pprof_comparison *c, const char *path,
-			  int format)
+static enum prowl_code write_profiles(const struct gate *d, const struct pprof_comparison *c,
+				      const char *path, int format)
 {
 	const struct pprof_profile *const *p = (const struct pprof_profile *const *)d->profiles;
 	const struct output_format *f = output_choose(formats[format].name, NULL);
 	struct pprof_report_options o = {.sample_type = d->o.sample_type};
 	struct pprof_profile *base = NULL, *head = NULL, *both = NULL;
 	struct pprof_diag diag = {0};
-	int code = PROWL_FAILED;
+	enum prowl_code code = PROWL_FAILED;
 	uint64_t size;
 	int r = pprof_merge_scaled(p, d->base.n, 1.0 / (double)d->base.n, &base, &diag);
 
@@ -425,7 +386,7 @@ static int write_profiles(const struct gate *d, const struct pprof_comparison *c
 	return code;
 }
 
-static int write_out(const struct gate *d, const struct pprof_comparison *c)
+static enum prowl_code write_out(const struct gate *d, const struct pprof_comparison *c)
 {
 	struct diff_words w = {.base = d->base_name ? d->base_name : d->base.paths[0],
 			       .head = d->head_name ? d->head_name : d->head.paths[0],
@@ -435,7 +396,7 @@ static int write_out(const struct gate *d, const struct pprof_comparison *c)
 			       .nwarnings = d->nwarnings};
 	const char *actions = getenv("GITHUB_ACTIONS");
 	bool told = false, annotated = false;
-	int code = PROWL_OK;
+	enum prowl_code code = PROWL_OK;
 
 	for (size_t i = 0; i < d->noutputs && code == PROWL_OK; i++) {
 		const char *path = d->outputs[i];
@@ -457,13 +418,13 @@ static int write_out(const struct gate *d, const struct pprof_comparison *c)
 	return code;
 }
 
-static int compare(struct gate *d)
+static enum prowl_code compare(struct gate *d)
 {
 	struct pprof_comparison *c;
 	struct pprof_diag diag = {0};
 	const struct pprof_profile *const *p = (const struct pprof_profile *const *)d->profiles;
 	int r = pprof_compare(p, d->base.n, p + d->base.n, d->head.n, &d->o, &c, &diag);
-	int code;
+	enum prowl_code code;
 
 	if (r < 0) {
 		say_error("%s: %s", path_of(d, diag.at), diag.what ? diag.what : strerror(-r));
@@ -471,7 +432,7 @@ static int compare(struct gate *d)
 	}
 	code = write_out(d, c);
 	if (code == PROWL_OK)
-		code = (int)exit_of(d, c);
+		code = exit_of(d, c);
 	pprof_comparison_free(c);
 	return code;
 }
@@ -496,12 +457,12 @@ void gate_fini(struct gate *d)
 	diff_rules_free(d->rules);
 }
 
-bool gate_check(struct gate *d)
+enum prowl_code gate_check(struct gate *d)
 {
-	return check(d) && gate_check_outputs(d);
+	return check(d) ? gate_check_outputs(d) : PROWL_USAGE;
 }
 
-int gate_compare(struct gate *d)
+enum prowl_code gate_compare(struct gate *d)
 {
 	if (!load_all(d))
 		return PROWL_FAILED;

@@ -6,51 +6,47 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common_opts.h"
 #include "pprof.h"
 #include "pprof_compare.h"
 
 struct diff_rules;
 
-enum { /* ids of the options below: a command's own must be others */
-       GATE_FORMAT = 200,
-       GATE_OUTPUT,
-       GATE_TYPE,
-       GATE_BY,
-       GATE_MODE,
-       GATE_OPERATIONS,
-       GATE_TOLERANCE,
-       GATE_Q,
-       GATE_MIN_SHARE,
-       GATE_RULES,
-       GATE_FAIL_ON,
-       GATE_LINES,
-       GATE_COLOR,
-};
+/* clang-format off */
+/* Rows of a command's table of options, for a struct with a gate in it. */
+#define GATE_OPTIONS(T, f) \
+	OPT_TEXT('t', "type", "NAME", \
+		 "which values: cpu, alloc_space, ... (default: the profiles')", \
+		 T, f.o.sample_type), \
+	OPT_WORD(0, "by", "WHAT", "(default: function)", T, f.o.by, gate_by_words), \
+	{.name = "tolerance", .arg = "SHARE", .take = gate_take_share, \
+	 .at = OPT_FIELD(T, f.o.tolerance, double), \
+	 .help = "an increase that is none (default: 5%)"}, \
+	{.name = "q", .arg = "SHARE", .take = gate_take_part, .at = OPT_FIELD(T, f.o.q, double), \
+	 .help = "false discoveries among the functions found (default: 5%)"}, \
+	{.name = "min-share", .arg = "SHARE", .take = gate_take_part, \
+	 .at = OPT_FIELD(T, f.o.min_share, double), \
+	 .help = "smaller parts of the total are not judged (default: 0.5%)"}, \
+	{.name = "rules", .arg = "FILE", .take = gate_take_rules, \
+	 .at = OPT_FIELD(T, f.rules, struct diff_rules *), \
+	 .help = "tolerances of single functions, and what is accepted (YAML)"}, \
+	OPT_WORD(0, "fail-on", "WHAT", "(default: any)", T, f.fail_on, gate_fail_words), \
+	{.letter = 'f', .name = "format", .arg = "FORMAT", .take = opts_text, \
+	 .at = OPT_FIELD(T, f.format, const char *), .word = gate_format_name, \
+	 .help = "(default by the file's name, else text)"}, \
+	{.letter = 'o', .name = "output", .arg = "FILE", .take = gate_take_output, \
+	 .at = OPT_FIELD(T, f, struct gate), \
+	 .help = "default: standard output; may be given several times"}, \
+	OPT_NUMBER('n', "lines", "unchanged functions that are listed (default: 10)", \
+		   T, f.lines, 0, 1000000), \
+	OPT_COLOR
+/* clang-format on */
 
-/* For a command's table of options. */
-#define GATE_OPTIONS                                                                             \
-	{'t', "type", "NAME", "which values: cpu, alloc_space, ... (default: the profiles')",    \
-	 GATE_TYPE},                                                                             \
-		{0, "by", "WHAT", "function (default), file, package or line", GATE_BY},         \
-		{0, "tolerance", "SHARE", "an increase that is none (default: 5%)",              \
-		 GATE_TOLERANCE},                                                                \
-		{0, "q", "SHARE", "false discoveries among the functions found (default: 5%)",   \
-		 GATE_Q},                                                                        \
-		{0, "min-share", "SHARE",                                                        \
-		 "smaller parts of the total are not judged (default: 0.5%)", GATE_MIN_SHARE},   \
-		{0, "rules", "FILE",                                                             \
-		 "tolerances of single functions, and what is accepted (YAML)", GATE_RULES},     \
-		{0, "fail-on", "WHAT", "any (default), total, function or never", GATE_FAIL_ON}, \
-		{'f', "format", "FORMAT",                                                        \
-		 "text (default), markdown, json, junit, github, html, svg or pprof",            \
-		 GATE_FORMAT},                                                                   \
-		{'o', "output", "FILE", "default: standard output; may be given several times",  \
-		 GATE_OUTPUT},                                                                   \
-		{'n', "lines", "N", "unchanged functions that are listed (default: 10)",         \
-		 GATE_LINES},                                                                    \
-	{                                                                                        \
-		0, "color", "WHEN", "auto, always or never", GATE_COLOR                          \
-	}
+extern const char *const gate_by_words[], *const gate_mode_words[], *const gate_fail_words[];
+/* The name of each format, NULL behind the last one. */
+const char *gate_format_name(size_t index);
+
+enum { GATE_LINES = 10 }; /* default of --lines */
 
 enum gate_fail_on { GATE_FAIL_ANY, GATE_FAIL_TOTAL, GATE_FAIL_FUNCTION, GATE_FAIL_NEVER };
 
@@ -79,12 +75,15 @@ struct gate { /* zero-initialised, but for lines; private but for base and head 
 
 /* Adds a file. False: no memory. */
 bool gate_take(struct gate_side *s, const char *path);
-/* One of the options above; false after saying what is wrong. arg is borrowed. */
-bool gate_option(struct gate *g, int id, const char *arg);
-/* May the outputs be written, and in which forms? False after saying what is wrong. */
-bool gate_check_outputs(struct gate *g);
-/* Do the options fit together and with the files? False after saying what doesn't. */
-bool gate_check(struct gate *g);
+/* For the rows above. */
+bool gate_take_share(const struct opt *o, void *field, const char *arg);
+bool gate_take_part(const struct opt *o, void *field, const char *arg);
+bool gate_take_rules(const struct opt *o, void *field, const char *arg);
+bool gate_take_output(const struct opt *o, void *field, const char *arg);
+/* Whether the outputs can be written. */
+enum prowl_code gate_check_outputs(struct gate *g);
+/* Whether the options fit together and with the files, too. */
+enum prowl_code gate_check(struct gate *g);
 /* Loads, compares, writes; the exit code. */
-int gate_compare(struct gate *g);
+enum prowl_code gate_compare(struct gate *g);
 void gate_fini(struct gate *g);

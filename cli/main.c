@@ -37,13 +37,13 @@ static int dispatch(int argc, char **argv)
 		return 0;
 	}
 	if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V"))
-		return cmd_version.run(argc, argv);
+		return (int)cmd_run(&cmd_version, 1, argv);
 	c = cmd_find(argv[1]);
 	if (!c) {
 		say_error("there is no command '%s'; prowl --help lists them", argv[1]);
 		return PROWL_USAGE;
 	}
-	return c->run(argc - 1, argv + 1);
+	return (int)cmd_run(c, argc - 1, argv + 1);
 }
 
 /* Before anything is opened or read: what the file of prowl has beyond its user (setcap). */

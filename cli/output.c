@@ -180,7 +180,7 @@ static int write_to(const struct pprof_profile *p, const struct output_format *f
 	return r;
 }
 
-static int failed(const char *path, int r)
+static enum prowl_code failed(const char *path, int r)
 {
 	if (r == -ENODATA) {
 		say_error("no function matches --peek");
@@ -191,8 +191,8 @@ static int failed(const char *path, int r)
 	return PROWL_FAILED;
 }
 
-int output_write(const struct pprof_profile *p, const struct output_format *f, const char *path,
-		 uint64_t *size)
+enum prowl_code output_write(const struct pprof_profile *p, const struct output_format *f,
+			     const char *path, uint64_t *size)
 {
 	return output_write_report(p, f, NULL, path, size);
 }
@@ -218,17 +218,19 @@ static bool has_data(const struct pprof_profile *p)
 	return false;
 }
 
-static int write_new(const struct pprof_profile *p, const struct output_format *f,
-		     const struct pprof_report_options *o, struct new_file *file, uint64_t *size)
+static enum prowl_code write_new(const struct pprof_profile *p, const struct output_format *f,
+				 const struct pprof_report_options *o, struct new_file *file,
+				 uint64_t *size)
 {
 	struct pprof_profile *made = NULL;
 	struct stat st;
-	int r = f->is_pgo ? pgo_make(p, &made) : PROWL_OK;
+	enum prowl_code code = f->is_pgo ? pgo_make(p, &made) : PROWL_OK;
+	int r;
 
 	*size = 0;
-	if (r != PROWL_OK) {
+	if (code != PROWL_OK) {
 		new_file_close(file, -ECANCELED);
-		return r;
+		return code;
 	}
 	r = made ? write_to(made, &formats[0], o, file->fd) : write_to(p, f, o, file->fd);
 	pprof_profile_free(made);
@@ -238,8 +240,9 @@ static int write_new(const struct pprof_profile *p, const struct output_format *
 	return r < 0 ? failed(file->path, r) : PROWL_OK;
 }
 
-int output_write_report(const struct pprof_profile *p, const struct output_format *f,
-			const struct pprof_report_options *o, const char *path, uint64_t *size)
+enum prowl_code output_write_report(const struct pprof_profile *p, const struct output_format *f,
+				    const struct pprof_report_options *o, const char *path,
+				    uint64_t *size)
 {
 	struct new_file file;
 	int r = new_file_open(&file, path, has_data(p) ? 0600 : 0666);
@@ -247,9 +250,9 @@ int output_write_report(const struct pprof_profile *p, const struct output_forma
 	return r < 0 ? failed(path, r) : write_new(p, f, o, &file, size);
 }
 
-int output_write_named(const struct pprof_profile *p, const struct output_format *f,
-		       const char *path, const char *comm, pid_t pid, const char *kind,
-		       struct output_file *used)
+enum prowl_code output_write_named(const struct pprof_profile *p, const struct output_format *f,
+				   const char *path, const char *comm, pid_t pid, const char *kind,
+				   struct output_file *used)
 {
 	/* What root has seen of processes is not for everybody who may look into the folder. */
 	mode_t mode = has_data(p) || geteuid() == 0 ? 0600 : 0666;

@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "err.h"
+
 struct pprof_profile;
 struct pprof_report_options;
 
@@ -32,11 +34,12 @@ void output_default_name(const char *comm, pid_t pid, const char *kind,
  * Writes the profile; "-" is stdout. A regular file appears whole or not at all (temporary name,
  * rename). Returns an exit code, having said what failed; *size is the number of bytes.
  */
-int output_write(const struct pprof_profile *p, const struct output_format *f, const char *path,
-		 uint64_t *size);
+enum prowl_code output_write(const struct pprof_profile *p, const struct output_format *f,
+			     const char *path, uint64_t *size);
 /* The same with options for reports as text. */
-int output_write_report(const struct pprof_profile *p, const struct output_format *f,
-			const struct pprof_report_options *o, const char *path, uint64_t *size);
+enum prowl_code output_write_report(const struct pprof_profile *p, const struct output_format *f,
+				    const struct pprof_report_options *o, const char *path,
+				    uint64_t *size);
 
 /* output_write to path, or, when that is NULL, under the default name. *used is what was written.
  */
@@ -44,8 +47,8 @@ struct output_file {
 	char path[4096];
 	uint64_t size;
 };
-int output_write_named(const struct pprof_profile *p, const struct output_format *f,
-		       const char *path, const char *comm, pid_t pid, const char *kind,
-		       struct output_file *used);
+enum prowl_code output_write_named(const struct pprof_profile *p, const struct output_format *f,
+				   const char *path, const char *comm, pid_t pid, const char *kind,
+				   struct output_file *used);
 /* The last lines: where it is, and what opens it. Nothing of standard output. */
 void output_say_written(const struct output_format *f, const struct output_file *used);

@@ -4,11 +4,10 @@
 #include <errno.h>
 #include <string.h>
 
-#include "err.h"
 #include "pprof.h"
 #include "term.h"
 
-int pgo_make(const struct pprof_profile *p, struct pprof_profile **ret_profile)
+enum prowl_code pgo_make(const struct pprof_profile *p, struct pprof_profile **ret_profile)
 {
 	struct pprof_diag diag = {0};
 	struct pprof_pgo facts;

@@ -394,17 +394,30 @@ static void json_ratio(struct json *j, const char *key, double v)
 		json_string(j, key, NULL);
 }
 
+/* The ratio with its interval; null where base is 0. */
+static void json_interval(struct json *j, double ratio, double low, double high)
+{
+	bool known = ratio > 0;
+
+	json_ratio(j, "ratio", known ? ratio : INFINITY);
+	json_ratio(j, "low", known ? low : INFINITY);
+	json_ratio(j, "high", known ? high : INFINITY);
+}
+
+static void json_test(struct json *j, double p, double q, double detectable)
+{
+	json_real(j, "p", p);
+	json_real(j, "q", q);
+	json_ratio(j, "detectable_ratio", detectable);
+}
+
 static void json_cum(struct json *j, const struct pprof_cum *v)
 {
 	json_open(j, "cum", '{');
 	json_real(j, "base_events", v->base_events);
 	json_real(j, "head_events", v->head_events);
-	json_ratio(j, "ratio", v->ratio > 0 ? v->ratio : INFINITY);
-	json_ratio(j, "low", v->ratio > 0 ? v->low : INFINITY);
-	json_ratio(j, "high", v->ratio > 0 ? v->high : INFINITY);
-	json_real(j, "p", v->p);
-	json_real(j, "q", v->q);
-	json_ratio(j, "detectable_ratio", v->detectable);
+	json_interval(j, v->ratio, v->low, v->high);
+	json_test(j, v->p, v->q, v->detectable);
 	json_close(j, '}');
 }
 
@@ -422,12 +435,8 @@ static void json_change(struct json *j, const char *key, const struct pprof_comp
 	json_real(j, "head_cum", g->head_cum);
 	json_real(j, "base_events", g->base_events);
 	json_real(j, "head_events", g->head_events);
-	json_ratio(j, "ratio", g->ratio > 0 ? g->ratio : INFINITY);
-	json_ratio(j, "low", g->ratio > 0 ? g->low : INFINITY);
-	json_ratio(j, "high", g->ratio > 0 ? g->high : INFINITY);
-	json_real(j, "p", g->p);
-	json_real(j, "q", g->q);
-	json_ratio(j, "detectable_ratio", g->detectable);
+	json_interval(j, g->ratio, g->low, g->high);
+	json_test(j, g->p, g->q, g->detectable);
 	json_ratio(j, "tolerance", g->tolerance);
 	if (g->verdict == PPROF_RENAMED)
 		json_string(j, "was", c->changes[g->other].name);

@@ -31,12 +31,26 @@ static void put(const struct prowl_figures *f, const char *before, enum prowl_fi
 		printf("%s?%s", before, after);
 }
 
-static void put_bytes(const struct prowl_figures *f, const char *before, enum prowl_figure which,
-		      const char *after)
+struct size { /* and the words around it */
+	const char *before;
+	enum prowl_figure which;
+	const char *after;
+};
+
+/* Nothing where it is not known. */
+static void put_size(const struct prowl_figures *f, const struct size *s)
 {
-	if (!f->known[which])
-		return;
-	printf("%s%.1f MB%s", before, (double)f->value[which] / 1e6, after);
+	if (f->known[s->which])
+		printf("%s%.1f MB%s", s->before, (double)f->value[s->which] / 1e6, s->after);
+}
+
+static void put_sizes(const struct prowl_figures *f, const char *what, const struct size *s,
+		      size_t n)
+{
+	label(what);
+	for (size_t i = 0; i < n; i++)
+		put_size(f, &s[i]);
+	putchar('\n');
 }
 
 static bool any(const struct prowl_figures *f, enum prowl_figure from, enum prowl_figure to)
@@ -113,22 +127,24 @@ static void show_threads(const struct prowl_figures *f)
 
 static void show_heap(const struct prowl_figures *f)
 {
+	static const struct size heap[] = {
+		{"", PROWL_FIGURE_HEAP_LIVE, " live"},
+		{", ", PROWL_FIGURE_HEAP_MARKED, " marked by the last GC"},
+		{", next GC at ", PROWL_FIGURE_HEAP_GOAL, ""},
+	};
+	static const struct size memory[] = {
+		{"", PROWL_FIGURE_HEAP_IN_USE, " in use"},
+		{", ", PROWL_FIGURE_HEAP_FREE, " free"},
+		{", ", PROWL_FIGURE_HEAP_RELEASED, " returned to the system"},
+		{"; since the start ", PROWL_FIGURE_TOTAL_ALLOC, " allocated"},
+		{", ", PROWL_FIGURE_TOTAL_FREE, " freed"},
+	};
+
 	if (!any(f, PROWL_FIGURE_HEAP_LIVE, PROWL_FIGURE_TOTAL_FREE))
 		return;
-	label("heap");
-	put_bytes(f, "", PROWL_FIGURE_HEAP_LIVE, " live");
-	put_bytes(f, ", ", PROWL_FIGURE_HEAP_MARKED, " marked by the last GC");
-	put_bytes(f, ", next GC at ", PROWL_FIGURE_HEAP_GOAL, "");
-	putchar('\n');
-	if (!any(f, PROWL_FIGURE_HEAP_IN_USE, PROWL_FIGURE_TOTAL_FREE))
-		return;
-	label("  memory");
-	put_bytes(f, "", PROWL_FIGURE_HEAP_IN_USE, " in use");
-	put_bytes(f, ", ", PROWL_FIGURE_HEAP_FREE, " free");
-	put_bytes(f, ", ", PROWL_FIGURE_HEAP_RELEASED, " returned to the system");
-	put_bytes(f, "; since the start ", PROWL_FIGURE_TOTAL_ALLOC, " allocated");
-	put_bytes(f, ", ", PROWL_FIGURE_TOTAL_FREE, " freed");
-	putchar('\n');
+	put_sizes(f, "heap", heap, sizeof heap / sizeof *heap);
+	if (any(f, PROWL_FIGURE_HEAP_IN_USE, PROWL_FIGURE_TOTAL_FREE))
+		put_sizes(f, "  memory", memory, sizeof memory / sizeof *memory);
 }
 
 static void show_last_gc(int64_t ns)
@@ -170,7 +186,7 @@ static void show_gc(const struct prowl_figures *f)
 	if (f->known[PROWL_FIGURE_MEMORY_LIMIT] && f->value[PROWL_FIGURE_MEMORY_LIMIT] == INT64_MAX)
 		fputs(", no memory limit", stdout);
 	else
-		put_bytes(f, ", memory limit ", PROWL_FIGURE_MEMORY_LIMIT, "");
+		put_size(f, &(struct size){", memory limit ", PROWL_FIGURE_MEMORY_LIMIT, ""});
 	put(f, "; ", PROWL_FIGURE_GC_COUNT, " collections, ");
 	put(f, "", PROWL_FIGURE_GC_FORCED, " of them forced");
 	if (f->known[PROWL_FIGURE_GC_LAST])

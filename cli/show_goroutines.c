@@ -476,17 +476,25 @@ static void json_goroutine(struct json *j, const struct prowl_goroutines *h,
 
 static void json_counts(struct json *j, const struct prowl_goroutines_counts *c)
 {
+	static const struct {
+		const char *name;
+		size_t at;
+	} counts[] = {
+		{"goroutines", offsetof(struct prowl_goroutines_counts, goroutines)},
+		{"filtered", offsetof(struct prowl_goroutines_counts, filtered)},
+		{"system", offsetof(struct prowl_goroutines_counts, system)},
+		{"dead", offsetof(struct prowl_goroutines_counts, dead)},
+		{"running", offsetof(struct prowl_goroutines_counts, running)},
+		{"running_with_stack", offsetof(struct prowl_goroutines_counts, running_sampled)},
+		{"unstable", offsetof(struct prowl_goroutines_counts, unstable)},
+		{"unreadable", offsetof(struct prowl_goroutines_counts, bad)},
+		{"cut", offsetof(struct prowl_goroutines_counts, cut)},
+		{"retries", offsetof(struct prowl_goroutines_counts, retries)},
+	};
+
 	json_open(j, "counts", '{');
-	json_number(j, "goroutines", c->goroutines);
-	json_number(j, "filtered", c->filtered);
-	json_number(j, "system", c->system);
-	json_number(j, "dead", c->dead);
-	json_number(j, "running", c->running);
-	json_number(j, "running_with_stack", c->running_sampled);
-	json_number(j, "unstable", c->unstable);
-	json_number(j, "unreadable", c->bad);
-	json_number(j, "cut", c->cut);
-	json_number(j, "retries", c->retries);
+	for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+		json_number(j, counts[i].name, *(const uint64_t *)((const char *)c + counts[i].at));
 	json_close(j, '}');
 }
 

@@ -9,6 +9,7 @@
 
 #include "err.h"
 #include "proclist.h"
+#include "inspect.h"
 #include "privilege.h"
 #include "procfs.h"
 #include "term.h"
@@ -61,7 +62,7 @@ static bool has_name(pid_t pid, const char *name)
 	return base && !strcmp(base + 1, name);
 }
 
-static int add_named(struct target_pids *t, const char *name)
+static enum prowl_code add_named(struct target_pids *t, const char *name)
 {
 	size_t before = t->n;
 	DIR *dir = opendir("/proc");
@@ -78,14 +79,14 @@ static int add_named(struct target_pids *t, const char *name)
 	if (dir)
 		closedir(dir);
 	if (t->n > before)
-		return 0;
+		return PROWL_OK;
 	say_error("no process is named '%s'", name);
 	return PROWL_NOTHING;
 }
 
-int target_add_name(struct target_pids *t, const char *name)
+enum prowl_code target_add_name(struct target_pids *t, const char *name)
 {
-	int code;
+	enum prowl_code code;
 
 	prowl_privilege_raise(); /* for the names of their programs */
 	code = add_named(t, name);

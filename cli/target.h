@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "err.h"
+
 enum { TARGET_MAX_PIDS = 256 };
 
 struct target_pids {
@@ -19,4 +21,4 @@ bool target_add_pid(struct target_pids *t, pid_t pid);
  * ("first-second"), each once, while there is room; "" is the beginning. */
 void target_names(char *names, size_t len, const char *comm);
 /* Adds all processes of that name (comm or file name). An exit code, after saying what failed. */
-int target_add_name(struct target_pids *t, const char *name);
+enum prowl_code target_add_name(struct target_pids *t, const char *name);

@@ -193,7 +193,7 @@ void say_progress_end(void)
 	term.line = false;
 }
 
-int say_failure(const struct prowl_err *err)
+enum prowl_code say_failure(const struct prowl_err *err)
 {
 	say_error("%s", err->text);
 	if (err->hint[0]) {

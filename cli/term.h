@@ -49,4 +49,4 @@ void say_progress(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void say_progress_end(void);
 
 /* Prints what, why and what to do; returns the exit code. */
-int say_failure(const struct prowl_err *err);
+enum prowl_code say_failure(const struct prowl_err *err);

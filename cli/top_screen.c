@@ -179,7 +179,7 @@ static void start_screen(struct top_screen *s)
 	set_colors(s);
 }
 
-int top_screen_check(void)
+enum prowl_code top_screen_check(void)
 {
 	if (isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) &&
 	    tcgetattr(STDIN_FILENO, &tty.before) == 0)
@@ -207,7 +207,7 @@ static void abandon(struct top_screen *s)
 	free(s);
 }
 
-int top_screen_open(struct top_screen **ret)
+enum prowl_code top_screen_open(struct top_screen **ret)
 {
 	struct top_screen *s;
 	const char *term = getenv("TERM");

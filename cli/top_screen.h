@@ -16,9 +16,9 @@ struct top_screen;
 /* Whether this prowl was built with a screen. */
 bool top_screen_built(void);
 /* An exit code, after saying why there can be no screen: no ncurses, no terminal. */
-int top_screen_check(void);
+enum prowl_code top_screen_check(void);
 /* The same, with a screen. From here on, signals are the screen's. */
-int top_screen_open(struct top_screen **ret);
+enum prowl_code top_screen_open(struct top_screen **ret);
 void top_screen_close(struct top_screen *s);
 
 /* Readable when top_screen_event has something to tell. */

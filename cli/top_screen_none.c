@@ -10,14 +10,14 @@ bool top_screen_built(void)
 	return false;
 }
 
-int top_screen_check(void)
+enum prowl_code top_screen_check(void)
 {
 	say_error("this prowl was built without ncurses (libncurses-dev): no table on the screen. "
 		  "--once and --json work");
 	return PROWL_UNSUPPORTED;
 }
 
-int top_screen_open(struct top_screen **ret)
+enum prowl_code top_screen_open(struct top_screen **ret)
 {
 	return top_screen_check();
 }

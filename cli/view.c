@@ -5,80 +5,53 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cmd.h"
 #include "term.h"
 
-static bool choose(const char *option, const char *const *words, const char *arg, int *ret)
-{
-	for (int i = 0; words[i]; i++) {
-		size_t n = strlen(words[i]);
+const char *const view_granularity_words[] = {
+	[PPROF_FUNCTION] = "function", [PPROF_FILE_FUNCTION] = "filefunction",
+	[PPROF_FILE] = "file",         [PPROF_LINE] = "line",
+	[PPROF_ADDRESS] = "address",   [PPROF_PACKAGE] = "package",
+	[PPROF_PACKAGE + 1] = NULL,
+};
 
-		/* pprof has the plural: "lines", "addresses". */
-		if (strncmp(words[i], arg, n) == 0 &&
-		    (!arg[n] || strcmp(arg + n, words[i][n - 1] == 's' ? "es" : "s") == 0)) {
-			*ret = i;
-			return true;
-		}
+const char *const view_runtime_words[] = {
+	[PPROF_RUNTIME_SHOW] = "show",
+	[PPROF_RUNTIME_FOLD] = "fold",
+	[PPROF_RUNTIME_HIDE] = "hide",
+	[PPROF_RUNTIME_HIDE + 1] = NULL,
+};
+
+bool view_take_word(const struct opt *o, void *field, const char *arg)
+{
+	for (size_t i = 0; o->words[i]; i++) {
+		size_t n = strlen(o->words[i]);
+
+		/* "lines", "addresses" */
+		if (strncmp(o->words[i], arg, n) == 0 &&
+		    strcmp(arg + n, o->words[i][n - 1] == 's' ? "es" : "s") == 0)
+			return opts_word(o, field, o->words[i]);
 	}
-	fprintf(stderr, "prowl: --%s wants", option);
-	for (int i = 0; words[i]; i++)
-		fprintf(stderr, "%s %s", i == 0 ? "" : words[i + 1] ? "," : " or", words[i]);
-	fputs(", not '", stderr);
-	text_put(stderr, arg);
-	fputs("'\n", stderr);
-	return false;
+	return opts_word(o, field, arg);
 }
 
-static bool take_granularity(struct view *v, const char *arg)
-{
-	static const char *const words[] = {
-		[PPROF_FUNCTION] = "function", [PPROF_FILE_FUNCTION] = "filefunction",
-		[PPROF_FILE] = "file",         [PPROF_LINE] = "line",
-		[PPROF_ADDRESS] = "address",   [PPROF_PACKAGE] = "package",
-		[PPROF_PACKAGE + 1] = NULL,
-	};
-	int which;
-
-	if (!choose("granularity", words, arg, &which))
-		return false;
-	v->filter.granularity = (enum pprof_granularity)which;
-	return true;
-}
-
-static bool take_runtime(struct view *v, const char *arg)
-{
-	static const char *const words[] = {
-		[PPROF_RUNTIME_SHOW] = "show",
-		[PPROF_RUNTIME_FOLD] = "fold",
-		[PPROF_RUNTIME_HIDE] = "hide",
-		[PPROF_RUNTIME_HIDE + 1] = NULL,
-	};
-	int which;
-
-	if (!choose("runtime", words, arg, &which))
-		return false;
-	v->filter.runtime = (enum pprof_runtime)which;
-	return true;
-}
-
-static bool take_fraction(const char *option, const char *arg, double *ret)
+bool view_take_fraction(const struct opt *o, void *field, const char *arg)
 {
 	char *end;
 	double d = strtod(arg, &end);
 
 	if (end == arg || *end || !(d >= 0) || d > 1) {
-		say_error("--%s wants a number from 0 to 1, not '%s'", option, arg);
+		say_error("--%s wants a number from 0 to 1, not '%s'", o->name, arg);
 		return false;
 	}
-	*ret = d;
+	*(double *)field = d;
 	return true;
 }
 
-static bool take_peek(struct view *v, const char *arg)
+bool view_take_peek(const struct opt *o, void *field, const char *arg)
 {
 	struct pprof_diag diag = {0};
 
-	v->report.peek = arg;
+	*(const char **)field = arg;
 	if (pprof_pattern_check(arg, &diag) == 0)
 		return true;
 	say_error("--peek: bad regular expression at character %llu: %s",
@@ -86,94 +59,13 @@ static bool take_peek(struct view *v, const char *arg)
 	return false;
 }
 
-static bool take_lines(struct view *v, const char *arg)
+bool view_take_unit(const struct opt *o, void *field, const char *arg)
 {
-	uint64_t n;
+	struct view *v = field;
 
-	if (!opts_number("lines", arg, 1, 1000000, &n))
-		return false;
-	v->report.nodes = n;
+	v->filter.unit = arg;
+	v->report.unit = strcmp(arg, "minimum") ? arg : NULL;
 	return true;
-}
-
-/* Options whose text is kept as it is. */
-static const char **text_of(struct view *v, int id)
-{
-	switch (id) {
-	case VIEW_TYPE:
-		return &v->report.sample_type;
-	case VIEW_FOCUS:
-		return &v->filter.focus;
-	case VIEW_IGNORE:
-		return &v->filter.ignore;
-	case VIEW_SHOW:
-		return &v->filter.show;
-	case VIEW_HIDE:
-		return &v->filter.hide;
-	case VIEW_SHOW_FROM:
-		return &v->filter.show_from;
-	case VIEW_TAG_FOCUS:
-		return &v->filter.tag_focus;
-	case VIEW_TAG_IGNORE:
-		return &v->filter.tag_ignore;
-	case VIEW_TAG_SHOW:
-		return &v->filter.tag_show;
-	case VIEW_TAG_HIDE:
-		return &v->filter.tag_hide;
-	case VIEW_TAG_ROOT:
-		return &v->filter.tag_root;
-	case VIEW_TAG_LEAF:
-		return &v->filter.tag_leaf;
-	default:
-		return NULL;
-	}
-}
-
-enum view_taken view_take(struct view *v, int id, const char *arg)
-{
-	const char **text = text_of(v, id);
-	bool ok = true;
-
-	if (text) {
-		*text = arg;
-		return VIEW_OK;
-	}
-	switch (id) {
-	case VIEW_LINES:
-		ok = take_lines(v, arg);
-		break;
-	case VIEW_CUM:
-		v->report.cum = true;
-		break;
-	case VIEW_GRANULARITY:
-		ok = take_granularity(v, arg);
-		break;
-	case VIEW_NO_INLINES:
-		v->filter.no_inlines = true;
-		break;
-	case VIEW_RUNTIME:
-		ok = take_runtime(v, arg);
-		break;
-	case VIEW_RELATIVE:
-		v->relative = true;
-		break;
-	case VIEW_UNIT:
-		v->filter.unit = arg;
-		v->report.unit = strcmp(arg, "minimum") ? arg : NULL;
-		break;
-	case VIEW_NODE_FRACTION:
-		ok = take_fraction("nodefraction", arg, &v->report.node_fraction);
-		break;
-	case VIEW_EDGE_FRACTION:
-		ok = take_fraction("edgefraction", arg, &v->report.edge_fraction);
-		break;
-	case VIEW_PEEK:
-		ok = take_peek(v, arg);
-		break;
-	default:
-		return VIEW_OTHER;
-	}
-	return ok ? VIEW_OK : VIEW_WRONG;
 }
 
 /* "--show-from" for "show_from: missing )". */
@@ -207,7 +99,7 @@ static bool is_whole(const struct pprof_filter_options *f)
 	       !f->no_inlines;
 }
 
-static int filter(struct view *v, struct pprof_profile **p)
+static enum prowl_code filter(struct view *v, struct pprof_profile **p)
 {
 	struct pprof_profile *filtered;
 	struct pprof_diag diag = {0};
@@ -228,7 +120,7 @@ static int filter(struct view *v, struct pprof_profile **p)
 	return PROWL_OK;
 }
 
-bool view_apply(struct view *v, struct pprof_profile **p, enum view_use use, int *code)
+bool view_apply(struct view *v, struct pprof_profile **p, enum view_use use, enum prowl_code *code)
 {
 	bool drops = use != VIEW_AS_DATA && (*p)->drop_frames;
 	size_t type = 0;

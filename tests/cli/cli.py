@@ -79,6 +79,41 @@ def test_help():
         assert re.fullmatch(r'prowl \d+\.\d+\.\d+\n(without: .*\n)*', prowl(*args).stdout)
 
 
+def choices(command, option):
+    """The words that --help lists for an option that takes one of a few."""
+    text = re.sub(r'\n {20,}', ' ', prowl(command, '--help').stdout)
+    found = re.search(r'--%s [A-Z]+ +(.*?)(?: \(.*)?$' % option, text, re.M)
+    return re.split(', | or ', found.group(1)) if found else []
+
+
+def test_formats():
+    """--help lists every format that a command takes, and the manual those of report."""
+    formats = ['pprof', 'text', 'tree', 'peek', 'traces', 'folded', 'speedscope', 'json', 'html', 'svg', 'pgo']
+    taking = ['profile', 'heap', 'allocs', 'block', 'mutex', 'threadcreate', 'goroutine', 'wall']
+    for command in [*taking, 'report']:
+        assert choices(command, 'format') == formats, (command, choices(command, 'format'))
+    with tempfile.TemporaryDirectory() as folder:
+        path, out = (os.path.join(folder, n) for n in ('x.pb.gz', 'out'))
+        with open(path, 'wb') as f:
+            f.write(profile_bytes())
+        for name in formats:
+            for command in taking:
+                refused(command, '--pid', NO_PID, '-f', name, '-o', out, saying='--peek' if name == 'peek' else 'no ',
+                        status=2 if name == 'peek' else 5)
+            prowl('report', '-f', name, *(['--peek', 'func'] if name == 'peek' else []), '-o', out, path,
+                  status=1 if name == 'pgo' else 0)
+    for command in ('diff', 'bench'):
+        assert choices(command, 'format') == ['text', 'markdown', 'json', 'junit', 'github', 'html', 'svg', 'pprof']
+    for command, option, words in (('diff', 'by', 4), ('diff', 'mode', 3), ('diff', 'fail-on', 4), ('report', 'runtime', 3),
+                                   ('report', 'granularity', 6), ('report', 'color', 3)):
+        assert len(choices(command, option)) >= words, (command, option, choices(command, option))
+    for command in ('report', 'diff', 'bench'):
+        with open(os.path.join(MAN, 'prowl-%s.scd' % command)) as f:
+            paragraph = re.search(r'\*--format\* _FORMAT_\n(.*?)\n\n', f.read(), re.S).group(1)
+        missing = [name for name in choices(command, 'format') if '_%s_' % name not in paragraph]
+        assert not missing, 'prowl-%s.scd does not have %s' % (command, missing)
+
+
 def test_arguments():
     for word in ('0', '-1', 'x', '1x', '', '99999999999999999999'):
         refused('profile', '--pid', word, saying='is not a process id')
@@ -158,6 +193,10 @@ def test_completion_bash():
                  'COMP_WORDS=(prowl do)\nCOMP_CWORD=1\n_prowl\necho "${COMPREPLY[@]}"\n'
     p = subprocess.run(['bash'], input=ask, capture_output=True, text=True, timeout=60)
     assert p.stdout.split() == ['--seconds', 'doctor'], (p.stdout, p.stderr)
+    ask = text + '\nCOMP_WORDS=(prowl heap -f sp)\nCOMP_CWORD=3\n_prowl\necho "${COMPREPLY[@]}"\n' \
+                 'COMP_WORDS=(prowl diff --format ju)\nCOMP_CWORD=3\n_prowl\necho "${COMPREPLY[@]}"\n'
+    p = subprocess.run(['bash'], input=ask, capture_output=True, text=True, timeout=60)
+    assert p.stdout.split() == ['speedscope', 'junit'], (p.stdout, p.stderr)
     with tempfile.TemporaryDirectory() as folder:
         open(os.path.join(folder, 'a file'), 'w').close()
         ask = text + '\nCOMP_WORDS=(prowl report a)\nCOMP_CWORD=2\n_prowl\nprintf "%s\\n" "${COMPREPLY[@]}"\n'
