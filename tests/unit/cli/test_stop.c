@@ -97,12 +97,108 @@ static void all_is_as_before_when_it_is_written(void **state)
 	signal(SIGHUP, SIG_DFL);
 }
 
+/* What bench does: a command in a session of its own, which gets the signals. */
+static void session(int ready)
+{
+	int hold[2];
+	sigset_t before;
+	char byte;
+	pid_t pid;
+
+	stop_catch_for_session();
+	stop_hold(&before);
+	if (pipe(hold) < 0)
+		_exit(1);
+	pid = fork();
+	if (pid == 0) {
+		setsid();
+		signal(SIGINT, SIG_IGN); /* only the second signal ends it */
+		stop_let_child(&before);
+		if (write(hold[1], "", 1) != 1)
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	stop_session(pid);
+	stop_let(&before);
+	if (read(hold[0], &byte, 1) != 1 || write(ready, "", 1) != 1)
+		_exit(1);
+	while (!stop_asked())
+		usleep(1000);
+	if (write(ready, "", 1) != 1)
+		_exit(1);
+	while (waitpid(pid, NULL, 0) < 0)
+		;
+	_exit(7); /* it outlives all signals */
+}
+
+static void a_session_gets_the_signals_and_prowl_stays(void **state)
+{
+	int ready[2], status;
+	char byte;
+	pid_t pid;
+
+	assert_int_equal(pipe(ready), 0);
+	pid = fork();
+	if (pid == 0)
+		session(ready[1]);
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	assert_int_equal(kill(pid, SIGINT), 0);
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	assert_int_equal(kill(pid, SIGINT), 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 7);
+	close(ready[0]);
+	close(ready[1]);
+}
+
+static void a_signal_that_is_held_is_waited_for(void **state)
+{
+	int ready[2], status;
+	char byte;
+	pid_t pid;
+
+	assert_int_equal(pipe(ready), 0);
+	pid = fork();
+	if (pid == 0) {
+		sigset_t before;
+
+		stop_hold(&before);
+		if (write(ready[1], "", 1) != 1)
+			_exit(1);
+		stop_wait();
+		_exit(7);
+	}
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	assert_int_equal(kill(pid, SIGHUP), 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 7);
+	close(ready[0]);
+	close(ready[1]);
+}
+
+static void a_pipe_is_as_it_was_in_children(void **state)
+{
+	struct sigaction is;
+
+	signal(SIGPIPE, SIG_DFL);
+	stop_ignore_pipe();
+	assert_int_equal(sigaction(SIGPIPE, NULL, &is), 0);
+	assert_true(is.sa_handler == SIG_IGN);
+	stop_let_pipe();
+	assert_int_equal(sigaction(SIGPIPE, NULL, &is), 0);
+	assert_true(is.sa_handler == SIG_DFL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_signal_removes_it_where_none_is_caught),
 		cmocka_unit_test(the_second_one_removes_it_where_they_are),
 		cmocka_unit_test(all_is_as_before_when_it_is_written),
+		cmocka_unit_test(a_session_gets_the_signals_and_prowl_stays),
+		cmocka_unit_test(a_signal_that_is_held_is_waited_for),
+		cmocka_unit_test(a_pipe_is_as_it_was_in_children),
 	};
 
 	/* nohup, and shells for what they start in the background, have some ignored */
