@@ -18,7 +18,7 @@
 #include "privilege.h"
 #include "prowl.h"
 #include "stop.h"
-#include "target.h"
+#include "take.h"
 #include "term.h"
 #include "urgent.h"
 
@@ -184,8 +184,7 @@ static void say_warnings(struct prowl_session *s)
 		struct prowl_target t;
 
 		prowl_session_target(s, i, &t);
-		if (t.go_guessed)
-			say_warning(PROWL_GO_GUESSED, t.go_version);
+		take_say_guessed(&t);
 		if (t.go_error)
 			say_warning(
 				"%s (pid %d) is a Go program whose tables can't be read (%s): its Go "
