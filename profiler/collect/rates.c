@@ -196,7 +196,6 @@ static bool lock(int mem)
 static enum prowl_code open_memory(struct prowl_rates *r, const struct prowl_runtime *rt,
 				   struct prowl_err *err)
 {
-	struct uw_space space = rt->space;
 	struct uw_mem mem;
 	char path[64];
 	int e;
@@ -227,7 +226,7 @@ static enum prowl_code open_memory(struct prowl_rates *r, const struct prowl_run
 				  "another prowl has set rates in process %d (%s) and is not done",
 				  (int)rt->target.pid, rt->target.comm);
 	mem = (struct uw_mem){.read = read_mem, .ctx = (void *)(intptr_t)r->mem};
-	return uw_space_check_go(&space, &mem) < 0 ? gone(rt, err) : PROWL_OK;
+	return uw_space_check_go(&rt->space, &mem) < 0 ? gone(rt, err) : PROWL_OK;
 }
 
 static enum prowl_code plan(struct prowl_rates *r, const struct prowl_runtime *rt,

@@ -129,6 +129,7 @@ static enum prowl_code open_program(const char *path, const char *exe, struct uw
 
 	if (r < 0)
 		return no_program(path, exe, c, r, err);
+	uw_space_go(space);
 	r = uw_space_check_go(space, &space->live);
 	if (r < 0)
 		return no_go(path, c, space, r, err);

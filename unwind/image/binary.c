@@ -5,15 +5,84 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { MIN_SLOTS = 64 };
+
+static struct uw_binary **slot_of(const struct uw_binaries *reg, uint64_t dev, uint64_t ino)
+{
+	uint64_t h = (dev * 31 + ino) * 0x9e3779b97f4a7c15ull;
+
+	return &reg->slots[h >> 32 & (reg->nslots - 1)];
+}
+
 struct uw_binary *uw_binary_find(struct uw_binaries *reg, uint64_t dev, uint64_t ino)
 {
-	if (ino == 0)
-		return NULL;
+	struct uw_binary *b = ino && reg->nslots ? *slot_of(reg, dev, ino) : NULL;
+
+	while (b && (b->dev != dev || b->ino != ino))
+		b = b->chain;
+	return b;
+}
+
+/* Where there is no memory for more slots, the chains grow instead. */
+static void more_slots(struct uw_binaries *reg)
+{
+	size_t n = reg->nslots ? 2 * reg->nslots : MIN_SLOTS;
+	struct uw_binary **slots = calloc(n, sizeof *slots);
+
+	if (!slots)
+		return;
+	free(reg->slots);
+	reg->slots = slots;
+	reg->nslots = n;
 	for (struct uw_binary *b = reg->first; b; b = b->next) {
-		if (b->dev == dev && b->ino == ino)
-			return b;
+		if (b->ino) {
+			struct uw_binary **slot = slot_of(reg, b->dev, b->ino);
+
+			b->chain = *slot;
+			*slot = b;
+		}
 	}
-	return NULL;
+}
+
+/* False: there is no table yet, nor memory for one. */
+static bool enter(struct uw_binaries *reg, struct uw_binary *b)
+{
+	struct uw_binary **slot;
+
+	if (reg->n >= reg->nslots)
+		more_slots(reg);
+	if (!reg->nslots)
+		return false;
+	if (b->ino) {
+		slot = slot_of(reg, b->dev, b->ino);
+		b->chain = *slot;
+		*slot = b;
+	}
+	b->reg = reg;
+	b->next = reg->first;
+	if (b->next)
+		b->next->prev = b;
+	reg->first = b;
+	reg->n++;
+	return true;
+}
+
+static void leave(struct uw_binary *b)
+{
+	struct uw_binaries *reg = b->reg;
+	struct uw_binary **p = b->ino ? slot_of(reg, b->dev, b->ino) : NULL;
+
+	while (p && *p != b)
+		p = &(*p)->chain;
+	if (p)
+		*p = b->chain;
+	if (b->prev)
+		b->prev->next = b->next;
+	else
+		reg->first = b->next;
+	if (b->next)
+		b->next->prev = b->prev;
+	reg->n--;
 }
 
 static void binary_free(struct uw_binary *b)
@@ -57,12 +126,10 @@ struct uw_binary *uw_binary_get(struct uw_binaries *reg, uint64_t dev, uint64_t 
 	b->care = &reg->care;
 	b->path = strdup(path ? path : "");
 	b->host_path = host_path ? strdup(host_path) : NULL;
-	if (!b->path) {
+	if (!b->path || !enter(reg, b)) {
 		binary_free(b);
 		return NULL;
 	}
-	b->next = reg->first;
-	reg->first = b;
 	return b;
 }
 
@@ -73,6 +140,14 @@ struct uw_binary *uw_binary_ref(struct uw_binary *b)
 	return b;
 }
 
+void uw_binary_unref(struct uw_binary *b)
+{
+	if (!b || --b->refs > 0)
+		return;
+	leave(b);
+	binary_free(b);
+}
+
 void uw_binaries_fini(struct uw_binaries *reg)
 {
 	while (reg->first) {
@@ -81,6 +156,9 @@ void uw_binaries_fini(struct uw_binaries *reg)
 		reg->first = b->next;
 		binary_free(b);
 	}
+	free(reg->slots);
+	reg->slots = NULL;
+	reg->nslots = reg->n = 0;
 }
 
 const struct uw_elf *uw_binary_elf(struct uw_binary *b)

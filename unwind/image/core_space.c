@@ -117,7 +117,7 @@ static int add_nameless(struct load *l, struct file *f)
 	f->dev = NO_DEVICE;
 	f->ino = l->n; /* from 1 on */
 	f->bin = uw_binary_get(l->s->reg, f->dev, f->ino, f->path, NULL, -1);
-	return f->bin ? 0 : -ENOMEM;
+	return f->bin ? uw_space_hold(l->s, f->bin) : -ENOMEM;
 }
 
 static void count(size_t *n, const char **first, const char *path)
@@ -170,7 +170,7 @@ static int open_file(struct load *l, struct file *f)
 	f->dev = st.st_dev;
 	f->ino = st.st_ino;
 	f->bin = uw_binary_get(l->s->reg, f->dev, f->ino, f->path, path, fd);
-	return f->bin ? check_file(l, f) : -ENOMEM;
+	return f->bin && uw_space_hold(l->s, f->bin) == 0 ? check_file(l, f) : -ENOMEM;
 }
 
 static struct file *file_of(struct load *l, const char *path)

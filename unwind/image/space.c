@@ -20,6 +20,7 @@
 enum {
 	MAX_MAPPINGS = 1 << 16,
 	MAX_VDSO = 1 << 20,
+	MIN_HELD = 16,
 };
 
 void uw_space_init(struct uw_space *s, struct uw_binaries *reg, pid_t pid)
@@ -32,13 +33,61 @@ void uw_space_init(struct uw_space *s, struct uw_binaries *reg, pid_t pid)
 	s->version = ++reg->versions;
 }
 
+static struct uw_binary **held_slot(struct uw_binary **held, size_t cap, const struct uw_binary *b)
+{
+	size_t i = (uintptr_t)b * 0x9e3779b97f4a7c15ull >> 32 & (cap - 1);
+
+	while (held[i] && held[i] != b)
+		i = (i + 1) & (cap - 1);
+	return &held[i];
+}
+
+static int more_held(struct uw_space *s)
+{
+	size_t cap = s->held_cap ? 2 * s->held_cap : MIN_HELD;
+	struct uw_binary **held = calloc(cap, sizeof(struct uw_binary *));
+
+	if (!held)
+		return -ENOMEM;
+	for (size_t i = 0; i < s->held_cap; i++) {
+		if (s->held[i])
+			*held_slot(held, cap, s->held[i]) = s->held[i];
+	}
+	free(s->held);
+	s->held = held;
+	s->held_cap = cap;
+	return 0;
+}
+
+int uw_space_hold(struct uw_space *s, struct uw_binary *b)
+{
+	struct uw_binary **slot;
+
+	if (2 * (s->nheld + 1) > s->held_cap && more_held(s) < 0) {
+		uw_binary_unref(b);
+		return -ENOMEM;
+	}
+	slot = held_slot(s->held, s->held_cap, b);
+	if (*slot) {
+		uw_binary_unref(b);
+		return 0;
+	}
+	*slot = b;
+	s->nheld++;
+	return 0;
+}
+
 void uw_space_fini(struct uw_space *s)
 {
+	for (size_t i = 0; i < s->held_cap; i++)
+		uw_binary_unref(s->held[i]);
+	free(s->held);
 	free(s->maps);
 	free(s->mods);
+	s->held = NULL;
 	s->maps = NULL;
 	s->mods = NULL;
-	s->n = s->cap = s->nmods = 0;
+	s->nheld = s->held_cap = s->n = s->cap = s->nmods = 0;
 }
 
 static void forget_go(struct uw_space *s)
@@ -50,18 +99,45 @@ static void forget_go(struct uw_space *s)
 	s->cursor = (struct uw_go_cursor){0};
 }
 
+static int hold_too(struct uw_space *s, struct uw_binary *b)
+{
+	return b ? uw_space_hold(s, uw_binary_ref(b)) : 0;
+}
+
+static int hold_mapped(struct uw_space *s)
+{
+	int r = hold_too(s, s->exe);
+
+	for (size_t i = 0; r == 0 && i < s->n; i++) {
+		const struct uw_mapping *m = &s->maps[i];
+
+		r = hold_too(s, m->bin);
+		if (r == 0)
+			r = hold_too(s, m->mapped);
+		for (size_t k = 0; r == 0 && k < sizeof m->near / sizeof m->near[0]; k++)
+			r = hold_too(s, m->near[k].bin);
+	}
+	return r;
+}
+
 int uw_space_clone(const struct uw_space *from, struct uw_space *to)
 {
+	int r = -ENOMEM;
+
 	*to = *from;
 	to->mods = NULL;
+	to->held = NULL;
+	to->nheld = to->held_cap = 0;
 	forget_go(to);
 	to->maps = malloc((from->cap ? from->cap : 1) * sizeof *to->maps);
-	if (!to->maps) {
-		to->n = to->cap = 0;
-		return -ENOMEM;
-	}
-	if (from->n)
+	if (to->maps && from->n)
 		memcpy(to->maps, from->maps, from->n * sizeof *to->maps);
+	if (to->maps)
+		r = hold_mapped(to);
+	if (r < 0) {
+		uw_space_fini(to);
+		return r;
+	}
 	to->version = ++from->reg->versions;
 	return 0;
 }
@@ -179,7 +255,8 @@ static struct uw_binary *vdso_of(struct uw_space *s, const struct uw_map_event *
 	return b;
 }
 
-static struct uw_binary *binary_of(struct uw_space *s, const struct uw_map_event *e)
+/* A new reference; NULL: no file, or no memory. */
+static struct uw_binary *reference_to(struct uw_space *s, const struct uw_map_event *e)
 {
 	struct uw_binary *b = uw_binary_find(s->reg, e->dev, e->ino);
 	char host[4200];
@@ -193,6 +270,13 @@ static struct uw_binary *binary_of(struct uw_space *s, const struct uw_map_event
 		return NULL;
 	fd = open_mapped(s, e, host, sizeof host);
 	return uw_binary_get(s->reg, e->dev, e->ino, e->path, host[0] ? host : NULL, fd);
+}
+
+static struct uw_binary *binary_of(struct uw_space *s, const struct uw_map_event *e)
+{
+	struct uw_binary *b = reference_to(s, e);
+
+	return b && uw_space_hold(s, b) == 0 ? b : NULL;
 }
 
 static bool same_file(const struct uw_mapping *m, const struct uw_map_event *e)
@@ -452,9 +536,9 @@ bool uw_space_elf(struct uw_space *s, struct uw_mapping *m, const struct uw_elf 
 	return true;
 }
 
-int uw_space_check_go(struct uw_space *s, const struct uw_mem *mem)
+int uw_space_check_go(const struct uw_space *s, const struct uw_mem *mem)
 {
-	struct uw_go *go = uw_space_go(s);
+	const struct uw_go *go = s->go;
 	uint64_t lo, hi, at, minpc = 0, maxpc = 0, entries = 0;
 	const struct uw_golayout *l;
 

@@ -57,6 +57,9 @@ struct uw_space {
 	struct uw_mapping *maps;
 	size_t n, cap;
 	struct uw_binaries *reg;
+	/* A reference each to all binaries that were mapped: a hash set, a power of two. */
+	struct uw_binary **held;
+	size_t nheld, held_cap;
 	const struct uw_arch *arch; /* this machine's, or the core file's; NULL: not supported */
 	struct uw_mem live;         /* the process; reads fail once it is gone */
 	pid_t pid;
@@ -81,7 +84,9 @@ struct uw_space {
 };
 
 void uw_space_init(struct uw_space *s, struct uw_binaries *reg, pid_t pid);
+/* Gives its binaries back; the registry frees those that no other space has. */
 void uw_space_fini(struct uw_space *s);
+/* The clone holds only the binaries that are mapped now. */
 int uw_space_clone(const struct uw_space *from, struct uw_space *to);
 
 /*
@@ -136,6 +141,10 @@ enum { UW_MAX_RUN_GAP = 4 << 20 }; /* between two segments of one program in mem
  */
 bool uw_space_is_anonymous(uint64_t ino, const char *path);
 
+/* Keeps a reference to b, which it takes over, until uw_space_fini. -ENOMEM: it was given back.
+ * Private to the room. */
+int uw_space_hold(struct uw_space *s, struct uw_binary *b);
+
 /*
  * Whether memory at m, which is no file with a program, has the text of one after all: then sets
  * its bin, offset and bias. Private to space*.c.
@@ -143,7 +152,8 @@ bool uw_space_is_anonymous(uint64_t ino, const char *path);
 bool uw_space_prove(struct uw_space *s, struct uw_mapping *m);
 
 /*
- * Whether the tables of uw_space_go are those in memory, as `mem` has it: moduledata there must say
- * the same. -ENODATA: it can't be read; -ESTALE: it says something else; -ENOENT: there is no Go.
+ * Whether the tables that uw_space_go has found are those in memory, as `mem` has it: moduledata
+ * there must say the same. -ENODATA: it can't be read; -ESTALE: it says something else; -ENOENT:
+ * there is no Go, or it was not looked for.
  */
-int uw_space_check_go(struct uw_space *s, const struct uw_mem *mem);
+int uw_space_check_go(const struct uw_space *s, const struct uw_mem *mem);

@@ -163,7 +163,11 @@ static bool is_program(struct uw_space *s, struct uw_mapping *m)
 	fd = uw_memelf_make(&s->live, s->arch->machine, r.parts, r.n);
 	bin = fd < 0 ? NULL : uw_binary_get(s->reg, 0, 0, "[anon]", NULL, fd);
 	/* Without Go's tables the copy tells nothing more than the memory does. */
-	if (!bin || !uw_binary_go(bin, &s->live, 0))
+	if (!bin || !uw_binary_go(bin, &s->live, 0)) {
+		uw_binary_unref(bin);
+		return false;
+	}
+	if (uw_space_hold(s, bin) < 0)
 		return false;
 	take_program(s, &r, bin);
 	return m->copied;

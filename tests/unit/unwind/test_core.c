@@ -451,9 +451,13 @@ static void make_program(struct program *p, uint64_t bias, enum how how)
 
 static int load_program(struct program *p, const char *exe)
 {
+	int r;
+
 	assert_int_equal(open_built(&p->what, 0, &p->core), 0);
 	uw_space_init(&p->space, &p->files, 0);
-	return uw_space_load_core(&p->space, p->core, exe, &p->load);
+	r = uw_space_load_core(&p->space, p->core, exe, &p->load);
+	uw_space_go(&p->space);
+	return r;
 }
 
 static void unload_program(struct program *p)
