@@ -122,7 +122,7 @@ def cgo_frames(version, name, variant, stack):
 
 
 for flags in ([], ['-no-pie', '-fno-pie'], ['-static']):
-    test('e2e', 'C++ with cleanups, %s' % (' '.join(flags) or 'as by default'), *flags)(cxx)
+    test('matrix' if flags else 'e2e', 'C++ with cleanups, %s' % (' '.join(flags) or 'as by default'), *flags)(cxx)
 test('e2e', 'Rust with panics and drops')(rust)
 test('e2e', "Debian's ripgrep")(ripgrep)
 for v in VERSIONS:

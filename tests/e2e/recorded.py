@@ -13,7 +13,7 @@ import urllib.request
 import pprof
 from harness import *
 
-VERSIONS_SHORT = ['1.19', '1.23', '1.26', '1.27']
+VERSIONS_SHORT = ['1.19', '1.27']
 
 
 def own(target, kind, query=''):
