@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cmd.h"
+#include "log.h"
 #include "privilege.h"
 #include "term.h"
 #include "truncated.h"
@@ -54,6 +55,15 @@ static bool settle_privilege(int argc, char **argv)
 	return prowl_privilege_begin(c ? c->may : 0);
 }
 
+static void settle_debug(void)
+{
+	unsigned int domains;
+
+	if (!uw_log_parse(getenv("PROWL_DEBUG"), &domains))
+		say_error("PROWL_DEBUG takes some of %s, separated by commas", uw_log_domains());
+	uw_log_set(domains);
+}
+
 int main(int argc, char **argv)
 {
 	int code;
@@ -70,6 +80,7 @@ int main(int argc, char **argv)
 	 */
 	mallopt(M_MMAP_THRESHOLD, 128 * 1024);
 	uw_survive_truncated_files(); /* without it a target can end prowl, no more */
+	settle_debug();
 	code = dispatch(argc, argv);
 	if ((fflush(stdout) != 0 || ferror(stdout)) && code == 0) {
 		say_error("standard output could not be written");

@@ -600,8 +600,8 @@ static void collect(struct prowl_session *s, uint64_t end, int wake_fd,
 		drain(s);
 		grow_copies(s);
 		prowl_trim(&s->trim, &s->procs.files, uw_walker_stats(s->walker)->lookups);
-		if (uw_walker_stats(s->walker)->live_wanted != s->live_wanted) {
-			s->live_wanted = uw_walker_stats(s->walker)->live_wanted;
+		if (uw_walker_stats(s->walker)->live_attempts != s->live_attempts) {
+			s->live_attempts = uw_walker_stats(s->walker)->live_attempts;
 			s->prompt_until = now + PROMPT_MS * 1000000ull;
 		}
 		if (progress) {

@@ -56,8 +56,8 @@ void prowl_session_note(struct prowl_session *s, struct pprof_profile *p)
 		"may be missing: %llu",
 		(unsigned long long)r->walks.repaired, (unsigned long long)r->walks.cfi,
 		(unsigned long long)r->walks.exact, (unsigned long long)r->walks.live,
-		(unsigned long long)r->walks.live_wanted, (unsigned long long)r->walks.given_up,
-		(unsigned long long)r->walks.derailed, (unsigned long long)r->walks.gaps);
+		(unsigned long long)r->walks.live_attempts, (unsigned long long)r->walks.given_up,
+		(unsigned long long)r->walks.off_stack, (unsigned long long)r->walks.gaps);
 	if (r->no_bpf)
 		prowl_note(p, "other stacks: read after the sample, no BPF (%s)", r->no_bpf);
 	else

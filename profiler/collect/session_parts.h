@@ -60,7 +60,7 @@ struct prowl_session {
 	int wake_fd;
 	bool stopped;                   /* no window follows: what is left belongs to this one */
 	uint64_t clocked, prompt_until; /* CLOCK_MONOTONIC */
-	uint64_t live_wanted;           /* of the walker, when last looked */
+	uint64_t live_attempts;         /* of the walker, when last looked */
 	struct {                        /* of the stacks, that come with the samples */
 		uint32_t bytes;
 		uint64_t from, to;     /* CLOCK_MONOTONIC: what s->perf counts for */

@@ -33,6 +33,14 @@ def refused(*args, saying='', status=2):
     assert saying in p.stderr, 'prowl %s: %r is not in %r' % (' '.join(args), saying, p.stderr)
 
 
+def test_debug():
+    p = prowl('--version', prefix=('env', 'PROWL_DEBUG=walk,frob'))
+    assert 'walk, globals, perf' in p.stderr, p.stderr
+    for known in ('walk', 'walk,globals,perf', 'all', ''):
+        p = prowl('--version', prefix=('env', 'PROWL_DEBUG=' + known))
+        assert p.stderr == '', p.stderr
+
+
 def test_usage():
     refused()
     refused('frobnicate', saying="'frobnicate'")

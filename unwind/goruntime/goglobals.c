@@ -3,11 +3,13 @@
 
 #include <elf.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "bytes.h"
 #include "goglobals_parts.h"
 #include "golayout.h"
+#include "log.h"
 
 static const struct variable {
 	const char *name;
@@ -167,10 +169,32 @@ static bool lacks(const struct uw_goglobals *g, size_t from, size_t to)
 	return false;
 }
 
+static void report(const struct uw_elf *elf, const struct uw_golayout *l,
+		   const struct uw_goglobals *unproved, const struct uw_goglobals *g)
+{
+	struct uw_section symtab;
+	bool stripped = !uw_elf_section(elf, ".symtab", &symtab);
+
+	for (size_t i = 0; i < UW_GLOBAL_COUNT; i++) {
+		const char *name = name_in(i, l), *why = "";
+
+		if (!name)
+			continue; /* this version has no such variable */
+		if (g->var[i].source == UW_GLOBAL_MISSING)
+			why = unproved->var[i].source != UW_GLOBAL_MISSING
+				      ? ": thrown out, it doesn't hold what it must"
+			      : stripped ? ": no symbols, and no use in code that is clear"
+					 : ": no symbol of that name and size";
+		uw_log(UW_LOG_GLOBALS, "%s: %s, %#" PRIx64 "%s", name,
+		       uw_goglobal_source_name(g->var[i].source), g->var[i].addr, why);
+	}
+}
+
 int uw_goglobals_find_by(struct uw_space *space, unsigned int ways, struct uw_goglobals *ret)
 {
 	const struct uw_go *go = uw_space_go(space);
 	const struct uw_elf *elf = go ? uw_binary_elf(space->go_bin) : NULL;
+	struct uw_goglobals unproved;
 
 	*ret = (struct uw_goglobals){0};
 	if (!elf)
@@ -180,11 +204,14 @@ int uw_goglobals_find_by(struct uw_space *space, unsigned int ways, struct uw_go
 	if ((ways & UW_WAY_CODE) && lacks(ret, 0, UW_GLOBAL_COUNT - 1))
 		uw_goglobals_by_code(elf, go, ret);
 	relocate(ret, uw_go_vars(go), space->go_bias);
+	unproved = *ret;
 	if (ways & UW_WAY_CODE)
 		uw_goglobals_verify(go, &space->live, space->go_bias, ret);
 	if ((ways & UW_WAY_VALUE) && (lacks(ret, UW_GLOBAL_ALLGS, UW_GLOBAL_ALLGS) ||
 				      lacks(ret, UW_GLOBAL_MBUCKETS, UW_GLOBAL_BBUCKETS)))
 		uw_goglobals_by_value(go, &space->live, space->go_bias, ret);
+	if (uw_log_on(UW_LOG_GLOBALS))
+		report(elf, uw_go_layout(go), &unproved, ret);
 	return 0;
 }
 

@@ -2,11 +2,14 @@
 #include "walk.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "log.h"
 #include "walk_parts.h"
 
 enum {
@@ -99,6 +102,8 @@ static void note_plain(struct uw_walker *w, uint64_t pc)
 	*plain_slot(w, pc) = (uint32_t)pc;
 }
 
+static const char too_many[] = "more frames than the caller of the walk takes";
+
 enum step walk_take_caller(struct walk *k, uint64_t ret, enum uw_end *end)
 {
 	uint64_t pc = lookup_pc(k, ret);
@@ -107,7 +112,7 @@ enum step walk_take_caller(struct walk *k, uint64_t ret, enum uw_end *end)
 	if (!k->exact && is_plain(k->w, pc)) {
 		if (walk_push(k, pc))
 			return STEP_ON;
-		*end = UW_END_TRUNCATED;
+		*end = walk_ends(k, UW_END_TRUNCATED, too_many, pc);
 		return STEP_DONE;
 	}
 	i = walk_info(k->w, pc);
@@ -123,17 +128,17 @@ enum step walk_take_caller(struct walk *k, uint64_t ret, enum uw_end *end)
 	case K_VDSO:
 		break;
 	default:
-		k->w->stats.derailed++;
-		*end = UW_END_UNKNOWN;
+		k->w->stats.off_stack++;
+		*end = walk_ends(k, UW_END_UNKNOWN, "the caller is in no file", pc);
 		return STEP_DONE;
 	}
 	if (!k->exact && !walk_is_after_call(k->w, i)) {
-		k->w->stats.derailed++;
-		*end = UW_END_UNKNOWN;
+		k->w->stats.off_stack++;
+		*end = walk_ends(k, UW_END_UNKNOWN, "no call is before the caller's address", pc);
 		return STEP_DONE;
 	}
 	if (!walk_push(k, pc)) {
-		*end = UW_END_TRUNCATED;
+		*end = walk_ends(k, UW_END_TRUNCATED, too_many, pc);
 		return STEP_DONE;
 	}
 	k->exact = false;
@@ -205,7 +210,8 @@ static enum uw_end beyond_chain(struct walk *k)
 	uint64_t bp = k->s->nchain > 1 ? frame_of(k, k->s->nchain - 1, true) : 0, next;
 
 	if (bp == 0 || !walk_word(k, bp, &next) || next <= bp)
-		return UW_END_TRUNCATED;
+		return walk_ends(k, UW_END_TRUNCATED,
+				 "the kernel's chain is full, and memory has another one now", bp);
 	return walk_follow_fp(k, next);
 }
 
@@ -247,7 +253,7 @@ static enum uw_end chain_interrupted(struct walk *k, size_t j)
 	if (i->kind == K_GO && i->delta < 8) {
 		k->gap = true;
 		if (!walk_push(k, 0))
-			return UW_END_TRUNCATED;
+			return walk_ends(k, UW_END_TRUNCATED, too_many, pc);
 	}
 	return walk_follow_chain(k, j + 1);
 }
@@ -263,7 +269,8 @@ enum uw_end walk_follow_chain(struct walk *k, size_t from)
 		    at_switch(k, j + 1, &end))
 			return end;
 	}
-	return k->s->chain_full ? beyond_chain(k) : UW_END_UNKNOWN;
+	return k->s->chain_full ? beyond_chain(k)
+				: walk_ends(k, UW_END_UNKNOWN, "the kernel's chain ends", 0);
 }
 
 enum uw_end walk_follow_fp(struct walk *k, uint64_t bp)
@@ -274,20 +281,20 @@ enum uw_end walk_follow_fp(struct walk *k, uint64_t bp)
 		uint64_t next, ret;
 
 		if (bp == 0)
-			return UW_END_UNKNOWN;
+			return walk_ends(k, UW_END_UNKNOWN, "a frame pointer is 0", 0);
 		if (!walk_word(k, bp, &next) || !walk_word(k, bp + 8, &ret) ||
 		    (k->lived && !walk_call_fits(k, ret)))
-			return UW_END_NO_MEM;
+			return walk_ends(k, UW_END_NO_MEM, "no frame, or another one, is at", bp);
 		if (k->exact)
 			return walk_interrupted(k, &(struct go_frame){ret, bp + 16, next},
 						SIZE_MAX);
 		if (walk_take_caller(k, ret, &end) == STEP_DONE || at_switch(k, SIZE_MAX, &end))
 			return end;
 		if (next != 0 && next <= bp)
-			return UW_END_UNKNOWN;
+			return walk_ends(k, UW_END_UNKNOWN, "frame pointers go down at", bp);
 		bp = next;
 	}
-	return UW_END_TRUNCATED;
+	return walk_ends(k, UW_END_TRUNCATED, too_many, bp);
 }
 
 /* The chain from there on where there is one, else frame pointers from bp on. */
@@ -334,7 +341,7 @@ static enum uw_end take_inserted(struct walk *k, const struct go_frame *caller, 
 	if (k->exact)
 		return walk_interrupted(k, caller, from);
 	if (k->lived && !walk_call_fits(k, caller->pc))
-		return UW_END_NO_MEM;
+		return walk_ends(k, UW_END_NO_MEM, "the code has no such call before", caller->pc);
 	if (walk_take_caller(k, caller->pc, &end) == STEP_DONE || at_switch(k, from, &end))
 		return end;
 	return follow(k, caller->bp, from);
@@ -365,7 +372,8 @@ static enum uw_end above_leaf(struct walk *k, const struct pc_info *leaf, const 
 		     (on < k->s->nchain && k->s->chain[on] == caller.pc)))
 		return follow(k, r->bp, on);
 	if (!duff && !walk_word(k, cfa - 8, &caller.pc))
-		return UW_END_NO_MEM;
+		return walk_ends(k, UW_END_NO_MEM, "the leaf's return address can't be read at",
+				 cfa - 8);
 	k->w->stats.repaired++;
 	if (!duff && leaf->delta >= 8 && !leaf->saves_bp && walk_word(k, cfa - 16, &saved) &&
 	    saved != r->bp && (saved == 0 || can_be_frame(saved, cfa))) {
@@ -429,13 +437,31 @@ static enum uw_end settle(struct walk *k, enum uw_end end)
 		s->given_up += k->gap || (k->pieced && !whole);
 		return end;
 	}
-	s->live_wanted++;
+	s->live_attempts++;
 	s->live += whole && !k->gap;
 	s->given_up += !whole || k->gap;
 	if (whole)
 		return end;
 	k->n = k->sure;
 	return UW_END_NO_MEM;
+}
+
+static void report(const struct walk *k, enum uw_end end)
+{
+	static const char *const names[UW_END_COUNT] = {[UW_END_TRUNCATED] = "truncated",
+							[UW_END_NO_MEM] = "no memory",
+							[UW_END_UNKNOWN] = "unknown"};
+	const struct uw_sample *s = k->s;
+	char missing[64] = "";
+
+	if (k->missing)
+		snprintf(missing, sizeof missing, "; last word missing: %#" PRIx64, k->missing);
+	uw_log(UW_LOG_WALK,
+	       "pid %d, ip %#" PRIx64 ", sp %#" PRIx64 ": %s after %zu frames: %s %#" PRIx64
+	       " (stack copy of %zu bytes, chain of %zu, %zu pieces, live memory %s%s)",
+	       (int)k->w->space->pid, s->regs->ip, s->regs->sp, names[end], k->n,
+	       k->why ? k->why : "no reason kept", k->why_at, s->stack_len, s->nchain, s->npieces,
+	       k->lived ? "asked" : "not asked", missing);
 }
 
 size_t uw_walk(struct uw_walker *w, struct uw_space *space, const struct uw_sample *sample,
@@ -469,5 +495,7 @@ size_t uw_walk(struct uw_walker *w, struct uw_space *space, const struct uw_samp
 		break;
 	}
 	*ret_end = settle(&k, *ret_end);
+	if (*ret_end != UW_END_ROOT && *ret_end != UW_END_SWITCH && uw_log_on(UW_LOG_WALK))
+		report(&k, *ret_end);
 	return k.n;
 }

@@ -75,16 +75,16 @@ struct uw_sample {                  /* borrowed from the ring for the time of th
 	uint64_t g; /* what the thread's TLS held as Go's g; 0: not known */
 };
 
-struct uw_walk_stats {        /* facts of all walks, for the counters in the profile */
-	uint64_t lookups;     /* addresses that were looked up in the files' tables */
-	uint64_t repaired;    /* the leaf's caller was missing in the chain and was inserted */
-	uint64_t cfi;         /* walks that went through C frames by unwind information */
-	uint64_t live_wanted; /* walks that asked live memory: drain soon after them */
-	uint64_t live;        /* those that it completed, each step verified */
-	uint64_t exact;       /* walks that pieces completed, without live memory */
-	uint64_t given_up;    /* walks of both kinds that were not completed */
-	uint64_t gaps;        /* places in C stacks where frames may be missing, shown as unknown */
-	uint64_t derailed;    /* chains that left the stack and were cut */
+struct uw_walk_stats {          /* facts of all walks, for the counters in the profile */
+	uint64_t lookups;       /* addresses that were looked up in the files' tables */
+	uint64_t repaired;      /* the leaf's caller was missing in the chain and was inserted */
+	uint64_t cfi;           /* walks that went through C frames by unwind information */
+	uint64_t live_attempts; /* walks that asked live memory: drain soon after them */
+	uint64_t live;          /* those that it completed, each step verified */
+	uint64_t exact;         /* walks that pieces completed, without live memory */
+	uint64_t given_up;      /* walks of both kinds that were not completed */
+	uint64_t gaps;      /* places in C stacks where frames may be missing, shown as unknown */
+	uint64_t off_stack; /* chains that left the stack and were cut */
 };
 
 struct uw_walker;

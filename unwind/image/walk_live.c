@@ -137,7 +137,8 @@ enum uw_end walk_go_below_c(struct walk *k, uint64_t bp, uint64_t c_pc)
 	}
 	k->lived = true;
 	k->sure = lived ? sure : n;
-	return UW_END_NO_MEM;
+	return walk_ends(k, UW_END_NO_MEM, "Go's frames below C have moved on, from frame pointer",
+			 bp);
 }
 
 /* --- Go by pcsp ------------------------------------------------------------------ */
@@ -164,17 +165,18 @@ enum uw_end walk_go_frames(struct walk *k, struct go_frame f)
 
 	for (size_t j = 0; j < MAX_FRAMES; j++) {
 		if (k->lived && !walk_call_fits(k, f.pc))
-			return UW_END_NO_MEM;
+			return walk_ends(k, UW_END_NO_MEM, "the code has no such call before",
+					 f.pc);
 		if (walk_take_caller(k, f.pc, &end) == STEP_DONE)
 			return end;
 		if (k->morestack || (walk_info(k->w, f.pc)->flags & UW_GO_SPWRITE))
-			return UW_END_NO_MEM;
+			return walk_ends(k, UW_END_NO_MEM, "the stack is switched in", f.pc);
 		if (k->callback)
 			return walk_callback_at(k, &f);
 		if (!walk_go_step(k, &f))
-			return UW_END_NO_MEM;
+			return walk_ends(k, UW_END_NO_MEM, "no return address for", f.pc);
 	}
-	return UW_END_TRUNCATED;
+	return walk_ends(k, UW_END_TRUNCATED, "too many frames", f.pc);
 }
 
 /* --- Go called by C -------------------------------------------------------------- */
@@ -252,7 +254,7 @@ static enum uw_end callback_go_frames(struct walk *k, struct go_frame f)
 {
 	/* systemstack_switch stands for where asmcgocall had left the goroutine's stack. */
 	if (!walk_go_step(k, &f) || !walk_go_step(k, &f))
-		return UW_END_NO_MEM;
+		return walk_ends(k, UW_END_NO_MEM, "no return address for", f.pc);
 	return walk_go_frames(k, f);
 }
 
@@ -278,8 +280,8 @@ enum uw_end walk_callback_at(struct walk *k, const struct go_frame *f)
 		walk_forget(k);
 	}
 	walk_back_to(k, n, lived);
-	if (!walk_push(k, 0)) /* C frames that nobody could tell */
-		return UW_END_TRUNCATED;
+	if (!walk_push(k, 0)) /* C frames that could not be recovered */
+		return walk_ends(k, UW_END_TRUNCATED, "more frames than the caller takes", f->pc);
 	k->gap = true;
 	return callback_go_frames(k, *f);
 }
@@ -299,5 +301,5 @@ enum uw_end walk_callback(struct walk *k)
 			break;
 	}
 	walk_note_live(k);
-	return UW_END_NO_MEM;
+	return walk_ends(k, UW_END_NO_MEM, "the frame of cgocallback was not found from", f.pc);
 }

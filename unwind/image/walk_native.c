@@ -99,7 +99,28 @@ static enum uw_end resume_go(struct walk *k, const struct uw_regs *r)
 
 static int read_exact(void *ctx, uint64_t addr, void *buf, size_t len)
 {
-	return walk_exact(ctx, addr, buf, len) ? 0 : -EFAULT;
+	struct walk *k = ctx;
+
+	if (walk_exact(k, addr, buf, len))
+		return 0;
+	k->missing = addr;
+	return -EFAULT;
+}
+
+static const char *cfi_why(enum uw_cfi_end end)
+{
+	switch (end) {
+	case UW_CFI_NO_TABLE:
+		return "no unwind information, and no frame pointer to trust, for";
+	case UW_CFI_NO_MEM:
+		return "a register was saved where nothing can be read, by";
+	case UW_CFI_LIMIT:
+		return "too many C frames, up to";
+	case UW_CFI_BAD:
+		return "damaged unwind information for";
+	default:
+		return NULL;
+	}
 }
 
 enum uw_end walk_c_leaf(struct walk *k)
@@ -116,6 +137,7 @@ enum uw_end walk_c_leaf(struct walk *k)
 	k->w->stats.cfi++;
 	if (n > 0 && !walk_push_c(k, pcs + 1, n - 1))
 		return UW_END_TRUNCATED;
+	walk_ends(k, UW_END_UNKNOWN, cfi_why(end), r.ip);
 	switch (end) {
 	case UW_CFI_STOPPED:
 		return resume_go(k, &r);
@@ -148,5 +170,5 @@ enum uw_end walk_unknown_leaf(struct walk *k, const struct pc_info *leaf)
 	if (end == UW_END_ROOT)
 		return end;
 	walk_back_to(k, n, false);
-	return UW_END_UNKNOWN;
+	return walk_ends(k, UW_END_UNKNOWN, "the code is in no file:", k->s->regs->ip);
 }

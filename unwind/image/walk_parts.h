@@ -86,6 +86,9 @@ struct walk { /* one that is under way */
 	bool callback;  /* the frame pushed last is runtime.cgocallback */
 	bool morestack; /* ... runtime.morestack */
 	bool exact;     /* the next caller was interrupted, not calling: its pc is meant as it is */
+	/* For log.h, of the end: why, at which address, and which word was missing last. */
+	const char *why;
+	uint64_t why_at, missing;
 };
 
 struct go_frame {
@@ -117,6 +120,14 @@ enum uw_end walk_follow_chain(struct walk *k, size_t from);
 enum uw_end walk_follow_fp(struct walk *k, uint64_t bp);
 /* Goes on where code of Go was interrupted; the chain from `from` on are its callers, or none. */
 enum uw_end walk_interrupted(struct walk *k, const struct go_frame *r, size_t from);
+
+/* An end that is not a root, with its reason. */
+static inline enum uw_end walk_ends(struct walk *k, enum uw_end end, const char *why, uint64_t at)
+{
+	k->why = why;
+	k->why_at = at;
+	return end;
+}
 
 /* --- walk_native.c --- */
 

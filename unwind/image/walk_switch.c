@@ -284,7 +284,7 @@ enum uw_end walk_morestack(struct walk *k, size_t from)
 	if (found && walk_push(k, w.grows - 1))
 		return find_callers(k, &w);
 	walk_note_live(k);
-	return UW_END_NO_MEM;
+	return walk_ends(k, UW_END_NO_MEM, "the goroutine that grows was not found, below", ret);
 }
 
 /* Still on the goroutine's stack: the return address into the function that grows, and its own. */
@@ -295,7 +295,7 @@ enum uw_end walk_morestack_leaf(struct walk *k)
 
 	if (!walk_exact_word(k, sp, &in) || !calls_morestack(k, in) ||
 	    !walk_exact_word(k, sp + 8, &ret))
-		return UW_END_NO_MEM;
+		return walk_ends(k, UW_END_NO_MEM, "no function that grows is on the stack at", sp);
 	k->w->stats.repaired++;
 	if (walk_take_caller(k, in, &end) == STEP_DONE ||
 	    walk_take_caller(k, ret, &end) == STEP_DONE)

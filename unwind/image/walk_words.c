@@ -69,9 +69,12 @@ bool walk_read(struct walk *k, uint64_t addr, void *buf, size_t len)
 	if (len == 0 || len > WALK_PAGE)
 		return false;
 	walk_note_live(k);
-	return from_bytes(w->window.addr, w->window.bytes, w->window.len, addr, buf, len) ||
-	       (fill_window(w, addr, len) &&
-		from_bytes(w->window.addr, w->window.bytes, w->window.len, addr, buf, len));
+	if (from_bytes(w->window.addr, w->window.bytes, w->window.len, addr, buf, len) ||
+	    (fill_window(w, addr, len) &&
+	     from_bytes(w->window.addr, w->window.bytes, w->window.len, addr, buf, len)))
+		return true;
+	k->missing = addr;
+	return false;
 }
 
 bool walk_exact_word(struct walk *k, uint64_t addr, uint64_t *ret)

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "build_go.h"
+#include "log.h"
 #include "walk.h"
 
 enum {
@@ -235,9 +236,9 @@ static uint64_t check_now(struct fixture *f, struct machine *m, enum uw_end end)
 	return uw_walker_stats(f->walker)->repaired - before;
 }
 
-static uint64_t derailed(const struct fixture *f)
+static uint64_t off_stack(const struct fixture *f)
 {
-	return uw_walker_stats(f->walker)->derailed;
+	return uw_walker_stats(f->walker)->off_stack;
 }
 
 /* --- the binaries --- */
@@ -835,7 +836,7 @@ static void test_morestack_by_pieces(void **state)
 	want_growing(&w);
 	walk_growing(&w, true, UW_END_ROOT);
 	assert_int_equal(uw_walker_stats(w.f.walker)->exact, 1);
-	assert_int_equal(uw_walker_stats(w.f.walker)->live_wanted, 0);
+	assert_int_equal(uw_walker_stats(w.f.walker)->live_attempts, 0);
 	close_fixture(&w.f);
 }
 
@@ -988,18 +989,18 @@ static void test_interrupted_once(void **state)
 	go_to(&m, ASYNC_PREEMPT, BODY);
 	want(&m, ASYNC_PREEMPT, BODY);
 	want(&m, WORK, BODY);
-	before = derailed(&f);
+	before = off_stack(&f);
 	check_now(&f, &m, UW_END_UNKNOWN);
-	assert_int_equal(derailed(&f) - before, 1);
+	assert_int_equal(off_stack(&f) - before, 1);
 	close_fixture(&f);
 }
 
-/* --- chains that derail or end --- */
+/* --- chains that leave the stack or end --- */
 
-static void check_derails(struct fixture *f, uint64_t ret)
+static void check_leaves_stack(struct fixture *f, uint64_t ret)
 {
 	struct machine m;
-	uint64_t before = derailed(f);
+	uint64_t before = off_stack(f);
 
 	boot_main(&m, f);
 	push_word(&m, ret);
@@ -1007,31 +1008,58 @@ static void check_derails(struct fixture *f, uint64_t ret)
 	go_to(&m, WORK, BODY);
 	want(&m, WORK, BODY);
 	check_now(f, &m, UW_END_UNKNOWN);
-	assert_int_equal(derailed(f) - before, 1);
+	assert_int_equal(off_stack(f) - before, 1);
 	/* The same by way of the stack copy. */
 	call(&m, WORK, LEAF);
 	m.nwant = 0;
 	want(&m, LEAF, 0);
 	want_caller(&m, WORK);
 	check_now(f, &m, UW_END_UNKNOWN);
-	assert_int_equal(derailed(f) - before, 2);
+	assert_int_equal(off_stack(f) - before, 2);
 }
 
-static void test_derails(void **state)
+/* With its domain on, a walk that has no root says why, and one that has says nothing. */
+static void test_log(void **state)
+{
+	int fd = memfd_create("stderr", MFD_CLOEXEC), saved = dup(STDERR_FILENO);
+	struct fixture f;
+	struct machine m;
+	char got[2048] = "";
+
+	open_fixture(&f, 22, 0);
+	boot_main(&m, &f);
+	dup2(fd, STDERR_FILENO);
+	uw_log_set(UW_LOG_WALK);
+	want(&m, OUTER, BODY);
+	want_caller(&m, MAIN);
+	check_now(&f, &m, UW_END_ROOT);
+	assert_int_equal(lseek(fd, 0, SEEK_END), 0);
+	check_leaves_stack(&f, 0x10);
+	uw_log_set(0);
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	assert_true(pread(fd, got, sizeof got - 1, 0) > 0);
+	assert_non_null(strstr(got, "prowl walk: pid "));
+	assert_non_null(strstr(got, ": unknown after 1 frames: the caller is in no file 0x"));
+	close(fd);
+	close_fixture(&f);
+}
+
+static void test_leaves_stack(void **state)
 {
 	struct fixture f;
 
 	open_fixture(&f, 22, bias_of(state));
-	check_derails(&f, 0);
-	check_derails(&f, 1);
-	check_derails(&f, UINT64_MAX);
-	check_derails(&f, 0x10);
-	check_derails(&f, STACK + 64);
-	check_derails(&f, ANON + 64);
-	check_derails(&f, entry(&f, OUTER) + BODY);         /* after no call */
-	check_derails(&f, entry(&f, OUTER) + CALL_END - 1); /* inside of one */
-	check_derails(&f, entry(&f, GOEXIT));               /* the function before it */
-	check_derails(&f, f.built.entries[OUTER] + NATIVE_BIAS + BODY);
+	check_leaves_stack(&f, 0);
+	check_leaves_stack(&f, 1);
+	check_leaves_stack(&f, UINT64_MAX);
+	check_leaves_stack(&f, 0x10);
+	check_leaves_stack(&f, STACK + 64);
+	check_leaves_stack(&f, ANON + 64);
+	check_leaves_stack(&f, entry(&f, OUTER) + BODY);         /* after no call */
+	check_leaves_stack(&f, entry(&f, OUTER) + CALL_END - 1); /* inside of one */
+	check_leaves_stack(&f, entry(&f, GOEXIT));               /* the function before it */
+	check_leaves_stack(&f, f.built.entries[OUTER] + NATIVE_BIAS + BODY);
 	close_fixture(&f);
 }
 
@@ -1383,7 +1411,8 @@ int main(void)
 		TWICE(test_morestack_is_the_leaf),
 		TWICE(test_interrupted),
 		TWICE(test_interrupted_once),
-		TWICE(test_derails),
+		TWICE(test_leaves_stack),
+		cmocka_unit_test(test_log),
 		TWICE(test_calls),
 		TWICE(test_through_c),
 		TWICE(test_chain_ends),
