@@ -29,6 +29,12 @@ bool prowl_charge_pooled(const struct prowl_proc *p)
 	return !p->root && p->gone;
 }
 
+/* It is no target any more, and no child either. */
+static bool has_left(const struct prowl_proc *p)
+{
+	return p->removed || (p->replaced && p->root);
+}
+
 /* Since the process was met. */
 static uint64_t charge_of(const struct prowl_proc *p)
 {
@@ -77,6 +83,7 @@ static struct sums pool_sums(const struct prowl_session *s)
 		if (prowl_charge_pooled(s->procs.procs[i]))
 			add_proc(s, s->procs.procs[i], &sums);
 	}
+	add_proc(s, &pool->forgotten, &sums);
 	more = (double)sums.charged + (double)(pool->more - pool->at_window_start.more);
 	sums.charged = more > 0 ? (uint64_t)more : 0;
 	if (s->result.kernel)
@@ -107,7 +114,9 @@ static double with_lost(const struct prowl_session *s, bool of_targets)
 	return 1 + (double)lost / (double)seen;
 }
 
-static struct prowl_share share_of(const struct prowl_session *s, const struct sums *sums)
+/* last: what has no sample in this window is in no later one. */
+static struct prowl_share share_of(const struct prowl_session *s, const struct sums *sums,
+				   bool last)
 {
 	struct prowl_share share = {.charged = sums->user, .scale = 1, .kernel = kernel_of(sums)};
 	double targets = with_lost(s, true), anybodys = with_lost(s, false);
@@ -116,7 +125,7 @@ static struct prowl_share share_of(const struct prowl_session *s, const struct s
 	if (sums->user == 0)
 		return share;
 	if (expected == 0) {
-		share.unsampled = s->stopped ? sums->user : 0; /* else it is the next one's */
+		share.unsampled = last ? sums->user : 0;
 	} else if (within((double)sums->user / anybodys, expected,
 			  sums->square * targets * targets)) {
 		share.scale = (double)sums->user / expected;
@@ -132,14 +141,14 @@ struct prowl_share prowl_charge_share(const struct prowl_session *s, const struc
 	struct sums sums = {0};
 
 	add_proc(s, p, &sums);
-	return share_of(s, &sums);
+	return share_of(s, &sums, s->stopped || has_left(p));
 }
 
 struct prowl_share prowl_charge_pool(const struct prowl_session *s)
 {
 	struct sums sums = pool_sums(s);
 
-	return share_of(s, &sums);
+	return share_of(s, &sums, s->stopped);
 }
 
 /* --- up to date ------------------------------------------------------------------ */
@@ -152,8 +161,8 @@ static void count_reaped(struct prowl_session *s)
 {
 	struct prowl_pool *pool = &s->pool;
 
-	pool->reaped = (struct prowl_reaped){0};
-	pool->known = s->procs.children;
+	pool->reaped = s->left.reaped;
+	pool->known = s->procs.children && !s->left.unknown;
 	for (size_t i = 0; i < s->procs.n; i++) {
 		const struct prowl_proc *p = s->procs.procs[i];
 
@@ -181,6 +190,8 @@ static void update_pool(struct prowl_session *s)
 		each += (double)charge_of(p);
 		square += p->square;
 	}
+	each += (double)charge_of(&pool->forgotten);
+	square += pool->forgotten.square;
 	/* Some ended without a parent that counts them. */
 	if (!within(each, reaped + TICKS_NS, square))
 		pool->known = false;
@@ -194,8 +205,9 @@ void prowl_charge_update(struct prowl_session *s)
 
 	update_pool(s);
 	pool = pool_sums(s);
-	charged = s->pool.more;
-	s->result.kernel_unsampled_ns = s->pool.at_window_start.kernel + kernel_of(&pool);
+	charged = s->pool.more + (int64_t)(s->left.charge + charge_of(&s->pool.forgotten));
+	s->result.kernel_unsampled_ns = s->left.kernel + s->pool.at_window_start.kernel +
+					kernel_of(&pool);
 	for (size_t i = 0; i < s->procs.n; i++) {
 		const struct prowl_proc *p = s->procs.procs[i];
 		struct sums sums = {0};
@@ -236,11 +248,51 @@ void prowl_charge_begin_window(struct prowl_session *s)
 			continue;
 		}
 		add_proc(s, p, &sums);
-		if (sums.sampled)
+		if (sums.sampled || has_left(p))
 			begin(p, kernel_of(&sums));
 	}
 	if (pool.sampled) {
+		begin(&s->pool.forgotten, 0);
 		s->pool.at_window_start.more = s->pool.more;
 		s->pool.at_window_start.kernel += kernel_of(&pool);
 	}
+}
+
+/* --- processes that are forgotten ------------------------------------------------ */
+
+/* The sum of the children that were, as if they were one: it is all that the pool asks for. */
+static void add_to_pool(struct prowl_proc *sum, const struct prowl_proc *p)
+{
+	struct prowl_proc_counts *a = &sum->at_window_start;
+	const struct prowl_proc_counts *b = &p->at_window_start;
+
+	sum->exited = sum->complete = sum->gone = true;
+	sum->cpu_last += charge_of(p);
+	sum->utime_last += p->utime_last - p->utime_first;
+	sum->stime_last += p->stime_last - p->stime_first;
+	sum->samples += p->samples;
+	sum->sampled += p->sampled;
+	sum->square += p->square;
+	a->samples += b->samples;
+	a->sampled += b->sampled;
+	a->square += b->square;
+	a->charge += b->charge;
+	a->utime += b->utime;
+	a->stime += b->stime;
+}
+
+void prowl_charge_forget(struct prowl_session *s, const struct prowl_proc *p)
+{
+	struct prowl_left *left = &s->left;
+
+	left->kernel += p->at_window_start.kernel;
+	if (prowl_charge_pooled(p)) {
+		add_to_pool(&s->pool.forgotten, p);
+		return;
+	}
+	left->charge += charge_of(p);
+	left->reaped.user += since(p->reaped_last.user, p->reaped_first.user);
+	left->reaped.system += since(p->reaped_last.system, p->reaped_first.system);
+	/* The parent of a child that was removed will count all of its time. */
+	left->unknown |= p->had_children || !p->root;
 }

@@ -32,5 +32,8 @@ struct prowl_share prowl_charge_pool(const struct prowl_session *s);
 /* A child that is gone: one of the pool. */
 bool prowl_charge_pooled(const struct prowl_proc *p);
 
+/* The process is about to leave the table, after prowl_charge_begin_window: its time is kept. */
+void prowl_charge_forget(struct prowl_session *s, const struct prowl_proc *p);
+
 /* What is charged from here on is the next window's; who has no samples keeps its time for that. */
 void prowl_charge_begin_window(struct prowl_session *s);

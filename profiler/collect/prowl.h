@@ -54,6 +54,7 @@ struct prowl_options {
 	bool labels;          /* label samples with Go's pprof labels */
 	bool timeline;        /* each sample with its time; implies threads */
 	unsigned int tick_ms; /* call progress at least that often; 0: as it comes */
+	bool stay;            /* collect also while there is no target that runs: others may come */
 	int wake_fd;          /* an eventfd of the caller's for prowl_session_wake_fd; 0: none */
 };
 
@@ -140,6 +141,14 @@ enum prowl_code prowl_session_cut(struct prowl_session *s, struct pprof_profile 
  */
 enum prowl_code prowl_session_cut_each(struct prowl_session *s, enum prowl_group group,
 				       prowl_window_fn cb, void *ctx, struct prowl_err *err);
+
+/*
+ * A target more, from now on; one that there is already, also as a child, stays one. And one less:
+ * what was sampled of it until now belongs to the present window, with which it leaves the list.
+ * A target that has exited stays in the list until it is removed, a child until the window is cut.
+ */
+enum prowl_code prowl_session_add(struct prowl_session *s, pid_t pid, struct prowl_err *err);
+void prowl_session_remove(struct prowl_session *s, pid_t pid);
 
 /* Adds comments on how it was sampled, of which build, and what was lost: of the whole session. */
 void prowl_session_note(struct prowl_session *s, struct pprof_profile *p);

@@ -89,8 +89,11 @@ static uint64_t read_clocks(struct prowl_session *s, bool first)
 static bool has_c(const struct prowl_procs *t)
 {
 	for (size_t i = 0; i < t->nimages; i++) {
-		const struct uw_space *s = &t->images[i]->space;
+		const struct uw_space *s;
 
+		if (!t->images[i])
+			continue;
+		s = &t->images[i]->space;
 		for (size_t j = 0; j < s->n; j++) {
 			if (s->maps[j].bin && s->maps[j].bin != s->exe && !s->maps[j].vdso)
 				return true;
@@ -110,36 +113,45 @@ static uint32_t stack_bytes(const struct prowl_session *s)
 	return s->o.rate <= 1000 ? STACK_GO : STACK_FASTEST;
 }
 
+static enum prowl_code check_target(struct prowl_proc *p, struct prowl_err *err)
+{
+	int pid = (int)p->pid, e = p->image->load_error;
+
+	if (e == -EACCES || e == -EPERM) {
+		prowl_fail(err, PROWL_PERMISSION,
+			   "not allowed to read the mappings of process %d (/proc/%d/maps: %s; "
+			   "uid %d): no frame could be named",
+			   pid, pid, strerror(-e), (int)geteuid());
+		prowl_hint_reading(err, p->pid);
+		return PROWL_PERMISSION;
+	}
+	return prowl_short_of(&p->image->space, p->pid, err) ? PROWL_FAILED : PROWL_OK;
+}
+
+static enum prowl_code find_target(struct prowl_session *s, pid_t pid, struct prowl_proc **ret,
+				   struct prowl_err *err)
+{
+	enum prowl_code code = prowl_whatis(pid, NULL, err);
+	int r;
+
+	if (code != PROWL_OK)
+		return code;
+	r = prowl_procs_add(&s->procs, pid, true, ret);
+	if (r == -ESRCH)
+		return prowl_fail(err, PROWL_NOTHING, "there is no process %d", (int)pid);
+	if (r < 0)
+		return prowl_fail(err, PROWL_FAILED, "process %d: %s", (int)pid, strerror(-r));
+	return check_target(*ret, err);
+}
+
 static enum prowl_code find_targets(struct prowl_session *s, struct prowl_err *err)
 {
-	for (size_t i = 0; i < s->o.npids; i++) {
-		pid_t pid = s->o.pids[i];
-		enum prowl_code code = prowl_whatis(pid, NULL, err);
-		struct prowl_proc *p;
-		int r;
+	enum prowl_code code = PROWL_OK;
+	struct prowl_proc *p;
 
-		if (code != PROWL_OK)
-			return code;
-		r = prowl_procs_add(&s->procs, pid, true, &p);
-		if (r == -ESRCH)
-			return prowl_fail(err, PROWL_NOTHING, "there is no process %d", (int)pid);
-		if (r < 0)
-			return prowl_fail(err, PROWL_FAILED, "process %d: %s", (int)pid,
-					  strerror(-r));
-		if (p->image->load_error == -EACCES || p->image->load_error == -EPERM) {
-			prowl_fail(
-				err, PROWL_PERMISSION,
-				"not allowed to read the mappings of process %d (/proc/%d/maps: %s; "
-				"uid %d): no frame could be named",
-				(int)pid, (int)pid, strerror(-p->image->load_error),
-				(int)geteuid());
-			prowl_hint_reading(err, pid);
-			return PROWL_PERMISSION;
-		}
-		if (prowl_short_of(&p->image->space, pid, err))
-			return PROWL_FAILED;
-	}
-	return PROWL_OK;
+	for (size_t i = 0; i < s->o.npids && code == PROWL_OK; i++)
+		code = find_target(s, s->o.pids[i], &p, err);
+	return code;
 }
 
 /* Mappings made between the first reading and the first record are seen by a second reading. */
@@ -368,7 +380,7 @@ static void on_sample(struct prowl_session *s, const struct prowl_event *ev)
 	uint32_t labels = 0;
 	size_t n;
 
-	if (!p || ev->time < s->from || ev->time > s->to)
+	if (!p || ev->time < s->from || ev->time < p->since || ev->time > s->to)
 		return;
 	if (s->labels) /* first: they are of the moment */
 		labels = prowl_labels_of(s->labels, &p->image->space, ev,
@@ -395,7 +407,7 @@ static void on_sample(struct prowl_session *s, const struct prowl_event *ev)
 	key.thread = s->o.threads ? prowl_threads_sampled(&s->threads, ev->pid, ev->tid) : 0;
 	if (!p->image->base)
 		p->image->base = p->image->space.go_lo;
-	p->image->sampled = true;
+	prowl_image_sampled(p->image);
 	count(s, p, ev);
 	add(s, &key, p->image->base, ev->time, ev->sample.weight);
 }
@@ -586,7 +598,8 @@ static void collect(struct prowl_session *s, uint64_t end, int wake_fd,
 		uint64_t left = end > now ? (end - now) / 1000000u + ((end - now) % 1000000u != 0)
 					  : 0;
 
-		if (now >= end || prowl_procs_all_exited(&s->procs) || poll(&wake, 1, 0) > 0)
+		if (now >= end || (!s->o.stay && prowl_procs_all_exited(&s->procs)) ||
+		    poll(&wake, 1, 0) > 0)
 			break;
 		if (s->o.tick_ms && s->o.tick_ms < turn)
 			turn = s->o.tick_ms;
@@ -631,6 +644,52 @@ enum prowl_code prowl_session_run(struct prowl_session *s, uint64_t duration_ns,
 	return prowl_fail(err, PROWL_NOTHING,
 			  "nothing captured: the target used %.1f ms of CPU in %.1f s",
 			  (double)s->result.cpu_ns / 1e6, (double)s->result.duration_ns / 1e9);
+}
+
+/* --- targets that come and go ---------------------------------------------------- */
+
+enum prowl_code prowl_session_add(struct prowl_session *s, pid_t pid, struct prowl_err *err)
+{
+	struct prowl_proc *p = prowl_procs_find(&s->procs, pid);
+	enum prowl_code code;
+	int r;
+
+	if (p) {
+		p->root = true;
+		return PROWL_OK;
+	}
+	/* What waits in the rings is older than the mappings that are read next. */
+	drain(s);
+	code = find_target(s, pid, &p, err);
+	if (code == PROWL_OK) {
+		r = prowl_perf_add(s->perf, pid);
+		if (r < 0)
+			code = prowl_fail(err, PROWL_FAILED, "process %d can't be sampled: %s",
+					  (int)pid, strerror(-r));
+	}
+	if (code != PROWL_OK) {
+		if (p)
+			prowl_procs_remove(&s->procs, p);
+		return code;
+	}
+	p->image->load_error = uw_space_load(&p->image->space); /* until it was sampled */
+	if (s->o.threads)
+		prowl_threads_add(&s->threads, pid);
+	prowl_moments_follow(&s->moments, p);
+	return PROWL_OK;
+}
+
+void prowl_session_remove(struct prowl_session *s, pid_t pid)
+{
+	struct prowl_proc *p = prowl_procs_find(&s->procs, pid);
+
+	if (!p)
+		return;
+	drain(s);
+	prowl_perf_remove(s->perf, pid);
+	prowl_moments_gone(&s->moments, p);
+	prowl_threads_remove(&s->threads, pid);
+	prowl_procs_remove(&s->procs, p);
 }
 
 /* --- one window after the other -------------------------------------------------- */
@@ -739,7 +798,8 @@ void prowl_session_target(struct prowl_session *s, size_t i, struct prowl_target
 	const struct uw_elf *elf = space->exe ? uw_binary_elf(space->exe) : NULL;
 	struct uw_section sec;
 
-	*ret = (struct prowl_target){.pid = p->pid, .load_error = p->image->load_error};
+	*ret = (struct prowl_target){
+		.pid = p->pid, .load_error = p->image->load_error, .exited = p->exited};
 	memcpy(ret->comm, p->comm, sizeof ret->comm);
 	if (elf) {
 		ret->stripped = !uw_elf_section(elf, ".symtab", &sec);

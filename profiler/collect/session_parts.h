@@ -50,7 +50,13 @@ struct prowl_session {
 			int64_t more;
 			uint64_t kernel;
 		} at_window_start;
+		struct prowl_proc forgotten; /* the sum of those that left the table */
 	} pool;
+	struct prowl_left {              /* targets that left the table */
+		uint64_t charge, kernel; /* ns */
+		struct prowl_reaped reaped;
+		bool unknown; /* what their children used */
+	} left;
 	struct prowl_names names;
 	bool several;       /* there were two processes or more at a time */
 	uint64_t forgotten; /* when unpacked debug sections were let go last */

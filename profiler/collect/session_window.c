@@ -11,8 +11,9 @@ static void describe_images(struct prowl_session *s, struct prowl_window_image *
 	for (size_t i = 0; i < s->procs.nimages; i++) {
 		struct prowl_image *im = s->procs.images[i];
 
-		images[i] = (struct prowl_window_image){
-			.space = &im->space, .base = im->base, .process = im->proc->place};
+		if (im)
+			images[i] = (struct prowl_window_image){
+				.space = &im->space, .base = im->base, .process = im->proc->place};
 	}
 }
 
@@ -144,6 +145,36 @@ int prowl_session_profiles(struct prowl_session *s, enum prowl_group group, prow
 	return r;
 }
 
+/* Targets stay until they are removed, children until they are gone. */
+static bool is_over(void *ctx, const struct prowl_proc *p)
+{
+	struct prowl_session *s = ctx;
+
+	if (!p->removed && !p->replaced && (p->root || !p->gone))
+		return false;
+	prowl_charge_forget(s, p);
+	return true;
+}
+
+static bool has_ended(void *ctx, uint32_t image)
+{
+	const struct prowl_procs *t = ctx;
+
+	return image >= t->nimages || !t->images[image];
+}
+
+/* What only the window that was cut had: nothing names it any more. */
+static void forget_ended(struct prowl_session *s)
+{
+	prowl_procs_release(&s->procs);
+	prowl_procs_forget(&s->procs, is_over, s);
+	prowl_threads_release(&s->threads);
+	if (!prowl_procs_ended(&s->procs))
+		return;
+	prowl_symcache_forget(&s->names.native, has_ended, &s->procs);
+	prowl_procs_reuse(&s->procs);
+}
+
 void prowl_session_begin_window(struct prowl_session *s)
 {
 	prowl_stackhash_clear(&s->hash);
@@ -151,4 +182,6 @@ void prowl_session_begin_window(struct prowl_session *s)
 	s->at_window_start = s->result;
 	prowl_charge_begin_window(s);
 	s->populated_to = s->populated_table = 0; /* the other half of the hash is filled now */
+	if (!s->stopped)                          /* else the last comments name them */
+		forget_ended(s);
 }

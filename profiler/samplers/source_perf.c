@@ -67,8 +67,8 @@ enum {
 
 struct event {
 	int fd;
-	pid_t tid;   /* -1: a whole CPU */
-	bool phased; /* its period is the nominal one */
+	pid_t pid, tid; /* -1: a whole CPU */
+	bool phased;    /* its period is the nominal one */
 	uint64_t id;
 	uint64_t since; /* when that was set; samples before are dropped */
 	uint64_t first; /* the period before, which threads started until then have inherited */
@@ -252,7 +252,7 @@ static int map_ring(struct prowl_perf *p, struct cpu *c, int fd)
 	return r;
 }
 
-static int add_event(struct prowl_perf *p, int fd, pid_t tid, uint64_t first)
+static int add_event(struct prowl_perf *p, int fd, pid_t pid, pid_t tid, uint64_t first)
 {
 	bool phased = first == p->o.period_ns;
 	struct event *e;
@@ -267,7 +267,7 @@ static int add_event(struct prowl_perf *p, int fd, pid_t tid, uint64_t first)
 		p->cap = cap;
 	}
 	e = &p->events[p->nevents];
-	*e = (struct event){.fd = fd, .tid = tid, .phased = phased, .first = first};
+	*e = (struct event){.fd = fd, .pid = pid, .tid = tid, .phased = phased, .first = first};
 	if (tid >= 0) {
 		if (ioctl(fd, PERF_EVENT_IOC_ID, &e->id) < 0)
 			return -errno;
@@ -316,7 +316,8 @@ static int add_moments(struct prowl_perf *p, struct cpu *c, int fd)
 	return r;
 }
 
-static int attach_event(struct prowl_perf *p, struct cpu *c, int fd, pid_t tid, uint64_t first)
+static int attach_event(struct prowl_perf *p, struct cpu *c, int fd, pid_t pid, pid_t tid,
+			uint64_t first)
 {
 	int r = 0;
 
@@ -325,7 +326,7 @@ static int attach_event(struct prowl_perf *p, struct cpu *c, int fd, pid_t tid, 
 	else if (ioctl(fd, PERF_EVENT_IOC_SET_OUTPUT, c->fd) < 0)
 		r = -errno;
 	if (r == 0)
-		r = add_event(p, fd, tid, first);
+		r = add_event(p, fd, pid, tid, first);
 	if (r == 0 && p->o.bpf && p->facts.bpf_error == 0)
 		p->facts.bpf_error = add_moments(p, c, fd);
 	if (r == 0 && ioctl(fd, PERF_EVENT_IOC_ENABLE, 0) < 0) {
@@ -347,7 +348,7 @@ static int open_whole_cpus(struct prowl_perf *p)
 		if (fd < 0)
 			return -errno;
 		p->cpus[kept] = (struct cpu){.cpu = p->cpus[i].cpu, .fd = -1, .output = -1};
-		r = attach_event(p, &p->cpus[kept], fd, -1, p->o.period_ns);
+		r = attach_event(p, &p->cpus[kept], fd, -1, -1, p->o.period_ns);
 		if (r < 0) {
 			if (p->cpus[kept].fd != fd)
 				close(fd);
@@ -392,7 +393,7 @@ static int keep_context(struct prowl_perf *p, pid_t tid)
 	return 0;
 }
 
-static int open_on_cpus(struct prowl_perf *p, pid_t tid, bool fresh, bool inherit)
+static int open_on_cpus(struct prowl_perf *p, pid_t pid, pid_t tid, bool fresh, bool inherit)
 {
 	for (size_t i = 0; i < p->ncpus; i++) {
 		uint64_t first = fresh ? p->o.period_ns : first_period(p);
@@ -402,7 +403,7 @@ static int open_on_cpus(struct prowl_perf *p, pid_t tid, bool fresh, bool inheri
 			continue;
 		if (fd < 0)
 			return -errno;
-		r = attach_event(p, &p->cpus[i], fd, tid, first);
+		r = attach_event(p, &p->cpus[i], fd, pid, tid, first);
 		if (r < 0) {
 			if (p->cpus[i].fd != fd)
 				close(fd);
@@ -412,7 +413,7 @@ static int open_on_cpus(struct prowl_perf *p, pid_t tid, bool fresh, bool inheri
 	return 0;
 }
 
-static int open_thread(struct prowl_perf *p, pid_t tid, bool fresh)
+static int open_thread(struct prowl_perf *p, pid_t pid, pid_t tid, bool fresh)
 {
 	uint32_t unused;
 	int r;
@@ -421,7 +422,7 @@ static int open_thread(struct prowl_perf *p, pid_t tid, bool fresh)
 		return 0;
 	r = keep_context(p, tid);
 	if (r == 0)
-		r = open_on_cpus(p, tid, fresh, true);
+		r = open_on_cpus(p, pid, tid, fresh, true);
 	return r < 0 ? r : prowl_idmap_put(&p->tids, (uint64_t)tid, 1);
 }
 
@@ -463,7 +464,7 @@ static int open_process(struct prowl_perf *p, pid_t pid)
 
 			if (tid <= 0)
 				continue;
-			r = open_thread(p, tid, fresh);
+			r = open_thread(p, pid, tid, fresh);
 			if (r == 0) {
 				attached++;
 			} else if (r != -ESRCH) {
@@ -532,8 +533,10 @@ static void close_events(struct prowl_perf *p)
 		p->cpus[i].fd = -1;
 		close_output(&p->cpus[i]);
 	}
-	for (size_t i = 0; i < p->nevents; i++)
-		close(p->events[i].fd);
+	for (size_t i = 0; i < p->nevents; i++) {
+		if (p->events[i].fd >= 0)
+			close(p->events[i].fd);
+	}
 	for (size_t i = 0; i < p->nkeepers; i++)
 		close(p->keepers[i]);
 	p->nevents = p->nkeepers = p->nspread = 0;
@@ -917,12 +920,12 @@ static void forget_events(struct prowl_perf *p, size_t n)
 	}
 }
 
-static void spread(struct prowl_perf *p, pid_t tid)
+static void spread(struct prowl_perf *p, pid_t pid, pid_t tid)
 {
 	size_t n = p->nevents;
 
 	/* Without descriptors for it, all stays as it is; what is missed is told at the end. */
-	if (open_on_cpus(p, tid, false, false) < 0) {
+	if (open_on_cpus(p, pid, tid, false, false) < 0) {
 		forget_events(p, n);
 		return;
 	}
@@ -965,7 +968,7 @@ static void look_for_short(struct prowl_perf *p, uint64_t now)
 			continue;
 		e->ended = 0;
 		if (misses(p, e))
-			spread(p, e->tid);
+			spread(p, e->pid, e->tid);
 	}
 }
 
@@ -1077,6 +1080,44 @@ size_t prowl_perf_drain(struct prowl_perf *p, const struct prowl_perf_takers *ta
 		move_periods(p, until);
 	}
 	return n;
+}
+
+int prowl_perf_add(struct prowl_perf *p, pid_t pid)
+{
+	int r = p->facts.whole_cpus ? 0 : open_process(p, pid);
+
+	return r < 0 ? r : 0;
+}
+
+static bool owns_ring(const struct prowl_perf *p, int fd)
+{
+	for (size_t i = 0; i < p->ncpus; i++) {
+		if (p->cpus[i].fd == fd)
+			return true;
+	}
+	return false;
+}
+
+void prowl_perf_remove(struct prowl_perf *p, pid_t pid)
+{
+	for (size_t i = 0; i < p->nevents; i++) {
+		struct event *e = &p->events[i];
+
+		if (e->pid != pid || e->fd < 0)
+			continue;
+		prowl_idmap_del(&p->by_id, e->id);
+		prowl_idmap_del(&p->tids, (uint64_t)e->tid);
+		p->unphased -= !e->phased;
+		p->nspread -= e->heirs.spread;
+		e->phased = true;
+		e->heirs.spread = false;
+		e->ended = 0;
+		ioctl(e->fd, PERF_EVENT_IOC_DISABLE, 0);
+		if (owns_ring(p, e->fd))
+			continue;
+		close(e->fd);
+		e->fd = -1;
+	}
 }
 
 void prowl_perf_take_output(struct prowl_perf *p)

@@ -104,6 +104,13 @@ const struct prowl_perf_counts *prowl_perf_counts(const struct prowl_perf *p);
  */
 uint64_t prowl_perf_spread_weight(uint64_t from, uint64_t to, uint64_t period, uint64_t n);
 
+/*
+ * A process more; with whole CPUs there is nothing to do. Returns 0 or negative errno. One less: its
+ * samples may come until then.
+ */
+int prowl_perf_add(struct prowl_perf *p, pid_t pid);
+void prowl_perf_remove(struct prowl_perf *p, pid_t pid);
+
 /* What BPF copies comes to these events again, after others with the same program were opened. */
 void prowl_perf_take_output(struct prowl_perf *p);
 

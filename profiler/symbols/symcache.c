@@ -98,5 +98,25 @@ void prowl_symcache_put(struct prowl_symcache *c, uint32_t image, uint64_t pc,
 		free(kept);
 		return;
 	}
-	c->entries[c->n++] = (struct prowl_symcache_entry){kept, n};
+	c->entries[c->n++] = (struct prowl_symcache_entry){key, kept, n};
+}
+
+void prowl_symcache_forget(struct prowl_symcache *c, bool (*ended)(void *ctx, uint32_t image),
+			   void *ctx)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < c->n; i++) {
+		struct prowl_symcache_entry *e = &c->entries[i];
+
+		if (ended(ctx, (uint32_t)(e->key >> PC_BITS))) {
+			prowl_idmap_del(&c->ids, e->key);
+			free(e->symbols);
+			continue;
+		}
+		if (kept < i) /* it is in the map: there is room for it */
+			prowl_idmap_put(&c->ids, e->key, (uint32_t)kept);
+		c->entries[kept++] = *e;
+	}
+	c->n = kept;
 }

@@ -19,6 +19,7 @@ enum { PROWL_SYMCACHE_MAX = 16384 };
 struct prowl_symcache { /* zero-initialised is empty */
 	struct prowl_idmap ids;
 	struct prowl_symcache_entry {
+		uint64_t key;
 		struct uw_symbol *symbols;
 		size_t n;
 	} * entries;
@@ -35,3 +36,6 @@ bool prowl_symcache_get(const struct prowl_symcache *c, uint32_t image, uint64_t
 /* Keeps them; where memory runs out it doesn't, and the address is looked up again. */
 void prowl_symcache_put(struct prowl_symcache *c, uint32_t image, uint64_t pc,
 			const struct uw_symbol *symbols, size_t n);
+/* Forgets what it has of the images for which `ended` is true. */
+void prowl_symcache_forget(struct prowl_symcache *c, bool (*ended)(void *ctx, uint32_t image),
+			   void *ctx);

@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "procs.h"
-
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -17,199 +15,149 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "clock.h"
+#include "array.h"
 #include "procfs.h"
+#include "procs_parts.h"
 
-enum { CLOCK_TRIES = 4 };
+/* --- the table ------------------------------------------------------------------- */
 
-static void *grow(void *array, size_t *cap, size_t n, size_t size)
+/* The id of an image that is over, or a new one. */
+static int take_id(struct prowl_procs *t, uint32_t *ret)
 {
-	size_t want = *cap ? *cap * 2 : 8;
-	void *p = array;
+	int r;
 
-	if (n < *cap)
-		return array;
-	p = realloc(array, want * size);
-	if (p)
-		*cap = want;
-	return p;
+	if (t->nunused) {
+		*ret = t->unused[--t->nunused];
+		return 0;
+	}
+	r = prowl_array_reserve(&t->images, &t->images_cap, t->nimages + 1, sizeof *t->images);
+	if (r == 0)
+		*ret = (uint32_t)t->nimages++;
+	return r;
 }
 
 static struct prowl_image *image_new(struct prowl_procs *t, struct prowl_proc *proc)
 {
-	struct prowl_image **images = grow(t->images, &t->images_cap, t->nimages, sizeof *images);
-	struct prowl_image *im;
+	struct prowl_image *im = calloc(1, sizeof *im);
 
-	if (!images)
+	if (!im || take_id(t, &im->id) < 0) {
+		free(im);
 		return NULL;
-	t->images = images;
-	im = calloc(1, sizeof *im);
-	if (!im)
-		return NULL;
-	im->id = (uint32_t)t->nimages;
+	}
 	im->proc = proc;
-	t->images[t->nimages++] = im;
+	im->refs = 1;
+	t->images[im->id] = im;
 	return im;
+}
+
+static void image_unref(struct prowl_procs *t, struct prowl_image *im)
+{
+	if (--im->refs > 0)
+		return;
+	t->images[im->id] = NULL;
+	/* Without memory to note it, the id is not used again. */
+	if (prowl_array_reserve(&t->retired, &t->retired_cap, t->nretired + 1,
+				sizeof *t->retired) == 0)
+		t->retired[t->nretired++] = im->id;
+	uw_space_fini(&im->space);
+	free(im);
+}
+
+void prowl_procs_release(struct prowl_procs *t)
+{
+	for (size_t i = 0; i < t->nimages; i++) {
+		struct prowl_image *im = t->images[i];
+
+		if (!im || !im->in_window)
+			continue;
+		im->in_window = false;
+		image_unref(t, im);
+	}
+}
+
+void prowl_procs_reuse(struct prowl_procs *t)
+{
+	if (prowl_array_reserve(&t->unused, &t->unused_cap, t->nunused + t->nretired,
+				sizeof *t->unused) == 0) {
+		for (size_t i = 0; i < t->nretired; i++)
+			t->unused[t->nunused++] = t->retired[i];
+	}
+	t->nretired = 0;
 }
 
 void prowl_procs_fini(struct prowl_procs *t)
 {
 	for (size_t i = 0; i < t->nimages; i++) {
+		if (!t->images[i])
+			continue;
 		uw_space_fini(&t->images[i]->space);
 		free(t->images[i]);
 	}
 	for (size_t i = 0; i < t->n; i++)
 		free(t->procs[i]);
 	free(t->images);
+	free(t->retired);
+	free(t->unused);
 	free(t->procs);
+	prowl_idmap_fini(&t->by_pid);
 	uw_binaries_fini(&t->files);
 	*t = (struct prowl_procs){0};
 }
 
 struct prowl_proc *prowl_procs_find(struct prowl_procs *t, pid_t pid)
 {
+	uint32_t i;
+
 	if (t->last && t->last->pid == pid)
 		return t->last;
+	if (pid <= 0 || !prowl_idmap_get(&t->by_pid, (uint64_t)pid, &i))
+		return NULL;
+	return t->last = t->procs[i];
+}
+
+/* Its number is no name of it any more. */
+static void lose_pid(struct prowl_procs *t, struct prowl_proc *p)
+{
+	if (prowl_procs_find(t, p->pid) == p)
+		prowl_idmap_del(&t->by_pid, (uint64_t)p->pid);
+	t->last = NULL;
+}
+
+void prowl_procs_remove(struct prowl_procs *t, struct prowl_proc *p)
+{
+	procs_clock_one(t, p, false);
+	p->removed = true;
+	lose_pid(t, p);
+}
+
+void prowl_procs_forget(struct prowl_procs *t, bool (*over)(void *ctx, const struct prowl_proc *p),
+			void *ctx)
+{
+	size_t kept = 0;
+
+	t->last = NULL;
 	for (size_t i = 0; i < t->n; i++) {
-		if (t->procs[i]->pid == pid && !t->procs[i]->replaced)
-			return t->last = t->procs[i];
+		struct prowl_proc *p = t->procs[i];
+
+		if (over(ctx, p)) {
+			lose_pid(t, p);
+			image_unref(t, p->image);
+			free(p);
+			continue;
+		}
+		/* It was in the map: there is room for it. */
+		if (kept < i && prowl_procs_find(t, p->pid) == p)
+			prowl_idmap_put(&t->by_pid, (uint64_t)p->pid, (uint32_t)kept);
+		t->procs[kept++] = p;
+		t->last = NULL;
 	}
-	return NULL;
-}
-
-/* --- CPU time -------------------------------------------------------------------- */
-
-/*
- * The process' CPU-time clock (clock_getcpuclockid(3)): nanoseconds charged by the scheduler,
- * exited threads included, readable by anyone.
- */
-static bool cpu_clock(pid_t pid, uint64_t *ret)
-{
-	struct timespec ts;
-	clockid_t id;
-
-	if (clock_getcpuclockid(pid, &id) != 0 || clock_gettime(id, &ts) < 0)
-		return false;
-	*ret = (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-	return true;
-}
-
-struct stat_line { /* of /proc/PID/stat: fields 3, 14 to 17, 20 and 22 */
-	char state;
-	uint64_t utime, stime; /* clock ticks */
-	uint64_t cutime, cstime;
-	long threads;
-	uint64_t start; /* clock ticks since boot */
-};
-
-static bool read_stat(pid_t pid, struct stat_line *s)
-{
-	char buf[1024];
-	const char *p;
-
-	if (prowl_read_of(pid, "stat", buf, sizeof buf) <= 0)
-		return false;
-	p = strrchr(buf, ')'); /* the name may hold anything, also ')' */
-	return p && sscanf(p + 1,
-			   " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %lu %lu %*d %*d "
-			   "%ld %*d %lu",
-			   &s->state, &s->utime, &s->stime, &s->cutime, &s->cstime, &s->threads,
-			   &s->start) == 7;
-}
-
-static uint64_t ns_of(struct timeval t)
-{
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_usec * 1000u;
-}
-
-/* The same of a zombie that is our own child: not in clock ticks. */
-static void reaped_exactly(struct prowl_proc *p)
-{
-	uint64_t tick = 1000000000u / (uint64_t)sysconf(_SC_CLK_TCK);
-	uint64_t own = p->cpu_last, both, u, k;
-	siginfo_t info = {0};
-	struct rusage ru;
-
-	if (syscall(SYS_waitid, P_PID, p->pid, &info, WEXITED | WNOHANG | WNOWAIT, &ru) < 0 ||
-	    info.si_pid != p->pid)
-		return;
-	u = ns_of(ru.ru_utime);
-	k = ns_of(ru.ru_stime);
-	both = u + k;
-	if (both < own)
-		both = own;
-	u -= p->utime_last * tick < u ? p->utime_last * tick : u;
-	p->reaped_last.user = u < both - own ? u : both - own;
-	p->reaped_last.system = both - own - p->reaped_last.user;
-}
-
-static void read_times(struct prowl_proc *p, const struct stat_line *s)
-{
-	uint64_t tick = 1000000000u / (uint64_t)sysconf(_SC_CLK_TCK);
-	uint64_t cpu;
-
-	p->utime_last = s->utime;
-	p->stime_last = s->stime;
-	p->reaped_last = (struct prowl_reaped){s->cutime * tick, s->cstime * tick};
-	if (!cpu_clock(p->pid, &cpu))
-		return;
-	p->cpu_last = cpu;
-	p->sampled_at_clock = p->sampled;
-	p->clocked = prowl_now();
-	p->complete = p->exited;
-}
-
-static void read_clock(struct prowl_proc *p, bool first)
-{
-	struct stat_line s;
-
-	if (p->gone)
-		return;
-	if (!read_stat(p->pid, &s) || s.state == 'X' || (p->start && s.start != p->start)) {
-		p->exited = p->gone = true;
-		return;
-	}
-	if (p->exited)
-		return;
-	p->start = s.start;
-	/* A process whose first thread has ended is a zombie with threads, and runs. */
-	p->exited = s.state == 'Z' && s.threads <= 1;
-	read_times(p, &s);
-	if (p->exited)
-		reaped_exactly(p);
-	if (first) {
-		p->cpu_first = p->cpu_last;
-		p->utime_first = p->utime_last;
-		p->stime_first = p->stime_last;
-		p->reaped_first = p->reaped_last;
-	}
-}
-
-/* Returns how many turned out to be gone. */
-static size_t read_all(struct prowl_procs *t, bool first)
-{
-	size_t gone = 0;
-
-	for (size_t i = 0; i < t->n; i++) {
-		bool was = t->procs[i]->gone;
-
-		read_clock(t->procs[i], first);
-		gone += t->procs[i]->gone && !was;
-	}
-	return gone;
-}
-
-void prowl_procs_clock(struct prowl_procs *t, bool first)
-{
-	/* The time of those is now in their parents' counts, which may have been read before. */
-	for (int i = 0; i < CLOCK_TRIES && read_all(t, first) > 0; i++)
-		;
+	t->n = kept;
 }
 
 bool prowl_procs_all_exited(const struct prowl_procs *t)
 {
 	for (size_t i = 0; i < t->n; i++) {
-		if (!t->procs[i]->exited)
+		if (!t->procs[i]->exited && !t->procs[i]->removed)
 			return false;
 	}
 	return true;
@@ -266,19 +214,18 @@ bool prowl_short_of(struct uw_space *space, pid_t pid, struct prowl_err *err)
 
 static struct prowl_proc *proc_new(struct prowl_procs *t, pid_t pid, bool root)
 {
-	struct prowl_proc **procs = grow(t->procs, &t->cap, t->n, sizeof *procs);
-	struct prowl_proc *p;
+	struct prowl_proc *p = calloc(1, sizeof *p);
 
-	if (!procs)
+	if (!p || prowl_array_reserve(&t->procs, &t->cap, t->n + 1, sizeof *t->procs) < 0 ||
+	    prowl_idmap_put(&t->by_pid, (uint64_t)pid, (uint32_t)t->n) < 0) {
+		free(p);
 		return NULL;
-	t->procs = procs;
-	p = calloc(1, sizeof *p);
-	if (!p)
-		return NULL;
+	}
 	p->pid = pid;
 	p->root = root;
 	p->image = image_new(t, p);
 	if (!p->image) {
+		prowl_idmap_del(&t->by_pid, (uint64_t)pid);
 		free(p);
 		return NULL;
 	}
@@ -333,10 +280,17 @@ int prowl_procs_add(struct prowl_procs *t, pid_t pid, bool root, struct prowl_pr
 	p->had_children = t->children && has_children(pid);
 	uw_space_init(&im->space, &t->files, pid);
 	prowl_comm(pid, p->comm, sizeof p->comm);
-	read_clock(p, true);
+	procs_clock_one(t, p, true);
 	im->load_error = uw_space_load(&im->space);
 	*ret = p;
 	return 0;
+}
+
+/* From now on the process has this image. */
+static void set_image(struct prowl_procs *t, struct prowl_proc *p, struct prowl_image *im)
+{
+	image_unref(t, p->image);
+	p->image = im;
 }
 
 /* An exec: the mappings so far are another program's. */
@@ -353,7 +307,8 @@ static void on_exec(struct prowl_procs *t, struct prowl_proc *p)
 	im->base = 0;
 	im->load_error = 0;
 	uw_space_init(&im->space, &t->files, p->pid);
-	p->image = im;
+	if (im != p->image)
+		set_image(t, p, im);
 }
 
 static void on_mmap(struct prowl_procs *t, struct prowl_proc *p, const struct prowl_event *ev)
@@ -373,9 +328,13 @@ static void on_mmap(struct prowl_procs *t, struct prowl_proc *p, const struct pr
 	if (p->image->sampled && uw_space_conflicts(s, &e)) {
 		struct prowl_image *im = image_new(t, p);
 
-		if (!im || uw_space_clone(s, &im->space) < 0)
+		if (!im)
 			return;
-		p->image = im;
+		if (uw_space_clone(s, &im->space) < 0) {
+			image_unref(t, im);
+			return;
+		}
+		set_image(t, p, im);
 		s = &im->space;
 	}
 	uw_space_add(s, &e);
@@ -393,11 +352,11 @@ static bool is_known(struct prowl_procs *t, pid_t pid)
 
 	if (!p)
 		return false;
-	read_clock(p, false);
+	procs_clock_one(t, p, false);
 	if (!p->exited)
 		return true;
-	p->replaced = true;
-	t->last = NULL;
+	p->replaced = p->gone = true;
+	lose_pid(t, p);
 	return false;
 }
 
@@ -420,7 +379,7 @@ static void on_fork(struct prowl_procs *t, const struct prowl_event *ev, struct 
 		im->space.pid = im->space.living = ev->pid;
 		im->space.live = uw_mem_process(ev->pid);
 	}
-	read_clock(p, false);
+	procs_clock_one(t, p, false);
 	*forked = p;
 }
 
@@ -449,7 +408,7 @@ void prowl_procs_event(struct prowl_procs *t, const struct prowl_event *ev,
 		break;
 	case PROWL_EVENT_EXIT:
 		/* The leader may end before its threads: gone is what the process table says. */
-		read_clock(p, false);
+		procs_clock_one(t, p, false);
 		break;
 	default:
 		break;

@@ -4,7 +4,8 @@
  *
  * An image is an address space in which every address has one meaning: exec, and a file mapped over
  * another one, make a new image. Samples keep the number of their image, so that they are named by
- * the mappings of their own time. Images and files live until the table is finished. One thread.
+ * the mappings of their own time. An image lives as long as its process has it or the present
+ * window has samples of it. Processes stay until they are forgotten. One thread.
  */
 #pragma once
 
@@ -14,15 +15,18 @@
 
 #include "err.h"
 #include "event.h"
+#include "idmap.h"
 #include "space.h"
 
 struct prowl_image {
-	uint32_t id; /* index in prowl_procs.images */
+	uint32_t id;       /* index in prowl_procs.images; used again after prowl_procs_reuse */
+	unsigned int refs; /* by its process, and by the window */
 	struct prowl_proc *proc;
 	struct uw_space space;
 	uint64_t base;  /* of its packed stacks (stackkey.h): start of Go text; 0 until known */
 	int load_error; /* negative errno when the mappings could not be read */
-	bool sampled;   /* samples name it: no address may change its meaning any more */
+	bool in_window; /* the present window has samples of it */
+	bool sampled;   /* it or an earlier one has: no address may change its meaning any more */
 };
 
 struct prowl_proc {
@@ -34,8 +38,10 @@ struct prowl_proc {
 	bool gone;         /* exited, and no zombie (any more) */
 	bool complete;     /* exited, and cpu_last is all that it used */
 	bool replaced;     /* its number is another process' now */
+	bool removed;      /* no target any more; its samples until now count */
 	bool had_children; /* when it was met, or that can't be told */
 	uint64_t start;    /* of the process, in clock ticks since boot */
+	uint64_t since;    /* CLOCK_MONOTONIC: from when on its samples count */
 	uint64_t samples;  /* in the profile */
 	uint64_t sampled;  /* ns that they stand for, unscaled; of until `clocked`: */
 	uint64_t sampled_at_clock;
@@ -57,14 +63,30 @@ struct prowl_proc {
 	uint32_t place; /* in the window that is described, see session_window.c */
 };
 
-struct prowl_procs {
+struct prowl_times {           /* of a process, by the kernel */
+	char state;            /* as in /proc/PID/stat */
+	uint64_t utime, stime; /* clock ticks */
+	uint64_t cutime, cstime;
+	uint64_t threads;
+	uint64_t start;  /* clock ticks since boot */
+	bool has_cpu;    /* cpu_ns is known */
+	uint64_t cpu_ns; /* charged by the scheduler, exited threads included */
+};
+
+struct prowl_procs { /* zero-initialised is empty */
 	struct prowl_proc **procs;
 	size_t n, cap;
-	struct prowl_image **images;
+	struct prowl_idmap by_pid;   /* those that have their number: index in procs */
+	struct prowl_image **images; /* by id; NULL: ended */
 	size_t nimages, images_cap;
+	uint32_t *retired, *unused; /* ids of images that ended; of those, free to be used */
+	size_t nretired, retired_cap, nunused, unused_cap;
 	struct uw_binaries files;
 	struct prowl_proc *last; /* of the last look-up */
 	bool children;           /* follow forks */
+	/* For tests; NULL: the kernel's. */
+	bool (*times)(pid_t pid, struct prowl_times *ret);
+	uint64_t (*now)(void);
 };
 
 /*
@@ -78,6 +100,27 @@ void prowl_procs_fini(struct prowl_procs *t);
  */
 int prowl_procs_add(struct prowl_procs *t, pid_t pid, bool root, struct prowl_proc **ret);
 struct prowl_proc *prowl_procs_find(struct prowl_procs *t, pid_t pid);
+/* From here on it is no target. It stays in the table until it is forgotten. */
+void prowl_procs_remove(struct prowl_procs *t, struct prowl_proc *p);
+
+/* The present window has a sample of the image. */
+static inline void prowl_image_sampled(struct prowl_image *im)
+{
+	im->refs += !im->in_window;
+	im->in_window = im->sampled = true;
+}
+/* The window is over: images that no process has end. */
+void prowl_procs_release(struct prowl_procs *t);
+/* Forgets the processes for which `over` is true, with their images. */
+void prowl_procs_forget(struct prowl_procs *t, bool (*over)(void *ctx, const struct prowl_proc *p),
+			void *ctx);
+/* Whether images have ended since the last prowl_procs_reuse. */
+static inline bool prowl_procs_ended(const struct prowl_procs *t)
+{
+	return t->nretired > 0;
+}
+/* Nothing names the images that have ended any more. */
+void prowl_procs_reuse(struct prowl_procs *t);
 
 /* Takes a record that is no sample. *forked: a new process to follow was seen. */
 void prowl_procs_event(struct prowl_procs *t, const struct prowl_event *ev,

@@ -24,7 +24,7 @@ static struct prowl_thread *find(struct prowl_threads *t, pid_t tid)
 	return prowl_idmap_get(&t->by_tid, (uint64_t)tid, &i) ? &t->thread[i] : NULL;
 }
 
-static struct prowl_thread *make(struct prowl_threads *t, pid_t tid)
+static struct prowl_thread *make(struct prowl_threads *t, pid_t pid, pid_t tid)
 {
 	size_t i = t->n;
 
@@ -38,20 +38,28 @@ static struct prowl_thread *make(struct prowl_threads *t, pid_t tid)
 		t->n++;
 	else
 		t->nunused--;
-	t->thread[i] = (struct prowl_thread){.tid = tid};
+	t->thread[i] = (struct prowl_thread){.pid = pid, .tid = tid};
 	return &t->thread[i];
 }
 
-static void rename_thread(struct prowl_threads *t, pid_t tid, const char *name)
+static void rename_thread(struct prowl_threads *t, pid_t pid, pid_t tid, const char *name)
 {
 	struct prowl_thread *th = find(t, tid);
 
 	if (th && !strncmp(th->name, name, sizeof th->name - 1))
 		return;
 	if (!th || th->sampled)
-		th = make(t, tid);
+		th = make(t, pid, tid);
 	if (th)
 		snprintf(th->name, sizeof th->name, "%s", name);
+}
+
+static void free_number(struct prowl_threads *t, size_t i)
+{
+	t->thread[i].unused = true;
+	/* Without memory to note it, its place stays unused. */
+	if (prowl_array_reserve(&t->unused, &t->unused_cap, t->nunused + 1, sizeof *t->unused) == 0)
+		t->unused[t->nunused++] = (uint32_t)i;
 }
 
 static void end_thread(struct prowl_threads *t, pid_t tid)
@@ -61,10 +69,8 @@ static void end_thread(struct prowl_threads *t, pid_t tid)
 	if (!th)
 		return;
 	prowl_idmap_del(&t->by_tid, (uint64_t)tid);
-	/* Without memory to note it, its place stays unused. */
-	if (!th->sampled &&
-	    prowl_array_reserve(&t->unused, &t->unused_cap, t->nunused + 1, sizeof *t->unused) == 0)
-		t->unused[t->nunused++] = (uint32_t)(th - t->thread);
+	if (!th->sampled)
+		free_number(t, (size_t)(th - t->thread));
 }
 
 static void read_name(struct prowl_threads *t, pid_t pid, pid_t tid)
@@ -72,7 +78,7 @@ static void read_name(struct prowl_threads *t, pid_t pid, pid_t tid)
 	char name[64];
 
 	prowl_thread_comm(pid, tid, name, sizeof name);
-	rename_thread(t, tid, name);
+	rename_thread(t, pid, tid, name);
 }
 
 void prowl_threads_add(struct prowl_threads *t, pid_t pid)
@@ -102,14 +108,14 @@ static void begin_thread(struct prowl_threads *t, const struct prowl_event *ev)
 		return; /* its first sample asks */
 	memcpy(name, parent->name, sizeof name);
 	end_thread(t, ev->tid); /* an end that was not seen */
-	rename_thread(t, ev->tid, name);
+	rename_thread(t, ev->pid, ev->tid, name);
 }
 
 void prowl_threads_event(struct prowl_threads *t, const struct prowl_event *ev)
 {
 	switch (ev->type) {
 	case PROWL_EVENT_COMM:
-		rename_thread(t, ev->tid, ev->comm.comm);
+		rename_thread(t, ev->pid, ev->tid, ev->comm.comm);
 		break;
 	case PROWL_EVENT_FORK:
 		begin_thread(t, ev);
@@ -139,4 +145,23 @@ uint32_t prowl_threads_sampled(struct prowl_threads *t, pid_t pid, pid_t tid)
 const struct prowl_thread *prowl_threads_get(const struct prowl_threads *t, uint32_t number)
 {
 	return number && number <= t->n ? &t->thread[number - 1] : NULL;
+}
+
+void prowl_threads_remove(struct prowl_threads *t, pid_t pid)
+{
+	for (size_t i = 0; i < t->n; i++) {
+		if (t->thread[i].pid == pid && find(t, t->thread[i].tid) == &t->thread[i])
+			end_thread(t, t->thread[i].tid);
+	}
+}
+
+void prowl_threads_release(struct prowl_threads *t)
+{
+	for (size_t i = 0; i < t->n; i++) {
+		struct prowl_thread *th = &t->thread[i];
+
+		th->sampled = false;
+		if (!th->unused && find(t, th->tid) != th)
+			free_number(t, i);
+	}
 }

@@ -16,8 +16,9 @@
 #include "event.h"
 
 struct prowl_thread {
-	pid_t tid;
+	pid_t pid, tid;
 	bool sampled;  /* its number is in use: it keeps this name */
+	bool unused;   /* its number is free */
 	char name[16]; /* "" when it was gone before anybody asked; the kernel's limit */
 };
 
@@ -36,5 +37,9 @@ void prowl_threads_add(struct prowl_threads *t, pid_t pid);
 void prowl_threads_event(struct prowl_threads *t, const struct prowl_event *ev);
 /* The number of a thread that was sampled: never 0 but where memory is short. */
 uint32_t prowl_threads_sampled(struct prowl_threads *t, pid_t pid, pid_t tid);
+/* Those of a process that is no target any more: as if they had ended. */
+void prowl_threads_remove(struct prowl_threads *t, pid_t pid);
+/* No number of before is used any more: those of threads that ended may be given again. */
+void prowl_threads_release(struct prowl_threads *t);
 /* NULL for what is no number. */
 const struct prowl_thread *prowl_threads_get(const struct prowl_threads *t, uint32_t number);

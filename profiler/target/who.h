@@ -21,6 +21,7 @@ struct prowl_target {
 	char go_version[64]; /* "" when it is not Go */
 	bool go_guessed;     /* newer than every known version: see PROWL_GO_GUESSED */
 	bool stripped, pie, cgo;
+	bool exited;             /* a process that has ended */
 	bool core, core_cut;     /* a core file; one that was cut short */
 	int load_error;          /* mappings could not be read: negative errno */
 	int go_error;            /* Go, but its tables can't be used: negative errno */

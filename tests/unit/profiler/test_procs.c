@@ -175,7 +175,7 @@ static void test_exec(void **state)
 	struct prowl_image *before = p->image;
 	size_t n = before->space.n;
 
-	before->sampled = true;
+	prowl_image_sampled(before);
 	happens(&t, is_called(getpid(), getpid(), "next", true));
 	assert_string_equal(p->comm, "next");
 	assert_ptr_not_equal(p->image, before);
@@ -257,7 +257,7 @@ static void test_mmap(void **state)
 	assert_int_equal(uw_space_at(&first->space, FREE_AT)->bin->ino, 7);
 	happens(&t, maps(getpid(), 0, 4, 5, "/lib/x"));
 	assert_int_equal(t.nimages, 1);
-	first->sampled = true;
+	prowl_image_sampled(first);
 	happens(&t, maps(getpid(), 1, 2, 6, "/lib/y"));
 	assert_ptr_not_equal(p->image, first);
 	assert_int_equal(t.nimages, 2);
@@ -270,7 +270,7 @@ static void test_mmap(void **state)
 	happens(&t, maps(getpid(), 20, 1, 0, "//anon"));
 	assert_int_equal(t.nimages, 2);
 	assert_null(uw_space_at(&p->image->space, FREE_AT + 20 * PAGE)->bin);
-	p->image->sampled = true;
+	prowl_image_sampled(p->image);
 	happens(&t, maps(getpid(), 0, 1, 0, "//anon"));
 	assert_int_equal(t.nimages, 3);
 	assert_null(uw_space_at(&p->image->space, FREE_AT)->bin);
@@ -496,6 +496,125 @@ static void test_many(void **state)
 	prowl_procs_fini(&t);
 }
 
+/* An image lives as long as its process has it, or the window has samples of it. */
+static void test_images_end(void **state)
+{
+	struct prowl_procs t = {0};
+	struct prowl_proc *p = added(&t, getpid());
+	struct prowl_image *first = p->image, *second;
+
+	prowl_image_sampled(first);
+	happens(&t, is_called(getpid(), getpid(), "next", true));
+	second = p->image;
+	assert_ptr_equal(t.images[0], first);
+	prowl_procs_release(&t);
+	assert_null(t.images[0]);
+	assert_ptr_equal(t.images[1], second);
+	assert_true(prowl_procs_ended(&t));
+	/* Its number is kept for names of it until these are forgotten. */
+	prowl_image_sampled(second);
+	happens(&t, is_called(getpid(), getpid(), "third", true));
+	assert_int_equal(p->image->id, 2);
+	prowl_procs_reuse(&t);
+	assert_false(prowl_procs_ended(&t));
+	prowl_image_sampled(p->image);
+	happens(&t, is_called(getpid(), getpid(), "fourth", true));
+	assert_int_equal(p->image->id, 0);
+	prowl_procs_release(&t);
+	assert_null(t.images[1]);
+	assert_null(t.images[2]);
+	assert_ptr_equal(t.images[0], p->image);
+	/* One that earlier windows have sampled ends with the exec. */
+	prowl_image_sampled(p->image);
+	prowl_procs_release(&t);
+	happens(&t, is_called(getpid(), getpid(), "fifth", true));
+	assert_null(t.images[0]);
+	prowl_procs_fini(&t);
+}
+
+/* 300 programs, 10,000 execs: as many images as one window has. */
+static void test_storm(void **state)
+{
+	enum { EXECS = 10000, PROGRAMS = 300, WINDOW = 100 };
+	struct prowl_procs t = {0};
+	struct prowl_proc *p = added(&t, getpid());
+	char path[64];
+
+	for (int i = 0; i < EXECS; i++) {
+		prowl_image_sampled(p->image);
+		happens(&t, is_called(getpid(), getpid(), "next", true));
+		snprintf(path, sizeof path, "/bin/program%d", i % PROGRAMS);
+		happens(&t, maps(getpid(), 0, 4, (uint64_t)(i % PROGRAMS) + 1, path));
+		assert_int_equal(p->image->space.n, 1);
+		if (i % WINDOW == 0) {
+			prowl_procs_release(&t);
+			prowl_procs_reuse(&t);
+		}
+	}
+	assert_in_range(t.nimages, WINDOW, WINDOW + 2);
+	assert_int_equal(t.n, 1);
+	prowl_procs_fini(&t);
+}
+
+static bool is_even(void *ctx, const struct prowl_proc *p)
+{
+	return p->place % 2 == 0;
+}
+
+static void test_forget(void **state)
+{
+	enum { N = 20 };
+	struct prowl_procs t = {.children = true};
+	pid_t pids[N];
+	uint32_t place = 0;
+
+	added(&t, getpid())->place = place++;
+	for (int i = 0; i < N; i++) {
+		pids[i] = child_that_waits();
+		happens(&t, forks(getpid(), pids[i], pids[i]));
+		prowl_procs_find(&t, pids[i])->place = place++;
+	}
+	prowl_procs_forget(&t, is_even, NULL);
+	assert_int_equal(t.n, N / 2);
+	assert_null(prowl_procs_find(&t, getpid()));
+	for (int i = 0; i < N; i++) {
+		struct prowl_proc *p = prowl_procs_find(&t, pids[i]);
+
+		assert_int_equal(p != NULL, i % 2 == 0);
+		if (!p)
+			continue;
+		assert_int_equal(p->pid, pids[i]);
+		assert_ptr_equal(t.procs[i / 2], p);
+		assert_ptr_equal(t.images[p->image->id], p->image);
+	}
+	/* One that was forgotten may come again. */
+	added(&t, pids[1]);
+	assert_int_equal(t.n, N / 2 + 1);
+	for (int i = 0; i < N; i++)
+		end_child(pids[i]);
+	prowl_procs_fini(&t);
+}
+
+static void test_remove(void **state)
+{
+	struct prowl_procs t = {0};
+	pid_t pid = child_that_waits();
+	struct prowl_proc *p = added(&t, pid), *again;
+
+	added(&t, getpid());
+	prowl_procs_remove(&t, p);
+	assert_null(prowl_procs_find(&t, pid));
+	assert_int_equal(t.n, 2);
+	again = added(&t, pid);
+	assert_ptr_not_equal(again, p);
+	assert_ptr_equal(prowl_procs_find(&t, pid), again);
+	end_child(pid);
+	prowl_procs_clock(&t, false);
+	assert_true(again->exited);
+	assert_false(p->exited);
+	prowl_procs_fini(&t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -513,6 +632,10 @@ int main(void)
 		cmocka_unit_test(test_zombie),
 		cmocka_unit_test(test_had_children),
 		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_images_end),
+		cmocka_unit_test(test_storm),
+		cmocka_unit_test(test_forget),
+		cmocka_unit_test(test_remove),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -651,6 +651,14 @@ static void test_pool(void **state)
 	proc->reaped_last.user = 15ull * PERIOD;
 	assert_int_equal(pool(true), 6);
 	assert_true(s.result.cpu_ns == 20ull * PERIOD);
+	/* Those that are forgotten count as before. */
+	for (size_t i = 1; i < s.procs.n; i++) {
+		prowl_charge_forget(&s, s.procs.procs[i]);
+		free(s.procs.procs[i]);
+	}
+	s.procs.n = 1;
+	assert_int_equal(pool(true), 6);
+	assert_true(s.result.cpu_ns == 20ull * PERIOD);
 	/* Most have not waited for it: what is known of each. */
 	gone_child(100, 0);
 	assert_int_equal(pool(false), 100 + 4 - (9 - 7));

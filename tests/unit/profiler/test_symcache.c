@@ -65,11 +65,36 @@ static void is_bounded(void **state)
 	prowl_symcache_fini(&c);
 }
 
+static bool is_odd(void *ctx, uint32_t image)
+{
+	return image % 2;
+}
+
+static void forgets_images(void **state)
+{
+	const struct uw_symbol in = {.frame = {.name = "f", .readable = "f", .file = "f.c"}};
+	struct prowl_symcache c = {0};
+	struct uw_symbol out[UW_MAX_INLINE];
+	size_t n;
+
+	for (uint32_t i = 0; i < 100; i++)
+		prowl_symcache_put(&c, i, 0x1000 + i, &in, 1);
+	prowl_symcache_forget(&c, is_odd, NULL);
+	assert_int_equal(c.n, 50);
+	for (uint32_t i = 0; i < 100; i++)
+		assert_int_equal(prowl_symcache_get(&c, i, 0x1000 + i, out, &n), i % 2 == 0);
+	/* The number of an image that has ended is another one's. */
+	prowl_symcache_put(&c, 1, 0x1001, &in, 1);
+	assert_true(prowl_symcache_get(&c, 1, 0x1001, out, &n));
+	prowl_symcache_fini(&c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(keeps_copies),
 		cmocka_unit_test(is_bounded),
+		cmocka_unit_test(forgets_images),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -116,13 +116,52 @@ static void test_of_process(void **state)
 	prowl_threads_fini(&t);
 }
 
+/* Once no key names them, numbers of threads that have ended are given again. */
+static void test_release(void **state)
+{
+	struct prowl_threads t = {0};
+	size_t n = 0;
+
+	renames(&t, PID, "main");
+	prowl_threads_sampled(&t, PID, PID);
+	for (pid_t i = 1; i <= 1000; i++) {
+		uint32_t number;
+
+		begins(&t, PID + i, PID);
+		number = prowl_threads_sampled(&t, PID, PID + i);
+		ends(&t, PID + i);
+		assert_string_equal(name_of(&t, number, PID + i), "main");
+		if (i % 10 == 0)
+			prowl_threads_release(&t);
+		if (i == 10)
+			n = t.n;
+	}
+	assert_int_equal(t.n, n);
+	assert_string_equal(name_of(&t, prowl_threads_sampled(&t, PID, PID), PID), "main");
+	prowl_threads_fini(&t);
+}
+
+static void test_remove(void **state)
+{
+	struct prowl_threads t = {0};
+
+	renames(&t, PID, "main");
+	begins(&t, PID + 1, PID);
+	prowl_threads_sampled(&t, PID, PID + 1);
+	assert_int_equal(t.by_tid.n, 2);
+	prowl_threads_remove(&t, PID);
+	assert_int_equal(t.by_tid.n, 0);
+	prowl_threads_release(&t);
+	assert_int_equal(t.nunused, t.n);
+	prowl_threads_fini(&t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_renamed),
-		cmocka_unit_test(test_ended),
-		cmocka_unit_test(test_many),
-		cmocka_unit_test(test_of_process),
+		cmocka_unit_test(test_renamed), cmocka_unit_test(test_ended),
+		cmocka_unit_test(test_many),    cmocka_unit_test(test_release),
+		cmocka_unit_test(test_remove),  cmocka_unit_test(test_of_process),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
