@@ -15,7 +15,7 @@
 #include "pprof.h"
 #include "running.h"
 #include "runtime.h"
-#include "stackhash.h"
+#include "stackset.h"
 #include "stored.h"
 
 enum { MAX_RUNNING = 4096 };
@@ -25,11 +25,6 @@ struct prowl_goroutines {
 	struct uw_goroutines *reader;
 	struct prowl_labels *labels;
 	struct uw_golabels read;
-};
-
-struct take_key { /* the words of a stack of the dump */
-	size_t first, n;
-	bool matches;
 };
 
 struct take_tally {
@@ -44,15 +39,16 @@ struct take {
 	const struct prowl_goroutines_options *o;
 	struct prowl_dump *d;
 	struct prowl_stored stored;
-	struct prowl_idmap by_hash; /* of the words → index + 1 of a stack */
+	struct prowl_stackset set; /* of the words of the stacks of the dump */
+	bool *matches;             /* by stack */
+	size_t cap_matches;
 	struct prowl_idmap created; /* gopc → location + 1 */
 	struct prowl_idmap sets;    /* pointer to labels → set + 1 */
-	struct take_key *keys;      /* by stack */
-	uint64_t *words;
-	size_t nwords, cap_words, cap_stacks, nlocations, cap_locations, cap_g;
+	size_t cap_stacks, nlocations, cap_locations, cap_g;
 	struct prowl_running *running; /* those that ran, and where they are in the dump */
 	uint32_t *running_at;
 	size_t nrunning;
+	int error; /* of settling them */
 	regex_t match;
 	uint64_t now;
 	/* Goroutines by stack and labels. */
@@ -125,18 +121,16 @@ static bool stack_matches(const struct take *t, const struct prowl_goroutine_sta
 	return false;
 }
 
-static int new_stack(struct take *t, const uint64_t *words, size_t n, uint64_t hash)
+/* The set has a stack more than the dump: names its words. */
+static int name_stack(struct take *t, const uint64_t *words, size_t n, uint64_t hash)
 {
 	struct prowl_dump *d = t->d;
-	size_t cap = t->cap_stacks;
+	size_t want = d->nstacks + 1;
 	struct prowl_goroutine_stack *s;
-	int r = prowl_array_reserve(&d->stacks, &t->cap_stacks, d->nstacks + 1, sizeof *d->stacks),
-	    k;
+	int r = prowl_array_reserve(&d->stacks, &t->cap_stacks, want, sizeof *d->stacks), k;
 
 	if (r == 0)
-		r = prowl_array_reserve(&t->keys, &cap, d->nstacks + 1, sizeof *t->keys);
-	if (r == 0)
-		r = prowl_array_reserve(&t->words, &t->cap_words, t->nwords + n, sizeof *t->words);
+		r = prowl_array_reserve(&t->matches, &t->cap_matches, want, sizeof *t->matches);
 	if (r == 0)
 		r = prowl_array_reserve(&d->locations, &t->cap_locations, t->nlocations + n,
 					sizeof *d->locations);
@@ -148,33 +142,18 @@ static int new_stack(struct take *t, const uint64_t *words, size_t n, uint64_t h
 	s = &d->stacks[d->nstacks];
 	*s = (struct prowl_goroutine_stack){(uint32_t)t->nlocations, (uint32_t)k, hash};
 	t->nlocations += (size_t)k;
-	t->keys[d->nstacks].first = t->nwords;
-	t->keys[d->nstacks].n = n;
-	memcpy(t->words + t->nwords, words, n * sizeof *words);
-	t->nwords += n;
-	t->keys[d->nstacks].matches = stack_matches(t, s);
-	d->nstacks++;
+	t->matches[d->nstacks++] = stack_matches(t, s);
 	return 0;
 }
 
 static int stack_of(struct take *t, const uint64_t *words, size_t n, uint32_t *ret)
 {
-	uint64_t hash = prowl_stackhash_hash(words, n), key = hash ? hash : 1;
-	uint32_t at;
-	int r;
+	bool is_new;
+	int r = prowl_stackset_add(&t->set, words, n, ret, &is_new);
 
-	for (; prowl_idmap_get(&t->by_hash, key, &at); key = key + 1 ? key + 1 : 1) {
-		if (t->keys[at].n == n &&
-		    !memcmp(t->words + t->keys[at].first, words, n * sizeof *words)) {
-			*ret = at;
-			return 0;
-		}
-	}
-	r = new_stack(t, words, n, hash);
-	if (r < 0)
+	if (r < 0 || !is_new)
 		return r;
-	*ret = (uint32_t)t->d->nstacks - 1;
-	return prowl_idmap_put(&t->by_hash, key, *ret);
+	return name_stack(t, words, n, prowl_stackset_hash(&t->set, *ret));
 }
 
 /* --- goroutines ------------------------------------------------------------------ */
@@ -330,7 +309,7 @@ static int on_goroutine(void *ctx, const struct uw_goroutine *g)
 	};
 	if (g->nwords)
 		r = stack_of(t, g->words, g->nwords, &to.stack);
-	if (r == 0 && to.stack != PROWL_NO_STACK && !t->keys[to.stack].matches) {
+	if (r == 0 && to.stack != PROWL_NO_STACK && !t->matches[to.stack]) {
 		d->counts.filtered++;
 		return 0;
 	}
@@ -387,6 +366,8 @@ static bool settle(void *ctx, size_t i)
 
 	if (uw_goroutines_read(t->h->reader, &t->running[i].g, 1, true, on_settled, &s) < 0)
 		return false;
+	if (s.error < 0)
+		t->error = s.error;
 	return s.settled;
 }
 
@@ -401,6 +382,7 @@ static int take_running(struct take *t)
 		prowl_running_core(rt, t->running, t->nrunning);
 	else if (t->o->running_ns)
 		prowl_running_sample(rt, t->running, t->nrunning, t->o->running_ns, settle, t);
+	r = t->error;
 	for (size_t i = 0; i < t->nrunning && r == 0; i++) {
 		struct prowl_goroutine *g = &t->d->g[t->running_at[i]];
 
@@ -424,7 +406,7 @@ static int finish_list(struct take *t)
 	for (size_t i = 0; i < d->n && r == 0; i++) {
 		uint32_t s = d->g[i].stack;
 
-		if (t->o->match && (s == PROWL_NO_STACK || !t->keys[s].matches)) {
+		if (t->o->match && (s == PROWL_NO_STACK || !t->matches[s])) {
 			d->counts.filtered++;
 			continue;
 		}
@@ -621,13 +603,12 @@ enum prowl_code prowl_goroutines_take(struct prowl_goroutines *h,
 	if (!h->rt->target.core)
 		ret->duration_ns = prowl_now() - t.now;
 	prowl_stored_fini(&t.stored);
-	prowl_idmap_fini(&t.by_hash);
+	prowl_stackset_fini(&t.set);
 	prowl_idmap_fini(&t.created);
 	prowl_idmap_fini(&t.sets);
 	prowl_idmap_fini(&t.samples);
 	free(t.tally);
-	free(t.keys);
-	free(t.words);
+	free(t.matches);
 	free(t.running);
 	free(t.running_at);
 	if (o->match)

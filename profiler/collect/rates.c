@@ -84,15 +84,6 @@ static uint64_t stored(enum prowl_rate which, uint64_t value)
 /* --- may it be written? ------------------------------------------------------------------------
  */
 
-static int read_mem(void *ctx, uint64_t addr, void *buf, size_t len)
-{
-	ssize_t n = pread((int)(intptr_t)ctx, buf, len, (off_t)addr);
-
-	if (n < 0)
-		return -errno;
-	return (size_t)n == len ? 0 : -EFAULT;
-}
-
 struct find_map {
 	uint64_t addr;
 	bool writable;
@@ -225,7 +216,7 @@ static enum prowl_code open_memory(struct prowl_rates *r, const struct prowl_run
 		return prowl_fail(err, PROWL_FAILED,
 				  "another prowl has set rates in process %d (%s) and is not done",
 				  (int)rt->target.pid, rt->target.comm);
-	mem = (struct uw_mem){.read = read_mem, .ctx = (void *)(intptr_t)r->mem};
+	mem = uw_mem_procmem(r->mem);
 	return uw_space_check_go(&rt->space, &mem) < 0 ? gone(rt, err) : PROWL_OK;
 }
 
@@ -234,12 +225,13 @@ static enum prowl_code plan(struct prowl_rates *r, const struct prowl_runtime *r
 			    struct prowl_err *err)
 {
 	struct prowl_rate_change *c = &r->report.change[which];
+	struct uw_mem mem = uw_mem_procmem(r->mem);
 	enum prowl_code code = check_place(rt, which, err);
 
 	if (code != PROWL_OK)
 		return code;
 	c->addr = rt->globals.var[kinds[which].global].addr;
-	if (read_mem((void *)(intptr_t)r->mem, c->addr, &c->before, sizeof c->before) < 0)
+	if (uw_read_u64(&mem, c->addr, &c->before) < 0)
 		return gone(rt, err);
 	if (c->before > kinds[which].plausible)
 		return prowl_fail(err, PROWL_UNSUPPORTED,

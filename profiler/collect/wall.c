@@ -17,7 +17,7 @@
 #include "pprof.h"
 #include "prowl.h"
 #include "runtime.h"
-#include "stackhash.h"
+#include "stackset.h"
 #include "stored.h"
 
 enum {
@@ -48,8 +48,7 @@ static const char *const classes[CLASSES] = {"wall",  "running", "runnable", "sy
 					     "io",    "chan",    "select",   "lock",
 					     "sleep", "gc",      "other"};
 
-struct stack {
-	size_t first, n; /* in words */
+struct stack_time {
 	uint64_t ns[CLASSES];
 };
 
@@ -67,10 +66,9 @@ struct prowl_wall {
 	uint64_t *gs;
 	size_t ngs;
 	uint64_t list[2]; /* pointer and length of allgs, as gs was read */
-	struct prowl_idmap by_hash;
-	struct stack *stacks;
-	uint64_t *words;
-	size_t nstacks, cap_stacks, nwords, cap_words;
+	struct prowl_stackset stacks;
+	struct stack_time *times; /* by stack */
+	size_t cap_times;
 	uint64_t *chosen;
 	double weight; /* ns of each goroutine of the look under way */
 	uint64_t listed,
@@ -125,35 +123,25 @@ static enum wait_class class_of(const struct uw_golayout *l, const struct uw_gor
 
 /* --- one look -------------------------------------------------------------------- */
 
-static struct stack *stack_of(struct prowl_wall *w, const uint64_t *words, size_t n)
+/* NULL: out of memory. */
+static struct stack_time *time_of(struct prowl_wall *w, const uint64_t *words, size_t n)
 {
-	uint64_t key = prowl_stackhash_hash(words, n);
-	struct stack *s;
 	uint32_t at;
+	bool is_new;
 
-	for (key = key ? key : 1; prowl_idmap_get(&w->by_hash, key, &at);
-	     key = key + 1 ? key + 1 : 1) {
-		s = &w->stacks[at];
-		if (s->n == n && !memcmp(w->words + s->first, words, n * sizeof *words))
-			return s;
-	}
-	if (prowl_array_reserve(&w->stacks, &w->cap_stacks, w->nstacks + 1, sizeof *w->stacks) <
-		    0 ||
-	    prowl_array_reserve(&w->words, &w->cap_words, w->nwords + n, sizeof *w->words) < 0 ||
-	    prowl_idmap_put(&w->by_hash, key, (uint32_t)w->nstacks) < 0)
+	if (prowl_array_reserve(&w->times, &w->cap_times, w->stacks.n + 1, sizeof *w->times) < 0 ||
+	    prowl_stackset_add(&w->stacks, words, n, &at, &is_new) < 0)
 		return NULL;
-	s = &w->stacks[w->nstacks++];
-	*s = (struct stack){.first = w->nwords, .n = n};
-	memcpy(w->words + w->nwords, words, n * sizeof *words);
-	w->nwords += n;
-	return s;
+	if (is_new)
+		w->times[at] = (struct stack_time){0};
+	return &w->times[at];
 }
 
 static int on_goroutine(void *ctx, const struct uw_goroutine *g)
 {
 	struct prowl_wall *w = ctx;
 	enum wait_class is = class_of(w->rt->layout, g);
-	struct stack *s;
+	struct stack_time *s;
 	uint64_t ns;
 
 	w->result.seen++;
@@ -173,7 +161,7 @@ static int on_goroutine(void *ctx, const struct uw_goroutine *g)
 		w->unread_ns[WALL] += ns;
 		return 0;
 	}
-	s = stack_of(w, g->words, g->nwords);
+	s = time_of(w, g->words, g->nwords);
 	if (!s)
 		return -ENOMEM;
 	s->ns[is] += ns;
@@ -504,12 +492,13 @@ static int add_waiting(struct prowl_wall *w, struct pprof_profile *p)
 	prowl_stored_init(&stored, p, &w->rt->space, w->rt->go, false);
 	if (r == 0)
 		r = prowl_stored_first_mapping(&stored);
-	for (size_t i = 0; i < w->nstacks && r == 0; i++) {
-		const struct stack *s = &w->stacks[i];
-		int n = prowl_stored_stack(&stored, w->words + s->first, s->n, false, locs);
+	for (uint32_t i = 0; i < w->stacks.n && r == 0; i++) {
+		size_t nwords;
+		const uint64_t *words = prowl_stackset_words(&w->stacks, i, &nwords);
+		int n = prowl_stored_stack(&stored, words, nwords, false, locs);
 
 		for (int k = 0; k < CLASSES; k++)
-			values[k] = (int64_t)s->ns[k];
+			values[k] = (int64_t)w->times[i].ns[k];
 		r = n < 0 ? n : pprof_sample_add(p, locs, (size_t)n, values, NULL, 0);
 	}
 	prowl_stored_fini(&stored);
@@ -636,9 +625,8 @@ void prowl_wall_free(struct prowl_wall *w)
 	prowl_session_free(w->cpu);
 	uw_goroutines_free(w->reader);
 	prowl_runtime_free(w->rt);
-	prowl_idmap_fini(&w->by_hash);
-	free(w->stacks);
-	free(w->words);
+	prowl_stackset_fini(&w->stacks);
+	free(w->times);
 	free(w->gs);
 	free(w->chosen);
 	if (w->wake_fd >= 0)

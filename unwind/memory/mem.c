@@ -56,16 +56,10 @@ static bool is_refused(ssize_t r)
 	return r == -ENOSYS || r == -EPERM || r == -EACCES;
 }
 
-/* By /proc/PID/mem, opened anew, as the pid is all that is known: some microseconds. */
-static int read_file_parts(void *ctx, const struct uw_mem_part *parts, size_t n, int refused)
+static int read_procmem_parts(void *ctx, const struct uw_mem_part *parts, size_t n)
 {
-	char path[64];
-	int fd, r = 0;
+	int fd = (int)(intptr_t)ctx, r = 0;
 
-	uw_task_path(pid_of(ctx), "mem", path, sizeof path);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return errno == ENOENT ? -ESRCH : refused;
 	for (size_t i = 0; i < n && r == 0; i++) {
 		ssize_t got = parts[i].len
 				      ? pread(fd, parts[i].buf, parts[i].len, (off_t)parts[i].addr)
@@ -76,6 +70,32 @@ static int read_file_parts(void *ctx, const struct uw_mem_part *parts, size_t n,
 		else if (got != (ssize_t)parts[i].len)
 			r = -EFAULT;
 	}
+	return r;
+}
+
+static int read_procmem(void *ctx, uint64_t addr, void *buf, size_t len)
+{
+	return read_procmem_parts(ctx, &(struct uw_mem_part){addr, buf, len}, 1);
+}
+
+struct uw_mem uw_mem_procmem(int fd)
+{
+	return (struct uw_mem){.read = read_procmem,
+			       .read_parts = read_procmem_parts,
+			       .ctx = (void *)(intptr_t)fd};
+}
+
+/* By /proc/PID/mem, opened anew, as the pid is all that is known: some microseconds. */
+static int read_file_parts(void *ctx, const struct uw_mem_part *parts, size_t n, int refused)
+{
+	char path[64];
+	int fd, r;
+
+	uw_task_path(pid_of(ctx), "mem", path, sizeof path);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? -ESRCH : refused;
+	r = read_procmem_parts((void *)(intptr_t)fd, parts, n);
 	close(fd);
 	return r;
 }

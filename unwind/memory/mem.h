@@ -66,6 +66,12 @@ struct uw_mem uw_mem_process(pid_t pid);
 /* The same where it is known by which of its threads its memory is reached (task.h). */
 struct uw_mem uw_mem_task(pid_t pid, pid_t living);
 
+/*
+ * What is behind a descriptor of /proc/PID/mem, which keeps to one program image: -ESRCH when that
+ * is gone. The reader borrows the descriptor.
+ */
+struct uw_mem uw_mem_procmem(int fd);
+
 /* One range of bytes that the caller holds; reads outside of it ask `below` (may be NULL). */
 struct uw_mem_bytes {
 	uint64_t base;
