@@ -201,7 +201,7 @@ static int refresh_list(struct prowl_wall *w)
 /* How many goroutines this look may cost; 0: none. */
 static size_t affordable(const struct prowl_wall *w, uint64_t now)
 {
-	double used = (double)(prowl_clock_ns(CLOCK_PROCESS_CPUTIME_ID) - w->cpu_began);
+	double used = (double)(w->o.clock(CLOCK_PROCESS_CPUTIME_ID) - w->cpu_began);
 	double period = 1e9 / w->o.rate;
 	double room = w->o.max_overhead * ((double)(now - w->began) + period) - used;
 	double n = w->cost > 0 ? room / w->cost : FIRST_PART;
@@ -234,7 +234,7 @@ static int look_at(struct prowl_wall *w, size_t n)
 /* last: also without room in the budget, since nothing later stands for that time. */
 static int look(struct prowl_wall *w, uint64_t now, bool last)
 {
-	uint64_t before = prowl_clock_ns(CLOCK_THREAD_CPUTIME_ID), cost;
+	uint64_t before = w->o.clock(CLOCK_THREAD_CPUTIME_ID), cost;
 	size_t n = affordable(w, now);
 	int r;
 
@@ -257,22 +257,31 @@ static int look(struct prowl_wall *w, uint64_t now, bool last)
 	w->listed += n;
 	r = n == w->ngs ? uw_goroutines_read(w->reader, w->gs, n, true, on_goroutine, w)
 			: look_at(w, n);
-	cost = prowl_clock_ns(CLOCK_THREAD_CPUTIME_ID) - before;
+	cost = w->o.clock(CLOCK_THREAD_CPUTIME_ID) - before;
 	w->cost = w->cost > 0 ? 0.7 * w->cost + 0.3 * (double)cost / (double)n
 			      : (double)cost / (double)n;
 	return r;
 }
 
+static void end_run(const struct prowl_wall *w)
+{
+	uint64_t one = 1;
+
+	/* An eventfd takes it, unless it was written to before: then the run ends anyway. */
+	if (write(w->wake_fd, &one, sizeof one) < 0)
+		return;
+}
+
 static void look_if_due(struct prowl_wall *w)
 {
-	uint64_t now = prowl_now();
+	uint64_t now = w->o.clock(CLOCK_MONOTONIC);
 	int r;
 
 	if (now < w->next || w->error)
 		return;
 	/* What it took to begin with is not for the looks to save. */
 	if (w->result.looks + w->result.skipped == 0)
-		w->cpu_began = prowl_clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+		w->cpu_began = w->o.clock(CLOCK_PROCESS_CPUTIME_ID);
 	r = look(w, now, false);
 	w->next += 1000000000u / w->o.rate;
 	if (w->next < now)
@@ -281,8 +290,7 @@ static void look_if_due(struct prowl_wall *w)
 		w->error = r;
 		/* What is sampled from now on may be another program's. */
 		if (w->cpu)
-			(void)!write(prowl_session_wake_fd(w->cpu), &(uint64_t){1},
-				     sizeof(uint64_t));
+			end_run(w);
 	}
 }
 
@@ -298,7 +306,7 @@ static void run_alone(struct prowl_wall *w, uint64_t duration_ns)
 	uint64_t end = duration_ns ? w->began + duration_ns : UINT64_MAX;
 	struct pollfd wake = {.fd = w->wake_fd, .events = POLLIN};
 
-	while (w->error == 0 && prowl_now() < end && poll(&wake, 1, REST_MS) == 0)
+	while (w->error == 0 && w->o.clock(CLOCK_MONOTONIC) < end && poll(&wake, 1, REST_MS) == 0)
 		look_if_due(w);
 }
 
@@ -311,17 +319,17 @@ enum prowl_code prowl_wall_run(struct prowl_wall *w, uint64_t duration_ns, struc
 {
 	struct prowl_err unused = {0};
 
-	w->began = w->last = prowl_now();
+	w->began = w->last = w->o.clock(CLOCK_MONOTONIC);
 	w->next = w->began + 1000000000u / w->o.rate;
-	w->cpu_began = prowl_clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+	w->cpu_began = w->o.clock(CLOCK_PROCESS_CPUTIME_ID);
 	if (w->cpu) /* that it ran not at all is no failure */
 		prowl_session_run(w->cpu, duration_ns, on_progress, w, &unused);
 	else
 		run_alone(w, duration_ns);
 	if (w->error == 0)
-		w->error = look(w, prowl_now(), true);
-	w->result.duration_ns = prowl_now() - w->began;
-	w->result.cpu_ns = prowl_clock_ns(CLOCK_PROCESS_CPUTIME_ID) - w->cpu_began;
+		w->error = look(w, w->o.clock(CLOCK_MONOTONIC), true);
+	w->result.duration_ns = w->o.clock(CLOCK_MONOTONIC) - w->began;
+	w->result.cpu_ns = w->o.clock(CLOCK_PROCESS_CPUTIME_ID) - w->cpu_began;
 	if (w->result.looks) {
 		w->result.part /= (double)w->result.looks;
 		/* The list keeps the dead: what was looked at tells how many of it live. */
@@ -595,9 +603,10 @@ enum prowl_code prowl_wall_open(pid_t pid, const struct prowl_wall_options *o,
 	if (!w)
 		return prowl_fail(err, PROWL_FAILED, "out of memory");
 	w->o = *o;
+	w->o.clock = o->clock ? o->clock : prowl_clock_ns;
 	w->o.rate = o->rate ? o->rate : RATE;
 	w->o.max_overhead = o->max_overhead > 0 ? o->max_overhead : 0.01;
-	w->random = prowl_now() | 1;
+	w->random = w->o.clock(CLOCK_MONOTONIC) | 1;
 	w->wake_fd = o->wake_fd > 0 ? fcntl(o->wake_fd, F_DUPFD_CLOEXEC, 0)
 				    : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	code = prowl_runtime_open(&(struct prowl_who){.pid = pid}, &w->rt, err);

@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <time.h>
 
 #include "err.h"
 #include "who.h"
@@ -24,7 +25,9 @@ struct prowl_wall;
 struct prowl_wall_options {
 	unsigned int rate;   /* looks a second; 0: 10 */
 	double max_overhead; /* own CPU time while looking, as a part of one CPU; 0: 0.01 */
-	int wake_fd;         /* an eventfd of the caller's for prowl_wall_wake_fd; 0: none */
+	/* CLOCK_MONOTONIC, and CPU time of the process and the thread; NULL: the real ones. */
+	uint64_t (*clock)(clockid_t id);
+	int wake_fd; /* an eventfd of the caller's for prowl_wall_wake_fd; 0: none */
 };
 
 struct prowl_wall_result {
