@@ -86,6 +86,7 @@ static enum prowl_code load(struct opening *x, char **paths, size_t n)
 	r = pprof_encode(x->p, PPROF_LEVEL_DEFAULT, &x->pprof, &x->pprof_len);
 	if (r == 0 && (!view_as_report(&x->p, &code) || !view_as_report(&x->base, &code)))
 		return code;
+	x->o.size = sizeof x->o;
 	x->o.base = x->base;
 	if (r == 0)
 		r = render(x);

@@ -359,7 +359,7 @@ static enum prowl_code write_profiles(const struct gate *d, const struct pprof_c
 {
 	const struct pprof_profile *const *p = (const struct pprof_profile *const *)d->profiles;
 	const struct output_format *f = output_choose(formats[format].name, NULL);
-	struct pprof_report_options o = {.sample_type = d->o.sample_type};
+	struct pprof_report_options o = {.size = sizeof o, .sample_type = d->o.sample_type};
 	struct pprof_profile *base = NULL, *head = NULL, *both = NULL;
 	struct pprof_diag diag = {0};
 	enum prowl_code code = PROWL_FAILED;
@@ -423,9 +423,11 @@ static enum prowl_code compare(struct gate *d)
 	struct pprof_comparison *c;
 	struct pprof_diag diag = {0};
 	const struct pprof_profile *const *p = (const struct pprof_profile *const *)d->profiles;
-	int r = pprof_compare(p, d->base.n, p + d->base.n, d->head.n, &d->o, &c, &diag);
 	enum prowl_code code;
+	int r;
 
+	d->o.size = sizeof d->o;
+	r = pprof_compare(p, d->base.n, p + d->base.n, d->head.n, &d->o, &c, &diag);
 	if (r < 0) {
 		say_error("%s: %s", path_of(d, diag.at), diag.what ? diag.what : strerror(-r));
 		return r == -ENODATA ? PROWL_NOTHING : r == -ENOMEM ? PROWL_FAILED : PROWL_USAGE;

@@ -10,7 +10,7 @@
 enum prowl_code pgo_make(const struct pprof_profile *p, struct pprof_profile **ret_profile)
 {
 	struct pprof_diag diag = {0};
-	struct pprof_pgo facts;
+	struct pprof_pgo facts = PPROF_SIZED(facts);
 	int r = pprof_pgo(p, ret_profile, &facts, &diag);
 
 	if (r < 0) {

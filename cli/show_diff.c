@@ -53,7 +53,7 @@ static const char *word_of(enum pprof_verdict v)
 
 static const char *mode_of(const struct pprof_comparison *c)
 {
-	switch (c->options.exposure) {
+	switch (c->options->exposure) {
 	case PPROF_PER_TOTAL:
 		return "shares of each profile's total";
 	case PPROF_PER_OPERATION:
@@ -90,7 +90,7 @@ static const char *verdict_text(char text[TEXT], const struct pprof_change *g)
 static const char *value(char text[TEXT], const struct pprof_comparison *c,
 			 const struct pprof_change *g, double v)
 {
-	if (c->options.exposure != PPROF_PER_TOTAL || g == &c->total)
+	if (c->options->exposure != PPROF_PER_TOTAL || g == &c->total)
 		return pprof_value_text(text, v, c->unit);
 	snprintf(text, TEXT, "%.2f%%", v * 100);
 	return text;
@@ -103,7 +103,7 @@ static const char *place(char text[TEXT * 4], const struct pprof_comparison *c,
 	const char *slash = strrchr(g->file, '/');
 
 	text[0] = '\0';
-	if (c->options.by == PPROF_BY_LINE && g->file[0])
+	if (c->options->by == PPROF_BY_LINE && g->file[0])
 		snprintf(text, TEXT * 4, " %.90s:%lld", slash ? slash + 1 : g->file,
 			 (long long)g->line);
 	return text;
@@ -201,7 +201,7 @@ static void text_head(FILE *f, const struct pprof_comparison *c, const struct di
 	if (c->njudged_cum)
 		fprintf(f, ", %zu of the program's own by cum", c->njudged_cum);
 	fprintf(f, ", at %.3g%% tolerance and %.3g%% false discoveries\n",
-		c->options.tolerance * 100, c->options.q * 100);
+		c->options->tolerance * 100, c->options->q * 100);
 	put_variation(f, c);
 	for (size_t i = 0; i < w->nwarnings; i++) {
 		fputs("warning: ", f);
@@ -363,7 +363,7 @@ static void markdown_all(FILE *f, const struct pprof_comparison *c, const struct
 	fprintf(f,
 		"\n<details><summary>%zu functions judged by flat, %zu of the program's own by cum, "
 		"at %.3g %% tolerance</summary>\n\n%s",
-		c->njudged, c->njudged_cum, c->options.tolerance * 100, markdown_table);
+		c->njudged, c->njudged_cum, c->options->tolerance * 100, markdown_table);
 	left = markdown_rows(f, c, false, w->lines);
 	if (left)
 		fprintf(f, "\n%zu more without a significant change.\n", left);
@@ -475,10 +475,10 @@ void show_diff_json(FILE *f, const struct pprof_comparison *c, const struct diff
 	json_string(&j, "unit", c->unit);
 	json_string(&j, "mode", mode_of(c));
 	json_string(&j, "method", "moderated quasi-Poisson, Benjamini-Hochberg");
-	json_real(&j, "tolerance", c->options.tolerance);
-	json_real(&j, "q", c->options.q);
-	json_real(&j, "alpha_total", c->options.alpha);
-	json_real(&j, "min_share", c->options.min_share);
+	json_real(&j, "tolerance", c->options->tolerance);
+	json_real(&j, "q", c->options->q);
+	json_real(&j, "alpha_total", c->options->alpha);
+	json_real(&j, "min_share", c->options->min_share);
 	json_real(&j, "run_variation", c->cv);
 	json_real(&j, "base_variation", c->base_cv);
 	json_real(&j, "total_variation", c->total_cv);

@@ -126,6 +126,8 @@ bool view_apply(struct view *v, struct pprof_profile **p, enum view_use use, enu
 	size_t type = 0;
 	bool typed = pprof_find_sample_type(*p, v->report.sample_type, &type) == 0;
 
+	v->filter.size = sizeof v->filter;
+	v->report.size = sizeof v->report;
 	v->filter.apart = use == VIEW_AS_TRACES;
 	v->report.filtered = &v->filter;
 	if (typed && !v->relative)

@@ -16,7 +16,7 @@
 
 static int print_top(int fd, const char *name)
 {
-	const struct pprof_report_options options = {.nodes = 10};
+	const struct pprof_report_options options = {.size = sizeof options, .nodes = 10};
 	struct pprof_profile *profile;
 	struct pprof_diag diag;
 	int r = pprof_read_fd(fd, 0, &profile, &diag);

@@ -14,6 +14,7 @@
 #include "frame_names.h"
 #include "label_units.h"
 #include "model_parts.h"
+#include "sized.h"
 
 enum { FOCUS, IGNORE, HIDE, SHOW, SHOW_FROM, TAG_SHOW, TAG_HIDE, NPATTERNS };
 
@@ -723,10 +724,13 @@ static void list_unseen(const struct filter *f)
 int pprof_filter(const struct pprof_profile *p, const struct pprof_filter_options *options,
 		 struct pprof_profile **ret_profile, struct pprof_diag *diag)
 {
-	static const struct pprof_filter_options none;
-	struct filter f = {.p = p, .o = options ? options : &none, .diag = diag};
-	int r = filter(&f);
+	struct pprof_filter_options o;
+	struct filter f = {.p = p, .o = &o, .diag = diag};
+	int r = pp_sized(&o, sizeof o, options);
 
+	if (r < 0)
+		return fail(diag, "the options' size is not right", 0, -r);
+	r = filter(&f);
 	if (r == 0) {
 		if (diag)
 			list_unseen(&f);

@@ -10,6 +10,11 @@
 
 #include "utf8_length.h"
 
+const char *pprof_version(void)
+{
+	return PROWL_VERSION;
+}
+
 int pprof_profile_new(struct pprof_profile **ret_profile)
 {
 	struct pprof_profile *p = calloc(1, sizeof *p);

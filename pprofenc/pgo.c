@@ -10,6 +10,7 @@
 #include "failure.h"
 #include "filter_parts.h"
 #include "frame_kinds.h"
+#include "sized.h"
 #include "table.h"
 #include "units.h"
 
@@ -223,20 +224,33 @@ static int make(struct pgo *g, struct pprof_diag *diag)
 	return r < 0 ? fail(diag, "out of memory", 0, -r) : check(g, diag);
 }
 
+/* As much of it as the caller knows. */
+static void report(const struct pgo *g, struct pprof_pgo *ret)
+{
+	double kept = g->all - g->without_go;
+	struct pprof_pgo all = {.size = ret->size,
+				.without_go = g->all > 0 ? g->without_go / g->all : 0,
+				.uncovered = kept > 0 ? g->uncovered / kept : 0,
+				.without_line = kept > 0 ? g->without_line / kept : 0};
+
+	memcpy(ret, &all, ret->size < sizeof all ? ret->size : sizeof all);
+}
+
 int pprof_pgo(const struct pprof_profile *p, struct pprof_profile **ret_profile,
 	      struct pprof_pgo *ret, struct pprof_diag *diag)
 {
 	struct pgo g = {.p = p};
-	int r = make(&g, diag);
+	struct pprof_pgo known;
+	int r = pp_sized(&known, sizeof known, ret);
 
+	if (r < 0)
+		return fail(diag, "the result's size is not right", 0, -r);
+	r = make(&g, diag);
 	if (r == 0) {
-		double kept = g.all - g.without_go;
-
 		*ret_profile = g.to;
 		g.to = NULL;
-		*ret = (struct pprof_pgo){.without_go = g.all > 0 ? g.without_go / g.all : 0,
-					  .uncovered = kept > 0 ? g.uncovered / kept : 0,
-					  .without_line = kept > 0 ? g.without_line / kept : 0};
+		if (ret)
+			report(&g, ret);
 	}
 	pp_strings_fini(&g.strings);
 	free(g.is_go);

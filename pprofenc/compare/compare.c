@@ -12,6 +12,7 @@
 #include "compare_parts.h"
 #include "failure.h"
 #include "frame_names.h"
+#include "sized.h"
 #include "distributions.h"
 
 #define PRIOR_WEIGHT 4.0 /* degrees of freedom that all rows together stand for */
@@ -184,7 +185,7 @@ static void test_change(const struct work *w, const struct counts *n, struct ppr
 static bool is_improved(const struct work *w, const struct counts *n, const struct pprof_change *g,
 			double alpha)
 {
-	double tolerance = isfinite(g->tolerance) ? g->tolerance : w->c->options.tolerance;
+	double tolerance = isfinite(g->tolerance) ? g->tolerance : w->c->options->tolerance;
 
 	return n->base > 0 && n->head > 0 &&
 	       pp_t_above((-log(g->ratio) - log1p(tolerance)) / standard_error(n),
@@ -207,7 +208,7 @@ static void fill_values(const struct work *w, size_t row, struct pprof_change *g
 		double scale = 1;
 
 		/* Shares: of the values, not of the events, so that they are what is shown. */
-		if (w->c->options.exposure == PPROF_PER_TOTAL)
+		if (w->c->options->exposure == PPROF_PER_TOTAL)
 			scale = w->exposure[i] / w->rows.values[i];
 		v[i >= w->nbase] += cell->value * scale;
 		cum[i >= w->nbase] += cell->cum_value * scale;
@@ -220,7 +221,7 @@ static void fill_values(const struct work *w, size_t row, struct pprof_change *g
 
 double pp_compare_tolerance(const struct work *w, const char *name)
 {
-	const struct pprof_compare_options *o = &w->c->options;
+	const struct pprof_compare_options *o = w->c->options;
 	double own = o->tolerance_of ? o->tolerance_of(o->ctx, name) : -1;
 
 	return own >= 0 ? own : o->tolerance;
@@ -230,12 +231,12 @@ static bool is_large(const struct work *w, double events, bool head)
 {
 	const struct pprof_change *t = &w->c->total;
 
-	return events >= w->c->options.min_share * (head ? t->head_events : t->base_events);
+	return events >= w->c->options->min_share * (head ? t->head_events : t->base_events);
 }
 
 bool pp_compare_is_large(const struct work *w, const struct counts *n)
 {
-	return n->base + n->head >= w->c->options.min_events &&
+	return n->base + n->head >= w->c->options->min_events &&
 	       (is_large(w, n->base, false) || is_large(w, n->head, true));
 }
 
@@ -335,7 +336,7 @@ static struct counts counts_of(const struct work *w, const struct pprof_change *
 /* Is there anything to gain in the total that this increase could have taken? */
 bool pp_compare_matters(const struct work *w, double increase)
 {
-	const struct pprof_compare_options *o = &w->c->options;
+	const struct pprof_compare_options *o = w->c->options;
 	double total = o->exposure == PPROF_PER_TOTAL ? 1 : w->c->total.base;
 
 	return increase >= o->min_share * total;
@@ -348,7 +349,7 @@ static bool matters(const struct work *w, const struct pprof_change *g)
 
 static void judge_change(const struct work *w, struct pprof_change *g, size_t n)
 {
-	const struct pprof_compare_options *o = &w->c->options;
+	const struct pprof_compare_options *o = w->c->options;
 	struct counts k = counts_of(w, g);
 
 	g->detectable = pp_compare_detectable(w, &k, isfinite(g->tolerance) ? g->tolerance : 0,
@@ -390,7 +391,7 @@ static int judge(struct work *w)
 
 static bool would_fail(const struct work *w, const struct pprof_change *g)
 {
-	const struct pprof_compare_options *o = &w->c->options;
+	const struct pprof_compare_options *o = w->c->options;
 	struct counts n = counts_of(w, g);
 
 	if (n.base >= FEW_EVENTS)
@@ -418,7 +419,7 @@ static bool may_be(const struct work *w, const struct pprof_change *now,
 
 	return then->verdict == PPROF_VANISHED && n == pp_package_length(then->name) &&
 	       strncmp(now->name, then->name, n) == 0 &&
-	       now->head <= then->base * (1 + 2 * w->c->options.tolerance);
+	       now->head <= then->base * (1 + 2 * w->c->options->tolerance);
 }
 
 static void find_renamed(struct work *w)
@@ -451,9 +452,9 @@ static void judge_total(struct work *w)
 	struct pprof_change *g = &c->total;
 	struct counts n = pp_compare_counts(w, COUNT_FLAT, PPROF_NONE);
 
-	g->tolerance = c->options.tolerance;
+	g->tolerance = c->options->tolerance;
 	g->verdict = PPROF_SAME;
-	if (c->options.exposure == PPROF_PER_TOTAL) { /* not compared */
+	if (c->options->exposure == PPROF_PER_TOTAL) { /* not compared */
 		g->p = g->q = 1;
 		g->detectable = INFINITY;
 		g->verdict = PPROF_NOT_JUDGED;
@@ -461,10 +462,10 @@ static void judge_total(struct work *w)
 	}
 	test_change(w, &n, g);
 	g->q = g->p;
-	g->detectable = pp_compare_detectable(w, &n, g->tolerance, c->options.alpha);
-	if (g->p < c->options.alpha)
+	g->detectable = pp_compare_detectable(w, &n, g->tolerance, c->options->alpha);
+	if (g->p < c->options->alpha)
 		g->verdict = PPROF_REGRESSED;
-	else if (is_improved(w, &n, g, c->options.alpha))
+	else if (is_improved(w, &n, g, c->options->alpha))
 		g->verdict = PPROF_IMPROVED;
 }
 
@@ -484,7 +485,7 @@ static void decide(struct work *w)
 		c->why = "one run on a side can't tell a change from noise";
 	else if (c->total.base_events < MIN_TOTAL || c->total.head_events < MIN_TOTAL)
 		c->why = "there are too few samples";
-	else if (c->base_cv > c->options.max_cv)
+	else if (c->base_cv > c->options->max_cv)
 		c->why = "the base's runs differ too much among themselves";
 	if (c->why)
 		c->verdict = PPROF_UNDECIDED;
@@ -553,23 +554,27 @@ static int put_in_order(struct pprof_comparison *c)
 
 /* --- what is compared ------------------------------------------------------------ */
 
-static struct pprof_compare_options with_defaults(const struct pprof_compare_options *given)
-{
-	struct pprof_compare_options o = given ? *given : (struct pprof_compare_options){0};
+/* What a comparison is in memory: `c` is its public side. */
+struct whole {
+	struct pprof_comparison c;
+	struct pprof_compare_options options;
+	struct rows rows;
+};
 
-	o.tolerance = o.tolerance > 0 ? o.tolerance : 0.05;
-	o.q = o.q > 0 ? o.q : 0.05;
-	o.alpha = o.alpha > 0 ? o.alpha : 0.01;
-	o.min_share = o.min_share > 0 ? o.min_share : 0.005;
-	o.min_events = o.min_events > 0 ? o.min_events : 20;
-	o.assumed_cv = o.assumed_cv > 0 ? o.assumed_cv : 0.05;
-	o.max_cv = o.max_cv > 0 ? o.max_cv : 0.10;
-	return o;
+static void set_defaults(struct pprof_compare_options *o)
+{
+	o->tolerance = o->tolerance > 0 ? o->tolerance : 0.05;
+	o->q = o->q > 0 ? o->q : 0.05;
+	o->alpha = o->alpha > 0 ? o->alpha : 0.01;
+	o->min_share = o->min_share > 0 ? o->min_share : 0.005;
+	o->min_events = o->min_events > 0 ? o->min_events : 20;
+	o->assumed_cv = o->assumed_cv > 0 ? o->assumed_cv : 0.05;
+	o->max_cv = o->max_cv > 0 ? o->max_cv : 0.10;
 }
 
 static int set_exposure(struct work *w, struct pprof_diag *diag)
 {
-	const struct pprof_compare_options *o = &w->c->options;
+	const struct pprof_compare_options *o = w->c->options;
 
 	w->exposure = calloc(w->nbase + w->nhead, sizeof *w->exposure);
 	if (!w->exposure)
@@ -604,7 +609,7 @@ static void set_totals(struct work *w)
 		c->totals[i] = w->rows.values[i];
 		*(i < w->nbase ? &g->base : &g->head) += c->totals[i];
 	}
-	if (c->options.exposure == PPROF_PER_TOTAL) {
+	if (c->options->exposure == PPROF_PER_TOTAL) {
 		g->base /= (double)w->nbase;
 		g->head /= (double)w->nhead;
 		return;
@@ -628,7 +633,7 @@ static void set_totals(struct work *w)
 static int work_out(struct work *w)
 {
 	struct pprof_comparison *c = w->c;
-	double squared = c->options.assumed_cv * c->options.assumed_cv;
+	double squared = c->options->assumed_cv * c->options->assumed_cv;
 	int r = freedom(w) > 0 ? pp_compare_variation(w, COUNT_FLAT, NULL, &squared) : 0;
 
 	if (r < 0)
@@ -658,7 +663,7 @@ static int load(struct work *w, const struct pprof_profile *const *base,
 {
 	size_t n = w->nbase + w->nhead, which = 0, type;
 	const struct pprof_profile **all = calloc(n, sizeof *all);
-	const struct pprof_compare_options *o = &w->c->options;
+	const struct pprof_compare_options *o = w->c->options;
 	int r;
 
 	if (!all)
@@ -681,54 +686,64 @@ static int load(struct work *w, const struct pprof_profile *const *base,
 	return r;
 }
 
+static int compare(struct work *w, const struct pprof_profile *const *base,
+		   const struct pprof_profile *const *head, struct pprof_diag *diag)
+{
+	int r;
+
+	w->c->nbase = w->nbase;
+	w->c->nhead = w->nhead;
+	w->c->totals = calloc(w->nbase + w->nhead, sizeof *w->c->totals);
+	r = w->c->totals ? load(w, base, head, diag) : -ENOMEM;
+	if (r == 0)
+		r = set_exposure(w, diag);
+	if (r == 0)
+		set_totals(w);
+	return r < 0 ? r : work_out(w);
+}
+
 int pprof_compare(const struct pprof_profile *const *base, size_t nbase,
 		  const struct pprof_profile *const *head, size_t nhead,
 		  const struct pprof_compare_options *options, struct pprof_comparison **ret,
 		  struct pprof_diag *diag)
 {
 	struct work w = {.nbase = nbase, .nhead = nhead};
+	struct whole *all;
 	int r;
 
 	if (nbase == 0 || nhead == 0)
 		return fail(diag, "there is nothing to compare", 0, EINVAL);
-	w.c = calloc(1, sizeof *w.c);
-	if (!w.c)
-		return -ENOMEM;
-	w.c->options = with_defaults(options);
-	w.c->nbase = nbase;
-	w.c->nhead = nhead;
-	w.c->totals = calloc(nbase + nhead, sizeof *w.c->totals);
-	r = w.c->totals ? load(&w, base, head, diag) : -ENOMEM;
-	if (r == 0)
-		r = set_exposure(&w, diag);
-	if (r == 0)
-		set_totals(&w);
-	if (r == 0)
-		r = work_out(&w);
+	all = calloc(1, sizeof *all);
+	if (!all)
+		return fail(diag, "out of memory", 0, ENOMEM);
+	r = pp_sized(&all->options, sizeof all->options, options);
+	if (r < 0) {
+		free(all);
+		return fail(diag, "the options' size is not right", 0, -r);
+	}
+	set_defaults(&all->options);
+	w.c = &all->c;
+	w.c->options = &all->options;
+	r = compare(&w, base, head, diag);
+	all->rows = w.rows; /* names of the changes */
 	free(w.exposure);
 	free(w.profiles);
 	pp_rows_alone_fini(&w.alone);
-	w.c->rows = malloc(sizeof w.rows);
-	if (w.c->rows)
-		*(struct rows *)w.c->rows = w.rows;
+	if (r == 0)
+		*ret = w.c;
 	else
-		pp_rows_fini(&w.rows);
-	if (r < 0 || !w.c->rows) {
 		pprof_comparison_free(w.c);
-		return r < 0 ? r : -ENOMEM;
-	}
-	*ret = w.c;
-	return 0;
+	return r == -ENOMEM ? fail(diag, "out of memory", 0, ENOMEM) : r;
 }
 
 void pprof_comparison_free(struct pprof_comparison *c)
 {
-	if (!c)
+	struct whole *all = (struct whole *)c;
+
+	if (!all)
 		return;
-	if (c->rows)
-		pp_rows_fini(c->rows);
-	free(c->rows);
+	pp_rows_fini(&all->rows);
 	free(c->changes);
 	free(c->totals);
-	free(c);
+	free(all);
 }

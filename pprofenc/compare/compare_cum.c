@@ -75,7 +75,7 @@ static int correct(struct cum *m)
 		g->cum.q = q[k++];
 		g->cum.detectable = pp_compare_detectable(m->w, &n,
 							  isfinite(g->tolerance) ? g->tolerance : 0,
-							  m->w->c->options.q / (double)count);
+							  m->w->c->options->q / (double)count);
 		if (g->verdict == PPROF_NOT_JUDGED) {
 			g->verdict = PPROF_SAME;
 			g->by_cum = true;
@@ -95,7 +95,7 @@ static bool is_flat_bad(const struct pprof_change *g)
 
 static enum role role_of(const struct cum *m, size_t row)
 {
-	const struct pprof_compare_options *o = &m->w->c->options;
+	const struct pprof_compare_options *o = m->w->c->options;
 	const struct pprof_change *g = change(m, row);
 	struct counts n;
 
@@ -145,7 +145,7 @@ static double as_value(const struct cum *m, double base, double head)
 	double events = t->base_events + t->head_events;
 	double rise = head / m->w->head_exposure - base / m->w->base_exposure, values = 0;
 
-	if (m->w->c->options.exposure == PPROF_PER_TOTAL)
+	if (m->w->c->options->exposure == PPROF_PER_TOTAL)
 		return rise;
 	for (size_t i = 0; i < m->w->nbase + m->w->nhead; i++)
 		values += m->w->rows.values[i];
@@ -154,7 +154,7 @@ static double as_value(const struct cum *m, double base, double head)
 
 static void weigh(struct cum *m)
 {
-	const struct pprof_compare_options *o = &m->w->c->options;
+	const struct pprof_compare_options *o = m->w->c->options;
 
 	for (size_t k = 0; k < m->w->alone.n; k++) {
 		uint32_t row = m->rows[k];
@@ -268,7 +268,7 @@ static int estimate(struct cum *m)
 
 static int judge(struct cum *m)
 {
-	const struct pprof_compare_options *o = &m->w->c->options;
+	const struct pprof_compare_options *o = m->w->c->options;
 	size_t n = m->w->nbase + m->w->nhead;
 	int r = estimate(m);
 

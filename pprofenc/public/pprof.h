@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * libpprofenc: profiles in the pprof format: build, encode, decode, merge, report.
+ * libpprofenc: profiles in the pprof format: build, encode, decode, merge, filter. What is printed
+ * of them is in pprof_report.h, comparisons of runs in pprof_compare.h.
  *
  * The model is plain arrays that callers read. Things refer to each other by index into these
  * arrays (from 0; the ids of the file are made when encoding), strings by index into `strings`, of
@@ -13,7 +14,15 @@
  * A profile belongs to one thread while it changes; any number of threads may read it otherwise.
  * There is no global state. Not async-signal-safe: everything allocates.
  *
- * Not here: symbolisation, processes, clocks. Times and values are what the caller says.
+ * Options begin with their size, so that programs built with one version run with later ones:
+ *
+ *	struct pprof_filter_options o = PPROF_SIZED(o);
+ *	struct pprof_filter_options o = {.size = sizeof o, .focus = "main"};
+ *
+ * Fields that a caller's version doesn't have count as 0. -EINVAL: the size is not set; -E2BIG: a
+ * field is used that this version of the library doesn't know. NULL means all zero.
+ *
+ * Not here: symbolization, processes, clocks. Times and values are what the caller says.
  */
 #pragma once
 
@@ -27,8 +36,21 @@ extern "C" {
 #endif
 
 #ifndef PPROF_API
+#ifdef __GNUC__
 #define PPROF_API __attribute__((visibility("default")))
+#else
+#define PPROF_API
 #endif
+#endif
+
+/* Of a variable: all zero but for its size. */
+#define PPROF_SIZED(variable)    \
+	{                        \
+		sizeof(variable) \
+	}
+
+/* The version of the library that runs: "0.1.0". */
+PPROF_API const char *pprof_version(void);
 
 /* "no such thing": a location without mapping, a line without a known function. */
 #define PPROF_NONE UINT32_MAX
@@ -107,7 +129,10 @@ struct pprof_sample {
 struct pprof_builder; /* hash tables and capacities; private */
 
 struct pprof_profile {
-	/* Read by anyone, changed only by the functions below. */
+	/*
+	 * Read by anyone, changed only by the functions below: the builder's hash tables know the
+	 * contents. Exceptions are noted at the fields. Values of samples may be written, too.
+	 */
 	size_t nsample_types;
 	struct pprof_value_type *sample_types;
 	size_t nsamples;
@@ -130,7 +155,7 @@ struct pprof_profile {
 	size_t ncomments;
 	uint32_t *comments; /* strings */
 
-	/* Free to be set by the caller. */
+	/* Written by the caller as well; strings are indices that pprof_string gave. */
 	int64_t time_nanos;     /* start, Unix time; 0 unknown */
 	int64_t duration_nanos; /* 0 unknown */
 	int64_t period;
@@ -139,7 +164,8 @@ struct pprof_profile {
 	uint32_t drop_frames, keep_frames;
 	uint32_t doc_url;
 
-	struct pprof_builder *builder;
+	struct pprof_builder *builder; /* private */
+	/* Later versions add fields here: profiles are only allocated by the library. */
 };
 
 static inline const uint32_t *pprof_sample_stack(const struct pprof_profile *p, size_t sample)
@@ -306,6 +332,7 @@ enum pprof_runtime {
  * name of a function, its file, or the file of the mapping.
  */
 struct pprof_filter_options {
+	size_t size;        /* sizeof (struct pprof_filter_options) */
 	const char *focus;  /* keep samples with a frame that matches */
 	const char *ignore; /* drop samples with a frame that matches */
 	const char *hide;   /* take the frames that match out of the stacks */
@@ -360,6 +387,7 @@ PPROF_API const char *pprof_value_text(char *text, double value, const char *uni
 
 /* Shares of the samples, from 0 to 1. */
 struct pprof_pgo {
+	size_t size;         /* set by the caller: sizeof (struct pprof_pgo) */
 	double without_go;   /* of all: left out */
 	double uncovered;    /* of those that are left: kernel or C frames were innermost */
 	double without_line; /* of those: a function without a start line is innermost or called it

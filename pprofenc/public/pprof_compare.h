@@ -36,8 +36,9 @@ enum pprof_verdict {
 	PPROF_UNDECIDED,  /* of the whole: the data can't tell */
 };
 
-/* All zero, but for the numbers of operations, is a good choice. */
+/* All zero, but for size and the numbers of operations, is a good choice. */
 struct pprof_compare_options {
+	size_t size;             /* sizeof (struct pprof_compare_options) */
 	const char *sample_type; /* by name; NULL: the first profile's default */
 	enum pprof_by by;
 	enum pprof_exposure exposure;
@@ -79,8 +80,8 @@ struct pprof_change {
 };
 
 struct pprof_comparison {
-	struct pprof_compare_options options; /* as used: with the defaults */
-	const char *type, *unit;              /* of the values */
+	const struct pprof_compare_options *options; /* as used: with the defaults */
+	const char *type, *unit;                     /* of the values */
 	size_t nbase, nhead;
 	double *totals;               /* values of each base run, then of each head run */
 	struct pprof_change total;    /* PPROF_PER_TOTAL: only its values, not judged */
@@ -92,7 +93,6 @@ struct pprof_comparison {
 	double base_cv;  /* of the base's totals */
 	enum pprof_verdict verdict; /* PPROF_SAME, _REGRESSED, _IMPROVED, _UNDECIDED */
 	const char *why;            /* undecided: a static sentence; else NULL */
-	void *rows;                 /* private */
 };
 
 /*

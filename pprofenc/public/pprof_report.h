@@ -15,8 +15,9 @@ extern "C" {
 
 /* --- reports --------------------------------------------------------------------- */
 
-/* All zero is a good choice: the default sample type, everything shown. */
+/* All zero but for size is a good choice: the default sample type, everything shown. */
 struct pprof_report_options {
+	size_t size;             /* sizeof (struct pprof_report_options) */
 	const char *sample_type; /* by name; NULL: the profile's default */
 	size_t nodes;            /* show that many functions; 0 means all */
 	double node_fraction;    /* drop functions with a smaller share (cum); pprof has 0.005 */

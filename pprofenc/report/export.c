@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "graph.h"
-#include "pprof_report.h"
+#include "report_options.h"
 
 /* --- folded ---------------------------------------------------------------------- */
 
@@ -134,8 +134,11 @@ int pprof_report_folded(const struct pprof_profile *p, const struct pprof_report
 			FILE *to)
 {
 	struct folding f = {0};
-	int r = pp_graph_init(&f.g, p, options ? options->sample_type : NULL);
+	struct report_options o;
+	int r = pp_report_options(&o, options);
 
+	if (r == 0)
+		r = pp_graph_init(&f.g, p, o.o.sample_type);
 	if (r < 0)
 		return r;
 	r = fold(&f);
@@ -172,8 +175,7 @@ static int write_pgo(const struct pprof_profile *p, const struct pprof_report_op
 		     FILE *to)
 {
 	struct pprof_profile *made;
-	struct pprof_pgo facts;
-	int r = pprof_pgo(p, &made, &facts, NULL);
+	int r = pprof_pgo(p, &made, NULL, NULL);
 
 	if (r < 0)
 		return r;

@@ -15,6 +15,7 @@
 #include "gz.h"
 #include "markup.h"
 #include "processes.h"
+#include "report_options.h"
 
 enum { PACKING = 6 }; /* gzip's level */
 
@@ -244,15 +245,16 @@ static int write_data(const struct calltree *t, size_t type, FILE *to)
 int pprof_report_html(const struct pprof_profile *p, const struct pprof_report_options *options,
 		      FILE *to)
 {
-	static const struct pprof_report_options none;
-	const struct pprof_report_options *o = options ? options : &none;
+	struct report_options o;
 	struct calltree t;
 	char *title;
 	size_t type;
-	int r = pprof_find_sample_type(p, o->sample_type, &type);
+	int r = pp_report_options(&o, options);
 
 	if (r == 0)
-		r = pp_calltree_init(&t, p, o);
+		r = pprof_find_sample_type(p, o.o.sample_type, &type);
+	if (r == 0)
+		r = pp_calltree_init(&t, p, &o.o);
 	if (r < 0)
 		return r;
 	title = pp_title(p);

@@ -12,6 +12,7 @@
 #include "jsonout.h"
 #include "pprof_report.h"
 #include "printable.h"
+#include "report_options.h"
 
 enum { SCHEMA_VERSION = 1 };
 
@@ -344,11 +345,16 @@ static int write_file(struct writer *w, size_t shown)
 int pprof_report_json(const struct pprof_profile *p, const struct pprof_report_options *options,
 		      FILE *to)
 {
-	const char *type = options ? options->sample_type : NULL;
+	struct report_options o;
+	const char *type;
 	struct writer w = {.p = p, .j.to = to, .end_type = p->nsample_types};
 	size_t shown;
-	int r = pprof_find_sample_type(p, type, &shown);
+	int r = pp_report_options(&o, options);
 
+	if (r < 0)
+		return r;
+	type = o.o.sample_type;
+	r = pprof_find_sample_type(p, type, &shown);
 	if (r < 0)
 		return r;
 	if (type && *type) {

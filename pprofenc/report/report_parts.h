@@ -9,11 +9,13 @@
 
 #include "graph.h"
 #include "pprof_report.h"
+#include "report_options.h"
 #include "units.h"
 
 struct report {
 	const struct pprof_profile *p;
-	const struct pprof_report_options *o;
+	struct report_options options;
+	const struct pprof_report_options *o; /* in options */
 	FILE *to;
 	struct graph g;
 	const char *value_unit; /* of the values */
@@ -27,7 +29,7 @@ struct report {
 	char share[UNITS_TEXT];
 };
 
-/* Without nodes chosen. -ENOENT, -ENOMEM. */
+/* Without nodes chosen; r must not move from here on. -ENOENT, -ENOMEM, -EINVAL, -E2BIG. */
 int pp_report_init(struct report *r, const struct pprof_profile *p,
 		   const struct pprof_report_options *o, FILE *to);
 /* -EIO when something could not be written. */

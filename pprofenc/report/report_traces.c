@@ -13,11 +13,12 @@
 int pp_report_init(struct report *r, const struct pprof_profile *p,
 		   const struct pprof_report_options *o, FILE *to)
 {
-	static const struct pprof_report_options none;
 	int e;
 
-	*r = (struct report){.p = p, .o = o ? o : &none, .to = to, .each = true};
-	e = pp_graph_init(&r->g, p, r->o->sample_type);
+	*r = (struct report){.p = p, .o = &r->options.o, .to = to, .each = true};
+	e = pp_report_options(&r->options, o);
+	if (e == 0)
+		e = pp_graph_init(&r->g, p, r->o->sample_type);
 	if (e < 0)
 		return e;
 	if (r->o->total)

@@ -19,6 +19,7 @@
 #include "printable.h"
 #include "tracks.h"
 #include "processes.h"
+#include "report_options.h"
 #include "units.h"
 
 enum { MIN_GAP = 2 }; /* in widths of the bar behind it */
@@ -361,13 +362,16 @@ static int write_file(struct speedscope *x, bool all)
 int pprof_report_speedscope(const struct pprof_profile *p,
 			    const struct pprof_report_options *options, FILE *to)
 {
-	const char *type = options ? options->sample_type : NULL;
 	struct speedscope x = {.p = p, .j.to = to};
-	bool all = !type || !*type;
-	int r = pprof_find_sample_type(p, type, &x.type);
+	struct report_options o;
+	bool all;
+	int r = pp_report_options(&o, options);
 
+	if (r == 0)
+		r = pprof_find_sample_type(p, o.o.sample_type, &x.type);
 	if (r < 0)
 		return r;
+	all = !o.o.sample_type || !*o.o.sample_type;
 	r = pp_frames_init(&x.frames, p, all ? FRAMES_ALL : x.type);
 	if (r < 0)
 		return r;

@@ -13,6 +13,7 @@
 #include "html.h"
 #include "markup.h"
 #include "processes.h"
+#include "report_options.h"
 #include "units.h"
 
 enum { WIDTH = 1200, ROW = 18, ABOVE = 62, BELOW = 28, TITLE_LIMIT = 2000, MAX_ROWS = 2000 };
@@ -360,14 +361,15 @@ static void draw(const struct picture *s)
 int pprof_report_svg(const struct pprof_profile *p, const struct pprof_report_options *options,
 		     FILE *to)
 {
-	static const struct pprof_report_options none;
-	const struct pprof_report_options *o = options ? options : &none;
+	struct report_options o;
 	struct calltree t;
 	struct picture s = {.t = &t, .to = to};
-	int r = pprof_find_sample_type(p, o->sample_type, &s.type);
+	int r = pp_report_options(&o, options);
 
 	if (r == 0)
-		r = pp_calltree_init(&t, p, o);
+		r = pprof_find_sample_type(p, o.o.sample_type, &s.type);
+	if (r == 0)
+		r = pp_calltree_init(&t, p, &o.o);
 	if (r < 0)
 		return r;
 	r = sum_up(&s);

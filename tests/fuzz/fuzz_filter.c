@@ -66,8 +66,11 @@ static void check_printable(const struct pprof_profile *p,
 
 static void filter(const struct pprof_profile *p, const struct pprof_filter_options *o)
 {
-	struct pprof_report_options report = {
-		.filtered = o, .unit = o->unit, .peek = o->show, .node_fraction = 0.01};
+	struct pprof_report_options report = {.size = sizeof report,
+					      .filtered = o,
+					      .unit = o->unit,
+					      .peek = o->show,
+					      .node_fraction = 0.01};
 	struct pprof_diag diag = {0};
 	struct pprof_profile *q;
 	int r = pprof_filter(p, o, &q, &diag);
@@ -86,7 +89,7 @@ static void filter(const struct pprof_profile *p, const struct pprof_filter_opti
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
 	enum { NTEXTS = 12 };
-	struct pprof_filter_options o = {0};
+	struct pprof_filter_options o = PPROF_SIZED(o);
 	struct pprof_profile *p;
 	char *texts[NTEXTS];
 	size_t at;
@@ -95,6 +98,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 		return 0;
 	at = 1 + take_texts(bytes + 1, len - 1, texts, NTEXTS);
 	o = (struct pprof_filter_options){
+		.size = sizeof(struct pprof_filter_options),
 		.focus = texts[0],
 		.ignore = texts[1],
 		.hide = texts[2],

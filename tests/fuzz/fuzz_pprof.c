@@ -71,7 +71,7 @@ static void check_merge(const struct pprof_profile *p)
 
 static void check_reports(const struct pprof_profile *p)
 {
-	struct pprof_report_options o = {.nodes = 3, .node_fraction = 0.005};
+	struct pprof_report_options o = {.size = sizeof o, .nodes = 3, .node_fraction = 0.005};
 	const struct pprof_exporter *e;
 
 	for (size_t i = 0; (e = pprof_exporter_at(i)); i++) {

@@ -255,7 +255,9 @@ static void what_makes_it_hard_to_compare_is_said(void **state)
 /* A comparison with names that each format must escape. */
 static struct pprof_comparison made(struct pprof_change changes[2])
 {
-	struct pprof_comparison c = {.type = "cpu",
+	static const struct pprof_compare_options options = PPROF_SIZED(options);
+	struct pprof_comparison c = {.options = &options,
+				     .type = "cpu",
 				     .unit = "nanoseconds",
 				     .why = "",
 				     .nbase = 5,

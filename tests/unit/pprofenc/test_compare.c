@@ -210,7 +210,7 @@ static void a_slower_function_is_found(void **state)
 /* A faster machine changes no share. */
 static void shares_don_t_see_the_load(void **state)
 {
-	struct pprof_compare_options o = {.exposure = PPROF_PER_TOTAL};
+	struct pprof_compare_options o = {.size = sizeof o, .exposure = PPROF_PER_TOTAL};
 	struct plan plan = {8000, 0.03, 0.3, {0}};
 	struct score s = play(&plan, 5, 100, 17, &o);
 
@@ -227,8 +227,8 @@ static void operations_are_what_is_compared(void **state)
 	struct dice d = {3};
 	struct plan plan = {8000, 0.02, 0.01, {0}};
 	double operations[] = {100, 100, 100, 100, 100, 150, 150, 150, 150, 150};
-	struct pprof_compare_options o = {.exposure = PPROF_PER_OPERATION,
-					  .operations = operations};
+	struct pprof_compare_options o = {
+		.size = sizeof o, .exposure = PPROF_PER_OPERATION, .operations = operations};
 	struct pprof_comparison *c;
 	struct runs r;
 
@@ -408,7 +408,8 @@ static void unchanged_programs_pass_by_cum(void **state)
 static void what_scatters_is_found(void **state)
 {
 	static const double dearer[] = {1.55, 1.30};
-	static const struct pprof_compare_options modes[] = {{0}, {.exposure = PPROF_PER_TOTAL}};
+	static const struct pprof_compare_options modes[] = {
+		{sizeof *modes}, {.size = sizeof *modes, .exposure = PPROF_PER_TOTAL}};
 
 	for (size_t i = 0; i < 4; i++) {
 		struct plan plan = {8000, 0.03, 0.02, {0}};
@@ -497,7 +498,7 @@ static void the_deepest_are_blamed(void **state)
 		REST,
 		{{NULL}, 0, 0},
 	};
-	struct pprof_compare_options o = {.alpha = 1e-30};
+	struct pprof_compare_options o = {.size = sizeof o, .alpha = 1e-30};
 	struct pprof_comparison *c;
 	struct runs r;
 
@@ -534,7 +535,7 @@ static void what_is_new_explains_its_caller(void **state)
 		REST,
 		{{NULL}, 0, 0},
 	};
-	struct pprof_compare_options o = {.alpha = 1e-30};
+	struct pprof_compare_options o = {.size = sizeof o, .alpha = 1e-30};
 	struct pprof_comparison *c;
 	struct runs r;
 
@@ -565,7 +566,7 @@ static void what_may_cost_more_explains_its_callers(void **state)
 	};
 	double tolerance = INFINITY;
 	struct pprof_compare_options o = {
-		.alpha = 1e-30, .tolerance_of = tolerant, .ctx = &tolerance};
+		.size = sizeof o, .alpha = 1e-30, .tolerance_of = tolerant, .ctx = &tolerance};
 	struct pprof_comparison *c;
 	struct runs r;
 
@@ -655,7 +656,9 @@ static void units_and_places_of_types_may_differ(void **state)
 		else
 			assert_int_equal(pprof_sample_add(p, &loc, 1, values, NULL, 0), 0);
 	}
-	c = compare(&r, &(struct pprof_compare_options){.sample_type = "cpu"});
+	c = compare(&r,
+		    &(struct pprof_compare_options){.size = sizeof(struct pprof_compare_options),
+						    .sample_type = "cpu"});
 	assert_true(fabs(c->total.ratio - 1) < 0.01);
 	assert_true(fabs(c->total.head / c->total.base - 1) < 0.01);
 	pprof_comparison_free(c);
@@ -723,7 +726,7 @@ static void tolerances_of_their_own(void **state)
 	double tolerance = 0.6;
 	struct plan plan = {20000, 0.01, 0, {0}};
 	struct pprof_compare_options o = {
-		.tolerance_of = tolerant, .ctx = &tolerance, .alpha = 1e-9};
+		.size = sizeof o, .tolerance_of = tolerant, .ctx = &tolerance, .alpha = 1e-9};
 	struct pprof_comparison *c;
 	struct runs r;
 
@@ -876,7 +879,7 @@ static void allocations_count_as_what_was_sampled(void **state)
 	struct dice d = {9};
 
 	for (size_t t = 0; t < 2; t++) {
-		struct pprof_compare_options o = {.sample_type = types[t]};
+		struct pprof_compare_options o = {.size = sizeof o, .sample_type = types[t]};
 		size_t alarms = 0;
 
 		for (int round = 0; round < 100; round++) {
@@ -916,7 +919,8 @@ static void the_kernel_and_the_unknown_are_not_judged(void **state)
 						 1)},
 			      1, f < 2 && i >= 3 ? 1000 : 500, NULL, 0);
 	}
-	c = compare(&r, &(struct pprof_compare_options){.alpha = 1e-30});
+	c = compare(&r, &(struct pprof_compare_options){
+				.size = sizeof(struct pprof_compare_options), .alpha = 1e-30});
 	assert_true(find(c, "[kernel]")->verdict == PPROF_NOT_JUDGED);
 	assert_true(find(c, "[unknown]")->verdict == PPROF_NOT_JUDGED);
 	assert_true(find(c, "main.f")->verdict == PPROF_SAME);
@@ -927,7 +931,7 @@ static void the_kernel_and_the_unknown_are_not_judged(void **state)
 
 static void refuse(const struct runs *r, const char *type, int error, size_t at)
 {
-	struct pprof_compare_options o = {.sample_type = type};
+	struct pprof_compare_options o = {.size = sizeof o, .sample_type = type};
 	struct pprof_comparison *c;
 	struct pprof_diag d = {0};
 

@@ -22,9 +22,13 @@ static char *text_of(const struct pprof_profile *p, const char *format,
 static struct pprof_profile *filtered(const struct pprof_profile *p,
 				      const struct pprof_filter_options *o)
 {
+	struct pprof_filter_options sized = o ? *o : (struct pprof_filter_options){0};
 	struct pprof_profile *q;
 	struct pprof_diag d = {0};
-	int r = pprof_filter(p, o, &q, &d);
+	int r;
+
+	sized.size = sizeof sized;
+	r = pprof_filter(p, o ? &sized : NULL, &q, &d);
 
 	if (r < 0)
 		fail_msg("%d: %s, %s at %d", r, d.what, d.detail, (int)d.at);
@@ -34,7 +38,7 @@ static struct pprof_profile *filtered(const struct pprof_profile *p,
 /* Filters, folds and compares. */
 static void leaves(const struct pprof_profile *p, struct pprof_filter_options o, const char *want)
 {
-	struct pprof_report_options samples = {.sample_type = "samples"};
+	struct pprof_report_options samples = {.size = sizeof samples, .sample_type = "samples"};
 	struct pprof_profile *q = filtered(p, &o);
 	char *text = text_of(q, "folded", &samples);
 
@@ -193,7 +197,7 @@ static void what_is_left_out_leaves_no_trace(void **state)
 /* How many samples a tag filter keeps of 1, 2 and 4, which have labels. */
 static int64_t kept(const struct pprof_profile *p, const char *tag)
 {
-	struct pprof_filter_options o = {.tag_focus = tag};
+	struct pprof_filter_options o = {.size = sizeof o, .tag_focus = tag};
 	struct pprof_profile *q = filtered(p, &o);
 	int64_t sum = pprof_total(q, 0);
 
@@ -228,7 +232,7 @@ static void tags_choose_samples(void **state)
 		{"1:", 0},
 		{"5s:", 0},
 	};
-	struct pprof_filter_options ignore = {.tag_ignore = "endpoint=."};
+	struct pprof_filter_options ignore = {.size = sizeof ignore, .tag_ignore = "endpoint=."};
 	struct pprof_profile *p = server(), *q;
 
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -270,7 +274,8 @@ static void ranges_know_each_unit(void **state)
 
 static void tags_are_shown_and_hidden(void **state)
 {
-	struct pprof_filter_options show = {.tag_show = "^end"}, hide = {.tag_hide = "^end"};
+	struct pprof_filter_options show = {.size = sizeof show, .tag_show = "^end"},
+				    hide = {.size = sizeof hide, .tag_hide = "^end"};
 	struct pprof_profile *p = server(), *q = filtered(p, &show);
 
 	assert_int_equal(q->nlabels, 3);
@@ -287,14 +292,21 @@ static void tags_become_frames(void **state)
 {
 	struct pprof_profile *p = server();
 
-	leaves(p, (struct pprof_filter_options){.tag_root = "endpoint,bytes", .focus = "^/api$"},
+	leaves(p,
+	       (struct pprof_filter_options){.size = sizeof(struct pprof_filter_options),
+					     .tag_root = "endpoint,bytes",
+					     .focus = "^/api$"},
 	       "/api;-16B;" API "main.grow[go.shape.struct { x/y.Z }];runtime.memclr 2\n"
 	       "/api;32kB;" API ALLOC " 1\n");
-	leaves(p, (struct pprof_filter_options){.tag_leaf = "endpoint", .focus = "memcpy"},
+	leaves(p,
+	       (struct pprof_filter_options){.size = sizeof(struct pprof_filter_options),
+					     .tag_leaf = "endpoint",
+					     .focus = "memcpy"},
 	       "runtime.main;net/http.(*conn).serve;memcpy;/static 4\n");
 	/* a value that looks like a function stays what it is */
 	leaves(p,
-	       (struct pprof_filter_options){.tag_root = "endpoint",
+	       (struct pprof_filter_options){.size = sizeof(struct pprof_filter_options),
+					     .tag_root = "endpoint",
 					     .focus = "memcpy",
 					     .granularity = PPROF_PACKAGE,
 					     .runtime = PPROF_RUNTIME_HIDE},
@@ -332,19 +344,27 @@ static void granularity_renames_frames(void **state)
 
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
 		leaves(p,
-		       (struct pprof_filter_options){.tag_focus = "32kb",
+		       (struct pprof_filter_options){.size = sizeof(struct pprof_filter_options),
+						     .tag_focus = "32kb",
 						     .granularity = cases[i].granularity},
 		       cases[i].want);
 	leaves(p,
-	       (struct pprof_filter_options){.ignore = "server.go", .granularity = PPROF_PACKAGE},
+	       (struct pprof_filter_options){.size = sizeof(struct pprof_filter_options),
+					     .ignore = "server.go",
+					     .granularity = PPROF_PACKAGE},
 	       "runtime;runtime;internal/runtime/sys 32\n"
 	       "runtime;runtime;internal/runtime/sys;[kernel.kallsyms] 16\n"
 	       "runtime;runtimex 64\n");
 	leaves(p,
-	       (struct pprof_filter_options){
-		       .focus = "libc", .granularity = PPROF_ADDRESS, .show_from = "libc"},
+	       (struct pprof_filter_options){.size = sizeof(struct pprof_filter_options),
+					     .focus = "libc",
+					     .granularity = PPROF_ADDRESS,
+					     .show_from = "libc"},
 	       "00007f0000001000 memcpy 4\n00007f0000002000 [libc.so.6] 8\n");
-	leaves(p, (struct pprof_filter_options){.tag_focus = "32kb", .no_inlines = true},
+	leaves(p,
+	       (struct pprof_filter_options){.size = sizeof(struct pprof_filter_options),
+					     .tag_focus = "32kb",
+					     .no_inlines = true},
 	       "runtime.main;net/http.(*conn).serve;main.handle;runtime.mallocgc 1\n");
 	pprof_profile_free(p);
 }
@@ -369,7 +389,10 @@ static void packages_are_cut_out_of_names(void **state)
 		loc = t_loc(p, t_mapping(p, 0x400000, "/bin/server"), 0x401000, cases[i][0], 1);
 		t_add(p, &loc, 1, 1, NULL, 0);
 		snprintf(want, sizeof want, "%s 1\n", cases[i][1]);
-		leaves(p, (struct pprof_filter_options){.granularity = PPROF_PACKAGE}, want);
+		leaves(p,
+		       (struct pprof_filter_options){.size = sizeof(struct pprof_filter_options),
+						     .granularity = PPROF_PACKAGE},
+		       want);
 		pprof_profile_free(p);
 	}
 }
@@ -378,7 +401,9 @@ static void runtime_is_folded_and_hidden(void **state)
 {
 	struct pprof_profile *p = server();
 
-	leaves(p, (struct pprof_filter_options){.runtime = PPROF_RUNTIME_FOLD},
+	leaves(p,
+	       (struct pprof_filter_options){.size = sizeof(struct pprof_filter_options),
+					     .runtime = PPROF_RUNTIME_FOLD},
 	       "[runtime] 32\n"
 	       "[runtime];finish_task_switch.isra.0 16\n"
 	       "[runtime];net/http.(*conn).serve;[libc.so.6] 8\n"
@@ -387,7 +412,9 @@ static void runtime_is_folded_and_hidden(void **state)
 	       "main.grow[go.shape.struct { x/y.Z }];[runtime] 2\n"
 	       "[runtime];net/http.(*conn).serve;memcpy 4\n"
 	       "[runtime];runtimex.New 64\n");
-	leaves(p, (struct pprof_filter_options){.runtime = PPROF_RUNTIME_HIDE},
+	leaves(p,
+	       (struct pprof_filter_options){.size = sizeof(struct pprof_filter_options),
+					     .runtime = PPROF_RUNTIME_HIDE},
 	       "finish_task_switch.isra.0 16\n"
 	       "net/http.(*conn).serve;[libc.so.6] 8\n"
 	       "net/http.(*conn).serve;main.handle;main.decode 1\n"
@@ -434,12 +461,21 @@ static void assembly_has_the_package_of_its_folder(void **state)
 		caller = place(p, m, 0x402000, l, 1);
 		t_add(p, (uint32_t[]){body, caller}, 2, 1, NULL, 0);
 		snprintf(want, sizeof want, "main;%s 1\n", cases[i].package);
-		leaves(p, (struct pprof_filter_options){.granularity = PPROF_PACKAGE}, want);
+		leaves(p,
+		       (struct pprof_filter_options){.size = sizeof(struct pprof_filter_options),
+						     .granularity = PPROF_PACKAGE},
+		       want);
 		snprintf(want, sizeof want, "main.f;%s 1\n",
 			 cases[i].runtime ? "[runtime]" : cases[i].name);
-		leaves(p, (struct pprof_filter_options){.runtime = PPROF_RUNTIME_FOLD}, want);
+		leaves(p,
+		       (struct pprof_filter_options){.size = sizeof(struct pprof_filter_options),
+						     .runtime = PPROF_RUNTIME_FOLD},
+		       want);
 		if (cases[i].runtime)
-			leaves(p, (struct pprof_filter_options){.runtime = PPROF_RUNTIME_HIDE},
+			leaves(p,
+			       (struct pprof_filter_options){
+				       .size = sizeof(struct pprof_filter_options),
+				       .runtime = PPROF_RUNTIME_HIDE},
 			       "main.f 1\n");
 		pprof_profile_free(p);
 	}
@@ -459,7 +495,9 @@ static void runtime_joins_across_places(void **state)
 	pure = t_loc(p, PPROF_NONE, 0x20, "runtime.mcall", 3);
 	t_add(p, (uint32_t[]){pure, mixed, pure, pure}, 4, 1, NULL, 0);
 	t_add(p, (uint32_t[]){mixed, mixed}, 2, 2, NULL, 0);
-	leaves(p, (struct pprof_filter_options){.runtime = PPROF_RUNTIME_FOLD},
+	leaves(p,
+	       (struct pprof_filter_options){.size = sizeof(struct pprof_filter_options),
+					     .runtime = PPROF_RUNTIME_FOLD},
 	       "[runtime];main.callback;[runtime] 1\n"
 	       "[runtime];main.callback;[runtime];main.callback 2\n");
 	pprof_profile_free(p);
@@ -474,7 +512,7 @@ static void pgo_sees_go_only(void **state)
 	struct pprof_label label = text_label(p, "endpoint", "/x");
 	uint32_t c = t_loc(p, t_mapping(p, 0x7f0000000000, "/lib/libc.so.6"), 0x7f0000003000,
 			   "qsort", 0);
-	struct pprof_pgo facts;
+	struct pprof_pgo facts = PPROF_SIZED(facts);
 	struct pprof_diag diag;
 
 	p->functions[p->lines[p->locations[c].first_line].function].filename = t_str(p, "qsort.c");
@@ -485,7 +523,7 @@ static void pgo_sees_go_only(void **state)
 	      4, 128, &label, 1);
 	t_add(p, &c, 1, 245, NULL, 0);
 	assert_int_equal(pprof_pgo(p, &q, &facts, &diag), 0);
-	leaves(q, (struct pprof_filter_options){0},
+	leaves(q, (struct pprof_filter_options){sizeof(struct pprof_filter_options)},
 	       "main.handle;main.decode 128\n"
 	       "runtime.main;net/http.(*conn).serve 12\n" API
 	       "main.grow[go.shape.struct { x/y.Z }];runtime.memclr 2\n" API ALLOC " 1\n"
@@ -505,7 +543,7 @@ static void pgo_is_checked(void **state)
 	struct pprof_profile *p = t_new(), *q;
 	struct pprof_function f = {.name = t_str(p, "main.f"), .filename = t_str(p, "main.go")};
 	struct pprof_line line = {0};
-	struct pprof_pgo facts;
+	struct pprof_pgo facts = PPROF_SIZED(facts);
 	struct pprof_diag diag;
 	uint32_t loc;
 
@@ -531,7 +569,7 @@ static void pgo_is_checked(void **state)
 
 static void nothing_asked_is_nothing_changed(void **state)
 {
-	struct pprof_filter_options none = {0};
+	struct pprof_filter_options none = PPROF_SIZED(none);
 	struct pprof_profile *p = t_rich(), *q = filtered(p, &none), *r = filtered(p, NULL);
 
 	t_same(p, q);
@@ -544,7 +582,7 @@ static void nothing_asked_is_nothing_changed(void **state)
 
 static void equal_samples_join_unless_apart(void **state)
 {
-	struct pprof_filter_options o = {.show = "http", .tag_hide = "."};
+	struct pprof_filter_options o = {.size = sizeof o, .show = "http", .tag_hide = "."};
 	struct pprof_profile *p = server(), *q = filtered(p, &o);
 
 	assert_int_equal(q->nsamples, 1);
@@ -559,10 +597,12 @@ static void equal_samples_join_unless_apart(void **state)
 
 static void percentages_are_of_the_whole(void **state)
 {
-	struct pprof_filter_options f = {.focus = "memcpy", .hide = "^runtime"};
+	struct pprof_filter_options f = {.size = sizeof f, .focus = "memcpy", .hide = "^runtime"};
 	struct pprof_profile *p = server(), *q = filtered(p, &f);
-	struct pprof_report_options o = {
-		.sample_type = "samples", .total = pprof_total(p, 0), .filtered = &f};
+	struct pprof_report_options o = {.size = sizeof o,
+					 .sample_type = "samples",
+					 .total = pprof_total(p, 0),
+					 .filtered = &f};
 	char *text = text_of(q, "top", &o);
 
 	assert_string_equal(text,
@@ -583,7 +623,8 @@ static void percentages_are_of_the_whole(void **state)
 
 static void what_matches_nothing_is_told(void **state)
 {
-	struct pprof_filter_options o = {.focus = "nothing",
+	struct pprof_filter_options o = {.size = sizeof o,
+					 .focus = "nothing",
 					 .hide = "runtime",
 					 .tag_show = "x",
 					 .tag_root = "no",
@@ -595,7 +636,8 @@ static void what_matches_nothing_is_told(void **state)
 	assert_string_equal(d.what, "matched nothing");
 	assert_string_equal(d.detail, "focus, show_from, tagshow, tagroot");
 	pprof_profile_free(q);
-	o = (struct pprof_filter_options){.focus = "runtime"};
+	o = (struct pprof_filter_options){.size = sizeof(struct pprof_filter_options),
+					  .focus = "runtime"};
 	assert_int_equal(pprof_filter(p, &o, &q, &d), 0);
 	assert_null(d.what);
 	pprof_profile_free(q);
@@ -604,9 +646,10 @@ static void what_matches_nothing_is_told(void **state)
 
 static void bad_expressions_are_refused(void **state)
 {
-	struct pprof_filter_options focus = {.focus = "main\\.(work"},
-				    tag = {.tag_ignore = "k=a,b,[c"},
-				    number = {.tag_focus = "k=99999999999999999999:"};
+	struct pprof_filter_options focus = {.size = sizeof focus, .focus = "main\\.(work"},
+				    tag = {.size = sizeof tag, .tag_ignore = "k=a,b,[c"},
+				    number = {.size = sizeof number,
+					      .tag_focus = "k=99999999999999999999:"};
 	struct pprof_profile *p = server(), *q = NULL;
 	struct pprof_diag d = {0};
 
@@ -629,7 +672,7 @@ static void bad_expressions_are_refused(void **state)
 /* An expression that needs exponential time on a name of its liking. */
 static void no_expression_can_hang(void **state)
 {
-	struct pprof_filter_options o = {.focus = "^(a+)+$|(.*.*.*.*.*)*x$"};
+	struct pprof_filter_options o = {.size = sizeof o, .focus = "^(a+)+$|(.*.*.*.*.*)*x$"};
 	struct pprof_profile *p = t_new(), *q = NULL;
 	char name[100001];
 	struct pprof_diag d = {0};
@@ -666,7 +709,7 @@ static void expressions_mean_what_they_mean_in_go(void **state)
 	};
 
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-		struct pprof_filter_options o = {.focus = cases[i].pattern};
+		struct pprof_filter_options o = {.size = sizeof o, .focus = cases[i].pattern};
 		struct pprof_profile *p = t_new(), *q;
 		struct pprof_line line = {0};
 		uint32_t loc;
@@ -699,7 +742,7 @@ static void check_safe(const char *text)
 static void hostile_names_are_safe_everywhere(void **state)
 {
 	static const char *const formats[] = {"top", "tree", "peek", "traces", "folded"};
-	struct pprof_filter_options f = {.tag_root = CONTROL, .unit = CONTROL};
+	struct pprof_filter_options f = {.size = sizeof f, .tag_root = CONTROL, .unit = CONTROL};
 	struct pprof_profile *p = t_new();
 	struct pprof_label labels[2];
 	struct pprof_line line = {0};
@@ -724,7 +767,7 @@ static void hostile_names_are_safe_everywhere(void **state)
 	assert_int_equal(pprof_comment(p, CONTROL), 0);
 	p->doc_url = t_str(p, CONTROL);
 	for (int g = PPROF_FUNCTION; g <= PPROF_PACKAGE; g++) {
-		struct pprof_report_options o = {.filtered = &f};
+		struct pprof_report_options o = {.size = sizeof o, .filtered = &f};
 		struct pprof_profile *q;
 
 		f.granularity = (enum pprof_granularity)g;

@@ -9,7 +9,7 @@
 
 static char *written(const struct pprof_profile *p, const char *format, const char *type)
 {
-	const struct pprof_report_options o = {.sample_type = type};
+	const struct pprof_report_options o = {.size = sizeof o, .sample_type = type};
 	char *text;
 	size_t len;
 	FILE *f = open_memstream(&text, &len);

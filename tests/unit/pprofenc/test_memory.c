@@ -100,6 +100,7 @@ static int merge_once(void *ctx)
 static int filter_once(void *ctx)
 {
 	static const struct pprof_filter_options o = {
+		.size = sizeof o,
 		.focus = "main",
 		.hide = "leaf",
 		.show_from = "main",

@@ -121,7 +121,10 @@ static void a_tree_has_each_stack_once(void **state)
 		struct pprof_profile *p = small(turned);
 		struct calltree t;
 
-		assert_int_equal(pp_calltree_init(&t, p, &(struct pprof_report_options){0}), 0);
+		assert_int_equal(pp_calltree_init(&t, p,
+						  &(struct pprof_report_options){
+							  sizeof(struct pprof_report_options)}),
+				 0);
 		assert_int_equal(t.nnodes, 7);
 		assert_int_equal(t.nfuncs, 4);
 		for (size_t i = 0; i < 7; i++) {
@@ -153,7 +156,11 @@ static void a_base_stands_beside(void **state)
 
 		assert_int_equal(pprof_sample_add(base, stack, 2, (int64_t[]){70}, NULL, 0), 0);
 	}
-	assert_int_equal(pp_calltree_init(&t, p, &(struct pprof_report_options){.base = base}), 0);
+	assert_int_equal(pp_calltree_init(&t, p,
+					  &(struct pprof_report_options){
+						  .size = sizeof(struct pprof_report_options),
+						  .base = base}),
+			 0);
 	assert_int_equal(t.nvalues, 4);
 	assert_int_equal(t.nnodes, 8);
 	assert_string_equal(t.funcs[t.nodes[2].func].name, "gone");
@@ -252,7 +259,7 @@ static void named(const struct pprof_profile *p, const char *several, const char
 /* One binary's name is not that of a profile of several processes: text, page, picture, JSON. */
 static void several_processes_are_named(void **state)
 {
-	struct pprof_report_options o = {.sample_type = "cpu"};
+	struct pprof_report_options o = {.size = sizeof o, .sample_type = "cpu"};
 	struct pprof_profile *p = t_new();
 	char *text;
 
@@ -319,7 +326,7 @@ static void a_page_has_the_data(void **state)
 static void a_page_compares(void **state)
 {
 	struct pprof_profile *p = small(false), *q = t_rich();
-	struct pprof_report_options o = {.base = q, .sample_type = "samples"};
+	struct pprof_report_options o = {.size = sizeof o, .base = q, .sample_type = "samples"};
 	char *page = written(p, "html", &o), *json = data_of(page);
 
 	has(json, "\"type\":0");
@@ -335,7 +342,8 @@ static void a_page_compares(void **state)
 static void what_is_not_there_is_refused(void **state)
 {
 	struct pprof_profile *p = small(false), *none = t_new();
-	struct pprof_report_options typed = {.sample_type = "heap"}, based = {.base = none};
+	struct pprof_report_options typed = {.size = sizeof typed, .sample_type = "heap"},
+				    based = {.size = sizeof based, .base = none};
 	FILE *f = fopen("/dev/null", "w");
 
 	for (int i = 0; i < 2; i++) {

@@ -66,8 +66,11 @@ static void top_counts_recursion_once(void **state)
 
 static void top_takes_options(void **state)
 {
-	struct pprof_report_options o = {
-		.sample_type = "samples", .nodes = 2, .node_fraction = 0.1, .cum = true};
+	struct pprof_report_options o = {.size = sizeof o,
+					 .sample_type = "samples",
+					 .nodes = 2,
+					 .node_fraction = 0.1,
+					 .cum = true};
 	struct pprof_profile *p = calls();
 
 	prints(p, "top", &o,
@@ -89,7 +92,7 @@ static void top_takes_options(void **state)
 
 static void tree_shows_callers_and_callees(void **state)
 {
-	struct pprof_report_options o = {.sample_type = "samples", .nodes = 2};
+	struct pprof_report_options o = {.size = sizeof o, .sample_type = "samples", .nodes = 2};
 	struct pprof_profile *p = calls();
 
 	p->time_nanos = p->duration_nanos = 0;
@@ -113,7 +116,8 @@ static void tree_shows_callers_and_callees(void **state)
 
 static void peek_shows_all_around_a_function(void **state)
 {
-	struct pprof_report_options o = {.sample_type = "samples",
+	struct pprof_report_options o = {.size = sizeof o,
+					 .sample_type = "samples",
 					 .peek = "^main\\.a|no such",
 					 .nodes = 1,
 					 .node_fraction = 0.5};
@@ -143,7 +147,7 @@ static void peek_shows_all_around_a_function(void **state)
 
 static void traces_list_samples_with_their_labels(void **state)
 {
-	struct pprof_report_options o = {.sample_type = "cpu"};
+	struct pprof_report_options o = {.size = sizeof o, .sample_type = "cpu"};
 	struct pprof_profile *p = calls();
 	struct pprof_label labels[] = {
 		{.key = t_str(p, "request"), .num = 2048},
@@ -190,7 +194,7 @@ static void traces_list_samples_with_their_labels(void **state)
 /* The unit of one is not that of another; one without a unit has the first of its key. */
 static void traces_show_each_label_in_its_unit(void **state)
 {
-	struct pprof_report_options o = {.sample_type = "cpu"};
+	struct pprof_report_options o = {.size = sizeof o, .sample_type = "cpu"};
 	struct pprof_profile *p = t_new();
 	uint32_t loc;
 	struct pprof_label labels[] = {
@@ -263,7 +267,7 @@ static void values_take_the_unit_asked_for(void **state)
 	struct pprof_profile *p = calls();
 
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-		struct pprof_report_options o = {.unit = cases[i].unit};
+		struct pprof_report_options o = {.size = sizeof o, .unit = cases[i].unit};
 		char *text;
 		size_t len;
 		FILE *f = open_memstream(&text, &len);
@@ -279,7 +283,7 @@ static void values_take_the_unit_asked_for(void **state)
 
 static void folded_is_sorted_and_summed(void **state)
 {
-	struct pprof_report_options o = {.sample_type = "samples"};
+	struct pprof_report_options o = {.size = sizeof o, .sample_type = "samples"};
 	struct pprof_profile *p = calls();
 	struct pprof_label l = {.key = t_str(p, "k"), .str = t_str(p, "v")};
 
@@ -294,7 +298,7 @@ static void folded_is_sorted_and_summed(void **state)
 
 static void names_cannot_break_the_output(void **state)
 {
-	struct pprof_report_options o = {.sample_type = "samples"};
+	struct pprof_report_options o = {.size = sizeof o, .sample_type = "samples"};
 	struct pprof_profile *p = t_new();
 	uint32_t loc;
 
@@ -383,7 +387,7 @@ static void long_values_keep_to_their_text(void **state)
 	};
 
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-		struct pprof_report_options o = {.unit = cases[i].wanted};
+		struct pprof_report_options o = {.size = sizeof o, .unit = cases[i].wanted};
 		struct pprof_profile *p = t_new();
 		uint32_t loc;
 		char *text;
