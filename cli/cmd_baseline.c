@@ -8,7 +8,7 @@
 #include "cmd.h"
 #include "common_opts.h"
 #include "input.h"
-#include "json.h"
+#include "jsonout.h"
 #include "term.h"
 
 struct options {
@@ -89,26 +89,26 @@ static void list_text(const struct baseline *b)
 
 static void list_json(const struct baseline *b)
 {
-	struct json j;
+	struct jsonout j;
 
-	json_begin(&j, stdout);
-	json_open(&j, "sets", '[');
+	pp_json_begin(&j, stdout, JSONOUT_INDENTED);
+	pp_json_open(&j, "sets", '[');
 	for (size_t i = 0; i < b->n; i++) {
 		const struct baseline_set *s = &b->sets[i];
 
-		json_open(&j, NULL, '{');
-		json_string(&j, "dir", s->dir);
-		json_string(&j, "kind", s->key.kind);
-		json_string(&j, "package", s->key.package);
-		json_string(&j, "revision", s->key.revision);
-		json_string(&j, "go", s->key.go);
-		json_string(&j, "machine", s->key.machine);
-		json_signed(&j, "time_nanos", s->time);
-		json_number(&j, "profiles", s->nfiles);
-		json_close(&j, '}');
+		pp_json_open(&j, NULL, '{');
+		pp_json_text(&j, "dir", s->dir);
+		pp_json_text(&j, "kind", s->key.kind);
+		pp_json_text(&j, "package", s->key.package);
+		pp_json_text(&j, "revision", s->key.revision);
+		pp_json_text(&j, "go", s->key.go);
+		pp_json_text(&j, "machine", s->key.machine);
+		pp_json_number(&j, "time_nanos", s->time);
+		pp_json_unsigned(&j, "profiles", s->nfiles);
+		pp_json_close(&j, '}');
 	}
-	json_close(&j, ']');
-	json_end(&j);
+	pp_json_close(&j, ']');
+	pp_json_end(&j);
 }
 
 /* --- use ------------------------------------------------------------------------- */

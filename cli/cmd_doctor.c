@@ -5,7 +5,7 @@
 #include "cmd.h"
 #include "common_opts.h"
 #include "doctor.h"
-#include "json.h"
+#include "jsonout.h"
 #include "privilege.h"
 #include "term.h"
 
@@ -60,28 +60,28 @@ static void put_json(const struct prowl_doctor *d)
 {
 	static const char *const works[] = {"nothing", "user", "kernel+user"};
 	static const char *const words[] = {"ok", "warn", "fail"};
-	struct json j;
+	struct jsonout j;
 
-	json_begin(&j, stdout);
+	pp_json_begin(&j, stdout, JSONOUT_INDENTED);
 	if (d->pid)
-		json_number(&j, "pid", (uint64_t)d->pid);
-	json_string(&j, "works", works[d->works]);
-	json_bool(&j, "whole_cpus", d->whole_cpus);
-	json_string(&j, "verdict", d->verdict);
-	json_open(&j, "checks", '[');
+		pp_json_unsigned(&j, "pid", (uint64_t)d->pid);
+	pp_json_text(&j, "works", works[d->works]);
+	pp_json_bool(&j, "whole_cpus", d->whole_cpus);
+	pp_json_text(&j, "verdict", d->verdict);
+	pp_json_open(&j, "checks", '[');
 	for (size_t i = 0; i < d->n; i++) {
 		const struct prowl_check *c = &d->checks[i];
 
-		json_open(&j, NULL, '{');
-		json_string(&j, "id", c->id);
-		json_string(&j, "state", words[c->state]);
-		json_string(&j, "what", c->what);
-		json_string(&j, "value", c->value);
-		json_string(&j, "fix", c->fix[0] ? c->fix : NULL);
-		json_close(&j, '}');
+		pp_json_open(&j, NULL, '{');
+		pp_json_text(&j, "id", c->id);
+		pp_json_text(&j, "state", words[c->state]);
+		pp_json_text(&j, "what", c->what);
+		pp_json_text(&j, "value", c->value);
+		pp_json_text(&j, "fix", c->fix[0] ? c->fix : NULL);
+		pp_json_close(&j, '}');
 	}
-	json_close(&j, ']');
-	json_end(&j);
+	pp_json_close(&j, ']');
+	pp_json_end(&j);
 }
 
 static enum prowl_code run(void *options, char **words, size_t n)

@@ -5,7 +5,7 @@
 #include "cmd.h"
 #include "common_opts.h"
 #include "inspect.h"
-#include "json.h"
+#include "jsonout.h"
 #include "privilege.h"
 #include "show_figures.h"
 #include "term.h"
@@ -220,138 +220,138 @@ static void put_text(const struct findings *fs, bool all)
 /* --- JSON --------------------------------------------------------------------------------------
  */
 
-static void json_module(struct json *j, const char *key, const struct prowl_module *m)
+static void json_module(struct jsonout *j, const char *key, const struct prowl_module *m)
 {
-	json_open(j, key, '{');
-	json_string(j, "path", m->path);
-	json_string(j, "version", m->version);
-	json_string(j, "sum", m->sum);
+	pp_json_open(j, key, '{');
+	pp_json_text(j, "path", m->path);
+	pp_json_text(j, "version", m->version);
+	pp_json_text(j, "sum", m->sum);
 	if (m->new_path[0]) {
-		json_open(j, "replaced_by", '{');
-		json_string(j, "path", m->new_path);
-		json_string(j, "version", m->new_version);
-		json_close(j, '}');
+		pp_json_open(j, "replaced_by", '{');
+		pp_json_text(j, "path", m->new_path);
+		pp_json_text(j, "version", m->new_version);
+		pp_json_close(j, '}');
 	}
-	json_close(j, '}');
+	pp_json_close(j, '}');
 }
 
-static void json_build(struct json *j, const struct prowl_buildinfo *b)
+static void json_build(struct jsonout *j, const struct prowl_buildinfo *b)
 {
-	json_open(j, "build", '{');
+	pp_json_open(j, "build", '{');
 	if (b->store) {
-		json_string(j, "package", b->path);
+		pp_json_text(j, "package", b->path);
 		if (b->main.path[0])
 			json_module(j, "module", &b->main);
-		json_open(j, "settings", '{');
+		pp_json_open(j, "settings", '{');
 		for (size_t i = 0; i < b->nsettings; i++)
-			json_string(j, b->settings[i].key, b->settings[i].value);
-		json_close(j, '}');
-		json_open(j, "dependencies", '[');
+			pp_json_text(j, b->settings[i].key, b->settings[i].value);
+		pp_json_close(j, '}');
+		pp_json_open(j, "dependencies", '[');
 		for (size_t i = 0; i < b->ndeps; i++)
 			json_module(j, NULL, &b->deps[i]);
-		json_close(j, ']');
+		pp_json_close(j, ']');
 	}
-	json_close(j, '}');
+	pp_json_close(j, '}');
 }
 
-static void json_core(struct json *j, const struct prowl_core_facts *c)
+static void json_core(struct jsonout *j, const struct prowl_core_facts *c)
 {
-	json_open(j, "core", '{');
-	json_number(j, "threads", c->threads);
-	json_number(j, "signal", (uint64_t)c->signal);
-	json_number(j, "memory_bytes", c->memory);
-	json_number(j, "missing_bytes", c->missing);
-	json_bool(j, "program_compared", c->proved);
-	json_number(j, "files_missing", c->libs_missing);
-	json_number(j, "files_changed", c->libs_changed);
-	json_close(j, '}');
+	pp_json_open(j, "core", '{');
+	pp_json_unsigned(j, "threads", c->threads);
+	pp_json_unsigned(j, "signal", (uint64_t)c->signal);
+	pp_json_unsigned(j, "memory_bytes", c->memory);
+	pp_json_unsigned(j, "missing_bytes", c->missing);
+	pp_json_bool(j, "program_compared", c->proved);
+	pp_json_unsigned(j, "files_missing", c->libs_missing);
+	pp_json_unsigned(j, "files_changed", c->libs_changed);
+	pp_json_close(j, '}');
 }
 
-static void json_mappings(struct json *j, const struct prowl_info *info)
+static void json_mappings(struct jsonout *j, const struct prowl_info *info)
 {
-	json_open(j, "mappings", '[');
+	pp_json_open(j, "mappings", '[');
 	for (size_t i = 0; i < info->nmappings; i++) {
 		const struct prowl_mapping_info *m = &info->mappings[i];
 
-		json_open(j, NULL, '{');
-		json_address(j, "start", m->start);
-		json_address(j, "end", m->end);
-		json_address(j, "offset", m->offset);
-		json_string(j, "path", m->path);
-		json_string(j, "build_id", m->build_id);
+		pp_json_open(j, NULL, '{');
+		pp_json_address(j, "start", m->start);
+		pp_json_address(j, "end", m->end);
+		pp_json_address(j, "offset", m->offset);
+		pp_json_text(j, "path", m->path);
+		pp_json_text(j, "build_id", m->build_id);
 		if (m->has_bias)
-			json_address(j, "bias", m->bias);
-		json_close(j, '}');
+			pp_json_address(j, "bias", m->bias);
+		pp_json_close(j, '}');
 	}
-	json_close(j, ']');
+	pp_json_close(j, ']');
 }
 
-static void json_modules(struct json *j, const struct prowl_info *info)
+static void json_modules(struct jsonout *j, const struct prowl_info *info)
 {
-	json_open(j, "go_modules", '[');
+	pp_json_open(j, "go_modules", '[');
 	for (size_t i = 0; i < info->nmodules; i++) {
 		const struct prowl_go_module *m = &info->modules[i];
 
-		json_open(j, NULL, '{');
-		json_string(j, "path", m->path);
-		json_string(j, "go_version", m->go_version);
-		json_address(j, "text_start", m->text_lo);
-		json_address(j, "text_end", m->text_hi);
-		json_number(j, "functions", m->functions);
-		json_string(j, "runtime", info->modules[m->runtime].path);
-		json_close(j, '}');
+		pp_json_open(j, NULL, '{');
+		pp_json_text(j, "path", m->path);
+		pp_json_text(j, "go_version", m->go_version);
+		pp_json_address(j, "text_start", m->text_lo);
+		pp_json_address(j, "text_end", m->text_hi);
+		pp_json_unsigned(j, "functions", m->functions);
+		pp_json_text(j, "runtime", info->modules[m->runtime].path);
+		pp_json_close(j, '}');
 	}
-	json_close(j, ']');
+	pp_json_close(j, ']');
 }
 
-static void json_sampler(struct json *j, const struct prowl_info *info)
+static void json_sampler(struct jsonout *j, const struct prowl_info *info)
 {
-	json_open(j, "sampler", '{');
-	json_bool(j, "works", info->sampler_works);
-	json_string(j, "name", info->sampler);
-	json_string(j, "why", info->sampler_why);
-	json_close(j, '}');
-	json_bool(j, "can_read_memory", !info->memory_error);
+	pp_json_open(j, "sampler", '{');
+	pp_json_bool(j, "works", info->sampler_works);
+	pp_json_text(j, "name", info->sampler);
+	pp_json_text(j, "why", info->sampler_why);
+	pp_json_close(j, '}');
+	pp_json_bool(j, "can_read_memory", !info->memory_error);
 }
 
-static void json_runtime(struct json *j, const struct findings *fs)
+static void json_runtime(struct jsonout *j, const struct findings *fs)
 {
 	if (fs->has_figures) {
 		json_figures(j, &fs->figures);
 		return;
 	}
-	json_string(j, "runtime", NULL);
-	json_string(j, "runtime_unknown_because", fs->why.text);
+	pp_json_text(j, "runtime", NULL);
+	pp_json_text(j, "runtime_unknown_because", fs->why.text);
 }
 
 static void put_json(const struct findings *fs)
 {
 	const struct prowl_info *info = fs->info;
 	const struct prowl_program *p = &info->program;
-	struct json j;
+	struct jsonout j;
 
-	json_begin(&j, stdout);
-	json_string(&j, "path", info->path);
+	pp_json_begin(&j, stdout, JSONOUT_INDENTED);
+	pp_json_text(&j, "path", info->path);
 	if (info->pid) {
-		json_number(&j, "pid", (uint64_t)info->pid);
-		json_string(&j, "name", info->comm);
+		pp_json_unsigned(&j, "pid", (uint64_t)info->pid);
+		pp_json_text(&j, "name", info->comm);
 	}
-	json_string(&j, "go_version", p->go_version);
-	json_string(&j, "layout", info->layout);
-	json_bool(&j, "layout_guessed", info->layout_guessed);
-	json_string(&j, "architecture", p->machine);
-	json_bool(&j, "stripped", p->stripped);
-	json_bool(&j, "pie", p->pie);
-	json_bool(&j, "cgo", p->cgo);
-	json_bool(&j, "dynamic", p->dynamic);
-	json_string(&j, "build_id", p->build_id);
-	json_string(&j, "go_build_id", info->go_build_id);
+	pp_json_text(&j, "go_version", p->go_version);
+	pp_json_text(&j, "layout", info->layout);
+	pp_json_bool(&j, "layout_guessed", info->layout_guessed);
+	pp_json_text(&j, "architecture", p->machine);
+	pp_json_bool(&j, "stripped", p->stripped);
+	pp_json_bool(&j, "pie", p->pie);
+	pp_json_bool(&j, "cgo", p->cgo);
+	pp_json_bool(&j, "dynamic", p->dynamic);
+	pp_json_text(&j, "build_id", p->build_id);
+	pp_json_text(&j, "go_build_id", info->go_build_id);
 	json_build(&j, &p->build);
-	json_number(&j, "functions", info->functions);
-	json_address(&j, "text_start", info->text_lo);
-	json_address(&j, "text_end", info->text_hi);
-	json_address(&j, "moduledata", info->moduledata);
-	json_address(&j, "bias", info->bias);
+	pp_json_unsigned(&j, "functions", info->functions);
+	pp_json_address(&j, "text_start", info->text_lo);
+	pp_json_address(&j, "text_end", info->text_hi);
+	pp_json_address(&j, "moduledata", info->moduledata);
+	pp_json_address(&j, "bias", info->bias);
 	if (info->nmodules)
 		json_modules(&j, info);
 	if (info->nmappings)
@@ -362,7 +362,7 @@ static void put_json(const struct findings *fs)
 		json_sampler(&j, info);
 	if (info->pid)
 		json_runtime(&j, fs);
-	json_end(&j);
+	pp_json_end(&j);
 }
 
 /* --- the command -------------------------------------------------------------------------------

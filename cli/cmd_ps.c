@@ -9,7 +9,7 @@
 #include "proclist.h"
 #include "common_opts.h"
 #include "inspect.h"
-#include "json.h"
+#include "jsonout.h"
 #include "privilege.h"
 #include "term.h"
 
@@ -218,32 +218,32 @@ static int add_pid(void *ctx, const struct prowl_process *p)
 static int add_json(void *ctx, const struct prowl_process *p)
 {
 	const struct prowl_program *prog = p->program;
-	struct json *j = ctx;
+	struct jsonout *j = ctx;
 	char why[256];
 
-	json_open(j, NULL, '{');
-	json_number(j, "pid", (uint64_t)p->pid);
-	json_number(j, "uid", p->uid);
-	json_string(j, "user", p->user);
-	json_string(j, "name", p->comm);
-	json_string(j, "exe", p->exe[0] ? p->exe : NULL);
-	json_bool(j, "deleted", p->deleted);
-	json_bool(j, "other_namespace", p->other_namespace);
-	json_number(j, "rss_bytes", p->rss);
-	json_number(j, "threads", p->threads);
-	json_bool(j, "go", prog->go);
-	json_string(j, "go_version", prog->go ? prog->go_version : NULL);
-	json_bool(j, "stripped", prog->stripped);
-	json_bool(j, "pie", prog->pie);
-	json_bool(j, "cgo", prog->cgo);
-	json_string(j, "package", prog->build.store ? prog->build.path : NULL);
-	json_string(j, "module", prog->build.store ? prog->build.main.path : NULL);
-	json_string(j, "module_version", prog->build.store ? prog->build.main.version : NULL);
+	pp_json_open(j, NULL, '{');
+	pp_json_unsigned(j, "pid", (uint64_t)p->pid);
+	pp_json_unsigned(j, "uid", p->uid);
+	pp_json_text(j, "user", p->user);
+	pp_json_text(j, "name", p->comm);
+	pp_json_text(j, "exe", p->exe[0] ? p->exe : NULL);
+	pp_json_bool(j, "deleted", p->deleted);
+	pp_json_bool(j, "other_namespace", p->other_namespace);
+	pp_json_unsigned(j, "rss_bytes", p->rss);
+	pp_json_unsigned(j, "threads", p->threads);
+	pp_json_bool(j, "go", prog->go);
+	pp_json_text(j, "go_version", prog->go ? prog->go_version : NULL);
+	pp_json_bool(j, "stripped", prog->stripped);
+	pp_json_bool(j, "pie", prog->pie);
+	pp_json_bool(j, "cgo", prog->cgo);
+	pp_json_text(j, "package", prog->build.store ? prog->build.path : NULL);
+	pp_json_text(j, "module", prog->build.store ? prog->build.main.path : NULL);
+	pp_json_text(j, "module_version", prog->build.store ? prog->build.main.version : NULL);
 	prowl_process_obstacle(p, why, sizeof why);
-	json_bool(j, "can_profile", !why[0]);
-	json_bool(j, "can_read_memory", !p->memory_error);
-	json_string(j, "obstacle", why[0] ? why : NULL);
-	json_close(j, '}');
+	pp_json_bool(j, "can_profile", !why[0]);
+	pp_json_bool(j, "can_read_memory", !p->memory_error);
+	pp_json_text(j, "obstacle", why[0] ? why : NULL);
+	pp_json_close(j, '}');
 	return 0;
 }
 
@@ -257,19 +257,19 @@ static enum prowl_code run(void *options, char **words, size_t n)
 	struct prowl_list_result res;
 	struct prowl_err err = {0};
 	struct table t = {0};
-	struct json j;
+	struct jsonout j;
 	enum prowl_code code;
 
 	prowl_privilege_raise();
 	if (o->quick)
 		return prowl_list(flags, add_pid, NULL, &res, &err) ? say_failure(&err) : PROWL_OK;
 	if (o->json) {
-		json_begin(&j, stdout);
-		json_open(&j, "processes", '[');
+		pp_json_begin(&j, stdout, JSONOUT_INDENTED);
+		pp_json_open(&j, "processes", '[');
 		code = prowl_list(flags, add_json, &j, &res, &err);
-		json_close(&j, ']');
-		json_number(&j, "not_readable", res.hidden);
-		json_end(&j);
+		pp_json_close(&j, ']');
+		pp_json_unsigned(&j, "not_readable", res.hidden);
+		pp_json_end(&j);
 	} else {
 		code = prowl_list(flags, add_row, &t, &res, &err);
 		if (code == PROWL_OK && t.n)

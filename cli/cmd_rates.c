@@ -8,7 +8,7 @@
 #include "allow_write.h"
 #include "cmd.h"
 #include "common_opts.h"
-#include "json.h"
+#include "jsonout.h"
 #include "privilege.h"
 #include "runtime.h"
 #include "term.h"
@@ -53,19 +53,19 @@ static void show_text(const struct prowl_rate_now *now)
 
 static void show_json(const struct prowl_rate_now *now)
 {
-	struct json j;
+	struct jsonout j;
 
-	json_begin(&j, stdout);
+	pp_json_begin(&j, stdout, JSONOUT_INDENTED);
 	for (int i = 0; i < PROWL_RATES; i++) {
-		json_open(&j, prowl_rate_name((enum prowl_rate)i), '{');
-		json_string(&j, "variable", prowl_rate_variable((enum prowl_rate)i));
-		json_bool(&j, "known", now[i].known);
+		pp_json_open(&j, prowl_rate_name((enum prowl_rate)i), '{');
+		pp_json_text(&j, "variable", prowl_rate_variable((enum prowl_rate)i));
+		pp_json_bool(&j, "known", now[i].known);
 		if (now[i].known)
-			json_number(&j, "value", now[i].value);
-		json_number(&j, "start", now[i].start);
-		json_close(&j, '}');
+			pp_json_unsigned(&j, "value", now[i].value);
+		pp_json_unsigned(&j, "start", now[i].start);
+		pp_json_close(&j, '}');
 	}
-	json_end(&j);
+	pp_json_end(&j);
 }
 
 /* Those that are as they were at the start already are not written to. */

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "json.h"
+#include "jsonout.h"
 #include "term.h"
 
 enum {
@@ -386,16 +386,16 @@ void show_diff_markdown(FILE *f, const struct pprof_comparison *c, const struct 
 
 /* --- JSON ------------------------------------------------------------------------ */
 
-static void json_ratio(struct json *j, const char *key, double v)
+static void json_ratio(struct jsonout *j, const char *key, double v)
 {
 	if (isfinite(v))
-		json_real(j, key, v);
+		pp_json_real(j, key, v);
 	else
-		json_string(j, key, NULL);
+		pp_json_text(j, key, NULL);
 }
 
 /* The ratio with its interval; null where base is 0. */
-static void json_interval(struct json *j, double ratio, double low, double high)
+static void json_interval(struct jsonout *j, double ratio, double low, double high)
 {
 	bool known = ratio > 0;
 
@@ -404,98 +404,98 @@ static void json_interval(struct json *j, double ratio, double low, double high)
 	json_ratio(j, "high", known ? high : INFINITY);
 }
 
-static void json_test(struct json *j, double p, double q, double detectable)
+static void json_test(struct jsonout *j, double p, double q, double detectable)
 {
-	json_real(j, "p", p);
-	json_real(j, "q", q);
+	pp_json_real(j, "p", p);
+	pp_json_real(j, "q", q);
 	json_ratio(j, "detectable_ratio", detectable);
 }
 
-static void json_cum(struct json *j, const struct pprof_cum *v)
+static void json_cum(struct jsonout *j, const struct pprof_cum *v)
 {
-	json_open(j, "cum", '{');
-	json_real(j, "base_events", v->base_events);
-	json_real(j, "head_events", v->head_events);
+	pp_json_open(j, "cum", '{');
+	pp_json_real(j, "base_events", v->base_events);
+	pp_json_real(j, "head_events", v->head_events);
 	json_interval(j, v->ratio, v->low, v->high);
 	json_test(j, v->p, v->q, v->detectable);
-	json_close(j, '}');
+	pp_json_close(j, '}');
 }
 
-static void json_change(struct json *j, const char *key, const struct pprof_comparison *c,
+static void json_change(struct jsonout *j, const char *key, const struct pprof_comparison *c,
 			const struct pprof_change *g)
 {
-	json_open(j, key, '{');
-	json_string(j, "name", g->name);
-	json_string(j, "file", g->file[0] ? g->file : NULL);
-	json_signed(j, "line", g->line);
-	json_string(j, "verdict", word_of(g->verdict));
-	json_real(j, "base", g->base);
-	json_real(j, "head", g->head);
-	json_real(j, "base_cum", g->base_cum);
-	json_real(j, "head_cum", g->head_cum);
-	json_real(j, "base_events", g->base_events);
-	json_real(j, "head_events", g->head_events);
+	pp_json_open(j, key, '{');
+	pp_json_text(j, "name", g->name);
+	pp_json_text(j, "file", g->file[0] ? g->file : NULL);
+	pp_json_number(j, "line", g->line);
+	pp_json_text(j, "verdict", word_of(g->verdict));
+	pp_json_real(j, "base", g->base);
+	pp_json_real(j, "head", g->head);
+	pp_json_real(j, "base_cum", g->base_cum);
+	pp_json_real(j, "head_cum", g->head_cum);
+	pp_json_real(j, "base_events", g->base_events);
+	pp_json_real(j, "head_events", g->head_events);
 	json_interval(j, g->ratio, g->low, g->high);
 	json_test(j, g->p, g->q, g->detectable);
 	json_ratio(j, "tolerance", g->tolerance);
 	if (g->verdict == PPROF_RENAMED)
-		json_string(j, "was", c->changes[g->other].name);
+		pp_json_text(j, "was", c->changes[g->other].name);
 	if (g->verdict == PPROF_EXPLAINED)
-		json_string(j, "explained_by", c->changes[g->other].name);
-	json_string(j, "verdict_of", g->by_cum ? "cum" : "flat");
-	json_real(j, "blame", g->blame);
-	json_bool(j, "own", g->own);
+		pp_json_text(j, "explained_by", c->changes[g->other].name);
+	pp_json_text(j, "verdict_of", g->by_cum ? "cum" : "flat");
+	pp_json_real(j, "blame", g->blame);
+	pp_json_bool(j, "own", g->own);
 	if (g->cum.judged)
 		json_cum(j, &g->cum);
-	json_close(j, '}');
+	pp_json_close(j, '}');
 }
 
-static void json_side(struct json *j, const char *key, const char *name, const double *totals,
+static void json_side(struct jsonout *j, const char *key, const char *name, const double *totals,
 		      size_t n)
 {
-	json_open(j, key, '{');
-	json_string(j, "name", name);
-	json_open(j, "totals", '[');
+	pp_json_open(j, key, '{');
+	pp_json_text(j, "name", name);
+	pp_json_open(j, "totals", '[');
 	for (size_t i = 0; i < n; i++)
-		json_real(j, NULL, totals[i]);
-	json_close(j, ']');
-	json_close(j, '}');
+		pp_json_real(j, NULL, totals[i]);
+	pp_json_close(j, ']');
+	pp_json_close(j, '}');
 }
 
 void show_diff_json(FILE *f, const struct pprof_comparison *c, const struct diff_words *w)
 {
-	struct json j;
+	struct jsonout j;
 
-	json_begin(&j, f);
-	json_string(&j, "prowl", PROWL_VERSION);
-	json_string(&j, "verdict",
-		    c->verdict == PPROF_SAME ? "no regression" : word_of(c->verdict));
-	json_string(&j, "why", c->why);
-	json_string(&j, "type", c->type);
-	json_string(&j, "unit", c->unit);
-	json_string(&j, "mode", mode_of(c));
-	json_string(&j, "method", "moderated quasi-Poisson, Benjamini-Hochberg");
-	json_real(&j, "tolerance", c->options->tolerance);
-	json_real(&j, "q", c->options->q);
-	json_real(&j, "alpha_total", c->options->alpha);
-	json_real(&j, "min_share", c->options->min_share);
-	json_real(&j, "run_variation", c->cv);
-	json_real(&j, "base_variation", c->base_cv);
-	json_real(&j, "total_variation", c->total_cv);
-	json_number(&j, "judged_by_flat", c->njudged);
-	json_number(&j, "judged_by_cum", c->njudged_cum);
+	pp_json_begin(&j, f, JSONOUT_INDENTED);
+	pp_json_text(&j, "prowl", PROWL_VERSION);
+	pp_json_text(&j, "verdict",
+		     c->verdict == PPROF_SAME ? "no regression" : word_of(c->verdict));
+	pp_json_text(&j, "why", c->why);
+	pp_json_text(&j, "type", c->type);
+	pp_json_text(&j, "unit", c->unit);
+	pp_json_text(&j, "mode", mode_of(c));
+	pp_json_text(&j, "method", "moderated quasi-Poisson, Benjamini-Hochberg");
+	pp_json_real(&j, "tolerance", c->options->tolerance);
+	pp_json_real(&j, "q", c->options->q);
+	pp_json_real(&j, "alpha_total", c->options->alpha);
+	pp_json_real(&j, "min_share", c->options->min_share);
+	pp_json_real(&j, "run_variation", c->cv);
+	pp_json_real(&j, "base_variation", c->base_cv);
+	pp_json_real(&j, "total_variation", c->total_cv);
+	pp_json_unsigned(&j, "judged_by_flat", c->njudged);
+	pp_json_unsigned(&j, "judged_by_cum", c->njudged_cum);
 	json_side(&j, "base", w->base, c->totals, c->nbase);
 	json_side(&j, "head", w->head, c->totals + c->nbase, c->nhead);
-	json_open(&j, "warnings", '[');
+	pp_json_open(&j, "warnings", '[');
 	for (size_t i = 0; i < w->nwarnings; i++)
-		json_string(&j, NULL, w->warnings[i]);
-	json_close(&j, ']');
+		pp_json_text(&j, NULL, w->warnings[i]);
+	pp_json_close(&j, ']');
 	json_change(&j, "total", c, &c->total);
-	json_open(&j, "functions", '[');
+	pp_json_open(&j, "functions", '[');
 	for (size_t i = 0; i < c->nchanges; i++)
 		json_change(&j, NULL, c, &c->changes[i]);
-	json_close(&j, ']');
-	json_end(&j);
+	pp_json_close(&j, ']');
+	pp_json_end(&j);
 }
 
 /* --- JUnit ----------------------------------------------------------------------- */

@@ -259,34 +259,34 @@ void show_figures(const struct prowl_figures *f, bool all)
 
 /* --- JSON --- */
 
-void json_figures(struct json *j, const struct prowl_figures *f)
+void json_figures(struct jsonout *j, const struct prowl_figures *f)
 {
-	json_open(j, "runtime", '{');
+	pp_json_open(j, "runtime", '{');
 	for (enum prowl_figure i = 0; i < PROWL_FIGURE_COUNT; i++) {
 		if (f->known[i])
-			json_signed(j, prowl_figure_name(i), f->value[i]);
+			pp_json_number(j, prowl_figure_name(i), f->value[i]);
 	}
-	json_open(j, "goroutines_waiting_for", '{');
+	pp_json_open(j, "goroutines_waiting_for", '{');
 	for (size_t i = 0; i < PROWL_WAIT_REASONS; i++) {
 		if (f->waiting[i].n)
-			json_number(j, f->waiting[i].reason, f->waiting[i].n);
+			pp_json_unsigned(j, f->waiting[i].reason, f->waiting[i].n);
 	}
-	json_close(j, '}');
+	pp_json_close(j, '}');
 	if (f->gc_cpu_fraction >= 0)
-		json_real(j, "gc_cpu_fraction", f->gc_cpu_fraction);
-	json_open(j, "gc_last_pauses_ns", '[');
+		pp_json_real(j, "gc_cpu_fraction", f->gc_cpu_fraction);
+	pp_json_open(j, "gc_last_pauses_ns", '[');
 	for (size_t i = 0; i < f->npauses; i++)
-		json_signed(j, NULL, f->pauses[i]);
-	json_close(j, ']');
-	json_string(j, "heap_profile", heap_profiles[f->heap_profile]);
-	json_open(j, "variables", '{');
+		pp_json_number(j, NULL, f->pauses[i]);
+	pp_json_close(j, ']');
+	pp_json_text(j, "heap_profile", heap_profiles[f->heap_profile]);
+	pp_json_open(j, "variables", '{');
 	for (size_t i = 0; i < f->nvariables; i++) {
-		json_open(j, f->variables[i].name, '{');
-		json_string(j, "found_by", f->variables[i].how);
+		pp_json_open(j, f->variables[i].name, '{');
+		pp_json_text(j, "found_by", f->variables[i].how);
 		if (f->variables[i].addr)
-			json_address(j, "address", f->variables[i].addr);
-		json_close(j, '}');
+			pp_json_address(j, "address", f->variables[i].addr);
+		pp_json_close(j, '}');
 	}
-	json_close(j, '}');
-	json_close(j, '}');
+	pp_json_close(j, '}');
+	pp_json_close(j, '}');
 }

@@ -5,9 +5,9 @@
 #include <stdbool.h>
 
 #include "figures.h"
-#include "json.h"
+#include "jsonout.h"
 
 /* In lines; all: each variable of the runtime too, with its address. */
 void show_figures(const struct prowl_figures *f, bool all);
 /* As the member "runtime" of the open object: every known figure under its name. */
-void json_figures(struct json *j, const struct prowl_figures *f);
+void json_figures(struct jsonout *j, const struct prowl_figures *f);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "json.h"
+#include "jsonout.h"
 #include "pprof.h"
 #include "term.h"
 
@@ -408,22 +408,22 @@ void show_goroutines_groups(FILE *f, const struct prowl_goroutines *h, const str
 
 /* --- JSON ------------------------------------------------------------------------ */
 
-static void json_line(struct json *j, const char *key, const struct pprof_profile *p,
+static void json_line(struct jsonout *j, const char *key, const struct pprof_profile *p,
 		      const char *name, const struct pprof_line *line)
 {
-	json_open(j, key, '{');
-	json_string(j, "function", name);
-	json_string(j, "file", p->strings[p->functions[line->function].filename]);
-	json_signed(j, "line", line->line);
-	json_close(j, '}');
+	pp_json_open(j, key, '{');
+	pp_json_text(j, "function", name);
+	pp_json_text(j, "file", p->strings[p->functions[line->function].filename]);
+	pp_json_number(j, "line", line->line);
+	pp_json_close(j, '}');
 }
 
-static void json_stack(struct json *j, const struct prowl_dump *d, uint32_t stack)
+static void json_stack(struct jsonout *j, const struct prowl_dump *d, uint32_t stack)
 {
 	const struct prowl_goroutine_stack *s = &d->stacks[stack];
 	const struct pprof_profile *p = d->profile;
 
-	json_open(j, "frames", '[');
+	pp_json_open(j, "frames", '[');
 	for (size_t i = 0; i < s->n; i++) {
 		uint32_t loc = d->locations[s->first + i];
 		const struct pprof_line *line = pprof_location_lines(p, loc);
@@ -431,50 +431,50 @@ static void json_stack(struct json *j, const struct prowl_dump *d, uint32_t stac
 		for (size_t k = 0; k < p->locations[loc].nlines; k++)
 			json_line(j, NULL, p, name_of(p, &line[k]), &line[k]);
 	}
-	json_close(j, ']');
+	pp_json_close(j, ']');
 }
 
-static void json_goroutine(struct json *j, const struct prowl_goroutines *h,
+static void json_goroutine(struct jsonout *j, const struct prowl_goroutines *h,
 			   const struct prowl_dump *d, const struct prowl_goroutine *g)
 {
 	struct prowl_label labels[MAX_LABELS];
 	size_t n = prowl_goroutines_labels(h, g->labels, labels, MAX_LABELS);
 
-	json_open(j, NULL, '{');
-	json_number(j, "id", g->goid);
-	json_string(j, "state", prowl_goroutine_state(h, g));
+	pp_json_open(j, NULL, '{');
+	pp_json_unsigned(j, "id", g->goid);
+	pp_json_text(j, "state", prowl_goroutine_state(h, g));
 	if (g->status == 10)
-		json_bool(j, "leaked", true);
+		pp_json_bool(j, "leaked", true);
 	if (g->wait_ns)
-		json_number(j, "wait_ns", g->wait_ns);
+		pp_json_unsigned(j, "wait_ns", g->wait_ns);
 	if (g->locked)
-		json_bool(j, "locked", true);
+		pp_json_bool(j, "locked", true);
 	if (g->system)
-		json_bool(j, "system", true);
+		pp_json_bool(j, "system", true);
 	if (g->parent)
-		json_number(j, "parent", g->parent);
+		pp_json_unsigned(j, "parent", g->parent);
 	if (n) {
-		json_open(j, "labels", '{');
+		pp_json_open(j, "labels", '{');
 		for (size_t i = 0; i < n; i++)
-			json_string(j, labels[i].key, labels[i].value);
-		json_close(j, '}');
+			pp_json_text(j, labels[i].key, labels[i].value);
+		pp_json_close(j, '}');
 	}
 	if (g->stack != PROWL_NO_STACK)
 		json_stack(j, d, g->stack);
 	if (g->cut)
-		json_bool(j, "cut", true);
+		pp_json_bool(j, "cut", true);
 	if (g->sampled)
-		json_bool(j, "sampled", true);
+		pp_json_bool(j, "sampled", true);
 	if (g->created != PROWL_NO_STACK && d->profile->locations[g->created].nlines) {
 		const struct pprof_line *line = pprof_location_lines(d->profile, g->created);
 		size_t last = d->profile->locations[g->created].nlines - 1;
 
 		json_line(j, "created_by", d->profile, name_of(d->profile, &line[last]), &line[0]);
 	}
-	json_close(j, '}');
+	pp_json_close(j, '}');
 }
 
-static void json_counts(struct json *j, const struct prowl_goroutines_counts *c)
+static void json_counts(struct jsonout *j, const struct prowl_goroutines_counts *c)
 {
 	static const struct {
 		const char *name;
@@ -492,37 +492,38 @@ static void json_counts(struct json *j, const struct prowl_goroutines_counts *c)
 		{"retries", offsetof(struct prowl_goroutines_counts, retries)},
 	};
 
-	json_open(j, "counts", '{');
+	pp_json_open(j, "counts", '{');
 	for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
-		json_number(j, counts[i].name, *(const uint64_t *)((const char *)c + counts[i].at));
-	json_close(j, '}');
+		pp_json_unsigned(j, counts[i].name,
+				 *(const uint64_t *)((const char *)c + counts[i].at));
+	pp_json_close(j, '}');
 }
 
-static void json_target(struct json *j, const struct prowl_goroutines *h)
+static void json_target(struct jsonout *j, const struct prowl_goroutines *h)
 {
 	const struct prowl_target *t = prowl_goroutines_target(h);
 
-	json_number(j, "pid", (uint64_t)t->pid);
-	json_string(j, "name", t->comm);
-	json_string(j, "go_version", t->go_version);
+	pp_json_unsigned(j, "pid", (uint64_t)t->pid);
+	pp_json_text(j, "name", t->comm);
+	pp_json_text(j, "go_version", t->go_version);
 	if (t->nruntimes > 1) {
-		json_string(j, "runtime", prowl_goroutines_file(h));
-		json_number(j, "runtimes", t->nruntimes);
+		pp_json_text(j, "runtime", prowl_goroutines_file(h));
+		pp_json_unsigned(j, "runtimes", t->nruntimes);
 	}
 }
 
 void show_goroutines_json(FILE *f, const struct prowl_goroutines *h, const struct prowl_dump *d)
 {
-	struct json j;
+	struct jsonout j;
 
-	json_begin(&j, f);
+	pp_json_begin(&j, f, JSONOUT_INDENTED);
 	json_target(&j, h);
 	json_counts(&j, &d->counts);
-	json_open(&j, "goroutines", '[');
+	pp_json_open(&j, "goroutines", '[');
 	for (size_t i = 0; i < d->n; i++)
 		json_goroutine(&j, h, d, &d->g[i]);
-	json_close(&j, ']');
-	json_end(&j);
+	pp_json_close(&j, ']');
+	pp_json_end(&j);
 }
 
 /* --- leaks ----------------------------------------------------------------------- */
@@ -575,23 +576,23 @@ size_t show_goroutines_leaks(FILE *f, const struct prowl_goroutines *h,
 			     const struct prowl_dump dumps[3], bool as_json, bool all)
 {
 	const struct prowl_dump *last = &dumps[2];
-	struct json j;
+	struct jsonout j;
 	size_t n = 0;
 
 	if (!as_json)
 		return show_groups(f, h, last, all, is_suspect, dumps);
-	json_begin(&j, f);
+	pp_json_begin(&j, f, JSONOUT_INDENTED);
 	json_target(&j, h);
-	json_number(&j, "goroutines_at_start", all_of(&dumps[0]));
-	json_number(&j, "goroutines_at_end", all_of(last));
-	json_open(&j, "suspects", '[');
+	pp_json_unsigned(&j, "goroutines_at_start", all_of(&dumps[0]));
+	pp_json_unsigned(&j, "goroutines_at_end", all_of(last));
+	pp_json_open(&j, "suspects", '[');
 	for (size_t i = 0; i < last->n; i++) {
 		if (is_suspect(dumps, &last->g[i])) {
 			json_goroutine(&j, h, last, &last->g[i]);
 			n++;
 		}
 	}
-	json_close(&j, ']');
-	json_end(&j);
+	pp_json_close(&j, ']');
+	pp_json_end(&j);
 	return n;
 }

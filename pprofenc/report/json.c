@@ -14,8 +14,6 @@
 #include "printable.h"
 #include "report_options.h"
 
-enum { SCHEMA_VERSION = 1 };
-
 struct writer {
 	const struct pprof_profile *p;
 	struct jsonout j;
@@ -61,7 +59,7 @@ static void write_header(struct writer *w, size_t shown)
 	const struct pprof_profile *p = w->p;
 	struct jsonout *j = &w->j;
 
-	pp_json_number(j, "schema_version", SCHEMA_VERSION);
+	pp_json_number(j, "schema_version", JSONOUT_SCHEMA_VERSION);
 	pp_json_line(j);
 	pp_json_open(j, "sample_types", '[');
 	for (size_t i = w->first_type; i < w->end_type; i++)

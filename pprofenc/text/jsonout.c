@@ -2,21 +2,25 @@
 #include "jsonout.h"
 
 #include <inttypes.h>
-#include <string.h>
 
-/* Bytes of the character at s, when it can't stand as it is; *ret is its number. */
-static size_t to_escape(const unsigned char *s, unsigned int *ret)
+#include "utf8_length.h"
+
+/* Bytes of the character at s; its number in *escape, or 0 when it can stand as it is. */
+static size_t character(const char *text, unsigned int *escape)
 {
-	*ret = s[0];
-	if (s[0] < 0x20 || s[0] == '"' || s[0] == '\\' || s[0] == 0x7f)
-		return 1;
-	*ret = s[1];
-	if (s[0] == 0xc2 && s[1] >= 0x80 && s[1] < 0xa0)
-		return 2;
-	if (s[0] != 0xe2 || s[1] != 0x80 || (s[2] != 0xa8 && s[2] != 0xa9))
-		return 0;
-	*ret = 0x2000u | (s[2] & 0x3f);
-	return 3;
+	const unsigned char *s = (const unsigned char *)text;
+	size_t n = pp_utf8_length(text, 4);
+
+	*escape = 0;
+	if (n == 0)
+		*escape = 0xfffd;
+	else if (s[0] < 0x20 || s[0] == '"' || s[0] == '\\' || s[0] == 0x7f)
+		*escape = s[0];
+	else if (s[0] == 0xc2 && s[1] < 0xa0)
+		*escape = s[1];
+	else if (s[0] == 0xe2 && s[1] == 0x80 && (s[2] == 0xa8 || s[2] == 0xa9))
+		*escape = 0x2000u | (s[2] & 0x3f);
+	return n ? n : 1;
 }
 
 static void put_text(FILE *to, const char *text)
@@ -26,21 +30,26 @@ static void put_text(FILE *to, const char *text)
 	putc('"', to);
 	for (const char *s = text; *s;) {
 		unsigned int c;
-		size_t n = to_escape((const unsigned char *)s, &c);
+		size_t n = character(s, &c);
 
-		if (n == 0) {
-			s++;
+		s += n;
+		if (c == 0)
 			continue;
-		}
-		fwrite(plain, 1, (size_t)(s - plain), to);
+		fwrite(plain, 1, (size_t)(s - n - plain), to);
 		if (c == '"' || c == '\\')
 			fprintf(to, "\\%c", (int)c);
 		else
 			fprintf(to, "\\u%04x", c);
-		plain = s += n;
+		plain = s;
 	}
 	fputs(plain, to);
 	putc('"', to);
+}
+
+static void indent(struct jsonout *j)
+{
+	if (j->style == JSONOUT_INDENTED)
+		fprintf(j->to, "\n%*s", (int)j->depth * 2, "");
 }
 
 static void start(struct jsonout *j, const char *key)
@@ -48,21 +57,40 @@ static void start(struct jsonout *j, const char *key)
 	if (j->some)
 		putc(',', j->to);
 	j->some = true;
+	if (j->depth > 0)
+		indent(j);
 	if (key) {
 		put_text(j->to, key);
-		putc(':', j->to);
+		fputs(j->style == JSONOUT_COMPACT ? ":" : ": ", j->to);
 	}
+}
+
+void pp_json_begin(struct jsonout *j, FILE *to, enum jsonout_style style)
+{
+	*j = (struct jsonout){.to = to, .style = style};
+	pp_json_open(j, NULL, '{');
+	pp_json_number(j, "schema_version", JSONOUT_SCHEMA_VERSION);
+}
+
+void pp_json_end(struct jsonout *j)
+{
+	pp_json_close(j, '}');
+	putc('\n', j->to);
 }
 
 void pp_json_open(struct jsonout *j, const char *key, char bracket)
 {
 	start(j, key);
 	putc(bracket, j->to);
+	j->depth++;
 	j->some = false;
 }
 
 void pp_json_close(struct jsonout *j, char bracket)
 {
+	j->depth--;
+	if (j->some)
+		indent(j);
 	putc(bracket, j->to);
 	j->some = true;
 }
@@ -70,7 +98,10 @@ void pp_json_close(struct jsonout *j, char bracket)
 void pp_json_text(struct jsonout *j, const char *key, const char *s)
 {
 	start(j, key);
-	put_text(j->to, s);
+	if (s)
+		put_text(j->to, s);
+	else
+		fputs("null", j->to);
 }
 
 /* fprintf(3) takes three times as long. */
@@ -97,6 +128,12 @@ void pp_json_unsigned(struct jsonout *j, const char *key, uint64_t v)
 {
 	start(j, key);
 	put_number(j->to, false, v);
+}
+
+void pp_json_real(struct jsonout *j, const char *key, double v)
+{
+	start(j, key);
+	fprintf(j->to, "%.9g", v);
 }
 
 void pp_json_null(struct jsonout *j, const char *key)
