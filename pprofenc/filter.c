@@ -46,7 +46,7 @@ struct filter {
 	struct pprof_profile *pruned, *with_tags, *to;
 	const struct pprof_filter_options *o;
 	struct pprof_diag *diag;
-	struct strings strings;
+	struct pprof_copier copier;
 	struct pattern patterns[NPATTERNS];
 	struct tag_filter *tag_focus, *tag_ignore;
 	const char **units;
@@ -301,9 +301,9 @@ static int make_function(struct filter *f, const struct pprof_function *from, co
 	int r = pprof_string(f->to, name, &fn.name);
 
 	if (r == 0 && from)
-		r = pp_strings_get(&f->strings, from->system_name, &fn.system_name);
+		r = pp_copy_string(&f->copier, from->system_name, &fn.system_name);
 	if (r == 0 && from)
-		r = pp_strings_get(&f->strings, from->filename, &fn.filename);
+		r = pp_copy_string(&f->copier, from->filename, &fn.filename);
 	if (f->o->granularity == PPROF_FILE || f->o->granularity == PPROF_PACKAGE) {
 		/* Of many functions: one of them would be as wrong as another. */
 		fn.system_name = fn.start_line = 0;
@@ -322,7 +322,7 @@ static int make_line(struct filter *f, uint32_t location, const struct pprof_lin
 	int r;
 
 	if (from && granularity == PPROF_FUNCTION)
-		return pp_copy_line(&f->strings, from, to);
+		return pp_copy_line(&f->copier, from, to);
 	if (granularity == PPROF_PACKAGE && location >= f->first_tag)
 		granularity = PPROF_FUNCTION; /* a label's value has no package */
 	name = pp_frame_name(f->p, location, from, granularity);
@@ -506,7 +506,7 @@ static int new_labels(struct filter *f, size_t sample, size_t *ret_n)
 	for (size_t i = 0; r >= 0 && i < count; i++) {
 		r = label_stays(f, labels[i].key);
 		if (r > 0)
-			r = pp_copy_label(&f->strings, &labels[i], &f->labels[n++]);
+			r = pp_copy_label(&f->copier, &labels[i], &f->labels[n++]);
 	}
 	*ret_n = n;
 	return r < 0 ? r : 0;
@@ -546,94 +546,6 @@ static int filter_sample(struct filter *f, size_t sample)
 
 /* --- the whole -------------------------------------------------------------------- */
 
-int pp_strings_init(struct strings *s, const struct pprof_profile *from, struct pprof_profile *to)
-{
-	size_t size = from->nstrings * sizeof *s->known;
-
-	*s = (struct strings){from, to, malloc(size)};
-	if (!s->known)
-		return -ENOMEM;
-	memset(s->known, 0xff, size);
-	return 0;
-}
-
-void pp_strings_fini(struct strings *s)
-{
-	free(s->known);
-}
-
-int pp_strings_get(struct strings *s, uint32_t string, uint32_t *ret_string)
-{
-	int r = 0;
-
-	if (s->known[string] == PPROF_NONE)
-		r = pprof_string(s->to, s->from->strings[string], &s->known[string]);
-	*ret_string = s->known[string];
-	return r;
-}
-
-int pp_copy_line(struct strings *s, const struct pprof_line *from, struct pprof_line *to)
-{
-	struct pprof_function fn = s->from->functions[from->function];
-	int r = pp_strings_get(s, fn.name, &fn.name);
-
-	if (r == 0)
-		r = pp_strings_get(s, fn.system_name, &fn.system_name);
-	if (r == 0)
-		r = pp_strings_get(s, fn.filename, &fn.filename);
-	*to = *from;
-	return r == 0 ? pprof_function(s->to, &fn, &to->function) : r;
-}
-
-int pp_copy_label(struct strings *s, const struct pprof_label *from, struct pprof_label *to)
-{
-	int r = pp_strings_get(s, from->key, &to->key);
-
-	if (r == 0)
-		r = pp_strings_get(s, from->str, &to->str);
-	if (r == 0)
-		r = pp_strings_get(s, from->unit, &to->unit);
-	to->num = from->num;
-	return r;
-}
-
-static int copy_mapping(const struct pprof_profile *p, size_t index, struct pprof_profile *to)
-{
-	struct pprof_mapping m = p->mappings[index];
-	uint32_t same;
-	int r = pprof_string(to, p->strings[m.filename], &m.filename);
-
-	if (r == 0)
-		r = pprof_string(to, p->strings[m.build_id], &m.build_id);
-	return r == 0 ? pprof_mapping(to, &m, &same) : r;
-}
-
-int pp_copy_header(const struct pprof_profile *p, struct pprof_profile *to)
-{
-	const char *const *s = p->strings;
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < p->nsample_types; i++)
-		r = pprof_sample_type(to, s[p->sample_types[i].type], s[p->sample_types[i].unit]);
-	for (size_t i = 0; r == 0 && i < p->ncomments; i++)
-		r = pprof_comment(to, s[p->comments[i]]);
-	for (size_t i = 0; r == 0 && i < p->nmappings; i++)
-		r = copy_mapping(p, i, to);
-	if (r == 0)
-		r = pprof_period(to, s[p->period_type.type], s[p->period_type.unit], p->period);
-	if (r == 0)
-		r = pprof_string(to, s[p->default_sample_type], &to->default_sample_type);
-	if (r == 0)
-		r = pprof_string(to, s[p->drop_frames], &to->drop_frames);
-	if (r == 0)
-		r = pprof_string(to, s[p->keep_frames], &to->keep_frames);
-	if (r == 0)
-		r = pprof_string(to, s[p->doc_url], &to->doc_url);
-	to->time_nanos = p->time_nanos;
-	to->duration_nanos = p->duration_nanos;
-	return r;
-}
-
 /* Frames of tags come before the rest, as expressions may match them. */
 static int add_tag_frames(struct filter *f)
 {
@@ -672,9 +584,9 @@ static int filter(struct filter *f)
 	if (r == 0)
 		r = pprof_profile_new(&f->to);
 	if (r == 0)
-		r = pp_copy_header(f->p, f->to);
+		r = pp_copier_init(&f->copier, f->p, f->to);
 	if (r == 0)
-		r = pp_strings_init(&f->strings, f->p, f->to);
+		r = pp_copy_header(&f->copier);
 	if (r == 0 && !(f->units = pp_label_units(f->p)))
 		r = -ENOMEM;
 	if (r == 0)
@@ -692,7 +604,7 @@ static void filter_fini(struct filter *f)
 	}
 	pp_tag_filter_free(f->tag_focus);
 	pp_tag_filter_free(f->tag_ignore);
-	pp_strings_fini(&f->strings);
+	pp_copier_fini(&f->copier);
 	free(f->units);
 	free(f->flags);
 	free(f->lines);

@@ -7,27 +7,8 @@
 #include <stdint.h>
 
 #include "pprof.h"
+#include "copy.h"
 #include "pattern.h"
-
-/* --- copying ---------------------------------------------------------------------- */
-
-/* Everything but samples and comments' order is the same in `to`, an empty profile. */
-int pp_copy_header(const struct pprof_profile *p, struct pprof_profile *to);
-
-/* p's strings in another profile, each copied when it is first asked for. */
-struct strings {
-	const struct pprof_profile *from;
-	struct pprof_profile *to;
-	uint32_t *known; /* PPROF_NONE: not yet */
-};
-
-int pp_strings_init(struct strings *s, const struct pprof_profile *from, struct pprof_profile *to);
-void pp_strings_fini(struct strings *s);
-int pp_strings_get(struct strings *s, uint32_t string, uint32_t *ret_string);
-
-/* A line with its function, a label. */
-int pp_copy_line(struct strings *s, const struct pprof_line *from, struct pprof_line *to);
-int pp_copy_label(struct strings *s, const struct pprof_label *from, struct pprof_label *to);
 
 /*
  * A copy without the frames that p itself wants to be dropped (drop_frames, keep_frames). -EINVAL:

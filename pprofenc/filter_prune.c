@@ -20,13 +20,11 @@ enum cut {
 struct pruning {
 	const struct pprof_profile *p;
 	struct pprof_profile *to;
-	struct strings strings;
+	struct pprof_copier copier;
 	struct regex *drop, *keep;
 	uint8_t *known;      /* of each function's name (a string): 0 not tried, 1 stays, 2 goes */
 	uint32_t *locations; /* the same in the result */
 	uint8_t *cuts;       /* of each location: an enum cut */
-	struct pprof_label *labels;
-	size_t cap_labels;
 	uint32_t *stack;
 	size_t cap_stack;
 };
@@ -106,7 +104,7 @@ static int prune_location(struct pruning *x, uint32_t location)
 		return -ENOMEM;
 	r = 0;
 	for (uint32_t i = first; r == 0 && i < l->nlines; i++)
-		r = pp_copy_line(&x->strings, &lines[i], &kept[i - first]);
+		r = pp_copy_line(&x->copier, &lines[i], &kept[i - first]);
 	if (r == 0)
 		r = pprof_location(x->to, l->mapping, l->address, kept, l->nlines - first,
 				   &x->locations[location]);
@@ -138,15 +136,13 @@ static int prune_sample(struct pruning *x, size_t index)
 	int r = pp_array_reserve(&x->stack, &x->cap_stack, s->nlocations, sizeof *x->stack);
 
 	if (r == 0)
-		r = pp_array_reserve(&x->labels, &x->cap_labels, s->nlabels, sizeof *x->labels);
-	for (size_t i = 0; r == 0 && i < s->nlabels; i++)
-		r = pp_copy_label(&x->strings, &pprof_sample_labels(x->p, index)[i], &x->labels[i]);
+		r = pp_copy_labels(&x->copier, index);
 	if (r < 0)
 		return r;
 	for (size_t i = from; i < s->nlocations; i++)
 		x->stack[i - from] = x->locations[stack[i]];
 	return pprof_sample_append(x->to, x->stack, s->nlocations - from,
-				   pprof_sample_values(x->p, index), x->labels, s->nlabels);
+				   pprof_sample_values(x->p, index), x->copier.labels, s->nlabels);
 }
 
 static int prune(struct pruning *x)
@@ -159,9 +155,9 @@ static int prune(struct pruning *x)
 	if (r == 0)
 		r = pprof_profile_new(&x->to);
 	if (r == 0)
-		r = pp_copy_header(p, x->to);
+		r = pp_copier_init(&x->copier, p, x->to);
 	if (r == 0)
-		r = pp_strings_init(&x->strings, p, x->to);
+		r = pp_copy_header(&x->copier);
 	if (r < 0)
 		return r;
 	x->known = calloc(p->nstrings, sizeof *x->known);
@@ -183,12 +179,11 @@ int pp_prune(const struct pprof_profile *p, struct pprof_profile **ret_profile)
 
 	pp_regex_free(x.drop);
 	pp_regex_free(x.keep);
-	pp_strings_fini(&x.strings);
+	pp_copier_fini(&x.copier);
 	free(x.known);
 	free(x.locations);
 	free(x.cuts);
 	free(x.stack);
-	free(x.labels);
 	if (r < 0)
 		pprof_profile_free(x.to);
 	else

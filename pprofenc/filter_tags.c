@@ -242,13 +242,11 @@ struct keys {
 struct framing {
 	const struct pprof_profile *p;
 	struct pprof_profile *to;
-	struct strings strings;
+	struct pprof_copier copier;
 	struct keys root, leaf;
 	const char *unit;
 	uint32_t *stack;
 	size_t cap_stack;
-	struct pprof_label *labels;
-	size_t cap_labels;
 	unsigned seen;
 };
 
@@ -345,15 +343,6 @@ static int label_frames(struct framing *f, size_t sample, const struct keys *k, 
 	return r;
 }
 
-static int copy_labels(struct framing *f, const struct pprof_label *labels, size_t n)
-{
-	int r = pp_array_reserve(&f->labels, &f->cap_labels, n, sizeof *f->labels);
-
-	for (size_t i = 0; r == 0 && i < n; i++)
-		r = pp_copy_label(&f->strings, &labels[i], &f->labels[i]);
-	return r;
-}
-
 static int frame_sample(struct framing *f, size_t index)
 {
 	const struct pprof_sample *s = &f->p->samples[index];
@@ -368,24 +357,11 @@ static int frame_sample(struct framing *f, size_t index)
 	if (r == 0)
 		r = label_frames(f, index, &f->leaf, 2, f->stack);
 	if (r == 0)
-		r = copy_labels(f, pprof_sample_labels(f->p, index), s->nlabels);
+		r = pp_copy_labels(&f->copier, index);
 	if (r < 0)
 		return r;
-	return pprof_sample_append(f->to, f->stack, n, pprof_sample_values(f->p, index), f->labels,
-				   s->nlabels);
-}
-
-static int copy_function(struct framing *f, size_t index)
-{
-	struct pprof_function fn = f->p->functions[index];
-	uint32_t same;
-	int r = pp_strings_get(&f->strings, fn.name, &fn.name);
-
-	if (r == 0)
-		r = pp_strings_get(&f->strings, fn.system_name, &fn.system_name);
-	if (r == 0)
-		r = pp_strings_get(&f->strings, fn.filename, &fn.filename);
-	return r == 0 ? pprof_function(f->to, &fn, &same) : r;
+	return pprof_sample_append(f->to, f->stack, n, pprof_sample_values(f->p, index),
+				   f->copier.labels, s->nlabels);
 }
 
 static int copy_location(struct framing *f, size_t index)
@@ -404,10 +380,11 @@ static int copy_location(struct framing *f, size_t index)
 static int frame_all(struct framing *f, uint32_t *ret_first)
 {
 	const struct pprof_profile *p = f->p;
-	int r = pp_copy_header(p, f->to);
+	uint32_t same;
+	int r = pp_copy_header(&f->copier);
 
-	for (size_t i = 0; r == 0 && i < p->nfunctions; i++)
-		r = copy_function(f, i);
+	for (uint32_t i = 0; r == 0 && i < p->nfunctions; i++)
+		r = pp_copy_function(&f->copier, i, &same);
 	for (size_t i = 0; r == 0 && i < p->nlocations; i++)
 		r = copy_location(f, i);
 	*ret_first = f->to->nlocations;
@@ -424,18 +401,17 @@ int pp_tag_frames(const struct pprof_profile *p, const char *root, const char *l
 	int r = pprof_profile_new(&f.to);
 
 	if (r == 0)
-		r = pp_strings_init(&f.strings, p, f.to);
+		r = pp_copier_init(&f.copier, p, f.to);
 	if (r == 0)
 		r = keys_init(&f.root, root);
 	if (r == 0)
 		r = keys_init(&f.leaf, leaf);
 	if (r == 0)
 		r = frame_all(&f, ret_first);
-	pp_strings_fini(&f.strings);
+	pp_copier_fini(&f.copier);
 	keys_fini(&f.root);
 	keys_fini(&f.leaf);
 	free(f.stack);
-	free(f.labels);
 	if (r < 0) {
 		pprof_profile_free(f.to);
 		return r;

@@ -16,6 +16,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "copy.h"
 #include "failure.h"
 #include "model_parts.h"
 #include "units.h"
@@ -33,16 +34,9 @@ struct merger {
 	struct table table;
 	struct group *groups;
 	size_t ngroups, cap_groups;
-	uint32_t **group_of; /* of each input's mapping */
-	uint32_t *place;     /* group -> mapping of the result */
-	/* The present input's indices -> the result's. */
-	uint32_t *strings, *functions, *locations;
-	uint32_t *stack;
-	size_t cap_stack;
-	struct pprof_line *lines;
-	size_t cap_lines;
-	struct pprof_label *labels;
-	size_t cap_labels;
+	uint32_t **group_of;        /* of each input's mapping */
+	uint32_t *place;            /* group -> mapping of the result */
+	struct pprof_copier copier; /* of the input at hand; locations are set here */
 	/* The sample types that are left: which of each input's, and their values' scale. */
 	size_t ntypes, *types; /* as many for each input as the first has */
 	double *ratios;        /* ntypes for each input */
@@ -573,42 +567,24 @@ static int merge_mappings(struct merger *m)
 
 /* --- functions, locations, samples ----------------------------------------------- */
 
-static int merge_functions(struct merger *m, const struct pprof_profile *p)
-{
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < p->nfunctions; i++) {
-		struct pprof_function f = p->functions[i];
-
-		f.name = m->strings[f.name];
-		f.system_name = m->strings[f.system_name];
-		f.filename = m->strings[f.filename];
-		r = pprof_function(m->out, &f, &m->functions[i]);
-	}
-	return r;
-}
-
 static int merge_location(struct merger *m, size_t input, size_t index)
 {
 	const struct pprof_profile *p = m->in[input];
 	const struct pprof_location *l = &p->locations[index];
 	uint32_t mapping = PPROF_NONE;
 	uint64_t address = l->address;
-	int r = pp_array_reserve(&m->lines, &m->cap_lines, l->nlines, sizeof *m->lines);
+	int r = pp_copy_lines(&m->copier, index);
 
 	if (r < 0)
 		return r;
-	for (size_t i = 0; i < l->nlines; i++) {
-		m->lines[i] = pprof_location_lines(p, index)[i];
-		m->lines[i].function = m->functions[m->lines[i].function];
-	}
 	if (l->mapping != PPROF_NONE) {
 		mapping = m->place[m->group_of[input][l->mapping]];
 		address += m->out->mappings[mapping].start - p->mappings[l->mapping].start;
 	}
-	r = pprof_location(m->out, mapping, address, m->lines, l->nlines, &m->locations[index]);
+	r = pprof_location(m->out, mapping, address, m->copier.lines, l->nlines,
+			   &m->copier.locations[index]);
 	if (r == 0)
-		m->out->locations[m->locations[index]].is_folded |= l->is_folded;
+		m->out->locations[m->copier.locations[index]].is_folded |= l->is_folded;
 	return r;
 }
 
@@ -617,47 +593,35 @@ static int merge_sample(struct merger *m, size_t input, size_t index)
 	const struct pprof_profile *p = m->in[input];
 	const struct pprof_sample *s = &p->samples[index];
 	const int64_t *values = pprof_sample_values(p, index);
-	int r = pp_array_reserve(&m->stack, &m->cap_stack, s->nlocations, sizeof *m->stack);
+	const uint32_t *stack;
+	int r = pprof_copier_stack(&m->copier, index, &stack);
 
 	if (r == 0)
-		r = pp_array_reserve(&m->labels, &m->cap_labels, s->nlabels, sizeof *m->labels);
+		r = pp_copy_labels(&m->copier, index);
 	if (r < 0)
 		return r;
-	for (size_t i = 0; i < s->nlocations; i++)
-		m->stack[i] = m->locations[pprof_sample_stack(p, index)[i]];
-	for (size_t i = 0; i < s->nlabels; i++) {
-		const struct pprof_label *l = &pprof_sample_labels(p, index)[i];
-
-		m->labels[i] = (struct pprof_label){m->strings[l->key], m->strings[l->str],
-						    m->strings[l->unit], l->num};
-	}
 	for (size_t t = 0; t < m->ntypes; t++)
 		m->values[t] = times(values[types_of(m, input)[t]],
 				     m->ratios[input * m->ntypes + t]);
-	return pprof_sample_add(m->out, m->stack, s->nlocations, m->values, m->labels, s->nlabels);
+	return pprof_sample_add(m->out, stack, s->nlocations, m->values, m->copier.labels,
+				s->nlabels);
 }
 
 static int merge_input(struct merger *m, size_t input)
 {
 	const struct pprof_profile *p = m->in[input];
-	int r = 0;
+	uint32_t copied;
+	int r = pp_copier_init(&m->copier, p, m->out);
 
-	m->strings = malloc((p->nstrings + 1) * sizeof *m->strings);
-	m->functions = malloc((p->nfunctions + 1) * sizeof *m->functions);
-	m->locations = malloc((p->nlocations + 1) * sizeof *m->locations);
-	if (!m->strings || !m->functions || !m->locations)
-		r = -ENOMEM;
-	for (size_t i = 0; r == 0 && i < p->nstrings; i++)
-		r = copy_string(m, p, i, &m->strings[i]);
-	if (r == 0)
-		r = merge_functions(m, p);
+	for (uint32_t i = 0; r == 0 && i < p->nstrings; i++)
+		r = pp_copy_string(&m->copier, i, &copied);
+	for (uint32_t i = 0; r == 0 && i < p->nfunctions; i++)
+		r = pp_copy_function(&m->copier, i, &copied);
 	for (size_t i = 0; r == 0 && i < p->nlocations; i++)
 		r = merge_location(m, input, i);
 	for (size_t i = 0; r == 0 && i < p->nsamples; i++)
 		r = merge_sample(m, input, i);
-	free(m->strings);
-	free(m->functions);
-	free(m->locations);
+	pp_copier_fini(&m->copier);
 	return r;
 }
 
@@ -691,9 +655,6 @@ static void merger_fini(struct merger *m)
 		free(m->group_of[i]);
 	free(m->group_of);
 	free(m->place);
-	free(m->stack);
-	free(m->lines);
-	free(m->labels);
 	free(m->types);
 	free(m->ratios);
 	free(m->values);

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "copy.h"
 #include "failure.h"
-#include "filter_parts.h"
 #include "frame_kinds.h"
 #include "sized.h"
 #include "table.h"
@@ -19,14 +19,11 @@ enum { MAX_TYPES = 2 };
 struct pgo {
 	const struct pprof_profile *p;
 	struct pprof_profile *to;
-	struct strings strings;
+	struct pprof_copier copier;
 	size_t types[MAX_TYPES], ntypes;
-	bool *is_go;         /* each location */
-	uint32_t *locations; /* p's -> the result's, PPROF_NONE: not yet */
+	bool *is_go; /* each location */
 	uint32_t *stack;
 	size_t cap_stack;
-	struct pprof_line *lines;
-	size_t cap_lines;
 	double all, without_go, uncovered, without_line; /* weights */
 	bool any_line;
 };
@@ -94,27 +91,6 @@ static bool is_go(const struct pgo *g, uint32_t location)
 	return kind == KIND_GO || kind == KIND_RUNTIME;
 }
 
-static int copy_location(struct pgo *g, uint32_t location, uint32_t *ret)
-{
-	const struct pprof_location *l = &g->p->locations[location];
-	struct pprof_mapping m;
-	uint32_t mapping = PPROF_NONE;
-	int r = pp_array_reserve(&g->lines, &g->cap_lines, l->nlines, sizeof *g->lines);
-
-	for (uint32_t i = 0; r == 0 && i < l->nlines; i++)
-		r = pp_copy_line(&g->strings, &pprof_location_lines(g->p, location)[i],
-				 &g->lines[i]);
-	if (r == 0 && l->mapping != PPROF_NONE) {
-		m = g->p->mappings[l->mapping];
-		r = pp_strings_get(&g->strings, m.filename, &m.filename);
-		if (r == 0)
-			r = pp_strings_get(&g->strings, m.build_id, &m.build_id);
-		if (r == 0)
-			r = pprof_mapping(g->to, &m, &mapping);
-	}
-	return r < 0 ? r : pprof_location(g->to, mapping, l->address, g->lines, l->nlines, ret);
-}
-
 /*
  * The Go frames from the innermost one on, up to the first that isn't: across C, two of them are no
  * call of each other.
@@ -128,9 +104,8 @@ static int copy_stack(struct pgo *g, size_t sample, size_t *ret_skipped, size_t 
 	while (skipped < all && !g->is_go[stack[skipped]])
 		skipped++;
 	for (size_t i = skipped; r == 0 && i < all && g->is_go[stack[i]]; i++) {
-		if (g->locations[stack[i]] == PPROF_NONE)
-			r = copy_location(g, stack[i], &g->locations[stack[i]]);
-		g->stack[n++] = g->locations[stack[i]];
+		r = pp_copy_location(&g->copier, stack[i], &g->stack[n]);
+		n++;
 	}
 	*ret_skipped = skipped;
 	*ret_n = n;
@@ -180,14 +155,11 @@ static int add_sample(struct pgo *g, size_t sample)
 
 static int add_samples(struct pgo *g)
 {
-	size_t n = g->p->nlocations + 1;
 	int r = 0;
 
-	g->is_go = calloc(n, sizeof *g->is_go);
-	g->locations = malloc(n * sizeof *g->locations);
-	if (!g->is_go || !g->locations)
+	g->is_go = calloc(g->p->nlocations + 1, sizeof *g->is_go);
+	if (!g->is_go)
 		return -ENOMEM;
-	memset(g->locations, 0xff, n * sizeof *g->locations);
 	for (uint32_t i = 0; i < g->p->nlocations; i++)
 		g->is_go[i] = is_go(g, i);
 	for (size_t i = 0; r == 0 && i < g->p->nsamples; i++)
@@ -212,7 +184,7 @@ static int make(struct pgo *g, struct pprof_diag *diag)
 	int r = pprof_profile_new(&g->to);
 
 	if (r == 0)
-		r = pp_strings_init(&g->strings, g->p, g->to);
+		r = pp_copier_init(&g->copier, g->p, g->to);
 	if (r == 0)
 		r = choose_types(g);
 	if (r == 0 && g->ntypes == 0)
@@ -252,11 +224,9 @@ int pprof_pgo(const struct pprof_profile *p, struct pprof_profile **ret_profile,
 		if (ret)
 			report(&g, ret);
 	}
-	pp_strings_fini(&g.strings);
+	pp_copier_fini(&g.copier);
 	free(g.is_go);
-	free(g.locations);
 	free(g.stack);
-	free(g.lines);
 	pprof_profile_free(g.to);
 	return r;
 }

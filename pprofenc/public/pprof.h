@@ -303,6 +303,19 @@ PPROF_API int pprof_merge_scaled(const struct pprof_profile *const *inputs, size
 PPROF_API int pprof_difference(const struct pprof_profile *base, const struct pprof_profile *head,
 			       struct pprof_profile **ret_profile, struct pprof_diag *diag);
 
+/*
+ * Copies stacks and labels of samples of one profile into another one, each location, function and
+ * string once. Both must outlive the copier, and `from` must not change meanwhile. The arrays have
+ * as many elements as the sample in `from` and are valid until the next call.
+ */
+struct pprof_copier;
+PPROF_API int pprof_copier_new(const struct pprof_profile *from, struct pprof_profile *to,
+			       struct pprof_copier **ret_copier);
+PPROF_API int pprof_copier_stack(struct pprof_copier *c, size_t sample, const uint32_t **ret_stack);
+PPROF_API int pprof_copier_labels(struct pprof_copier *c, size_t sample,
+				  const struct pprof_label **ret_labels);
+PPROF_API void pprof_copier_free(struct pprof_copier *c);
+
 /* --- choosing what to look at ---------------------------------------------------- */
 
 /* What frames are told apart by. Any but the first gives the frames new names. */

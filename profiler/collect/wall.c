@@ -364,74 +364,17 @@ static bool is_goroutine(const struct pprof_profile *p, size_t sample)
 	       (strncmp(root, "runtime.", 8) != 0 || !strcmp(root, "runtime.main"));
 }
 
-struct copy { /* of things of one profile in another, by their index there + 1 */
-	const struct pprof_profile *from;
-	struct pprof_profile *to;
-	uint32_t *locations;
-};
-
-static int copy_function(const struct copy *c, uint32_t function, uint32_t *ret)
+static int copy_sample(struct pprof_copier *c, const struct pprof_profile *from, size_t sample,
+		       double scale, struct pprof_profile *to)
 {
-	struct pprof_function f = c->from->functions[function];
-	int r = pprof_string(c->to, c->from->strings[f.name], &f.name);
-
-	if (r == 0)
-		r = pprof_string(c->to, c->from->strings[f.system_name], &f.system_name);
-	if (r == 0)
-		r = pprof_string(c->to, c->from->strings[f.filename], &f.filename);
-	return r < 0 ? r : pprof_function(c->to, &f, ret);
-}
-
-static int copy_mapping(const struct copy *c, uint32_t mapping, uint32_t *ret)
-{
-	struct pprof_mapping m = c->from->mappings[mapping];
-	int r = pprof_string(c->to, c->from->strings[m.filename], &m.filename);
-
-	if (r == 0)
-		r = pprof_string(c->to, c->from->strings[m.build_id], &m.build_id);
-	return r < 0 ? r : pprof_mapping(c->to, &m, ret);
-}
-
-static int copy_location(const struct copy *c, uint32_t location, uint32_t *ret)
-{
-	const struct pprof_location *l = &c->from->locations[location];
-	struct pprof_line lines[UW_MAX_INLINE];
-	uint32_t mapping = PPROF_NONE;
-	int r = 0;
-
-	if (c->locations[location]) {
-		*ret = c->locations[location] - 1;
-		return 0;
-	}
-	if (l->mapping != PPROF_NONE)
-		r = copy_mapping(c, l->mapping, &mapping);
-	for (size_t i = 0; i < l->nlines && i < UW_MAX_INLINE && r == 0; i++) {
-		lines[i] = c->from->lines[l->first_line + i];
-		r = copy_function(c, lines[i].function, &lines[i].function);
-	}
-	if (r == 0)
-		r = pprof_location(c->to, mapping, l->address, lines,
-				   l->nlines < UW_MAX_INLINE ? l->nlines : UW_MAX_INLINE, ret);
-	if (r == 0)
-		c->locations[location] = *ret + 1;
-	return r;
-}
-
-static int copy_sample(const struct copy *c, size_t sample, double scale)
-{
-	const struct pprof_sample *s = &c->from->samples[sample];
-	const uint32_t *stack = pprof_sample_stack(c->from, sample);
-	int64_t ns = (int64_t)((double)pprof_sample_values(c->from, sample)[1] * scale + 0.5);
+	int64_t ns = (int64_t)((double)pprof_sample_values(from, sample)[1] * scale + 0.5);
 	int64_t values[CLASSES] = {[WALL] = ns, [RUNNING] = ns};
-	uint32_t *locs = malloc((s->nlocations + 1) * sizeof *locs);
-	int r = locs ? 0 : -ENOMEM;
+	const uint32_t *stack;
+	int r = pprof_copier_stack(c, sample, &stack);
 
-	for (size_t i = 0; i < s->nlocations && r == 0; i++)
-		r = copy_location(c, stack[i], &locs[i]);
-	if (r == 0)
-		r = pprof_sample_add(c->to, locs, s->nlocations, values, NULL, 0);
-	free(locs);
-	return r;
+	return r < 0 ? r
+		     : pprof_sample_add(to, stack, from->samples[sample].nlocations, values, NULL,
+					0);
 }
 
 static int add_marked(struct pprof_profile *p, const char *name, const int64_t *values)
@@ -456,28 +399,26 @@ static int add_marked(struct pprof_profile *p, const char *name, const int64_t *
 static int add_running(struct prowl_wall *w, struct pprof_profile *p)
 {
 	struct pprof_profile *cpu = NULL;
-	struct copy c = {.to = p};
+	struct pprof_copier *c = NULL;
 	struct prowl_err unused;
 	double total = 0;
 	int r = 0;
 
 	if (w->cpu && prowl_session_result(w->cpu)->samples &&
 	    prowl_session_build(w->cpu, &cpu, &unused) == PROWL_OK) {
-		c.from = cpu;
-		c.locations = calloc(cpu->nlocations + 1, sizeof *c.locations);
-		r = c.locations ? 0 : -ENOMEM;
+		r = pprof_copier_new(cpu, p, &c);
 		for (size_t i = 0; i < cpu->nsamples; i++) {
 			if (is_goroutine(cpu, i))
 				total += (double)pprof_sample_values(cpu, i)[1];
 		}
 		w->result.cpu_samples = prowl_session_result(w->cpu)->samples;
 	}
-	if (c.from && total > 0) {
+	if (cpu && total > 0) {
 		double scale = w->running_ns ? (double)w->running_ns / total : 1;
 
-		for (size_t i = 0; i < c.from->nsamples && r == 0; i++) {
-			if (is_goroutine(c.from, i))
-				r = copy_sample(&c, i, scale);
+		for (size_t i = 0; i < cpu->nsamples && r == 0; i++) {
+			if (is_goroutine(cpu, i))
+				r = copy_sample(c, cpu, i, scale, p);
 		}
 	} else if (w->running_ns) {
 		int64_t values[CLASSES] = {
@@ -485,7 +426,7 @@ static int add_running(struct prowl_wall *w, struct pprof_profile *p)
 
 		r = add_marked(p, "[running, stack unknown]", values);
 	}
-	free(c.locations);
+	pprof_copier_free(c);
 	pprof_profile_free(cpu);
 	return r;
 }

@@ -289,9 +289,57 @@ static void differences(void **state)
 	pprof_profile_free(b);
 }
 
+/* All samples of a profile, one by one into an empty one, are that profile. */
+static void a_copier_copies_what_samples_refer_to(void **state)
+{
+	struct pprof_profile *p = t_rich(), *q = t_new(), *one;
+	const struct pprof_profile *in[] = {p};
+	const struct pprof_label *labels;
+	const uint32_t *stack;
+	struct pprof_copier *c;
+
+	p->locations[p->stacks[0]].is_folded = true;
+	for (size_t i = 0; i < p->nsample_types; i++)
+		assert_int_equal(pprof_sample_type(q, p->strings[p->sample_types[i].type],
+						   p->strings[p->sample_types[i].unit]),
+				 0);
+	assert_int_equal(pprof_copier_new(p, q, &c), 0);
+	for (size_t i = 0; i < p->nsamples; i++) {
+		const struct pprof_sample *s = &p->samples[i];
+
+		assert_int_equal(pprof_copier_stack(c, i, &stack), 0);
+		assert_int_equal(pprof_copier_labels(c, i, &labels), 0);
+		assert_int_equal(pprof_sample_add(q, stack, s->nlocations,
+						  pprof_sample_values(p, i), labels, s->nlabels),
+				 0);
+	}
+	pprof_copier_free(c);
+	/* what isn't of samples */
+	assert_int_equal(pprof_merge(in, 1, &one, NULL), 0);
+	q->time_nanos = one->time_nanos;
+	q->duration_nanos = one->duration_nanos;
+	assert_int_equal(pprof_period(q, one->strings[one->period_type.type],
+				      one->strings[one->period_type.unit], one->period),
+			 0);
+	for (size_t i = 0; i < one->ncomments; i++)
+		assert_int_equal(pprof_comment(q, one->strings[one->comments[i]]), 0);
+	assert_int_equal(
+		pprof_string(q, one->strings[one->default_sample_type], &q->default_sample_type),
+		0);
+	assert_int_equal(pprof_string(q, one->strings[one->drop_frames], &q->drop_frames), 0);
+	assert_int_equal(pprof_string(q, one->strings[one->keep_frames], &q->keep_frames), 0);
+	assert_int_equal(pprof_string(q, one->strings[one->doc_url], &q->doc_url), 0);
+	t_same(one, q);
+	pprof_copier_free(NULL);
+	pprof_profile_free(p);
+	pprof_profile_free(q);
+	pprof_profile_free(one);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_copier_copies_what_samples_refer_to),
 		cmocka_unit_test(differences),
 		cmocka_unit_test(one_input_gives_itself),
 		cmocka_unit_test(runs_line_up_under_aslr),
