@@ -15,6 +15,7 @@
 #include "labels.h"
 #include "output.h"
 #include "pprof.h"
+#include "pprof_report.h"
 #include "privilege.h"
 #include "prowl.h"
 #include "stop.h"
@@ -308,7 +309,7 @@ static enum prowl_code finish(struct profile *p, struct prowl_session *s, struct
 	if (prowl_session_result(s)->ksyms_cache_error < 0)
 		say_detail("the kernel's symbols could not be kept for the next run: %s",
 			   strerror(-prowl_session_result(s)->ksyms_cache_error));
-	if (!p->common.out->is_pprof && join_equal(&profile) < 0) {
+	if (!(p->common.out->flags & PPROF_EXPORT_BINARY) && join_equal(&profile) < 0) {
 		pprof_profile_free(profile);
 		say_error("out of memory");
 		return PROWL_FAILED;

@@ -66,11 +66,11 @@ static bool has_type(const struct pprof_profile *p, const char *name)
 }
 
 /* The format that is asked for, or NULL after saying what is wrong. */
-static const struct output_format *choose_format(const struct report *r)
+static const struct pprof_exporter *choose_format(const struct report *r)
 {
 	bool peek = r->view.report.peek;
 	const char *format = r->format ? r->format : peek ? "peek" : r->output ? NULL : "text";
-	const struct output_format *f = output_choose(format, r->output);
+	const struct pprof_exporter *f = output_choose(format, r->output);
 
 	if (f && !strcmp(f->name, "peek") != peek) {
 		say_error(peek ? "--peek is for -f peek" : "-f peek needs --peek REGEX");
@@ -93,7 +93,7 @@ static bool keeps_names(const struct pprof_filter_options *f)
 static enum prowl_code write_report(struct report *r, struct pprof_profile **p,
 				    struct pprof_profile **base)
 {
-	const struct output_format *f = choose_format(r);
+	const struct pprof_exporter *f = choose_format(r);
 	const char *path = r->output ? r->output : "-";
 	struct view view = r->view;
 	enum view_use use;
@@ -101,17 +101,17 @@ static enum prowl_code write_report(struct report *r, struct pprof_profile **p,
 	uint64_t size;
 
 	if (!f || !output_may_write(f, path) ||
-	    (!f->is_pprof && !has_type(*p, r->view.report.sample_type)))
+	    (!(f->flags & PPROF_EXPORT_BINARY) && !has_type(*p, r->view.report.sample_type)))
 		return PROWL_USAGE;
-	if (r->base && !f->compares) {
+	if (r->base && !(f->flags & PPROF_EXPORT_COMPARES)) {
 		say_error("--diff-base goes with -f html or -f svg, not with %s", f->name);
 		return PROWL_USAGE;
 	}
-	if (f->is_pgo && !keeps_names(&r->view.filter))
+	if (output_is_pgo(f) && !keeps_names(&r->view.filter))
 		return PROWL_USAGE;
-	use = f->is_pprof                 ? VIEW_AS_DATA
-	      : strcmp(f->name, "traces") ? VIEW_AS_REPORT
-					  : VIEW_AS_TRACES;
+	use = (f->flags & PPROF_EXPORT_BINARY) ? VIEW_AS_DATA
+	      : strcmp(f->name, "traces")      ? VIEW_AS_REPORT
+					       : VIEW_AS_TRACES;
 	/* Both are looked at in the same way. */
 	if (*base && !view_apply(&view, base, use, &code))
 		return code;

@@ -262,7 +262,7 @@ static enum prowl_code say_nothing_captured(const struct prowl_result *r)
 
 static enum prowl_code write_profile(struct top *t)
 {
-	const struct output_format *format = output_choose("pprof", NULL);
+	const struct pprof_exporter *format = output_choose("pprof", NULL);
 	pid_t pid = t->ntargets == 1 ? (pid_t)t->targets[0].pid : -(pid_t)t->ntargets;
 	struct pprof_profile *p;
 	char names[48] = "";

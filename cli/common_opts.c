@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "output.h"
+#include "pprof_report.h"
 #include "term.h"
 
 const char *const common_color_words[] = {"auto", "always", "never", NULL};

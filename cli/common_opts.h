@@ -6,7 +6,7 @@
 #include "target.h"
 #include "who.h"
 
-struct output_format;
+struct pprof_exporter;
 
 struct common_opts {
 	struct target_pids pids;
@@ -14,7 +14,7 @@ struct common_opts {
 	struct prowl_who who; /* pid is set by common_find_named, where one is wanted */
 	uint64_t duration_ns; /* 0: not given */
 	const char *output, *format;
-	const struct output_format *out; /* set by common_check_output */
+	const struct pprof_exporter *out; /* set by common_check_output */
 };
 
 /* clang-format off */

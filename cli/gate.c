@@ -16,20 +16,21 @@
 
 typedef void (*show_fn)(FILE *f, const struct pprof_comparison *c, const struct diff_words *w);
 
-static const struct {
+/* The comparison in words; beside these, exporters show what changed. */
+static const struct text {
 	const char *name, *suffix;
 	show_fn show;
-} formats[] = {
-	{"text", ".txt", show_diff_text},
-	{"markdown", ".md", show_diff_markdown},
-	{"json", ".json", show_diff_json},
-	{"junit", ".xml", show_diff_junit},
-	{"github", "", show_diff_github},
-	{"html", ".html", NULL},
-	{"svg", ".svg", NULL},
-	{"pprof", ".pb.gz", NULL},
+} texts[] = {
+	{"text", ".txt", show_diff_text},   {"markdown", ".md", show_diff_markdown},
+	{"json", ".json", show_diff_json},  {"junit", ".xml", show_diff_junit},
+	{"github", NULL, show_diff_github},
 };
-enum { NFORMATS = sizeof formats / sizeof *formats };
+enum { NTEXTS = sizeof texts / sizeof *texts };
+
+struct format { /* one of them */
+	show_fn show;
+	const struct pprof_exporter *exporter;
+};
 
 /* --- files ----------------------------------------------------------------------- */
 
@@ -141,9 +142,24 @@ const char *const gate_by_words[] = {"function", "file", "package", "line", NULL
 const char *const gate_mode_words[] = {"absolute", "share", "per-op", NULL};
 const char *const gate_fail_words[] = {"any", "total", "function", "never", NULL};
 
+/* A difference as a profile, or as a picture of both sides. */
+static bool shows_change(const struct pprof_exporter *e)
+{
+	return e == pprof_exporter_at(0) || (e->flags & PPROF_EXPORT_COMPARES);
+}
+
 const char *gate_format_name(size_t index)
 {
-	return index < NFORMATS ? formats[index].name : NULL;
+	const struct pprof_exporter *e;
+	size_t n = NTEXTS;
+
+	if (index < NTEXTS)
+		return texts[index].name;
+	for (size_t i = 0; (e = pprof_exporter_at(i)); i++) {
+		if (shows_change(e) && n++ == index)
+			return e->name;
+	}
+	return NULL;
 }
 
 bool gate_take_share(const struct opt *o, void *field, const char *arg)
@@ -234,25 +250,41 @@ static bool check(struct gate *d)
 	return true;
 }
 
-/* Of one output: by --format, else by the name's end, else text. -1 after saying what is wrong. */
-static int choose_format(const struct gate *d, const char *path)
+static bool ends_with(const char *s, const char *end)
 {
-	size_t n = path ? strlen(path) : 0;
+	size_t n = strlen(s), k = strlen(end);
 
-	for (int i = 0; i < NFORMATS; i++) {
-		size_t k = strlen(formats[i].suffix);
+	return n > k && !strcmp(s + n - k, end);
+}
 
-		if (d->format ? !strcmp(d->format, formats[i].name)
-			      : n > k && k && !strcmp(path + n - k, formats[i].suffix))
-			return i;
+static bool is_text(const struct gate *d, const char *path, const struct text *t)
+{
+	return d->format ? !strcmp(d->format, t->name) : t->suffix && ends_with(path, t->suffix);
+}
+
+/* By --format, else by the end of the file's name, else text. False after saying what is wrong. */
+static bool choose_format(const struct gate *d, const char *path, struct format *ret)
+{
+	static const struct opt all = {.word = gate_format_name};
+	const struct pprof_exporter *e;
+	char list[128];
+
+	for (size_t i = 0; i < NTEXTS; i++) {
+		if (is_text(d, path, &texts[i])) {
+			*ret = (struct format){.show = texts[i].show};
+			return true;
+		}
 	}
-	if (!d->format)
-		return 0;
-	say_error(
-		"unknown format '%s'; there are text, markdown, json, junit, github, html, svg and "
-		"pprof",
-		d->format);
-	return -1;
+	e = d->format ? pprof_exporter_named(d->format) : pprof_exporter_for_file(path);
+	if (e && shows_change(e)) {
+		*ret = (struct format){.exporter = e};
+		return true;
+	}
+	*ret = (struct format){.show = show_diff_text};
+	if (d->format)
+		say_error("unknown format '%s'; there are %s", d->format,
+			  opts_choices(&all, " and ", list, sizeof list));
+	return !d->format;
 }
 
 enum prowl_code gate_check_outputs(struct gate *d)
@@ -260,12 +292,11 @@ enum prowl_code gate_check_outputs(struct gate *d)
 	if (d->noutputs == 0)
 		d->outputs[d->noutputs++] = "-";
 	for (size_t i = 0; i < d->noutputs; i++) {
-		int format = choose_format(d, d->outputs[i]);
+		struct format f;
 
-		if (format < 0)
+		if (!choose_format(d, d->outputs[i], &f))
 			return PROWL_USAGE;
-		if (!formats[format].show &&
-		    !output_may_write(output_choose(formats[format].name, NULL), d->outputs[i]))
+		if (f.exporter && !output_may_write(f.exporter, d->outputs[i]))
 			return PROWL_USAGE;
 	}
 	return PROWL_OK;
@@ -355,10 +386,9 @@ static int add_verdicts(struct pprof_profile *p, const struct pprof_comparison *
 
 /* The mean runs of both sides: as one profile, or as a picture of one beside the other. */
 static enum prowl_code write_profiles(const struct gate *d, const struct pprof_comparison *c,
-				      const char *path, int format)
+				      const char *path, const struct pprof_exporter *f)
 {
 	const struct pprof_profile *const *p = (const struct pprof_profile *const *)d->profiles;
-	const struct output_format *f = output_choose(formats[format].name, NULL);
 	struct pprof_report_options o = {.size = sizeof o, .sample_type = d->o.sample_type};
 	struct pprof_profile *base = NULL, *head = NULL, *both = NULL;
 	struct pprof_diag diag = {0};
@@ -369,14 +399,14 @@ static enum prowl_code write_profiles(const struct gate *d, const struct pprof_c
 	if (r == 0)
 		r = pprof_merge_scaled(p + d->base.n, d->head.n, 1.0 / (double)d->head.n, &head,
 				       &diag);
-	if (r == 0 && f->is_pprof)
+	if (r == 0 && (f->flags & PPROF_EXPORT_BINARY))
 		r = pprof_difference(base, head, &both, &diag);
 	if (r == 0)
 		r = add_verdicts(both ? both : head, c);
 	o.base = base;
 	if (r < 0)
 		say_error("%s: %s %s", path, diag.what ? diag.what : strerror(-r), diag.detail);
-	else if (f->is_pprof)
+	else if (f->flags & PPROF_EXPORT_BINARY)
 		code = output_write(both, f, path, &size);
 	else
 		code = output_write_report(head, f, &o, path, &size);
@@ -400,12 +430,13 @@ static enum prowl_code write_out(const struct gate *d, const struct pprof_compar
 
 	for (size_t i = 0; i < d->noutputs && code == PROWL_OK; i++) {
 		const char *path = d->outputs[i];
-		int format = choose_format(d, path);
-		show_fn show = formats[format].show;
+		struct format f;
 
-		told |= show == show_diff_text && !strcmp(path, "-");
-		annotated |= !strcmp(path, "-") && show != show_diff_text;
-		code = show ? write_words(c, path, show, &w) : write_profiles(d, c, path, format);
+		choose_format(d, path, &f); /* gate_check_outputs has refused unknown ones */
+		told |= f.show == show_diff_text && !strcmp(path, "-");
+		annotated |= !strcmp(path, "-") && f.show != show_diff_text;
+		code = f.show ? write_words(c, path, f.show, &w)
+			      : write_profiles(d, c, path, f.exporter);
 	}
 	/* A file for machines, and a line for who reads the log. */
 	if (code == PROWL_OK && !told)

@@ -13,68 +13,42 @@
 
 #include "http.h"
 #include "new_file.h"
+#include "opts.h"
 #include "pgo.h"
 #include "pprof.h"
 #include "pprof_report.h"
 #include "term.h"
 
-static const struct output_format formats[] = {
-	{"pprof", ".pb.gz", .is_pprof = true},
-	{"text", ".txt"}, /* the functions, as go tool pprof -top */
-	{"tree", ".tree"},
-	{"peek", ".peek"},
-	{"traces", ".traces"},
-	{"folded", ".folded"},
-	{"speedscope", ".speedscope.json"},
-	{"json", ".json"},
-	{"html", ".html", .compares = true},
-	{"svg", ".svg", .compares = true},
-	{"pgo", ".pgo", .is_pprof = true, .is_pgo = true},
-};
-
-enum { NFORMATS = sizeof formats / sizeof *formats };
-
 const char *output_name(size_t index)
 {
-	return index < NFORMATS ? formats[index].name : NULL;
+	const struct pprof_exporter *e = pprof_exporter_at(index);
+
+	return e ? e->name : NULL;
 }
 
-static bool ends_with(const char *s, const char *end)
+bool output_is_pgo(const struct pprof_exporter *f)
 {
-	size_t n = strlen(s), k = strlen(end);
-
-	return n >= k && !strcmp(s + n - k, end);
+	return !strcmp(f->name, "pgo");
 }
 
 static void say_unknown(const char *format)
 {
+	static const struct opt all = {.word = output_name};
 	char list[256];
-	size_t n = 0;
 
-	for (size_t i = 0; i < NFORMATS && n < sizeof list; i++)
-		n += (size_t)snprintf(list + n, sizeof list - n, "%s%s",
-				      i == 0             ? ""
-				      : i + 1 < NFORMATS ? ", "
-							 : " and ",
-				      formats[i].name);
-	say_error("unknown format '%s'; there are %s", format, list);
+	say_error("unknown format '%s'; there are %s", format,
+		  opts_choices(&all, " and ", list, sizeof list));
 }
 
-const struct output_format *output_choose(const char *format, const char *path)
+const struct pprof_exporter *output_choose(const char *format, const char *path)
 {
-	for (size_t i = 0; format && i < NFORMATS; i++) {
-		if (!strcmp(formats[i].name, format))
-			return &formats[i];
-	}
-	if (format) {
+	const struct pprof_exporter *e = format ? pprof_exporter_named(format)
+					 : path ? pprof_exporter_for_file(path)
+						: NULL;
+
+	if (format && !e)
 		say_unknown(format);
-		return NULL;
-	}
-	for (size_t i = 1; path && i < NFORMATS; i++) {
-		if (ends_with(path, formats[i].suffix))
-			return &formats[i];
-	}
-	return &formats[0];
+	return e || format ? e : pprof_exporter_at(0);
 }
 
 /* The folder of a path, "." where it names none. False: the path is too long. */
@@ -100,7 +74,7 @@ static bool may_make(const char *dir)
 	return false;
 }
 
-bool output_may_write(const struct output_format *f, const char *path)
+bool output_may_write(const struct pprof_exporter *f, const char *path)
 {
 	char dir[PATH_MAX];
 	const char *name;
@@ -109,7 +83,7 @@ bool output_may_write(const struct output_format *f, const char *path)
 	if (!path)
 		return may_make("."); /* the default is a new name there */
 	if (new_file_is_stdout(path)) {
-		if (f->is_pprof && isatty(STDOUT_FILENO)) {
+		if ((f->flags & PPROF_EXPORT_BINARY) && isatty(STDOUT_FILENO)) {
 			say_error("a binary profile is not written to a terminal; give a file, or "
 				  "-f text");
 			return false;
@@ -140,7 +114,7 @@ bool output_may_write(const struct output_format *f, const char *path)
 }
 
 void output_default_name(const char *comm, pid_t pid, const char *kind,
-			 const struct output_format *f, char *buf, size_t len)
+			 const struct pprof_exporter *f, char *buf, size_t len)
 {
 	char name[64], who[32], when[32];
 	time_t now = time(NULL);
@@ -156,23 +130,19 @@ void output_default_name(const char *comm, pid_t pid, const char *kind,
 	snprintf(buf, len, "prowl.%s.%s.%s.%s%s", name, who, kind, when, f->suffix);
 }
 
-static int write_to(const struct pprof_profile *p, const struct output_format *f,
+static int write_to(const struct pprof_profile *p, const struct pprof_exporter *f,
 		    const struct pprof_report_options *o, int fd)
 {
-	const struct pprof_exporter *e;
 	FILE *file;
 	int r;
 
-	if (f->is_pprof)
+	if (f->flags & PPROF_EXPORT_BINARY)
 		return pprof_write_fd(p, PPROF_LEVEL_DEFAULT, fd);
-	e = pprof_exporter_named(f->name);
-	if (!e)
-		return -ENOTSUP;
 	file = fdopen(dup(fd), "w");
 	if (!file)
 		return -errno;
 	errno = 0;
-	r = e->write(p, o, file);
+	r = f->write(p, o, file);
 	if (r == -EIO && errno) /* the writers only know that it failed */
 		r = -errno;
 	if (fclose(file) != 0 && r == 0)
@@ -191,7 +161,7 @@ static enum prowl_code failed(const char *path, int r)
 	return PROWL_FAILED;
 }
 
-enum prowl_code output_write(const struct pprof_profile *p, const struct output_format *f,
+enum prowl_code output_write(const struct pprof_profile *p, const struct pprof_exporter *f,
 			     const char *path, uint64_t *size)
 {
 	return output_write_report(p, f, NULL, path, size);
@@ -218,13 +188,13 @@ static bool has_data(const struct pprof_profile *p)
 	return false;
 }
 
-static enum prowl_code write_new(const struct pprof_profile *p, const struct output_format *f,
+static enum prowl_code write_new(const struct pprof_profile *p, const struct pprof_exporter *f,
 				 const struct pprof_report_options *o, struct new_file *file,
 				 uint64_t *size)
 {
 	struct pprof_profile *made = NULL;
 	struct stat st;
-	enum prowl_code code = f->is_pgo ? pgo_make(p, &made) : PROWL_OK;
+	enum prowl_code code = output_is_pgo(f) ? pgo_make(p, &made) : PROWL_OK;
 	int r;
 
 	*size = 0;
@@ -232,7 +202,7 @@ static enum prowl_code write_new(const struct pprof_profile *p, const struct out
 		new_file_close(file, -ECANCELED);
 		return code;
 	}
-	r = made ? write_to(made, &formats[0], o, file->fd) : write_to(p, f, o, file->fd);
+	r = made ? write_to(made, f, o, file->fd) : write_to(p, f, o, file->fd);
 	pprof_profile_free(made);
 	if (r == 0 && fstat(file->fd, &st) == 0 && S_ISREG(st.st_mode))
 		*size = (uint64_t)st.st_size;
@@ -240,7 +210,7 @@ static enum prowl_code write_new(const struct pprof_profile *p, const struct out
 	return r < 0 ? failed(file->path, r) : PROWL_OK;
 }
 
-enum prowl_code output_write_report(const struct pprof_profile *p, const struct output_format *f,
+enum prowl_code output_write_report(const struct pprof_profile *p, const struct pprof_exporter *f,
 				    const struct pprof_report_options *o, const char *path,
 				    uint64_t *size)
 {
@@ -250,7 +220,7 @@ enum prowl_code output_write_report(const struct pprof_profile *p, const struct 
 	return r < 0 ? failed(path, r) : write_new(p, f, o, &file, size);
 }
 
-enum prowl_code output_write_named(const struct pprof_profile *p, const struct output_format *f,
+enum prowl_code output_write_named(const struct pprof_profile *p, const struct pprof_exporter *f,
 				   const char *path, const char *comm, pid_t pid, const char *kind,
 				   struct output_file *used)
 {
@@ -274,7 +244,7 @@ enum prowl_code output_write_named(const struct pprof_profile *p, const struct o
 	return r;
 }
 
-void output_say_written(const struct output_format *f, const struct output_file *used)
+void output_say_written(const struct pprof_exporter *f, const struct output_file *used)
 {
 	if (!strcmp(used->path, "-"))
 		return;
@@ -284,11 +254,11 @@ void output_say_written(const struct output_format *f, const struct output_file 
 			 used->path);
 	if (!strcmp(f->name, "html") || !strcmp(f->name, "svg"))
 		say_info("open it: xdg-open %s", used->path);
-	if (f->is_pgo)
+	if (output_is_pgo(f))
 		say_info("use it: go build -pgo=%s; or, in the folder of the main package, as "
 			 "default.pgo",
 			 used->path);
-	else if (f->is_pprof)
+	else if (f->flags & PPROF_EXPORT_BINARY)
 		say_info("open it: %s %s   or: prowl report %s",
 			 http_built() ? "prowl open" : "go tool pprof -http=:", used->path,
 			 used->path);

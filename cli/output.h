@@ -9,35 +9,30 @@
 
 #include "err.h"
 
+struct pprof_exporter;
 struct pprof_profile;
 struct pprof_report_options;
 
-struct output_format {
-	const char *name;
-	const char *suffix; /* of default names; also chooses the format from a given name */
-	bool is_pprof;      /* binary */
-	bool compares;      /* can show the difference to another profile */
-	bool is_pgo;        /* for go build -pgo: made by pgo_make() */
-};
-
-/* The name of each format, NULL behind the last one. */
+/* The name of each format, NULL beyond the last one. */
 const char *output_name(size_t index);
+/* Whether it is what `go build -pgo` reads. */
+bool output_is_pgo(const struct pprof_exporter *f);
 /* By the given format, else by the name's end, else pprof. NULL after saying what is wrong. */
-const struct output_format *output_choose(const char *format, const char *path);
+const struct pprof_exporter *output_choose(const char *format, const char *path);
 /* False after saying why: binary data is not written to a terminal, a folder must exist. */
-bool output_may_write(const struct output_format *f, const char *path);
+bool output_may_write(const struct pprof_exporter *f, const char *path);
 /* prowl.COMM.PID.KIND.TIME with the format's suffix, into the working folder. Of N processes pid is
  * -N, and "N-processes" stands for it: see target_names(). */
 void output_default_name(const char *comm, pid_t pid, const char *kind,
-			 const struct output_format *f, char *buf, size_t len);
+			 const struct pprof_exporter *f, char *buf, size_t len);
 /*
  * Writes the profile; "-" is stdout. A regular file appears whole or not at all (temporary name,
  * rename). Returns an exit code, having said what failed; *size is the number of bytes.
  */
-enum prowl_code output_write(const struct pprof_profile *p, const struct output_format *f,
+enum prowl_code output_write(const struct pprof_profile *p, const struct pprof_exporter *f,
 			     const char *path, uint64_t *size);
 /* The same with options for reports as text. */
-enum prowl_code output_write_report(const struct pprof_profile *p, const struct output_format *f,
+enum prowl_code output_write_report(const struct pprof_profile *p, const struct pprof_exporter *f,
 				    const struct pprof_report_options *o, const char *path,
 				    uint64_t *size);
 
@@ -47,8 +42,8 @@ struct output_file {
 	char path[4096];
 	uint64_t size;
 };
-enum prowl_code output_write_named(const struct pprof_profile *p, const struct output_format *f,
+enum prowl_code output_write_named(const struct pprof_profile *p, const struct pprof_exporter *f,
 				   const char *path, const char *comm, pid_t pid, const char *kind,
 				   struct output_file *used);
 /* The last lines: where it is, and what opens it. Nothing of standard output. */
-void output_say_written(const struct output_format *f, const struct output_file *used);
+void output_say_written(const struct pprof_exporter *f, const struct output_file *used);

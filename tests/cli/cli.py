@@ -111,7 +111,7 @@ def test_formats():
             prowl('report', '-f', name, *(['--peek', 'func'] if name == 'peek' else []), '-o', out, path,
                   status=1 if name == 'pgo' else 0)
     for command in ('diff', 'bench'):
-        assert choices(command, 'format') == ['text', 'markdown', 'json', 'junit', 'github', 'html', 'svg', 'pprof']
+        assert choices(command, 'format') == ['text', 'markdown', 'json', 'junit', 'github', 'pprof', 'html', 'svg']
     for command, option, words in (('diff', 'by', 4), ('diff', 'mode', 3), ('diff', 'fail-on', 4), ('report', 'runtime', 3),
                                    ('report', 'granularity', 6), ('report', 'color', 3)):
         assert len(choices(command, option)) >= words, (command, option, choices(command, option))

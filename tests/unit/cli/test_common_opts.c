@@ -7,6 +7,7 @@
 
 #include "common_opts.h"
 #include "output.h"
+#include "pprof_report.h"
 #include "view.h"
 
 static const struct opt row = {.name = "option"};

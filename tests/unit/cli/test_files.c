@@ -8,6 +8,7 @@
 #include "input.h"
 #include "new_file.h"
 #include "output.h"
+#include "pprof_report.h"
 
 /* --- new files -------------------------------------------------------------------------- */
 
@@ -129,7 +130,7 @@ static void a_format_is_named_or_follows_from_the_file(void **state)
 	};
 
 	for (size_t i = 0; i < sizeof chosen / sizeof *chosen; i++) {
-		const struct output_format *f = output_choose(chosen[i].format, chosen[i].path);
+		const struct pprof_exporter *f = output_choose(chosen[i].format, chosen[i].path);
 
 		assert_non_null(f);
 		assert_string_equal(f->name, chosen[i].name);
@@ -141,7 +142,7 @@ static void a_format_is_named_or_follows_from_the_file(void **state)
 
 static void what_can_not_be_written_is_said(void **state)
 {
-	const struct output_format *f = output_choose("text", NULL);
+	const struct pprof_exporter *f = output_choose("text", NULL);
 	char long_name[300];
 
 	memset(long_name, 'n', sizeof long_name);
@@ -181,7 +182,7 @@ static const char *const names[] = {"main.a", "main.b"};
 static void a_profile_is_written_and_read(void **state)
 {
 	struct pprof_profile *p = t_calls(names, (const int64_t[]){3, 5}, 2), *q;
-	const struct output_format *f = output_choose(NULL, NULL);
+	const struct pprof_exporter *f = output_choose(NULL, NULL);
 	uint64_t size = 0;
 	char *paths[] = {t_path("x.pb.gz"), t_path("x.pb.gz")}, *text;
 	struct stat st;
@@ -210,7 +211,7 @@ static void a_profile_is_written_and_read(void **state)
 static void labels_are_for_the_owner(void **state)
 {
 	struct pprof_profile *plain = t_calls(names, (const int64_t[]){3, 5}, 2), *rich = t_rich();
-	const struct output_format *f = output_choose(NULL, NULL);
+	const struct pprof_exporter *f = output_choose(NULL, NULL);
 	mode_t mask = umask(022);
 	struct output_file used;
 	uint64_t size;
