@@ -88,6 +88,10 @@ static void add_segments(struct made_runtime *m)
 							    m->program};
 		m->what.segments[i] = (struct build_core_segment){LINKED + at, size, ph[i].p_flags,
 								  NULL, 0};
+		if (i == 0) { /* as the kernel does: the first page of a program */
+			m->what.segments[i].bytes = m->go.bytes + at;
+			m->what.segments[i].held = PAGE;
+		}
 		if (i < 2)
 			continue;
 		m->data = calloc(1, size);

@@ -11,8 +11,6 @@
 #include <cmocka.h>
 
 #include "inspect.h"
-#include "probe.h"
-#include "proclist.h"
 
 static struct prowl_buildinfo parse(const char *text)
 {
@@ -141,65 +139,6 @@ static void test_many_deps(void **state)
 	free(text);
 }
 
-/* --- processes ---------------------------------------------------------------------------------
- */
-
-struct seen {
-	size_t n;
-	pid_t last, parent;
-	bool found_parent;
-};
-
-static int see(void *ctx, const struct prowl_process *p)
-{
-	struct seen *s = ctx;
-
-	assert_true(p->pid > s->last);
-	assert_int_not_equal(p->pid, getpid());
-	s->last = p->pid;
-	s->n++;
-	s->found_parent |= p->pid == s->parent;
-	return 0;
-}
-
-static void test_list_all(void **state)
-{
-	struct seen s = {.parent = getppid()};
-	struct prowl_list_result r;
-	struct prowl_err err;
-
-	assert_int_equal(prowl_list(PROWL_LIST_ALL, see, &s, &r, &err), PROWL_OK);
-	assert_int_equal(s.n, r.listed);
-	assert_true(s.found_parent);
-}
-
-static int stop(void *ctx, const struct prowl_process *p)
-{
-	++*(int *)ctx;
-	return 1;
-}
-
-static void test_list_ends(void **state)
-{
-	struct prowl_list_result r;
-	struct prowl_err err;
-	int n = 0;
-
-	assert_int_equal(prowl_list(PROWL_LIST_ALL, stop, &n, &r, &err), PROWL_OK);
-	assert_int_equal(n, 1);
-}
-
-static void test_probes(void **state)
-{
-	const pid_t nobody = 0x7ffffff0; /* beyond every pid_max */
-
-	assert_int_equal(prowl_probe_memory(getpid()), 0);
-	assert_int_equal(prowl_probe_maps(getpid()), 0);
-	assert_int_not_equal(prowl_probe_memory(nobody), 0);
-	assert_int_not_equal(prowl_probe_maps(nobody), 0);
-	assert_int_not_equal(prowl_probe_perf(nobody, -1, false), 0);
-}
-
 static void test_inspect_refuses(void **state)
 {
 	struct prowl_info *info;
@@ -216,11 +155,9 @@ static void test_inspect_refuses(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_everything),      cmocka_unit_test(test_main_module_replaced),
-		cmocka_unit_test(test_quoted),          cmocka_unit_test(test_damaged),
-		cmocka_unit_test(test_many_deps),       cmocka_unit_test(test_list_all),
-		cmocka_unit_test(test_list_ends),       cmocka_unit_test(test_probes),
-		cmocka_unit_test(test_inspect_refuses),
+		cmocka_unit_test(test_everything), cmocka_unit_test(test_main_module_replaced),
+		cmocka_unit_test(test_quoted),     cmocka_unit_test(test_damaged),
+		cmocka_unit_test(test_many_deps),  cmocka_unit_test(test_inspect_refuses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
