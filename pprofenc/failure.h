@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <errno.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "pprof.h"
 
@@ -14,4 +16,13 @@ static inline int fail(struct pprof_diag *d, const char *what, uint64_t at, int 
 		d->detail[0] = '\0';
 	}
 	return -err;
+}
+
+/* The same for want of memory or of indices, with what was being done: "copying samples". */
+static inline int fail_while(struct pprof_diag *d, const char *step, int r)
+{
+	fail(d, r == -ENOMEM ? "out of memory" : "too many of a kind", 0, -r);
+	if (d)
+		snprintf(d->detail, sizeof d->detail, "while %s", step);
+	return r;
 }

@@ -565,34 +565,58 @@ static int add_tag_frames(struct filter *f)
 	return r;
 }
 
-static int prepare(struct filter *f)
+static int prune(struct filter *f)
 {
 	int r = f->p->drop_frames ? pp_prune(f->p, &f->pruned) : 0;
 
 	if (f->pruned)
 		f->p = f->pruned;
 	/* A profile whose own expressions are wrong is taken as it is, as pprof does. */
-	return r == 0 || r == -EINVAL ? add_tag_frames(f) : r;
+	return r == -EINVAL ? 0 : r;
 }
 
-static int filter(struct filter *f)
+static int begin(struct filter *f)
 {
-	int r = prepare(f);
+	int r = pprof_profile_new(&f->to);
 
-	if (r == 0)
-		r = compile(f);
-	if (r == 0)
-		r = pprof_profile_new(&f->to);
 	if (r == 0)
 		r = pp_copier_init(&f->copier, f->p, f->to);
 	if (r == 0)
 		r = pp_copy_header(&f->copier);
 	if (r == 0 && !(f->units = pp_label_units(f->p)))
 		r = -ENOMEM;
-	if (r == 0)
-		r = decide_locations(f);
+	return r;
+}
+
+static int filter_samples(struct filter *f)
+{
+	int r = 0;
+
 	for (size_t i = 0; r == 0 && i < f->p->nsamples; i++)
 		r = filter_sample(f, i);
+	return r;
+}
+
+static int filter(struct filter *f)
+{
+	static const struct {
+		const char *name;
+		int (*run)(struct filter *f);
+	} steps[] = {
+		{"dropping the profile's own frames", prune},
+		{"making frames of labels", add_tag_frames},
+		{"compiling expressions", compile},
+		{"copying the header", begin},
+		{"matching locations", decide_locations},
+		{"filtering samples", filter_samples},
+	};
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < sizeof steps / sizeof *steps; i++) {
+		r = steps[i].run(f);
+		if (r < 0 && r != -EINVAL) /* that has said what is wrong */
+			fail_while(f->diag, steps[i].name, r);
+	}
 	return r;
 }
 
@@ -648,8 +672,6 @@ int pprof_filter(const struct pprof_profile *p, const struct pprof_filter_option
 			list_unseen(&f);
 		*ret_profile = f.to;
 		f.to = NULL;
-	} else if (r != -EINVAL) {
-		fail(diag, r == -ENOMEM ? "out of memory" : "too many of a kind", 0, -r);
 	}
 	filter_fini(&f);
 	return r;

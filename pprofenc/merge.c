@@ -625,25 +625,53 @@ static int merge_input(struct merger *m, size_t input)
 	return r;
 }
 
-static int merge_all(struct merger *m)
+static int begin(struct merger *m)
 {
-	int r = pprof_profile_new(&m->out);
-
 	m->values = calloc(m->ntypes + 1, sizeof *m->values);
-	if (!m->values)
-		r = -ENOMEM;
-	if (r == 0)
-		r = merge_sample_types(m);
-	if (r == 0)
-		r = merge_scalars(m);
-	if (r == 0)
-		r = merge_expressions(m);
-	if (r == 0)
-		r = merge_comments(m);
-	if (r == 0)
-		r = merge_mappings(m);
+	return m->values ? pprof_profile_new(&m->out) : -ENOMEM;
+}
+
+static int merge_inputs(struct merger *m)
+{
+	int r = 0;
+
 	for (size_t i = 0; r == 0 && i < m->n; i++)
 		r = merge_input(m, i);
+	return r;
+}
+
+static int check_inputs(struct merger *m)
+{
+	int r = 0;
+
+	for (size_t i = 1; r == 0 && i < m->n; i++)
+		r = check_input(m, i);
+	return r;
+}
+
+static int merge(struct merger *m)
+{
+	static const struct {
+		const char *name;
+		int (*run)(struct merger *m);
+	} steps[] = {
+		{"choosing sample types", choose_types},
+		{"comparing headers", check_inputs},
+		{"making a profile", begin},
+		{"merging sample types", merge_sample_types},
+		{"merging headers", merge_scalars},
+		{"merging expressions", merge_expressions},
+		{"merging comments", merge_comments},
+		{"merging mappings", merge_mappings},
+		{"merging samples", merge_inputs},
+	};
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < sizeof steps / sizeof *steps; i++) {
+		r = steps[i].run(m);
+		if (r < 0 && r != -EINVAL) /* that has said what is wrong */
+			fail_while(m->diag, steps[i].name, r);
+	}
 	return r;
 }
 
@@ -665,21 +693,15 @@ int pprof_merge(const struct pprof_profile *const *inputs, size_t n,
 		struct pprof_profile **ret_profile, struct pprof_diag *diag)
 {
 	struct merger m = {.in = inputs, .n = n, .diag = diag};
-	int r = 0;
+	int r;
 
 	if (n == 0)
 		return fail(diag, "nothing to merge", 0, EINVAL);
-	r = choose_types(&m);
-	for (size_t i = 1; r == 0 && i < n; i++)
-		r = check_input(&m, i);
-	if (r == 0)
-		r = merge_all(&m);
+	r = merge(&m);
 	if (r == 0) {
 		tell_dropped(&m);
 		*ret_profile = m.out;
 		m.out = NULL;
-	} else if (r != -EINVAL) {
-		fail(diag, r == -ENOMEM ? "out of memory" : "too many of a kind", 0, -r);
 	}
 	merger_fini(&m);
 	return r;

@@ -179,7 +179,7 @@ static int check(const struct pgo *g, struct pprof_diag *diag)
 	return 0;
 }
 
-static int make(struct pgo *g, struct pprof_diag *diag)
+static int begin(struct pgo *g)
 {
 	int r = pprof_profile_new(&g->to);
 
@@ -187,13 +187,22 @@ static int make(struct pgo *g, struct pprof_diag *diag)
 		r = pp_copier_init(&g->copier, g->p, g->to);
 	if (r == 0)
 		r = choose_types(g);
-	if (r == 0 && g->ntypes == 0)
+	return r;
+}
+
+static int make(struct pgo *g, struct pprof_diag *diag)
+{
+	int r = begin(g);
+
+	if (r < 0)
+		return fail_while(diag, "choosing sample types", r);
+	if (g->ntypes == 0)
 		return fail(diag, "it has no samples/count nor cpu/nanoseconds", 0, EINVAL);
-	if (r == 0)
-		r = copy_header(g);
-	if (r == 0)
-		r = add_samples(g);
-	return r < 0 ? fail(diag, "out of memory", 0, -r) : check(g, diag);
+	r = copy_header(g);
+	if (r < 0)
+		return fail_while(diag, "copying the header", r);
+	r = add_samples(g);
+	return r < 0 ? fail_while(diag, "copying samples", r) : check(g, diag);
 }
 
 /* As much of it as the caller knows. */

@@ -695,11 +695,14 @@ static int compare(struct work *w, const struct pprof_profile *const *base,
 	w->c->nhead = w->nhead;
 	w->c->totals = calloc(w->nbase + w->nhead, sizeof *w->c->totals);
 	r = w->c->totals ? load(w, base, head, diag) : -ENOMEM;
-	if (r == 0)
-		r = set_exposure(w, diag);
-	if (r == 0)
-		set_totals(w);
-	return r < 0 ? r : work_out(w);
+	if (r < 0)
+		return r == -ENOMEM ? fail_while(diag, "summing up by function", r) : r;
+	r = set_exposure(w, diag);
+	if (r < 0)
+		return r == -ENOMEM ? fail_while(diag, "summing up the runs", r) : r;
+	set_totals(w);
+	r = work_out(w);
+	return r < 0 ? fail_while(diag, "judging functions", r) : 0;
 }
 
 int pprof_compare(const struct pprof_profile *const *base, size_t nbase,
@@ -733,7 +736,7 @@ int pprof_compare(const struct pprof_profile *const *base, size_t nbase,
 		*ret = w.c;
 	else
 		pprof_comparison_free(w.c);
-	return r == -ENOMEM ? fail(diag, "out of memory", 0, ENOMEM) : r;
+	return r;
 }
 
 void pprof_comparison_free(struct pprof_comparison *c)

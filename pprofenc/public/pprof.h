@@ -63,8 +63,8 @@ struct pprof_diag {
 	/* decode: offset in the uncompressed bytes, 0 also where it is something else; merge: index
 	 * of the input; filter: offset in the expression */
 	uint64_t at;
-	/* merge: the two things that differ; filter: the option, and how it is wrong; otherwise ""
-	 */
+	/* merge: the two things that differ; filter: the option, and how it is wrong; both and
+	 * pprof_compare, out of memory: what was being done; otherwise "" */
 	char detail[96];
 };
 

@@ -86,14 +86,23 @@ static int decode_once(void *ctx)
 	return r;
 }
 
+static void names_the_step(const struct pprof_diag *d)
+{
+	assert_string_equal(d->what, "out of memory");
+	assert_memory_equal(d->detail, "while ", 6);
+}
+
 static int merge_once(void *ctx)
 {
 	const struct pprof_profile *in[] = {ctx, ctx};
 	struct pprof_profile *p;
-	int r = pprof_merge(in, 2, &p, NULL);
+	struct pprof_diag diag = {0};
+	int r = pprof_merge(in, 2, &p, &diag);
 
 	if (r == 0)
 		pprof_profile_free(p);
+	else
+		names_the_step(&diag);
 	return r;
 }
 
@@ -118,6 +127,8 @@ static int filter_once(void *ctx)
 
 	if (r == 0)
 		pprof_profile_free(p);
+	else
+		names_the_step(&diag);
 	return r;
 }
 
