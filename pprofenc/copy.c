@@ -147,7 +147,7 @@ int pp_copy_labels(struct pprof_copier *c, size_t sample)
 	return r;
 }
 
-/* --- the header ------------------------------------------------------------------- */
+/* --- the header ------------------------------------------------------------------ */
 
 static int copy_lists(struct pprof_copier *c)
 {
@@ -188,7 +188,7 @@ int pp_copy_header(struct pprof_copier *c)
 	return r;
 }
 
-/* --- for other programs ----------------------------------------------------------- */
+/* --- for other programs ---------------------------------------------------------- */
 
 int pprof_copier_new(const struct pprof_profile *from, struct pprof_profile *to,
 		     struct pprof_copier **ret_copier)

@@ -67,7 +67,7 @@ struct filter {
 	size_t cap_labels;
 };
 
-/* --- options ---------------------------------------------------------------------- */
+/* --- options --------------------------------------------------------------------- */
 
 static const char *option_of(const struct pprof_filter_options *o, int option)
 {
@@ -119,7 +119,7 @@ static int compile(struct filter *f)
 	return r;
 }
 
-/* --- matching --------------------------------------------------------------------- */
+/* --- matching -------------------------------------------------------------------- */
 
 static int too_hard(struct filter *f, int option, int r)
 {
@@ -170,7 +170,7 @@ static int matches_location(struct filter *f, int option, uint32_t location)
 	return r ? r : matches_mapping(f, option, location);
 }
 
-/* --- locations: what is left of each ---------------------------------------------- */
+/* --- locations: what is left of each --------------------------------------------- */
 
 /* Keeps the lines that match, or those that don't; all or none where the file matches. */
 static int keep_lines(struct filter *f, int option, uint32_t location, bool matching)
@@ -292,7 +292,7 @@ static int decide_locations(struct filter *f)
 	return r;
 }
 
-/* --- locations of the result ------------------------------------------------------ */
+/* --- locations of the result ----------------------------------------------------- */
 
 static int make_function(struct filter *f, const struct pprof_function *from, const char *name,
 			 uint32_t *ret_function)
@@ -419,7 +419,7 @@ static int remake_location(struct filter *f, uint32_t location)
 	return r;
 }
 
-/* --- samples ---------------------------------------------------------------------- */
+/* --- samples --------------------------------------------------------------------- */
 
 static bool is_focused(const struct filter *f, const uint32_t *stack, size_t n)
 {
@@ -544,7 +544,7 @@ static int filter_sample(struct filter *f, size_t sample)
 	return add_sample(f, sample, f->stack + shown - kept, kept);
 }
 
-/* --- the whole -------------------------------------------------------------------- */
+/* --- the whole ------------------------------------------------------------------- */
 
 /* Frames of tags come before the rest, as expressions may match them. */
 static int add_tag_frames(struct filter *f)

@@ -16,7 +16,7 @@
  */
 int pp_prune(const struct pprof_profile *p, struct pprof_profile **ret_profile);
 
-/* --- tags ------------------------------------------------------------------------- */
+/* --- tags ------------------------------------------------------------------------ */
 
 struct tag_filter;
 

@@ -10,7 +10,7 @@
 #include "model_parts.h"
 #include "units.h"
 
-/* --- expressions ------------------------------------------------------------------ */
+/* --- expressions ----------------------------------------------------------------- */
 
 struct bound {
 	double value;
@@ -159,7 +159,7 @@ int pp_tag_filter_new(struct tag_filter **ret_filter, const char *expression,
 	return 0;
 }
 
-/* --- matching --------------------------------------------------------------------- */
+/* --- matching -------------------------------------------------------------------- */
 
 static bool in_range(const struct tag_filter *f, int64_t value, const char *unit)
 {
@@ -231,7 +231,7 @@ int pp_tag_filter_match(const struct tag_filter *f, const struct pprof_profile *
 	return r;
 }
 
-/* --- frames of labels ------------------------------------------------------------- */
+/* --- frames of labels ------------------------------------------------------------ */
 
 struct keys {
 	char *text;

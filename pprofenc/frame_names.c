@@ -18,7 +18,7 @@ static bool ends(const char *s, const char *with)
 	return n >= k && strcmp(s + n - k, with) == 0;
 }
 
-/* --- whose code it is ------------------------------------------------------------- */
+/* --- whose code it is ------------------------------------------------------------ */
 
 bool pp_is_runtime_package(const char *package, size_t len)
 {
@@ -63,7 +63,7 @@ bool pp_is_runtime(const char *function, const char *file)
 	return folder && pp_is_runtime_package(folder, len);
 }
 
-/* --- paths ------------------------------------------------------------------------ */
+/* --- paths ----------------------------------------------------------------------- */
 
 /* Takes the last element off, but not a root nor a "..". */
 static char *path_up(const char *start, char *w, bool rooted)
@@ -115,7 +115,7 @@ static char *clean_copy(const char *path)
 	return copy;
 }
 
-/* --- packages --------------------------------------------------------------------- */
+/* --- packages -------------------------------------------------------------------- */
 
 static const char *object_of(const struct pprof_profile *p, uint32_t location)
 {
@@ -219,7 +219,7 @@ static char *package_name(const struct pprof_profile *p, uint32_t location,
 	return *object && *name != '[' ? bracketed(object) : strdup(name);
 }
 
-/* --- the rest --------------------------------------------------------------------- */
+/* --- the rest -------------------------------------------------------------------- */
 
 static char *object_name(const struct pprof_profile *p, uint32_t location)
 {

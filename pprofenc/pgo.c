@@ -66,7 +66,7 @@ static int copy_header(struct pgo *g)
 	return r;
 }
 
-/* --- frames ------------------------------------------------------------------------ */
+/* --- frames ---------------------------------------------------------------------- */
 
 static const struct pprof_function *function_of(const struct pgo *g, uint32_t location, size_t line)
 {
@@ -167,7 +167,7 @@ static int add_samples(struct pgo *g)
 	return r;
 }
 
-/* --- all of it --------------------------------------------------------------------- */
+/* --- all of it ------------------------------------------------------------------- */
 
 static int check(const struct pgo *g, struct pprof_diag *diag)
 {

@@ -12,10 +12,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct table_slot {
+	uint32_t hash, index; /* index is that of the array plus 1; 0 is a free slot */
+};
+
 struct table {
-	struct table_slot {
-		uint32_t hash, index; /* index is that of the array plus 1; 0 is a free slot */
-	} * slots;
+	struct table_slot *slots;
 	uint32_t mask, used;
 };
 

@@ -26,7 +26,7 @@ struct cum {
 	uint32_t *rows; /* those with a role, by their place */
 };
 
-/* --- the family -------------------------------------------------------------------- */
+/* --- the family ------------------------------------------------------------------ */
 
 static struct pprof_change *change(const struct cum *m, size_t row)
 {
@@ -86,7 +86,7 @@ static int correct(struct cum *m)
 	return r;
 }
 
-/* --- who has a part in it ---------------------------------------------------------- */
+/* --- who has a part in it -------------------------------------------------------- */
 
 static bool is_flat_bad(const struct pprof_change *g)
 {
@@ -136,7 +136,7 @@ static int give_roles(struct cum *m)
 	return 0;
 }
 
-/* --- who is blamed ----------------------------------------------------------------- */
+/* --- who is blamed --------------------------------------------------------------- */
 
 /* Events per exposure → the values that they stand for, as the changes have them. */
 static double as_value(const struct cum *m, double base, double head)
@@ -246,7 +246,7 @@ static void set_verdicts(struct cum *m)
 	}
 }
 
-/* --- all of it --------------------------------------------------------------------- */
+/* --- all of it ------------------------------------------------------------------- */
 
 static int estimate(struct cum *m)
 {

@@ -100,7 +100,7 @@ static int find_all(struct processes *l)
 	return r;
 }
 
-/* --- as a text --------------------------------------------------------------------- */
+/* --- as a text ------------------------------------------------------------------- */
 
 struct name { /* processes of one name */
 	const char *comm;

@@ -55,7 +55,7 @@ void pp_report_text(FILE *to, const char *s)
 	}
 }
 
-/* --- the lines above -------------------------------------------------------------- */
+/* --- the lines above ------------------------------------------------------------- */
 
 static void print_line(FILE *to, const char *before, const char *s)
 {
@@ -176,7 +176,7 @@ void pp_report_filters(struct report *r)
 	}
 }
 
-/* --- traces ----------------------------------------------------------------------- */
+/* --- traces ---------------------------------------------------------------------- */
 
 struct tag { /* a line about one label of a sample */
 	char *text;

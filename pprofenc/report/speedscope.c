@@ -27,7 +27,7 @@ enum { MIN_GAP = 2 }; /* in widths of the bar behind it */
 struct speedscope {
 	const struct pprof_profile *p;
 	struct frames frames;
-	struct lanes lanes;
+	struct tracks tracks;
 	struct jsonout j;
 	size_t type;          /* what is shown first */
 	int64_t origin, span; /* of the axis of time: Unix ns; length, 0 unknown */
@@ -35,10 +35,10 @@ struct speedscope {
 	size_t active;        /* number of the one to show */
 };
 
-/* One profile of the file: a kind of values of a lane, those above or those below zero. */
+/* One profile of the file: a kind of values of a track, those above or those below zero. */
 struct part {
 	const struct speedscope *x;
-	const struct lane *lane;
+	const struct track *track;
 	size_t type;
 	bool below;
 	bool timed; /* in nanoseconds, with times: gaps are shown */
@@ -53,7 +53,7 @@ struct bar {
 
 struct bars { /* a walk over those of one part */
 	const struct part *part;
-	size_t at; /* in the lane's items */
+	size_t at; /* in the track's items */
 	uint64_t end;
 };
 
@@ -62,14 +62,14 @@ struct bars { /* a walk over those of one part */
 /* The sum of the values of equal stacks from `at` on, as far as it has this part's sign. */
 static uint64_t weigh(const struct part *part, size_t at, size_t *ret_next)
 {
-	const struct lane_item *items = part->x->lanes.items + part->lane->first;
+	const struct track_item *items = part->x->tracks.items + part->track->first;
 	const struct pprof_profile *p = part->x->p;
 	uint64_t sum = 0;
 
 	do {
 		sum += (uint64_t)pprof_sample_values(p, items[at].sample)[part->type];
 		at++;
-	} while (at < part->lane->n && items[at].repeats);
+	} while (at < part->track->n && items[at].repeats);
 	*ret_next = at;
 	if (sum == 0 || ((int64_t)sum < 0) != part->below)
 		return 0;
@@ -103,14 +103,14 @@ static bool last_gap(struct bars *b, struct bar *ret)
 
 static bool next_bar(struct bars *b, struct bar *ret)
 {
-	const struct lane *lane = b->part->lane;
+	const struct track *track = b->part->track;
 
-	while (b->at < lane->n) {
-		const struct lane_item *it = &b->part->x->lanes.items[lane->first + b->at];
+	while (b->at < track->n) {
+		const struct track_item *it = &b->part->x->tracks.items[track->first + b->at];
 		size_t next;
 		uint64_t width = weigh(b->part, b->at, &next), begin = b->end;
 
-		if (width && b->part->timed && it->time != LANES_NO_TIME)
+		if (width && b->part->timed && it->time != TRACKS_NO_TIME)
 			begin = begin_of(b, it->time, width);
 		*ret = (struct bar){.gap = begin > b->end, .sample = it->sample, .width = width};
 		if (ret->gap)
@@ -136,7 +136,7 @@ static uint64_t end_of(const struct part *part)
 
 static bool has_values(const struct part *part)
 {
-	for (size_t at = 0; at < part->lane->n;)
+	for (size_t at = 0; at < part->track->n;)
 		if (weigh(part, at, &at))
 			return true;
 	return false;
@@ -147,11 +147,11 @@ static bool has_values(const struct part *part)
 /* Times count from the beginning of the profile. */
 static void find_axis(struct speedscope *x)
 {
-	int64_t first = LANES_NO_TIME;
+	int64_t first = TRACKS_NO_TIME;
 
-	for (size_t i = 0; i < x->lanes.n; i++)
-		if (x->lanes.items[x->lanes.lane[i].first].time < first)
-			first = x->lanes.items[x->lanes.lane[i].first].time;
+	for (size_t i = 0; i < x->tracks.n; i++)
+		if (x->tracks.items[x->tracks.track[i].first].time < first)
+			first = x->tracks.items[x->tracks.track[i].first].time;
 	x->origin = first;
 	if (x->p->time_nanos > 0 && x->p->time_nanos <= first) {
 		x->origin = x->p->time_nanos;
@@ -159,13 +159,13 @@ static void find_axis(struct speedscope *x)
 	}
 }
 
-static struct part part_of(const struct speedscope *x, size_t lane, size_t type, bool below)
+static struct part part_of(const struct speedscope *x, size_t track, size_t type, bool below)
 {
 	const char *unit = x->p->strings[x->p->sample_types[type].unit];
-	struct part part = {.x = x, .lane = &x->lanes.lane[lane], .type = type, .below = below};
+	struct part part = {.x = x, .track = &x->tracks.track[track], .type = type, .below = below};
 
 	part.timed = pp_units_nanoseconds(unit) == 1 &&
-		     x->lanes.items[part.lane->first].time != LANES_NO_TIME;
+		     x->tracks.items[part.track->first].time != TRACKS_NO_TIME;
 	return part;
 }
 
@@ -197,7 +197,7 @@ static void put_id(FILE *to, const char *word, const char *text, int64_t number)
 static void put_name(FILE *to, const struct part *part)
 {
 	const struct pprof_profile *p = part->x->p;
-	const struct lane_id *id = &part->lane->id;
+	const struct track_id *id = &part->track->id;
 	const char *comm = p->strings[id->comm], *name = p->strings[id->name];
 	bool process = id->pid || id->pid_text, thread = id->tid || id->tid_text;
 
@@ -211,7 +211,7 @@ static void put_name(FILE *to, const struct part *part)
 		fputs(", ", to);
 	put_id(to, "thread", p->strings[id->tid_text], id->tid);
 	fprintf(to, thread && *name ? " (%s)" : "%s", name);
-	if (!process && !*comm && !thread && !*name && part->x->lanes.n > 1)
+	if (!process && !*comm && !thread && !*name && part->x->tracks.n > 1)
 		fputs(", no thread", to);
 }
 
@@ -280,7 +280,7 @@ static int write_type(struct speedscope *x, size_t type)
 
 	if (type == x->type)
 		x->active = x->written;
-	for (size_t i = 0; r == 0 && i < x->lanes.n; i++) {
+	for (size_t i = 0; r == 0 && i < x->tracks.n; i++) {
 		for (int below = 0; r == 0 && below < 2; below++) {
 			struct part part = part_of(x, i, type, below);
 
@@ -293,7 +293,7 @@ static int write_type(struct speedscope *x, size_t type)
 
 static int write_parts(struct speedscope *x, bool all)
 {
-	struct lane none = {0};
+	struct track none = {0};
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < x->p->nsample_types; i++)
@@ -301,7 +301,7 @@ static int write_parts(struct speedscope *x, bool all)
 			r = write_type(x, i);
 	/* speedscope fails where there is none. */
 	if (r == 0 && x->written == 0)
-		r = write_part(x, &(struct part){.x = x, .lane = &none, .type = x->type});
+		r = write_part(x, &(struct part){.x = x, .track = &none, .type = x->type});
 	return r;
 }
 
@@ -375,14 +375,14 @@ int pprof_report_speedscope(const struct pprof_profile *p,
 	r = pp_frames_init(&x.frames, p, all ? FRAMES_ALL : x.type);
 	if (r < 0)
 		return r;
-	r = pp_lanes_init(&x.lanes, &x.frames, x.type);
+	r = pp_tracks_init(&x.tracks, &x.frames, x.type);
 	if (r == 0) {
 		find_axis(&x);
 		r = write_file(&x, all);
 	}
 	if (r == 0 && ferror(to))
 		r = -EIO;
-	pp_lanes_fini(&x.lanes);
+	pp_tracks_fini(&x.tracks);
 	pp_frames_fini(&x.frames);
 	return r;
 }

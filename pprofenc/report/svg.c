@@ -23,6 +23,11 @@ static const double letter = 7.23;   /* of the font, at its size */
 
 static const char *const kinds[] = {"Go", "Go runtime", "kernel", "C and others", "not code"};
 
+struct child {
+	uint32_t node;
+	double size;
+};
+
 struct picture {
 	const struct calltree *t;
 	size_t type;
@@ -30,10 +35,7 @@ struct picture {
 	int64_t *net, *old; /* of each node with what is below it; old: the base's */
 	double *size;       /* the same, negative values counted as positive ones: the width */
 	double *x;
-	struct child {
-		uint32_t node;
-		double size;
-	} * children; /* of one node at a time */
+	struct child *children; /* of one node at a time */
 };
 
 /* --- values ---------------------------------------------------------------------- */

@@ -35,13 +35,13 @@ static enum role role_of(const char *key)
 	return OTHER;
 }
 
-static struct lane_id read_labels(const struct pprof_profile *p, size_t sample,
-				  const uint8_t *roles, int64_t *ret_time)
+static struct track_id read_labels(const struct pprof_profile *p, size_t sample,
+				   const uint8_t *roles, int64_t *ret_time)
 {
 	const struct pprof_label *l = pprof_sample_labels(p, sample);
-	struct lane_id id = {0};
+	struct track_id id = {0};
 
-	*ret_time = LANES_NO_TIME;
+	*ret_time = TRACKS_NO_TIME;
 	for (size_t i = 0; i < p->samples[sample].nlabels; i++) {
 		switch ((enum role)roles[l[i].key]) {
 		case PID:
@@ -59,7 +59,7 @@ static struct lane_id read_labels(const struct pprof_profile *p, size_t sample,
 			id.name = l[i].str;
 			break;
 		case TIME:
-			*ret_time = l[i].str ? LANES_NO_TIME : l[i].num;
+			*ret_time = l[i].str ? TRACKS_NO_TIME : l[i].num;
 			break;
 		case OTHER:
 			break;
@@ -68,15 +68,15 @@ static struct lane_id read_labels(const struct pprof_profile *p, size_t sample,
 	return id;
 }
 
-/* --- lanes ----------------------------------------------------------------------- */
+/* --- tracks ---------------------------------------------------------------------- */
 
-struct lane_key {
-	const struct lanes *l;
-	uint64_t
-		words[5]; /* what tells lanes apart: numbers, and names only where there are none */
+struct track_key {
+	const struct tracks *l;
+	uint64_t words[5]; /* what tells tracks apart: numbers, and names only where there are none
+			    */
 };
 
-static void key_of(const struct lane_id *id, uint64_t words[5])
+static void key_of(const struct track_id *id, uint64_t words[5])
 {
 	bool process = id->pid || id->pid_text, thread = id->tid || id->tid_text;
 
@@ -87,61 +87,61 @@ static void key_of(const struct lane_id *id, uint64_t words[5])
 	words[4] = thread ? 0 : id->name;
 }
 
-static bool same_lane(const void *ctx, uint32_t index)
+static bool same_track(const void *ctx, uint32_t index)
 {
-	const struct lane_key *k = ctx;
+	const struct track_key *k = ctx;
 	uint64_t words[5];
 
-	key_of(&k->l->lane[index].id, words);
+	key_of(&k->l->track[index].id, words);
 	return memcmp(words, k->words, sizeof words) == 0;
 }
 
-static int find_lane(struct lanes *l, struct table *t, const struct lane_id *id, uint32_t *ret)
+static int find_track(struct tracks *l, struct table *t, const struct track_id *id, uint32_t *ret)
 {
-	struct lane_key key = {.l = l};
+	struct track_key key = {.l = l};
 	uint32_t hash;
 	int r;
 
 	key_of(id, key.words);
 	hash = (uint32_t)XXH3_64bits(key.words, sizeof key.words);
-	*ret = pp_table_find(t, hash, same_lane, &key);
+	*ret = pp_table_find(t, hash, same_track, &key);
 	if (*ret != PPROF_NONE)
 		return 0;
-	r = pp_array_reserve(&l->lane, &l->cap, l->n + 1, sizeof *l->lane);
+	r = pp_array_reserve(&l->track, &l->cap, l->n + 1, sizeof *l->track);
 	if (r == 0)
 		r = pp_table_reserve(t);
 	if (r < 0)
 		return r;
 	*ret = (uint32_t)l->n;
-	l->lane[l->n++] = (struct lane){.id = *id};
+	l->track[l->n++] = (struct track){.id = *id};
 	pp_table_put(t, hash, *ret);
 	return 0;
 }
 
-static int find_all(struct lanes *l, const uint8_t *roles, size_t type)
+static int find_all(struct tracks *l, const uint8_t *roles, size_t type)
 {
 	const struct pprof_profile *p = l->f->p;
 	struct table t = {0};
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < p->nsamples; i++) {
-		struct lane_item *it = &l->items[i];
-		struct lane_id id = read_labels(p, i, roles, &it->time);
-		struct lane *lane;
+		struct track_item *it = &l->items[i];
+		struct track_id id = read_labels(p, i, roles, &it->time);
+		struct track *track;
 
 		it->sample = (uint32_t)i;
-		r = find_lane(l, &t, &id, &it->lane);
+		r = find_track(l, &t, &id, &it->track);
 		if (r < 0)
 			break;
-		lane = &l->lane[it->lane];
-		lane->n++;
-		lane->weight += magnitude(pprof_sample_values(p, i)[type]);
+		track = &l->track[it->track];
+		track->n++;
+		track->weight += magnitude(pprof_sample_values(p, i)[type]);
 		/* A thread that was renamed has the name that sorts first. */
-		if (id.name &&
-		    (!lane->id.name || strcmp(p->strings[id.name], p->strings[lane->id.name]) < 0))
-			lane->id.name = id.name;
-		if (id.comm && !lane->id.comm)
-			lane->id.comm = id.comm;
+		if (id.name && (!track->id.name ||
+				strcmp(p->strings[id.name], p->strings[track->id.name]) < 0))
+			track->id.name = id.name;
+		if (id.comm && !track->id.comm)
+			track->id.comm = id.comm;
 	}
 	pp_table_fini(&t);
 	return r;
@@ -155,11 +155,11 @@ static int find_all(struct lanes *l, const uint8_t *roles, size_t type)
 			return (a) < (b) ? -1 : 1; \
 	} while (0)
 
-static int lane_order(const void *va, const void *vb, void *ctx)
+static int track_order(const void *va, const void *vb, void *ctx)
 {
-	const struct lanes *l = ctx;
-	const struct lane *a = &l->lane[*(const uint32_t *)va],
-			  *b = &l->lane[*(const uint32_t *)vb];
+	const struct tracks *l = ctx;
+	const struct track *a = &l->track[*(const uint32_t *)va],
+			   *b = &l->track[*(const uint32_t *)vb];
 	const char **s = l->f->p->strings;
 	int r;
 
@@ -176,11 +176,11 @@ static int lane_order(const void *va, const void *vb, void *ctx)
 
 static int item_order(const void *va, const void *vb, void *ctx)
 {
-	const struct lane_item *a = va, *b = vb;
-	const struct lanes *l = ctx;
+	const struct track_item *a = va, *b = vb;
+	const struct tracks *l = ctx;
 	int r;
 
-	ORDER(a->lane, b->lane);
+	ORDER(a->track, b->track);
 	ORDER(a->time, b->time);
 	r = pp_frames_compare(l->f, a->sample, b->sample);
 	if (r)
@@ -192,58 +192,58 @@ static int item_order(const void *va, const void *vb, void *ctx)
 }
 
 /* Lanes get their final numbers. */
-static int sort_lanes(struct lanes *l)
+static int sort_tracks(struct tracks *l)
 {
 	uint32_t *order = malloc((l->n + 1) * sizeof *order);
 	uint32_t *rank = malloc((l->n + 1) * sizeof *rank);
-	struct lane *sorted = malloc((l->n + 1) * sizeof *sorted);
+	struct track *sorted = malloc((l->n + 1) * sizeof *sorted);
 	bool ok = order && rank && sorted;
 	size_t at = 0;
 
 	for (size_t i = 0; ok && i < l->n; i++)
 		order[i] = (uint32_t)i;
 	if (ok)
-		qsort_r(order, l->n, sizeof *order, lane_order, l);
+		qsort_r(order, l->n, sizeof *order, track_order, l);
 	for (size_t i = 0; ok && i < l->n; i++) {
 		rank[order[i]] = (uint32_t)i;
-		sorted[i] = l->lane[order[i]];
+		sorted[i] = l->track[order[i]];
 		sorted[i].first = at;
 		at += sorted[i].n;
 	}
 	for (size_t i = 0; ok && i < l->f->p->nsamples; i++)
-		l->items[i].lane = rank[l->items[i].lane];
+		l->items[i].track = rank[l->items[i].track];
 	free(order);
 	free(rank);
 	if (!ok) {
 		free(sorted);
 		return -ENOMEM;
 	}
-	free(l->lane);
-	l->lane = sorted;
+	free(l->track);
+	l->track = sorted;
 	return 0;
 }
 
-static void sort_items(struct lanes *l)
+static void sort_items(struct tracks *l)
 {
 	size_t n = l->f->p->nsamples;
 
 	qsort_r(l->items, n, sizeof *l->items, item_order, l);
 	for (size_t i = 0; i < n; i++) {
-		struct lane_item *it = &l->items[i];
+		struct track_item *it = &l->items[i];
 
-		it->repeats = i > 0 && it->lane == it[-1].lane && it->time == LANES_NO_TIME &&
-			      it[-1].time == LANES_NO_TIME &&
+		it->repeats = i > 0 && it->track == it[-1].track && it->time == TRACKS_NO_TIME &&
+			      it[-1].time == TRACKS_NO_TIME &&
 			      pp_frames_compare(l->f, it->sample, it[-1].sample) == 0;
 	}
 }
 
-int pp_lanes_init(struct lanes *l, const struct frames *f, size_t type)
+int pp_tracks_init(struct tracks *l, const struct frames *f, size_t type)
 {
 	const struct pprof_profile *p = f->p;
 	uint8_t *roles = malloc(p->nstrings + 1);
 	int r = -ENOMEM;
 
-	*l = (struct lanes){.f = f};
+	*l = (struct tracks){.f = f};
 	l->items = calloc(p->nsamples + 1, sizeof *l->items);
 	if (roles && l->items) {
 		for (size_t i = 0; i < p->nstrings; i++)
@@ -252,17 +252,17 @@ int pp_lanes_init(struct lanes *l, const struct frames *f, size_t type)
 	}
 	free(roles);
 	if (r == 0)
-		r = sort_lanes(l);
+		r = sort_tracks(l);
 	if (r < 0)
-		pp_lanes_fini(l);
+		pp_tracks_fini(l);
 	else
 		sort_items(l);
 	return r;
 }
 
-void pp_lanes_fini(struct lanes *l)
+void pp_tracks_fini(struct tracks *l)
 {
-	free(l->lane);
+	free(l->track);
 	free(l->items);
-	*l = (struct lanes){0};
+	*l = (struct tracks){0};
 }

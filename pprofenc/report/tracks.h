@@ -2,9 +2,9 @@
 /*
  * The samples of a profile thread by thread, each thread's in the order of time.
  *
- * A lane is what the labels tell apart: a process (PPROF_LABEL_PID), a thread of it
- * (PPROF_LABEL_THREAD_ID), or all samples where there are no such labels. In a lane, samples with a
- * time (PPROF_LABEL_TIME) come first, by time; the others follow, by stack, so that equal stacks
+ * A track is what the labels tell apart: a process (PPROF_LABEL_PID), a thread of it
+ * (PPROF_LABEL_THREAD_ID), or all samples where there are no such labels. In a track, samples with
+ * a time (PPROF_LABEL_TIME) come first, by time; the others follow, by stack, so that equal stacks
  * are neighbours.
  */
 #pragma once
@@ -16,30 +16,30 @@
 #include "frames.h"
 #include "pprof.h"
 
-#define LANES_NO_TIME INT64_MAX
+#define TRACKS_NO_TIME INT64_MAX
 
-struct lane {
-	struct lane_id { /* strings and numbers of labels; 0 where there is none */
+struct track {
+	struct track_id { /* strings and numbers of labels; 0 where there is none */
 		uint32_t pid_text, tid_text, comm, name;
 		int64_t pid, tid;
 	} id;
 	size_t first, n; /* in items */
-	uint64_t weight; /* of the type that lanes are sorted by, without signs */
+	uint64_t weight; /* of the type that tracks are sorted by, without signs */
 };
 
-struct lane_item {
-	uint32_t sample, lane;
-	int64_t time; /* when it ended, Unix ns; LANES_NO_TIME */
+struct track_item {
+	uint32_t sample, track;
+	int64_t time; /* when it ended, Unix ns; TRACKS_NO_TIME */
 	bool repeats; /* no time, and the same stack as the one before */
 };
 
-struct lanes {
+struct tracks {
 	const struct frames *f;
 	size_t n, cap;
-	struct lane *lane; /* the heaviest first */
-	struct lane_item *items;
+	struct track *track; /* the heaviest first */
+	struct track_item *items;
 };
 
-/* `type` is what lanes are sorted by. -ENOMEM. */
-int pp_lanes_init(struct lanes *l, const struct frames *f, size_t type);
-void pp_lanes_fini(struct lanes *l);
+/* `type` is what tracks are sorted by. -ENOMEM. */
+int pp_tracks_init(struct tracks *l, const struct frames *f, size_t type);
+void pp_tracks_fini(struct tracks *l);

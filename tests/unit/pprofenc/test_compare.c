@@ -281,7 +281,7 @@ static double tolerant(void *ctx, const char *name)
 	return strcmp(name, "example.org/pkg.f03") == 0 ? *(double *)ctx : -1;
 }
 
-/* --- what is spread over leaves --------------------------------------------------- */
+/* --- what is spread over leaves -------------------------------------------------- */
 
 enum { LEAVES = 30, CALLERS = 10 };
 

@@ -76,7 +76,7 @@ static long double poisson_below(int n, long double mean)
 	return sum;
 }
 
-static void gamma_tails(void **state)
+static void gamma_distribution(void **state)
 {
 	for (int a = 1; a <= 200; a += 7) {
 		for (double x = 0.5; x < 3 * a + 20; x *= 1.3) {
@@ -111,7 +111,7 @@ static long double beta_below(int a, int b, long double x)
 	return sum;
 }
 
-static void beta_tails(void **state)
+static void beta_distribution(void **state)
 {
 	for (int a = 1; a <= 30; a += 3)
 		for (int b = 1; b <= 30; b += 4)
@@ -137,10 +137,10 @@ static void poisson_bounds(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(students_t),     cmocka_unit_test(quantiles_invert),
-		cmocka_unit_test(gamma_tails),    cmocka_unit_test(beta_tails),
+		cmocka_unit_test(students_t),         cmocka_unit_test(quantiles_invert),
+		cmocka_unit_test(gamma_distribution), cmocka_unit_test(beta_distribution),
 		cmocka_unit_test(poisson_bounds),
 	};
 
-	return cmocka_run_group_tests_name("tails", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("distributions", tests, NULL, NULL);
 }

@@ -503,7 +503,7 @@ static void runtime_joins_across_places(void **state)
 	pprof_profile_free(p);
 }
 
-/* --- go build -pgo ---------------------------------------------------------------- */
+/* --- go build -pgo --------------------------------------------------------------- */
 
 /* Frames that are not Go's are taken off where the compiler looks; nothing is joined across C. */
 static void pgo_sees_go_only(void **state)
