@@ -21,7 +21,7 @@
 #include "inspect.h"
 #include "probe.h"
 #include "procfs.h"
-#include "source_perf.h"
+#include "sampler.h"
 #include "whatis.h"
 
 #ifndef CAP_PERFMON
@@ -29,7 +29,6 @@
 #endif
 
 enum {
-	RATE = 99,
 	RING_KB = 68, /* the smallest ring that is asked for first, and its header page */
 	UNREADABLE = -99,
 };
@@ -548,9 +547,8 @@ static void check_process(struct prowl_doctor *d, const struct facts *f, pid_t p
 static void judge(struct prowl_doctor *d)
 {
 	pid_t pid = d->pid ? d->pid : getpid();
-	struct prowl_perf_options o = {.pids = &pid, .npids = 1, .period_ns = 1000000000u / RATE};
+	struct prowl_sampler_facts f;
 	struct prowl_err why = {0};
-	struct prowl_perf *perf;
 	char whom[48] = "own processes";
 	int maps = prowl_probe_maps(pid);
 
@@ -563,13 +561,12 @@ static void judge(struct prowl_doctor *d)
 		return;
 	}
 	/* What `profile` opens first, and falls back to: the proof. */
-	if (prowl_perf_open(&o, &perf, &why) != PROWL_OK) {
+	if (prowl_sampler_probe(pid, &f, &why) != PROWL_OK) {
 		snprintf(d->verdict, sizeof d->verdict, "nothing works for %s: %s", whom, why.text);
 		return;
 	}
-	d->whole_cpus = prowl_perf_facts(perf)->whole_cpus;
-	d->works = prowl_perf_facts(perf)->kernel ? PROWL_WORKS_KERNEL : PROWL_WORKS_USER;
-	prowl_perf_close(perf);
+	d->whole_cpus = f.whole_cpus;
+	d->works = f.kernel ? PROWL_WORKS_KERNEL : PROWL_WORKS_USER;
 	if (!d->pid && d->whole_cpus)
 		snprintf(whom, sizeof whom, "every process whose mappings may be read");
 	snprintf(d->verdict, sizeof d->verdict, "CPU profiles work for %s: %s, %s", whom,

@@ -34,7 +34,9 @@
 #include "window.h"
 
 struct pprof_profile;
+struct prowl_sampler_ops;
 struct prowl_session;
+struct prowl_times;
 
 enum {
 	PROWL_DEFAULT_RATE = 99, /* Hz; not a divisor of common timers */
@@ -55,7 +57,11 @@ struct prowl_options {
 	bool timeline;        /* each sample with its time; implies threads */
 	unsigned int tick_ms; /* call progress at least that often; 0: as it comes */
 	bool stay;            /* collect also while there is no target that runs: others may come */
-	int wake_fd;          /* an eventfd of the caller's for prowl_session_wake_fd; 0: none */
+	/* For tests and other samplers; NULL: perf, CLOCK_MONOTONIC, the kernel's. */
+	const struct prowl_sampler_ops *sampler;
+	uint64_t (*now)(void);
+	bool (*times)(pid_t pid, struct prowl_times *ret);
+	int wake_fd; /* an eventfd of the caller's for prowl_session_wake_fd; 0: none */
 };
 
 struct prowl_result {     /* counted, for the last lines and the comments of the profile */

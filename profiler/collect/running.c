@@ -7,7 +7,7 @@
 
 #include "clock.h"
 #include "gostack.h"
-#include "source_perf.h"
+#include "perf_sampler.h"
 #include "walk.h"
 
 enum {
@@ -142,27 +142,27 @@ static void find_threads(struct sampling *s)
 int prowl_running_sample(struct prowl_runtime *rt, struct prowl_running *wanted, size_t n,
 			 uint64_t ns, bool (*retry)(void *ctx, size_t i), void *ctx)
 {
-	static const struct prowl_perf_takers takers = {want, NULL, on_event};
+	static const struct prowl_takers takers = {want, NULL, on_event};
 	struct sampling s = {.rt = rt, .wanted = wanted, .n = n, .left = n};
-	struct prowl_perf_options po = {.pids = &rt->target.pid,
-					.npids = 1,
-					.period_ns = 1000000000u / RATE,
-					.stack_bytes = STACK,
-					.user_only = true};
+	struct prowl_sampler_options po = {.pids = &rt->target.pid,
+					   .npids = 1,
+					   .period_ns = 1000000000u / RATE,
+					   .stack_bytes = STACK,
+					   .user_only = true};
 	uint64_t end = prowl_now() + ns;
-	struct prowl_perf *perf;
+	struct prowl_sampler *perf;
 
 	find_threads(&s);
 	if (uw_walker_new(&s.walker) < 0)
 		return -ENOMEM;
-	if (prowl_perf_open(&po, &perf, NULL) != PROWL_OK) {
+	if (prowl_perf.open(&po, &perf, NULL) != PROWL_OK) {
 		uw_walker_free(s.walker);
 		return -EPERM;
 	}
-	s.max_stack = prowl_perf_facts(perf)->max_stack;
+	s.max_stack = perf->facts.max_stack;
 	while (s.left > 0 && prowl_now() < end) {
-		prowl_perf_wait(perf, TURN_MS, -1, false);
-		prowl_perf_drain(perf, &takers, &s);
+		perf->ops->wait(perf, TURN_MS, -1, false);
+		perf->ops->drain(perf, &takers, &s);
 		for (size_t i = 0; i < n; i++) {
 			if (wanted[i].found || !wanted[i].g || !retry(ctx, i))
 				continue;
@@ -170,7 +170,7 @@ int prowl_running_sample(struct prowl_runtime *rt, struct prowl_running *wanted,
 			s.left--;
 		}
 	}
-	prowl_perf_close(perf);
+	prowl_sampler_close(perf);
 	uw_walker_free(s.walker);
 	return 0;
 }

@@ -16,7 +16,7 @@ static void note_build(struct pprof_profile *p, struct uw_space *space)
 void prowl_session_note(struct prowl_session *s, struct pprof_profile *p)
 {
 	const struct prowl_result *r = &s->result;
-	const struct prowl_perf_facts *f = prowl_perf_facts(s->perf);
+	const struct prowl_sampler_facts *f = &s->sampler->facts;
 
 	prowl_note(p, "prowl " PROWL_VERSION ": cpu profile by perf cpu-clock, %u Hz, %s, %s",
 		   s->o.rate, f->whole_cpus ? "whole CPUs" : "per thread",

@@ -7,7 +7,7 @@
 #include "moments.h"
 #include "procs.h"
 #include "prowl.h"
-#include "source_perf.h"
+#include "sampler.h"
 #include "stackhash.h"
 #include "stackkey.h"
 #include "threads.h"
@@ -27,7 +27,7 @@ struct prowl_pending {
 struct prowl_session {
 	struct prowl_options o;
 	struct prowl_procs procs;
-	struct prowl_perf *perf;
+	struct prowl_sampler *sampler;
 	struct uw_walker *walker;
 	struct prowl_labels *labels; /* NULL: not asked for */
 	struct prowl_moments moments;
@@ -69,11 +69,35 @@ struct prowl_session {
 	uint64_t live_attempts;         /* of the walker, when last looked */
 	struct {                        /* of the stacks, that come with the samples */
 		uint32_t bytes;
-		uint64_t from, to;     /* CLOCK_MONOTONIC: what s->perf counts for */
+		uint64_t from, to;     /* CLOCK_MONOTONIC: what s->sampler counts for */
 		uint64_t samples, cut; /* when last judged */
 		uint64_t damaged, throttled, seen, stray; /* by the events before these */
 	} copy;
 };
+
+enum {
+	/*
+	 * Copies of the stack: 512 bytes repair nearly all leaves of Go, 4 KiB those with a large
+	 * frame and a BP of their own, 16 KiB hold most stacks of C.
+	 */
+	SESSION_STACK_FASTEST = 512,
+	SESSION_STACK_GO = 4096,
+	SESSION_STACK_C = 16384,
+	SESSION_STACK_FAST_MOST = 8192, /* above SESSION_WAKE_RATE */
+	SESSION_WAKE_RATE = 1000,       /* Hz up to which each sample may wake us */
+};
+
+/* --- session.c --- */
+
+/* With copies of the stack of that size. */
+enum prowl_code session_open_sampler(struct prowl_session *s, uint32_t copy,
+				     struct prowl_sampler **ret, struct prowl_err *err);
+
+/* --- session_collect.c --- */
+
+/* Reads the targets' CPU time and returns when that was. */
+uint64_t session_read_clocks(struct prowl_session *s, bool first);
+void session_drain(struct prowl_session *s);
 
 /* --- session_window.c --- */
 

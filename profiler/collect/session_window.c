@@ -76,7 +76,7 @@ static void describe(struct prowl_session *s, struct prowl_window *w)
 	s->names.lookups = r->walks.lookups;
 	prowl_timeline_sort(&s->timeline);
 	*w = (struct prowl_window){
-		.kind = &prowl_cpu_clock,
+		.kind = s->o.sampler->kind,
 		.period = r->period_ns,
 		.wall_start = s->wall_start + (int64_t)before->duration_ns,
 		.mono_start = s->from + before->duration_ns,

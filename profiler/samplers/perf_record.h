@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The bytes of one perf record → an event. The layout is the one that source_perf asks for:
+ * The bytes of one perf record → an event. The layout is the one that perf_attach.c asks for:
  * PROWL_SAMPLE_TYPE with sample_id_all. Nothing in a record is trusted: every length is checked
  * against the record's own size.
  */

@@ -15,12 +15,11 @@
 #include "golayout.h"
 #include "probe.h"
 #include "procfs.h"
-#include "source_perf.h"
+#include "sampler.h"
 #include "space.h"
 #include "whatis.h"
 #include "who.h"
 
-enum { RATE = 99 };
 
 /* --- in full -----------------------------------------------------------------------------------
  */
@@ -226,30 +225,25 @@ static enum prowl_code take_modules(struct prowl_info *info, struct uw_space *sp
 /* Asks the one who would know: opens what `profile` would open, and closes it again. */
 static void take_sampler(struct prowl_info *info)
 {
-	struct prowl_perf_options o = {
-		.pids = &info->pid, .npids = 1, .period_ns = 1000000000u / RATE};
-	const struct prowl_perf_facts *f;
+	struct prowl_sampler_facts f;
 	struct prowl_err why = {0};
-	struct prowl_perf *perf;
 
-	if (prowl_perf_open(&o, &perf, &why) != PROWL_OK) {
+	if (prowl_sampler_probe(info->pid, &f, &why) != PROWL_OK) {
 		strcpy(info->sampler, "none");
 		snprintf(info->sampler_why, sizeof info->sampler_why, "%s", why.text);
 		return;
 	}
-	f = prowl_perf_facts(perf);
 	info->sampler_works = true;
 	snprintf(info->sampler, sizeof info->sampler, "perf cpu-clock, %s",
-		 f->whole_cpus ? "whole CPUs" : "per thread");
-	if (f->whole_cpus)
+		 f.whole_cpus ? "whole CPUs" : "per thread");
+	if (f.whole_cpus)
 		snprintf(info->sampler_why, sizeof info->sampler_why,
 			 "the kernel allows events on all %u CPUs: user and kernel frames",
-			 f->ncpus);
+			 f.ncpus);
 	else
 		snprintf(info->sampler_why, sizeof info->sampler_why,
 			 "whole CPUs need CAP_PERFMON (kernel.perf_event_paranoid is %d): %s",
-			 f->paranoid, f->kernel ? "user and kernel frames" : "user frames only");
-	prowl_perf_close(perf);
+			 f.paranoid, f.kernel ? "user and kernel frames" : "user frames only");
 }
 
 static enum prowl_code set_path(struct prowl_info *info, const char *path, struct prowl_err *err)

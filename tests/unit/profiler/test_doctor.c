@@ -18,25 +18,23 @@
 #include "grants.h"
 #include "probe.h"
 #include "procfs.h"
-#include "source_perf.h"
+#include "sampler.h"
 
 static struct machine {
 	struct prowl_standing own;
 	int paranoid, kptr_restrict;
 	int perf_user, perf_kernel, perf_cpu, maps; /* negative errno, or 0 */
 	bool perf_works;
-	struct prowl_perf_facts facts;
+	struct prowl_sampler_facts facts;
 } machine;
 
 struct prowl_standing __wrap_prowl_standing(void);
 int __wrap_prowl_read_number(const char *path, int none);
 int __wrap_prowl_probe_perf(pid_t pid, int cpu, bool kernel);
 int __wrap_prowl_probe_maps(pid_t pid);
-int __wrap_prowl_bpf_new(struct prowl_bpf **ret, const char **why);
-enum prowl_code __wrap_prowl_perf_open(const struct prowl_perf_options *o, struct prowl_perf **ret,
-				       struct prowl_err *err);
-const struct prowl_perf_facts *__wrap_prowl_perf_facts(const struct prowl_perf *p);
-void __wrap_prowl_perf_close(struct prowl_perf *p);
+int __wrap_prowl_bpf_new(bool labels, struct prowl_bpf **ret, const char **why);
+enum prowl_code __wrap_prowl_sampler_probe(pid_t pid, struct prowl_sampler_facts *ret,
+					   struct prowl_err *err);
 
 struct prowl_standing __wrap_prowl_standing(void)
 {
@@ -62,28 +60,19 @@ int __wrap_prowl_probe_maps(pid_t pid)
 	return machine.maps;
 }
 
-int __wrap_prowl_bpf_new(struct prowl_bpf **ret, const char **why)
+int __wrap_prowl_bpf_new(bool labels, struct prowl_bpf **ret, const char **why)
 {
 	*why = "it needs CAP_BPF and CAP_PERFMON";
 	return -EPERM;
 }
 
-enum prowl_code __wrap_prowl_perf_open(const struct prowl_perf_options *o, struct prowl_perf **ret,
-				       struct prowl_err *err)
+enum prowl_code __wrap_prowl_sampler_probe(pid_t pid, struct prowl_sampler_facts *ret,
+					   struct prowl_err *err)
 {
 	if (!machine.perf_works)
 		return prowl_fail(err, PROWL_PERMISSION, "no events here");
-	*ret = (struct prowl_perf *)&machine;
+	*ret = machine.facts;
 	return PROWL_OK;
-}
-
-const struct prowl_perf_facts *__wrap_prowl_perf_facts(const struct prowl_perf *p)
-{
-	return &machine.facts;
-}
-
-void __wrap_prowl_perf_close(struct prowl_perf *p)
-{
 }
 
 static struct prowl_doctor *examine(void)

@@ -14,17 +14,14 @@
 
 #include "pprof.h"
 #include "charge.h"
+#include "clock.h"
+#include "perf_sampler.h"
 #include "session_parts.h"
 
 enum { PERIOD = 10000000, HASH_LEN = 1 << 25 };
 
-/* Stands for a source of samples: the session of this test has none. */
-static struct prowl_perf_facts facts;
-const struct prowl_perf_facts *__wrap_prowl_perf_facts(const struct prowl_perf *p);
-const struct prowl_perf_facts *__wrap_prowl_perf_facts(const struct prowl_perf *p)
-{
-	return &facts;
-}
+/* Nothing samples here. */
+static struct prowl_sampler sampler;
 
 __attribute__((noinline, used)) void hand_leaf(void);
 __attribute__((noinline, used)) void hand_leaf(void)
@@ -51,7 +48,10 @@ static int setup(void **state)
 	const struct prowl_stackhash_geometry geometry = {.log2_slots = 14, .words = 1 << 19};
 
 	s = (struct prowl_session){.wake_fd = -1, .stopped = true};
-	facts = (struct prowl_perf_facts){.kernel = true};
+	sampler = (struct prowl_sampler){.ops = &prowl_perf, .facts = {.kernel = true}};
+	s.sampler = &sampler;
+	s.o.sampler = &prowl_perf;
+	s.o.now = prowl_now;
 	s.o.rate = 100;
 	s.result.period_ns = PERIOD;
 	s.result.kernel = true;
@@ -227,7 +227,7 @@ static void test_lost(void **state)
 /* With whole CPUs they are of anyone: told, but no part of the profile. */
 static void test_lost_of_cpus(void **state)
 {
-	facts.whole_cpus = s.result.whole_cpus = true;
+	sampler.facts.whole_cpus = s.result.whole_cpus = true;
 	add(UW_END_ROOT, 0, 5, LEAF, ROOT);
 	s.result.lost = 4;
 	s.result.seen = 5;
@@ -264,7 +264,7 @@ static void test_dropped(void **state)
 /* Kernel time that could not be sampled has a frame of its own; the rest is the user's share. */
 static void test_no_kernel(void **state)
 {
-	facts.kernel = s.result.kernel = false;
+	sampler.facts.kernel = s.result.kernel = false;
 	add(UW_END_ROOT, 0, 6, LEAF, ROOT);
 	charge(16);
 	proc->utime_last = proc->utime_first + 12;
@@ -281,7 +281,7 @@ static void test_no_kernel(void **state)
 /* No tick has fallen on user code, but samples have: their time is not the kernel's as well. */
 static void test_no_user_tick(void **state)
 {
-	facts.kernel = s.result.kernel = false;
+	sampler.facts.kernel = s.result.kernel = false;
 	add(UW_END_ROOT, 0, 3, LEAF, ROOT);
 	charge(5);
 	proc->utime_last = proc->utime_first;

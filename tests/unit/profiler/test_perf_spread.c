@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "source_perf.h"
+#include "perf_parts.h"
 
 enum { FROM = 50000, TO = 2500000, STEP = 50 };
 
