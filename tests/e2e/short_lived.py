@@ -272,7 +272,7 @@ def limits():
             command = 'ulimit %s; exec "$0" "$@"' % limit
             return Prowl(*args, '--pid', t.pid, '-o', '/dev/null', before=['sh', '-c', command])
         need_perf()
-        limited('-v 500000', 'profile', '-d', '0.3').must(0)
+        limited('-v 500000', 'profile', '-d', '1', '-F', '999').must(0)
         for limit in ('-n 5', '-n 6', '-v 8000'):
             for args in (['profile', '-d', '0.3'], ['heap'], ['goroutine']):
                 p = limited(limit, *args)
