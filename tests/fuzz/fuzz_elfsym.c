@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The input is a whole ELF file, whose names are asked for: symbol tables, .gnu_debugdata, the
- * name of a debug file, DWARF, packed or not. What is told is text with an end, and is told again.
+ * name of a debug file, DWARF, packed or not. Answers are text with an end, and the same a second
+ * time.
  */
 #include <stddef.h>
 #include <stdint.h>

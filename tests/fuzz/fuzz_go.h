@@ -53,7 +53,7 @@ static inline void fuzz_ask(const struct uw_elf *elf, const struct uw_mem *live,
 		if (pc < f.entry || pc >= f.end)
 			abort();
 		uw_go_sp_delta(go, &f, pc);
-		/* A cursor that has been here tells the same twice, near or not. */
+		/* A cursor that has been here answers the same twice, near or not. */
 		if (uw_go_frames_at(go, pc, &cursor, again, UW_MAX_INLINE) !=
 			    uw_go_frames_at(go, pc, &cursor, frames, UW_MAX_INLINE) ||
 		    memcmp(&again[0].frame, &frames[0].frame, sizeof frames[0].frame) != 0)

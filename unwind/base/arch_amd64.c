@@ -12,7 +12,7 @@ static int32_t i32_at(const uint8_t *p)
 	return v;
 }
 
-/* --- what code refers to --- */
+/* --- what code refers to --------------------------------------------------------- */
 
 enum {
 	REX = 0x40,
@@ -88,7 +88,7 @@ static bool is_exchange(const uint8_t *code, size_t n)
 	return n >= 2 && (code[0] & 0xf8) == 0x48 && code[1] == 0x87;
 }
 
-/* --- calls --- */
+/* --- calls ----------------------------------------------------------------------- */
 
 enum {
 	CALL = 0xe8, /* with four bytes of distance */
@@ -140,7 +140,7 @@ static bool is_stub(const uint8_t *code, size_t n)
 	return i + 2 <= n && code[i] == 0xff && code[i + 1] == 0x25;
 }
 
-/* --- registers --- */
+/* --- registers ------------------------------------------------------------------- */
 
 /* struct user_regs_struct, words */
 static const uint8_t user_regs[UW_SLOTS] = {

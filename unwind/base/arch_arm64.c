@@ -13,7 +13,7 @@ static uint32_t u32_at(const uint8_t *p)
 	return v;
 }
 
-/* --- what code refers to --- */
+/* --- what code refers to --------------------------------------------------------- */
 
 enum {
 	REGS = 32,
@@ -163,7 +163,7 @@ static void refs(const uint8_t *code, size_t len, uint64_t addr, struct uw_ref_o
 	}
 }
 
-/* --- registers --- */
+/* --- registers ------------------------------------------------------------------- */
 
 #define N UW_ARCH_NO_SLOT
 static const uint8_t dwarf_slots[] = {

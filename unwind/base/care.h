@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the files of targets may cost, all files of one registry together: they are made by whoever
- * made the target, and some pages of them can ask for gigabytes or hours.
+ * What the files of targets may cost, all files of one registry together: they come from the maker
+ * of the target, and some pages of them can demand gigabytes or hours.
  *
- * Zero-initialised: nothing was spent. A file that would go beyond a limit is left out as a whole,
- * and counted: no part of a table is used in which another part would have told more. Debug files
- * that only the administrator could have put there are not held to it.
+ * Zero-initialised: nothing was spent. A file that would exceed a limit is left out as a whole, and
+ * counted: a table is used whole or not at all. Debug files that only the administrator can have
+ * put there have no limit.
  */
 #pragma once
 

@@ -4,7 +4,7 @@
  * /debug/pprof/heap, block and mutex (src/runtime/mprof.go of each release).
  *
  * Buckets are never freed or moved and lists grow at their head only, so they can be read while the
- * program runs. What a read has to agree with is the cycle of the heap profile: it is read before
+ * program runs. A read must agree with the cycle of the heap profile, which is read before
  * and after, and the list once more where it changed. The numbers are exactly those that the
  * runtime's own MemProfile, BlockProfile and MutexProfile would have given at that instant.
  */
@@ -31,7 +31,7 @@ enum {
 };
 
 struct uw_bucket {
-	uint64_t at;  /* its address in the target: who it is, from one read to the next */
+	uint64_t at;  /* its address in the target: identifies it from one read to the next */
 	size_t first; /* its stack in pcs: words as stored (gostored.h), leaf first */
 	uint32_t nstack;
 	uint64_t size; /* of one object in bytes; 0 for block and mutex */

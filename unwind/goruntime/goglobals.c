@@ -86,7 +86,7 @@ bool uw_goglobals_put(const struct uw_go *go, enum uw_goglobal which, uint64_t a
 	return true;
 }
 
-/* --- by symbol --- */
+/* --- by symbol ------------------------------------------------------------------- */
 
 static struct uw_bytes section_bytes(const struct uw_elf *elf, const char *name)
 {
@@ -141,7 +141,7 @@ void uw_goglobals_by_symbol(const struct uw_elf *elf, const struct uw_go *go,
 	}
 }
 
-/* --- all ways --- */
+/* --- all ways -------------------------------------------------------------------- */
 
 /* From link-time addresses to those of the target. */
 static void relocate(struct uw_goglobals *ret, const struct uw_go_range *vars, uint64_t bias)

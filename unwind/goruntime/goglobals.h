@@ -5,7 +5,7 @@
  * else by their values in memory.
  *
  * Every address is checked: aligned, inside the data or bss of Go's module. What can't be located
- * with certainty is MISSING; nobody guesses from there. One thread, as the space.
+ * with certainty is MISSING; no guess is made. One thread, as the space.
  */
 #pragma once
 

@@ -23,7 +23,7 @@ enum {
 	SEG_ZERO = SEG_BSS | SEG_NOPTRBSS,
 };
 
-/* How close together the heads of the bucket lists are told apart, bytes of code. */
+/* Within how many bytes of code the heads of the bucket lists are used. */
 static const uint32_t heads_near[UW_MACHINES] = {[UW_AMD64] = 0x20, [UW_ARM64] = 0x30};
 
 /* The references of one function. */
@@ -131,7 +131,7 @@ static void found(struct finder *f, enum uw_goglobal which, uint64_t addr)
 		uw_goglobals_put(f->go, which, addr, UW_GLOBAL_BY_CODE, f->ret);
 }
 
-/* --- variables that are the n-th of their kind in a function --- */
+/* --- variables that are the n-th of their kind in a function --------------------- */
 
 struct kind {
 	uint8_t kinds; /* bits of uw_ref_kind */
@@ -228,7 +228,7 @@ static void by_recipe(struct finder *f, const struct recipe *r)
 		found(f, r->which, addr);
 }
 
-/* --- goroutines and processors --- */
+/* --- goroutines and processors --------------------------------------------------- */
 
 /* Whether the three words of a slice at addr are all used. */
 static bool is_slice(const struct code *c, uint64_t addr)
@@ -366,7 +366,7 @@ static void find_sched(struct finder *f)
 	}
 }
 
-/* --- the lists of buckets --- */
+/* --- the lists of buckets -------------------------------------------------------- */
 
 static bool may_be_head(const struct finder *f, const struct uw_ref *r, uint8_t kind)
 {
@@ -448,14 +448,14 @@ static void find_memstats(struct finder *f, const uint64_t *heads)
 
 static void find_buckets(struct finder *f)
 {
-	uint64_t heads[3]; /* as stkbucket tells them apart: memory, mutex, block */
+	uint64_t heads[3]; /* in the order of stkbucket: memory, mutex, block */
 
 	if (!read_code(f, "runtime.stkbucket", &f->code) ||
 	    (!heads_by_address(f, heads) && !heads_by_use(f, heads)))
 		return;
 	found(f, UW_GLOBAL_MBUCKETS, heads[0]);
-	/* The heads stand and fall together. Only the first has a second function that tells; the
-	 * order of the others is the compiler's. */
+	/* The heads are found together or not at all. Only the first has a second function that
+	 * confirms it; the order of the others is the compiler's. */
 	if (f->usual && f->ret->var[UW_GLOBAL_MBUCKETS].addr == heads[0]) {
 		found(f, UW_GLOBAL_XBUCKETS, heads[1]);
 		found(f, UW_GLOBAL_BBUCKETS, heads[2]);
@@ -463,7 +463,7 @@ static void find_buckets(struct finder *f)
 	find_memstats(f, heads);
 }
 
-/* --- ticks --- */
+/* --- ticks ----------------------------------------------------------------------- */
 
 /* Its lock comes first, and is taken in the same function. */
 static void find_ticks(struct finder *f)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * By value: what lies in a variable tells whether it can be the one, and for lists that are not
+ * By value: the content of a variable shows whether it can be the one, and for lists that are not
  * empty even which it is.
  */
 #include <stdlib.h>
@@ -58,7 +58,7 @@ static struct target target_of(const struct uw_go *go, const struct uw_mem *live
 	return t;
 }
 
-/* --- what lists are made of --- */
+/* --- what lists are made of ------------------------------------------------------ */
 
 /* A goroutine names itself in its scheduling record and, other than a thread's g0, has a number. */
 static bool is_goroutine(const struct target *t, uint64_t g)
@@ -125,7 +125,7 @@ static uint64_t list_type(const struct target *t, uint64_t head)
 	return type;
 }
 
-/* --- what was found holds what it must --- */
+/* --- what was found holds what it must ------------------------------------------- */
 
 static const uint8_t head_types[UW_GLOBAL_COUNT] = {
 	[UW_GLOBAL_MBUCKETS] = MEM_BUCKET,
@@ -217,7 +217,7 @@ void uw_goglobals_verify(const struct uw_go *go, const struct uw_mem *live, uint
 	}
 }
 
-/* --- looking for lists --- */
+/* --- looking for lists ----------------------------------------------------------- */
 
 struct scan {
 	struct target t;

@@ -35,8 +35,8 @@ void uw_goglobals_by_value(const struct uw_go *go, const struct uw_mem *live, ui
 			   struct uw_goglobals *ret);
 
 /*
- * Throws out of ret, which has addresses of the target, what was not found by symbol and doesn't
- * hold what such a variable must hold. What can't be read stays.
+ * Removes from ret, which has addresses of the target, variables that were not found by symbol and
+ * don't hold what they must hold. Those that can't be read stay.
  */
 void uw_goglobals_verify(const struct uw_go *go, const struct uw_mem *live, uint64_t bias,
 			 struct uw_goglobals *ret);

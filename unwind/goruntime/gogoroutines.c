@@ -31,7 +31,7 @@ struct uw_goroutines {
 	struct uw_gostack *unwinder;
 	struct uw_goroutines_stats stats;
 	size_t g_len;
-	size_t again_len; /* what tells whether it changed: the first bytes of a g */
+	size_t again_len; /* compared to see whether it changed: the first bytes of a g */
 	struct kind kinds[KINDS];
 	uint64_t words[UW_GOROUTINE_MAX_WORDS];
 	uint8_t before[BATCH][G_BYTES]; /* g's as they were at first */
@@ -154,7 +154,7 @@ static uint32_t status_of(const struct uw_goroutines *r, const uint8_t *g)
 
 /* --- whose goroutine ------------------------------------------------------------- */
 
-/* As runtime.isSystemGoroutine tells them. */
+/* As in runtime.isSystemGoroutine. */
 static int kind_of_name(const char *name)
 {
 	static const char *const users[] = {"runtime.main", "runtime.handleAsyncEvent",
@@ -206,7 +206,7 @@ static bool waits_for(const struct uw_goroutines *r, const struct uw_goroutine *
 
 /*
  * The goroutines of finalizers and cleanups are the program's while they run its functions. Those
- * of cleanups (Go 1.25) say themselves whether they do. Of the one of finalizers it is told by what
+ * of cleanups (Go 1.25) say themselves whether they do. The one of finalizers shows it by what
  * it waits for: by anything but new work. Go counts it as its own between two finalizers, too; here
  * it is the program's then, for so long.
  */
@@ -291,7 +291,7 @@ static uint8_t runs(const struct uw_goroutines *r, const uint8_t *g)
 
 /*
  * Is the goroutine at the same place of the same stack in both, and has it not run in between? All
- * that wait do so at one pc, and often at one depth: then only the count tells that what was read
+ * that wait do so at one pc, and often at one depth: then only the count shows that what was read
  * of the stack may be of a time when it ran.
  */
 static bool same(const struct uw_goroutines *r, const uint8_t *a, const uint8_t *b)

@@ -4,8 +4,8 @@
  * those at rest.
  *
  * Nothing is stopped, so each goroutine is read by itself and checked: its g is read before and
- * after its stack, and what changed meanwhile is read again, a few times. What could not be had
- * whole is told apart (uw_goroutine.stack), never given as something that it may not have been.
+ * after its stack, and what changed meanwhile is read again, a few times. A stack that could not be
+ * read whole is marked (uw_goroutine.stack), never given as something that it may not have been.
  * Reads are large or of many parts. One thread.
  */
 #pragma once

@@ -392,7 +392,7 @@ static int take_map(struct reader *rd, uint64_t at)
 	if (count > MAX_SET || h[HMAP_B] > MAX_B || !pointer(buckets))
 		return -EBADMSG;
 	n = (size_t)1 << h[HMAP_B];
-	if (n > MAX_BUCKETS) { /* some of so many that nobody will miss the others */
+	if (n > MAX_BUCKETS) { /* so many that some are enough */
 		r = take_buckets(rd, buckets, MAX_BUCKETS, false, &overflows);
 		rd->left_out = count > rd->n ? count - rd->n : 0;
 		return r;

@@ -56,12 +56,12 @@ struct uw_golabels { /* zero-initialised; one that is kept makes later calls che
 /*
  * The labels of the user goroutine at registers r. *m: the runtime's m of the same thread as an
  * earlier call found it, 0 for none; with it a thread in C code, where no register holds g, is
- * told too. It is only a hint and is checked.
+ * identified too. It is only a hint and is checked.
  *
  * Returns the number of labels; 0 also when the thread runs no goroutine. -ENOENT: the goroutine
- * can't be told (C code, an assembly routine that uses the register, go1.16); -EBADMSG: its labels
- * make no sense; -EAGAIN: they changed while they were read; other
- * negative errno: memory that can't be read.
+ * can't be identified (C code, an assembly routine that uses the register, go1.16); -EBADMSG: its
+ * labels make no sense; -EAGAIN: they changed while they were read; other negative errno: memory
+ * that can't be read.
  */
 int uw_golabels_read(const struct uw_golayout *layout, const struct uw_mem *live,
 		     const struct uw_regs *r, uint64_t *m, struct uw_golabels *ret);

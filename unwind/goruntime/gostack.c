@@ -72,7 +72,7 @@ struct walk {
 	bool exact; /* the frame was interrupted, not calling */
 };
 
-/* UW_GOSTACK_ROOT stands for "there is one". */
+/* UW_GOSTACK_ROOT means that the word was read. */
 static enum uw_gostack_end word(const struct walk *k, uint64_t addr, uint64_t *ret)
 {
 	const struct uw_gostack_bytes *b = k->stack;

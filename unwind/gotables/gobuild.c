@@ -83,7 +83,7 @@ static bool word(const struct uw_elf *elf, const struct uw_mem *live, uint64_t b
 }
 
 /* The bytes of the Go string whose header the word at vaddr points to. They are constants of the
- * file, whoever relocated the pointers. */
+ * file, whether or not the pointers were relocated. */
 static const void *string_at(const struct uw_elf *elf, const struct uw_mem *live, uint64_t bias,
 			     uint64_t vaddr, uint64_t *len)
 {

@@ -27,7 +27,7 @@ bool uw_gobuild_read(const struct uw_elf *elf, const struct uw_mem *live, uint64
 		     struct uw_gobuild *ret);
 
 /*
- * "go1.24.4", "go1.22.1 X:foo", "devel go1.25-abcdef" -> 24, 4. False when it tells no version
+ * "go1.24.4", "go1.22.1 X:foo", "devel go1.25-abcdef" -> 24, 4. False when it names no version
  * ("devel +0123abc", as development builds up to 1.16 said).
  */
 bool uw_gobuild_version(const char *version, int *ret_minor, int *ret_patch);

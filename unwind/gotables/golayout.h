@@ -4,7 +4,7 @@
  * opened. Everything else reads offsets from the row and knows no versions.
  *
  * Offsets are in bytes and the same on amd64 and arm64 (the generator checks that). UW_GO_NONE
- * stands for a field that the version hasn't. The rows in golayout_table.c are written by
+ * marks a field that the version does not have. The rows in golayout_table.c are written by
  * tests/golayout/golayout.go from the DWARF of programs built with each toolchain.
  */
 #pragma once

@@ -72,7 +72,7 @@ static bool read_header(const struct search *s, uint64_t addr, struct header *re
 	return true;
 }
 
-/* --- moduledata --- */
+/* --- moduledata ------------------------------------------------------------------ */
 
 /* One candidate: its bytes, where they were read, and how its pointers become link-time addresses.
  */
@@ -313,7 +313,7 @@ static bool accept(struct candidate *c)
 	return false;
 }
 
-/* --- where to look --- */
+/* --- where to look --------------------------------------------------------------- */
 
 static bool search_bytes(const struct search *s, const struct header *h, uint64_t vaddr,
 			 const uint8_t *p, size_t size, size_t usable, uint64_t bias, bool live)

@@ -33,7 +33,7 @@ struct uw_gomodule {
 	uint64_t funcs_addr;   /* its link-time address */
 
 	/* runtime.findfunctab: for each 4 KiB of text from minpc on, about where in functab. A
-	 * hint; empty when it can't be had. */
+	 * hint; empty when it can't be read. */
 	struct uw_bytes find;
 
 	uint64_t minpc, maxpc, text, etext, gofunc;
@@ -42,7 +42,7 @@ struct uw_gomodule {
 	struct uw_gosect *sects;
 
 	uint64_t table_bias; /* to subtract from the addresses inside the tables */
-	uint8_t *copy;       /* the tables, when they had to be read from memory */
+	uint8_t *copy;       /* the tables, when they are read from memory */
 };
 
 /*

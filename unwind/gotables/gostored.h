@@ -4,7 +4,7 @@
  * of a physical function with all that is inlined there.
  *
  * A stored word is a return address. Most profiles store logical stacks: after the word of a place
- * come made-up ones, one for each function into which the inlined code was put, as if it had been
+ * come made-up ones, one for each function into which the inlined code was put, as if it were
  * called; block and mutex profiles of go1.23 and later store physical stacks, without them. Both
  * are read by one rule: a place is expanded wholly from its first word, and the made-up words that
  * follow from it are passed over where they were stored. That also completes a place whose end was

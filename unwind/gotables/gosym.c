@@ -7,7 +7,7 @@
 #include "golayout.h"
 #include "gosym_parts.h"
 
-/* --- functions at which a walk has a rule of its own --- */
+/* --- functions at which a walk has a rule of its own ----------------------------- */
 
 enum { ASM_ONLY = 1 }; /* a Go function of that name, in another version or on arm64, is normal */
 
@@ -66,7 +66,7 @@ static uint8_t flags_of(enum uw_go_special special)
 		       : 0;
 }
 
-/* --- what is known of the binary --- */
+/* --- what is known of the binary ------------------------------------------------- */
 
 const char *uw_go_version(const struct uw_go *go)
 {
@@ -115,7 +115,7 @@ const char *uw_go_modinfo(const struct uw_go *go, size_t *len)
 	return go->build.mod;
 }
 
-/* --- the function table --- */
+/* --- the function table ---------------------------------------------------------- */
 
 /* Keys of the table are addresses or offsets in text. opened tables hold nfuncs + 1 of them. */
 static uint64_t key_at(const struct uw_gomodule *m, size_t i)
@@ -206,7 +206,7 @@ static bool func_at_index(const struct uw_go *go, size_t i, struct uw_go_func *r
 
 /*
  * Where to look in the table, by the runtime's own index of it: three places in memory where a
- * binary search of a large program touches ten. What it says is checked like everything else.
+ * binary search of a large program touches ten. Its content is checked like everything else.
  */
 static void narrow(const struct uw_gomodule *m, uint64_t pc, uint64_t key, size_t *lo, size_t *hi)
 {
@@ -294,7 +294,7 @@ const char *uw_go_func_name(const struct uw_go *go, const struct uw_go_func *f)
 	return b.bad ? "" : go_name_at(go, off);
 }
 
-/* --- tables of values by pc --- */
+/* --- tables of values by pc ------------------------------------------------------ */
 
 /* A varint of at most 32 bits, as runtime.readvarint; false at the end of the table. */
 static inline bool varint(const uint8_t **p, const uint8_t *end, uint32_t *ret)
@@ -375,11 +375,11 @@ int32_t uw_go_sp_delta(const struct uw_go *go, const struct uw_go_func *f, uint6
 	return go_field_value(go, f, go->mod.layout->func.pcsp, pc, NULL);
 }
 
-/* --- opening --- */
+/* --- opening --------------------------------------------------------------------- */
 
 /*
  * The number that the binary itself gives to runtime.systemstack, -1 when it has none. The wrapper
- * that shares the name is told by its flags, because its number is what we want to know.
+ * that shares the name is identified by its flags, because its number is not known yet.
  */
 static int id_of_systemstack(const struct uw_go *go)
 {
@@ -395,7 +395,7 @@ static int id_of_systemstack(const struct uw_go *go)
 /*
  * The rows of newer versions are unknown, but their function ids have so far grown in the middle of
  * an alphabetical list that ends with systemstack, systemstack_switch, wrapper (internal/abi
- * funcs). So the number of the one that can be found by name tells the number of the other.
+ * funcs). So the number of the one that is found by name gives the number of the other.
  */
 static void adjust_ids(struct uw_go *go)
 {

@@ -21,7 +21,7 @@
 struct uw_go;
 struct uw_golayout;
 
-enum uw_go_special { /* functions at which a walk has a rule of its own; told by name */
+enum uw_go_special { /* functions at which a walk has a rule of its own; identified by name */
 		     UW_GO_NORMAL = 0,
 		     UW_GO_GOEXIT, /* runtime.goexit: root of a goroutine */
 		     UW_GO_MSTART, /* runtime.mstart: root of a thread's g0 stack */

@@ -80,7 +80,7 @@ static void name_inlined(const struct uw_go *go, struct uw_bytes *entry, struct 
 		ret->frame.start_line = (int32_t)uw_bytes_u32_at(entry, l->inl.start_line);
 }
 
-/* Go 1.20 and later: each entry tells the pc of the call in its parent, which is looked up anew. */
+/* Go 1.20 and later: each entry has the pc of the call in its parent, which is looked up anew. */
 static size_t expand_by_pc(const struct uw_go *go, const struct uw_go_func *f, uint64_t *pc,
 			   struct uw_go_cursor *c, struct uw_go_frame *frames, size_t max)
 {

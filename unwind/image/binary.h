@@ -6,7 +6,7 @@
  *
  * Lifetime: a binary is freed with its last reference. An address space (space.h) has one reference
  * to each binary that it has ever mapped, until uw_space_fini. So what a binary lends (strings of
- * frames, tables, an ELF file) lasts as long as a space that maps it: whoever keeps such things
+ * frames, tables, an ELF file) lasts as long as a space that maps it: code that keeps such things
  * longer keeps the space, or takes a reference. uw_binaries_fini frees all that are left; spaces
  * are finished before.
  *

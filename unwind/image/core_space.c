@@ -26,7 +26,7 @@ struct file {
 	uint64_t dev, ino;
 	uint64_t bias;
 	bool has_bias;
-	bool maybe_data; /* the core doesn't tell whether it was mapped for code */
+	bool maybe_data; /* the core doesn't say whether it was mapped for code */
 };
 
 struct load {
@@ -38,8 +38,7 @@ struct load {
 	size_t n;
 };
 
-/* --- is it the same file? ----------------------------------------------------------------------
- */
+/* --- is it the same file? -------------------------------------------------------- */
 
 /* Whether a page of [offset, offset+len) belongs to a segment that is written to at run time. */
 static bool is_written(const struct uw_elf *elf, uint64_t offset, uint64_t len)
@@ -102,8 +101,7 @@ static int prove(const struct load *l, const struct file *file, const struct uw_
 	return proved;
 }
 
-/* --- the files ---------------------------------------------------------------------------------
- */
+/* --- the files ------------------------------------------------------------------- */
 
 static bool is_program(const struct load *l, const char *path)
 {
@@ -182,10 +180,9 @@ static struct file *file_of(struct load *l, const char *path)
 	return NULL;
 }
 
-/* --- the mappings ------------------------------------------------------------------------------
- */
+/* --- the mappings ---------------------------------------------------------------- */
 
-/* gcore has no segment for what it left out whole; then the file's own headers tell. */
+/* gcore has no segment for a mapping that it left out whole; then the file's own headers decide. */
 static bool is_executable(const struct uw_core *core, const struct uw_core_file *f,
 			  const struct uw_elf *elf)
 {

@@ -25,7 +25,7 @@ struct uw_core_load {                       /* what was found */
 
 /*
  * Fills the empty space s, which borrows core. exe: the program's file, NULL for the one that the
- * core names. -ENODATA: the core doesn't tell what was mapped; -ESTALE: the program's file is not
+ * core names. -ENODATA: the core doesn't record what was mapped; -ESTALE: the program's file is not
  * the one that ran; -ENOEXEC: it is no ELF file; -ENOMEM; else the errno of opening it. ret is
  * filled as far as it went.
  */

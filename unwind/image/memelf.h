@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A program that is in memory only: its text was never the mapping of a file, as packers of
- * executables do it. What is there is copied once into a file of our own that looks like a linked
+ * executables do it. The memory is copied once into a file of our own that looks like a linked
  * program: a segment for each mapping, link-time addresses equal to those in memory (bias 0), no
  * sections. All readers of files read it as they read any other.
  *

@@ -201,7 +201,8 @@ static int open_mapped(const struct uw_space *s, const struct uw_map_event *e, c
 	fd = open_same(host, e->dev, e->ino);
 	if (fd >= 0)
 		return fd;
-	/* The target may be gone already. Mostly its root was ours, and the file tells. */
+	/* The target may be gone already. Mostly its root was ours, and device and inode of the
+	 * file decide. */
 	if (e->dev) {
 		snprintf(host, host_len, "%s", e->path);
 		fd = open_same(host, e->dev, e->ino);

@@ -121,7 +121,7 @@ void uw_space_choose_go(struct uw_space *s, size_t which);
 size_t uw_space_runtimes(struct uw_space *s);
 /* The module that the which-th runtime is in: 0 is the one that uw_space_go chose. */
 size_t uw_space_runtime(const struct uw_space *s, size_t which);
-/* Makes these tables the only ones, of a caller who knows them; false without memory. */
+/* Makes these tables the only ones, for a caller that knows them; false without memory. */
 bool uw_space_set_go(struct uw_space *s, struct uw_go *go, struct uw_binary *bin, uint64_t bias);
 const struct uw_go_module *uw_space_go_other(const struct uw_space *s, uint64_t pc);
 

@@ -21,7 +21,7 @@ enum {
 	COMPARED = 64, /* pages, at most */
 };
 
-/* --- a copy of a file's text ------------------------------------------------------------------ */
+/* --- a copy of a file's text ----------------------------------------------------- */
 
 /* The part of the file's text that the memory covers; false: not even its beginning. */
 static bool text_at(const struct uw_elf *elf, uint64_t bias, const struct uw_mapping *m,
@@ -87,7 +87,7 @@ static bool is_copy_of(const struct uw_space *s, struct uw_mapping *m, const str
 	return true;
 }
 
-/* --- a program that is in memory only --------------------------------------------------------- */
+/* --- a program that is in memory only -------------------------------------------- */
 
 struct run { /* anonymous memory, with small gaps at most */
 	uint64_t inside;
@@ -162,7 +162,7 @@ static bool is_program(struct uw_space *s, struct uw_mapping *m)
 		return false;
 	fd = uw_memelf_make(&s->live, s->arch->machine, r.parts, r.n);
 	bin = fd < 0 ? NULL : uw_binary_get(s->reg, 0, 0, "[anon]", NULL, fd);
-	/* Without Go's tables the copy tells nothing more than the memory does. */
+	/* Without Go's tables the copy gives nothing more than the memory does. */
 	if (!bin || !uw_binary_go(bin, &s->live, 0)) {
 		uw_binary_unref(bin);
 		return false;

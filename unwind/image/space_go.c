@@ -19,7 +19,7 @@ static uint64_t now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-/* --- finding them ----------------------------------------------------------------------------- */
+/* --- finding them ---------------------------------------------------------------- */
 
 static bool is_known(const struct uw_space *s, const struct uw_binary *bin, uint64_t bias)
 {
@@ -94,7 +94,7 @@ static bool find_all(struct uw_space *s)
 	return whole;
 }
 
-/* --- whose runtime ---------------------------------------------------------------------------- */
+/* --- whose runtime --------------------------------------------------------------- */
 
 static size_t module_of_data(const struct uw_space *s, uint64_t moduledata)
 {
@@ -107,7 +107,7 @@ static size_t module_of_data(const struct uw_space *s, uint64_t moduledata)
 
 /*
  * A runtime has its modules in a list that begins with its own: the program, then its plugins. What
- * is in nobody's list has a runtime of its own.
+ * is in no list has a runtime of its own.
  */
 static void find_runtimes(struct uw_space *s)
 {
@@ -133,7 +133,7 @@ static void find_runtimes(struct uw_space *s)
 	}
 }
 
-/* --- what is asked ---------------------------------------------------------------------------- */
+/* --- what is asked --------------------------------------------------------------- */
 
 void uw_space_choose_go(struct uw_space *s, size_t which)
 {

@@ -30,7 +30,7 @@ size_t uw_symbolize(struct uw_space *s, uint64_t pc, struct uw_symbol *syms, siz
 /*
  * Puts back what a frame-pointer chain of go1.20 and older skips in its middle: functions without a
  * frame of their own between two that have one (runtime.systemstack's caller, runtime.cgocall,
- * gcWriteBarrier). The code itself tells: the call before the return address names the function
+ * gcWriteBarrier). The code itself shows it: the call before the return address names the function
  * that was called; where that is not the callee found, but one that calls it, it was skipped. Works
  * on a finished stack and needs no memory of the target. Returns the new length, at most max. The
  * repairer is a cache; one thread uses it at a time.

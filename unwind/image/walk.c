@@ -94,7 +94,7 @@ static void note_plain(struct uw_walker *w, uint64_t pc)
 	const struct uw_space *s = w->space;
 
 	if (s->go_hi - s->go_lo > UINT32_MAX)
-		return; /* half an address would not tell */
+		return; /* half an address would be ambiguous */
 	if (w->plain_version != s->version) {
 		memset(w->plain, 0, sizeof w->plain);
 		w->plain_version = s->version;
@@ -183,7 +183,7 @@ enum step walk_take_caller(struct walk *k, uint64_t ret, enum uw_end *end)
 
 /*
  * The address of the frame that gave chain[j], by frame pointers from the sample's on: with `live`
- * in whatever memory there is. 0 where it can't be told, or where memory says something else.
+ * in whatever memory there is. 0 where it is unknown, or where memory says something else.
  */
 static uint64_t frame_of(struct walk *k, size_t j, bool live)
 {
@@ -349,7 +349,7 @@ static enum uw_end take_inserted(struct walk *k, const struct go_frame *caller, 
 
 /*
  * The frame-pointer chain of a sample skips the leaf's caller whenever the leaf has no frame, or
- * not yet, or no longer. pcsp tells where the return address lies; the value of BP tells which
+ * not yet, or no longer. pcsp gives the place of the return address; the value of BP shows which
  * frame the chain begins with: chain[from] is what lies above the frame at BP.
  */
 static enum uw_end above_leaf(struct walk *k, const struct pc_info *leaf, const struct go_frame *r,

@@ -3,8 +3,8 @@
  * The walk: one sample's registers, stack copy and frame-pointer chain → the addresses of its user
  * frames, leaf first.
  *
- * Go's own traceback reads the whole stack; a sampler that stops nobody can't. What it has is taken
- * by the kernel at the instant of the sample: registers, the top of the stack, and the chain of
+ * Go's own traceback reads the whole stack; a sampler that stops no thread can't. It has what the
+ * kernel takes at the instant of the sample: registers, the top of the stack, and the chain of
  * frame pointers. The chain is right except around the leaf (Go's leaf functions have no frame) and
  * where code switches stacks; both are repaired here by Go's own tables (pcsp). Words that only the
  * live process could give are read only where the result can be verified; else the walk ends and
@@ -13,7 +13,8 @@
  * Addresses given are lookup addresses: the interrupted pc as it is, for callers an address inside
  * the call instruction (return address - 1).
  *
- * A walker belongs to one thread. It keeps caches keyed by pc and is told when the space changes.
+ * A walker belongs to one thread. It keeps caches keyed by pc; the version of the space shows when
+ * they are stale.
  */
 #pragma once
 

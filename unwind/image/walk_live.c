@@ -65,7 +65,7 @@ static bool any_target(void *ctx, uint64_t target)
 /*
  * Does the Go stub whose call of runtime.cgocall is at pc (its frame is the first below asmcgocall
  * that is not runtime.cgocall) pass the C function that holds c_pc? The stub loads it from a
- * variable. True also where the code doesn't tell.
+ * variable. True also where the code doesn't show it.
  */
 static bool stub_fits(struct walk *k, size_t from, uint64_t c_pc)
 {
@@ -78,7 +78,7 @@ static bool stub_fits(struct walk *k, size_t from, uint64_t c_pc)
 	struct uw_ref refs[STUB_CODE];
 	struct uw_mapping *m;
 	uint64_t bias, at, code, function = cfi ? uw_cfi_function(cfi, c_pc) : 0;
-	bool told = false;
+	bool loads_other = false;
 	const uint8_t *p;
 	size_t n;
 
@@ -102,9 +102,9 @@ static bool stub_fits(struct walk *k, size_t from, uint64_t c_pc)
 			continue;
 		if (value == function)
 			return true;
-		told = true;
+		loads_other = true;
 	}
-	return !told;
+	return !loads_other;
 }
 
 /*
@@ -184,7 +184,7 @@ enum uw_end walk_go_frames(struct walk *k, struct go_frame f)
 /*
  * Where C called back into Go, the chain of frame pointers runs through C frames that need not
  * have any. The goroutine's own stack is contiguous: its frames are found by pcsp alone, as Go's
- * traceback does, first down to runtime.cgocallback, then, below it, those that had called C. The C
+ * traceback does, first down to runtime.cgocallback, then, below it, those that called C. The C
  * frames between lie on the thread's stack, which stands still as long as the callback runs.
  */
 
@@ -252,7 +252,7 @@ static bool callback_runs(struct walk *k, uint64_t bp)
 /* The frames of Go below the callback, up to the root; the first one is runtime.cgocall's. */
 static enum uw_end callback_go_frames(struct walk *k, struct go_frame f)
 {
-	/* systemstack_switch stands for where asmcgocall had left the goroutine's stack. */
+	/* systemstack_switch marks where asmcgocall left the goroutine's stack. */
 	if (!walk_go_step(k, &f) || !walk_go_step(k, &f))
 		return walk_ends(k, UW_END_NO_MEM, "no return address for", f.pc);
 	return walk_go_frames(k, f);

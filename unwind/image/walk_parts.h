@@ -58,7 +58,7 @@ struct uw_walker {
 	/*
 	 * Callers to which no rule applies: Go text, after a call, neither special nor flagged. The
 	 * low halves of their lookup addresses, of one space: nearly all frames of nearly all
-	 * stacks are told by four bytes.
+	 * stacks are recognized by four bytes.
 	 */
 	uint32_t plain[1 << PLAIN_BITS];
 	uint64_t plain_version;
@@ -82,7 +82,7 @@ struct walk { /* one that is under way */
 	size_t sure;    /* frames that were there before the first live word */
 	bool lived;     /* a live word was used */
 	bool pieced;    /* a piece was used */
-	bool gap;       /* some frames between others could not be told */
+	bool gap;       /* some frames between others could not be recovered */
 	bool callback;  /* the frame pushed last is runtime.cgocallback */
 	bool morestack; /* ... runtime.morestack */
 	bool exact;     /* the next caller was interrupted, not calling: its pc is meant as it is */
@@ -98,7 +98,7 @@ struct go_frame {
 
 enum step { STEP_ON, STEP_DONE };
 
-/* --- walk_pc.c --- */
+/* --- walk_pc.c ------------------------------------------------------------------- */
 
 /* Valid until the next call. */
 struct pc_info *walk_info(struct uw_walker *w, uint64_t pc);
@@ -109,7 +109,7 @@ bool walk_func_at(struct uw_walker *w, uint64_t pc, struct uw_go_func *ret);
 /* The runtime of the frame that was pushed last; the chosen one where that is not Go. */
 const struct uw_go *walk_runtime(const struct walk *k);
 
-/* --- walk.c --- */
+/* --- walk.c ---------------------------------------------------------------------- */
 
 bool walk_push(struct walk *k, uint64_t pc);
 /* Takes one caller, given as return address. STEP_DONE sets *end. */
@@ -129,10 +129,10 @@ static inline enum uw_end walk_ends(struct walk *k, enum uw_end end, const char 
 	return end;
 }
 
-/* --- walk_native.c --- */
+/* --- walk_native.c --------------------------------------------------------------- */
 
 struct uw_cfi *walk_cfi(struct uw_walker *w);
-/* What uw_cfi_walk gives: 0 stands for frames that may be missing. */
+/* What uw_cfi_walk gives: 0 is a placeholder for frames that may be missing. */
 bool walk_push_c(struct walk *k, const uint64_t *pcs, size_t n);
 enum uw_end walk_c_leaf(struct walk *k);
 /*
@@ -141,7 +141,7 @@ enum uw_end walk_c_leaf(struct walk *k);
  */
 enum uw_end walk_unknown_leaf(struct walk *k, const struct pc_info *leaf);
 
-/* --- walk_words.c --- */
+/* --- walk_words.c ---------------------------------------------------------------- */
 
 /* As it was: from the copy of the stack and the pieces. */
 bool walk_exact(struct walk *k, uint64_t addr, void *buf, size_t len);
@@ -152,20 +152,20 @@ bool walk_exact_word(struct walk *k, uint64_t addr, uint64_t *ret);
 bool walk_word(struct walk *k, uint64_t addr, uint64_t *ret);
 /* walk_read as a reader; borrows k. */
 struct uw_mem walk_mem(struct walk *k);
-/* What was read of live memory is old: it is to be read anew. */
+/* Live memory is read anew from now on. */
 void walk_forget(struct walk *k);
-/* As if nothing live had been used after the first n frames. */
+/* Goes back to the first n frames, as if no live word was used after them. */
 void walk_back_to(struct walk *k, size_t n, bool lived);
 /* A live word is used, or was wanted: the frames from here on are not sure by themselves. */
 void walk_note_live(struct walk *k);
 
-/* --- walk_live.c --- */
+/* --- walk_live.c ----------------------------------------------------------------- */
 
 /* The direct call that ends at ret: its target, or 0 when the call is indirect. */
 uint64_t walk_target_of(struct uw_space *s, uint64_t ret);
 /* Does the code say that ret can be where the function last pushed returns to? */
 bool walk_call_fits(const struct walk *k, uint64_t ret);
-/* One frame further by pcsp; f->bp is what the frame had saved, 0 where it has no room for it. */
+/* One frame further by pcsp; f->bp is what the frame saved, 0 where it has no room for it. */
 bool walk_go_step(struct walk *k, struct go_frame *f);
 /* Takes f and its callers, by pcsp. */
 enum uw_end walk_go_frames(struct walk *k, struct go_frame f);
@@ -175,7 +175,7 @@ enum uw_end walk_go_below_c(struct walk *k, uint64_t bp, uint64_t c_pc);
 enum uw_end walk_callback(struct walk *k);
 enum uw_end walk_callback_at(struct walk *k, const struct go_frame *f);
 
-/* --- walk_switch.c --- */
+/* --- walk_switch.c --------------------------------------------------------------- */
 
 struct walk_thread { /* of the runtime, as the sample's g leads to it */
 	const struct uw_golayout *l;

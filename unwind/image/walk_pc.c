@@ -54,7 +54,7 @@ bool walk_func_at(struct uw_walker *w, uint64_t pc, struct uw_go_func *ret)
 	return true;
 }
 
-/* MOV $0, DX; JMP runtime.morestack: told by its code, since it has no number nor flag. */
+/* MOV $0, DX; JMP runtime.morestack: recognized by its code, since it has no number nor flag. */
 static bool is_noctxt(const struct uw_arch *arch, const struct uw_go *go, const struct uw_elf *elf,
 		      const struct uw_go_func *f)
 {
@@ -140,8 +140,8 @@ struct pc_info *walk_info(struct uw_walker *w, uint64_t pc)
 }
 
 /*
- * Can the address + 1 be a return address? Reads the code, which is nobody's memory yet: asked only
- * of callers.
+ * Can the address + 1 be a return address? Reads code, whose page may not be in memory yet: asked
+ * only of callers.
  */
 bool walk_is_after_call(struct uw_walker *w, struct pc_info *i)
 {

@@ -142,7 +142,7 @@ static size_t count(const struct growth *w, uint64_t v)
 
 /*
  * The function that grows, as the return address of its call of morestack: that which its caller
- * calls; where the code doesn't tell, that which g.sched still names.
+ * calls; where the call is indirect, the one that g.sched still names.
  */
 static uint64_t growing(struct walk *k, uint64_t caller, uint64_t g)
 {
@@ -156,7 +156,7 @@ static uint64_t growing(struct walk *k, uint64_t caller, uint64_t g)
 
 /*
  * Where the thread's own stack ends. It stays as it is, so that live memory is as good as any. What
- * the copy holds where that can't be told.
+ * the copy holds where that is unknown.
  */
 static uint64_t own_stack_end(struct walk *k)
 {

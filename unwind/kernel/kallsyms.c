@@ -293,7 +293,7 @@ int uw_kallsyms_read(int fd, struct uw_kallsyms **ret)
 /* --- the symbols of some addresses ----------------------------------------------- */
 
 /*
- * Slot i stands for the addresses in (pcs[i-1], pcs[i]], the last slot for those above all pcs. Of
+ * Slot i covers the addresses in (pcs[i-1], pcs[i]], the last slot for those above all pcs. Of
  * the symbols there the greatest names pcs[i], and the least bounds what lies below; a slot without
  * any takes from its neighbour when all is read. So each symbol costs one search, in any order.
  */
@@ -450,7 +450,7 @@ int uw_kallsyms_resolve(int fd, const uint64_t *pcs, size_t n, struct uw_kallsym
 	return 0;
 }
 
-/* --- tables made and read by others in this folder -------------------------------------------- */
+/* --- tables made and read by others in this folder ------------------------------- */
 
 int uw_ktable_new(size_t max_symbols, struct uw_kallsyms **ret)
 {

@@ -75,8 +75,7 @@ static size_t padded(size_t n)
 	return (n + 7) & ~(size_t)7;
 }
 
-/* --- the key ------------------------------------------------------------------------------------
- */
+/* --- the key --------------------------------------------------------------------- */
 
 /* "name size references users state address [taints]" */
 static int module_key(const char *line, size_t len, uint64_t *sum,
@@ -148,8 +147,7 @@ static bool same_key(const struct uw_kallsyms_key *a, const struct uw_kallsyms_k
 	return a->boot == b->boot && a->kernel == b->kernel && a->modules == b->modules;
 }
 
-/* --- writing ------------------------------------------------------------------------------------
- */
+/* --- writing --------------------------------------------------------------------- */
 
 struct bytes {
 	char *p;
@@ -368,8 +366,7 @@ out:
 	return r;
 }
 
-/* --- reading ------------------------------------------------------------------------------------
- */
+/* --- reading --------------------------------------------------------------------- */
 
 struct reader {
 	int fd;

@@ -26,7 +26,7 @@ struct uw_text {
 };
 
 /*
- * Of the text of the boot id, of any text that tells kernels apart, and of that of /proc/modules,
+ * Of the text of the boot id, of any text that distinguishes kernels, and of that of /proc/modules,
  * of which name, size and address count. `instance`, which may be NULL, gives a number that differs
  * between two loadings of a module of this name. -ENODATA: there is no boot id. -EAGAIN: a module
  * is being loaded or unloaded, so that its symbols are about to change. -EBADMSG: not

@@ -28,7 +28,7 @@ int uw_ktable_add(struct uw_kallsyms *k, const struct uw_ksym *s, uint64_t end);
 /* All entries in ascending order; false: there are no more. Strings are borrowed from k. */
 bool uw_ktable_next(const struct uw_kallsyms *k, struct uw_ktable_pos *pos, struct uw_ksym *ret);
 
-/* --- kallsyms_text.c --- */
+/* --- kallsyms_text.c ------------------------------------------------------------- */
 
 /* One line of the file; strings point into the read buffer. */
 struct kallsyms_symbol {

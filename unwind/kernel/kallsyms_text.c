@@ -63,7 +63,7 @@ static bool parse_line(const char *p, const char *end, struct kallsyms_symbol *s
 	}
 	/* Where all else is equal, the kernel's own counts. */
 	s->rank = (uint8_t)(rank_of(type, s->name, s->name_len) * 2 + !s->module);
-	/* Nothing can be at the last address, which stands for none below; names end with a NUL. */
+	/* Nothing can be at the last address, which means none elsewhere; names end with a NUL. */
 	return s->name_len > 0 && addr != UINT64_MAX && !memchr(first, '\0', (size_t)(end - first));
 }
 

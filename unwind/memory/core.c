@@ -39,8 +39,7 @@ struct uw_core_backing {
 	const struct uw_elf *elf;
 };
 
-/* --- notes -------------------------------------------------------------------------------------
- */
+/* --- notes ----------------------------------------------------------------------- */
 
 static uint64_t reg(struct uw_bytes *desc, size_t which)
 {
@@ -246,10 +245,10 @@ static int read_notes(struct uw_core *c, const GElf_Phdr *ph, uint64_t size, uin
 	return r;
 }
 
-/* --- headers -----------------------------------------------------------------------------------
- */
+/* --- headers --------------------------------------------------------------------- */
 
-/* What a segment has beyond the end of the file is missing; one that wraps around is no segment. */
+/* The part of a segment beyond the end of the file is missing; one that wraps around is no segment.
+ */
 static void add_segment(struct uw_core *c, const GElf_Phdr *ph, uint64_t size)
 {
 	uint64_t room = ph->p_offset < size ? size - ph->p_offset : 0;
@@ -369,8 +368,7 @@ void uw_core_free(struct uw_core *c)
 	free(c);
 }
 
-/* --- memory ------------------------------------------------------------------------------------
- */
+/* --- memory ---------------------------------------------------------------------- */
 
 static const struct uw_core_segment *segment_at(const struct uw_core *c, uint64_t addr)
 {
@@ -484,7 +482,7 @@ static size_t read_file(const struct uw_core_backing *b, uint64_t addr, void *bu
 
 static size_t read_backing(const struct uw_core *c, uint64_t addr, void *buf, size_t len)
 {
-	/* What was writable may have been written: the file does not tell what was there. */
+	/* Writable memory may have been written: the file does not have its content. */
 	if (uw_core_flags(c, addr) & PF_W)
 		return 0;
 	for (size_t i = 0; i < c->nbacks; i++) {
@@ -519,7 +517,7 @@ static int read_segment(const struct uw_core *c, uint64_t addr, uint8_t *buf, si
 	return 0;
 }
 
-/* Neighbouring mappings are one to who reads, so it goes piece by piece. */
+/* A read may cross neighbouring mappings, so it goes piece by piece. */
 static int read_core(void *ctx, uint64_t addr, void *buf, size_t len)
 {
 	const struct uw_core *c = ctx;

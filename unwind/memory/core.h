@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A core file, as the kernel and gcore write it: the memory of a process that is gone, its threads
- * with their registers, and which files it had mapped.
+ * with their registers, and which files were mapped.
  *
  * Memory that the core leaves out is not known: a read of it fails, it never gives zeros. What was
- * left out because it stands in a mapped file can be had from there (uw_core_back). Nothing in the
+ * left out because it is in a mapped file can be read from there (uw_core_back). Nothing in the
  * file is trusted; one that ends too early gives what it has. Read with pread, so that a file that
  * shrinks meanwhile does no harm.
  *
@@ -81,9 +81,9 @@ const struct uw_core_thread *uw_core_thread(const struct uw_core *c, pid_t tid);
 const struct uw_core_file *uw_core_file_at(const struct uw_core *c, uint64_t addr);
 
 /*
- * From now on what the core left out of [start, end) is read from the segments of elf that nobody
- * could write to, loaded with this bias. elf is borrowed. That it is the file that was mapped is
- * for the caller to prove.
+ * From now on the part of [start, end) that the core left out is read from the segments of elf that
+ * are not writable, loaded with this bias. elf is borrowed. The caller proves that it is the file
+ * that was mapped.
  */
 int uw_core_back(struct uw_core *c, uint64_t start, uint64_t end, const struct uw_elf *elf,
 		 uint64_t bias);

@@ -74,7 +74,7 @@ static bool take_prot(struct line *l, struct uw_map *m)
 /*
  * The kernel writes a newline in a path as \012 and leaves backslashes alone (show_map_vma,
  * fs/proc/ task_mmu.c), so exactly this sequence is undone. The few names that hold those four
- * characters literally can't be told apart.
+ * characters literally can't be distinguished.
  */
 static bool take_path(struct line *l, char *buf, struct uw_map *m)
 {

@@ -48,8 +48,8 @@ static ssize_t readv_process(void *ctx, const struct iovec *local, size_t nlocal
 }
 
 /*
- * Sandboxes refuse process_vm_readv(2) in one of these ways, and so does the kernel to whom may not
- * read the process; the file asks the same question, but another one of the sandbox.
+ * Sandboxes refuse process_vm_readv(2) in one of these ways, and so does the kernel where the
+ * caller may not read the process; the file asks the kernel the same question, but not the sandbox.
  */
 static bool is_refused(ssize_t r)
 {

@@ -26,7 +26,7 @@ struct uw_mem_part { /* one of several reads that are made together */
 struct uw_mem {
 	/*
 	 * Copies the bytes [addr, addr+len) to buf. Returns 0, or negative errno when any of them
-	 * can't be had (-EFAULT not mapped, -ESRCH process gone, -EPERM not allowed); buf is then
+	 * can't be read (-EFAULT not mapped, -ESRCH process gone, -EPERM not allowed); buf is then
 	 * unspecified.
 	 */
 	int (*read)(void *ctx, uint64_t addr, void *buf, size_t len);

@@ -41,7 +41,7 @@ void uw_memcache_forget(struct uw_memcache *c)
 	memset(c->state, EMPTY, sizeof c->state);
 }
 
-/* The block's bytes, or NULL where it can't be had as a whole: its mapping ends in it. */
+/* The block's bytes, or NULL where it can't be read as a whole: its mapping ends in it. */
 static const uint8_t *block(struct uw_memcache *c, uint64_t number)
 {
 	size_t slot = number % BLOCKS;

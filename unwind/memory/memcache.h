@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A reader that turns many small reads into few large ones: for lists whose elements lie close
- * together, read once. What was read is kept, so all of it is as old as its first read; forget it
- * to see memory anew.
+ * together, read once. Bytes are kept once read, so all of them are as old as the first read;
+ * forget it to see memory anew.
  *
  * Bounded memory (256 KiB), whatever is read. One thread.
  */

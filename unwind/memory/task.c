@@ -106,7 +106,7 @@ void uw_task_of(pid_t pid, struct uw_task *ret)
 		}
 		return;
 	}
-	/* A process without memory that is no zombie; flag PF_KTHREAD tells in field 9. */
+	/* A process without memory that is no zombie; PF_KTHREAD in field 9 identifies it. */
 	if (field(status, "\nVmSize:\t") < 0) {
 		unsigned int flags = 0;
 		const char *p;

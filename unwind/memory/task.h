@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a number below /proc stands for, and by which number the memory of a process is reached.
+ * Identifies a number below /proc, and gives the number by which the memory of a process is
+ * reached.
  *
  * The main thread of a process may end before the others (pthread_exit). It stays as a zombie that
  * holds the process' number but has no memory any more: the files of /proc/PID are empty or can't

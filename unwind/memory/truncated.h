@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Files of targets are mapped, and whoever owns one may truncate it while it is read: the kernel
- * then sends SIGBUS. With this, a missing page reads as zeros instead, which readers of files take
- * for damaged tables.
+ * Files of targets are mapped, and their owner may truncate one while it is read: the kernel then
+ * sends SIGBUS. With this, a missing page reads as zeros instead, which readers of files take for
+ * damaged tables.
  *
  * A program that uses this library calls it once, at its start, before a file of a target is
  * opened; calling it again does no harm. It changes the handler of the whole process: a library

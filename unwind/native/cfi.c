@@ -296,7 +296,7 @@ static bool leave_frameless(struct uw_cfi *c, struct uw_cfi_frame *f)
 	return true;
 }
 
-/* *sure: the caller's code calls this one. What other registers it saved nobody knows. */
+/* *sure: the caller's code calls this one. The other registers that it saved are unknown. */
 static bool leave_by_bp(struct uw_cfi *c, struct uw_cfi_frame *f, uint64_t pc, bool *sure)
 {
 	uint64_t bp = f->r[UW_BP], words[2], target = 0, bias;

@@ -44,7 +44,7 @@ struct uw_cfi_ops {
 
 enum uw_cfi_end {
 	UW_CFI_STOPPED,     /* ops.stop said so: regs are those of the frame at that pc */
-	UW_CFI_INTERRUPTED, /* the same, and a signal had interrupted it: it was not calling */
+	UW_CFI_INTERRUPTED, /* the same, but a signal interrupted it: it was not calling */
 	UW_CFI_ROOT,        /* the outermost C frame: a thread's or process's start */
 	UW_CFI_NO_TABLE, /* no unwind information for the last pc, and no frame pointer to trust */
 	UW_CFI_NO_MEM,   /* a needed word could not be read (the stack copy was too short) */
@@ -56,17 +56,17 @@ enum uw_cfi_end {
 int uw_cfi_new(const struct uw_cfi_ops *ops, struct uw_cfi **ret);
 void uw_cfi_free(struct uw_cfi *c);
 /*
- * The mappings that the next walks are in, of a process of that machine. One number stands for one
- * state of one process for ever, as what was found for a pc is kept by it; the tables that ops.find
- * named must live as long.
+ * The mappings that the next walks are in, of a process of that machine. One number means one state
+ * of one process for ever, as what was found for a pc is kept by it; the tables that ops.find named
+ * must live as long.
  */
 void uw_cfi_enter(struct uw_cfi *c, const struct uw_arch *arch, uint64_t version);
 
 /*
  * Walks from regs. pcs[0] is regs->ip, the following ones return addresses, so that pc - 1 lies in
  * the call; a frame that a signal interrupted (below its trampoline) is given as its pc + 1 for the
- * same reason; 0 stands for frames that may be missing. The pc at which ops.stop said true is not
- * among them; ops.stop is asked for callers only, not for regs->ip.
+ * same reason; 0 is a placeholder for frames that may be missing. The pc at which ops.stop said
+ * true is not among them; ops.stop is asked for callers only, not for regs->ip.
  *
  * On return regs are those of the last frame reached: for UW_CFI_STOPPED and UW_CFI_INTERRUPTED the
  * frame in Go, for UW_CFI_NO_TABLE the last one in pcs, for UW_CFI_LIMIT the one after it, each

@@ -341,7 +341,7 @@ bool uw_cfi_row_make(const struct uw_elf *elf, const struct uw_fde *fde, uint64_
 
 	if (!m.arch)
 		return false;
-	/* Unless it is said otherwise the callee leaves its caller's stack as the call had it. */
+	/* By default the callee leaves its caller's stack as it was at the call. */
 	m.now.regs[UW_SP] = (struct rule){UW_RULE_CFA, 0};
 	m.pc = UINT64_MAX; /* the common ones are for all locations */
 	if (!run(&m, fde->common))

@@ -16,7 +16,7 @@
 
 enum uw_rule {                /* the caller's value of a register */
 	       UW_RULE_SAME,  /* is the present one */
-	       UW_RULE_LOST,  /* can't be told; of the return address: there is no caller */
+	       UW_RULE_LOST,  /* is unknown; of the return address: there is no caller */
 	       UW_RULE_SAVED, /* is the word at CFA + at */
 	       UW_RULE_CFA,   /* is CFA + at */
 	       UW_RULE_REG,   /* is that of the slot `at` */

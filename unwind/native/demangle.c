@@ -18,7 +18,7 @@ struct out {
 	char text[MAX_OUT];
 };
 
-/* The demangler can't be told to stop, so a full buffer leaves it by a jump: on this way it holds
+/* The demangler can't be stopped, so a full buffer leaves it by a jump: on this way it holds
  * no heap memory but the one buffer of a punycode identifier. */
 static void collect(const char *piece, size_t len, void *ctx)
 {

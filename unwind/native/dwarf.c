@@ -170,7 +170,7 @@ static int open_alt(const char *name, const uint8_t *id, size_t id_len, int fd)
 
 /*
  * What dwz has taken out of several files into one. libdw would open whatever the file names, and
- * wait for it if that is a FIFO; so it is told what there is, or that there is nothing.
+ * wait for it if that is a FIFO; so it is given what there is, or nothing.
  */
 static void set_alt(struct uw_dwarf *d, int fd)
 {

@@ -3,7 +3,7 @@
  * Packed debug sections, unpacked at once: an ELF file in memory that holds no more than what
  * names, lines and inlined functions are read from.
  *
- * libdw would unpack every debug section of the file, those that nobody asks for too, by zlib and
+ * libdw would unpack every debug section of the file, also those that are not used, by zlib and
  * each into memory of its own. Here they go into one mapping whose pages are made in one call, by
  * libdeflate where it was found when building. For glibc's 9 MB that is a third of the time.
  */

@@ -29,7 +29,7 @@ size_t uw_dwarf_unpacked(const struct uw_dwarf *d);
 
 /*
  * The frames at link-time address pc: inlined functions innermost first, the function that they are
- * in last (also when more than max had to be cut: the outer inlined ones are). name, file, line and
+ * in last (also when there are more than max: the outer inlined ones are cut). name, file, line and
  * start_line are set, name to NULL where DWARF has none; the rest is zero. 0: pc is in no function
  * that DWARF knows. Strings live as long as d.
  */

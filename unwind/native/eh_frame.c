@@ -55,7 +55,7 @@ struct uw_eh_frame {
 	const struct uw_elf *elf;
 	uint64_t base;          /* the lowest address of the file */
 	uint64_t hdr;           /* the address that .eh_frame_hdr counts from; 0: no usable table */
-	uint64_t frame;         /* where it says that .eh_frame is; 0: not told */
+	uint64_t frame;         /* where it says that .eh_frame is; 0: not given */
 	const uint8_t *entries; /* pairs of 32-bit offsets from hdr, by the first one */
 	size_t nentries;
 	struct table eh, debug;
@@ -109,7 +109,7 @@ uint64_t uw_eh_pointer(struct uw_bytes *b, uint64_t at, uint8_t encoding)
 	}
 }
 
-/* Whatever it is relative to, and be it the address of a pointer: nobody follows it. */
+/* Relative to anything, or the address of a pointer: it is not followed. */
 static void skip_pointer(struct uw_bytes *b, uint64_t at, uint8_t encoding)
 {
 	if (encoding == PE_OMIT)
@@ -174,8 +174,8 @@ struct cie {
 };
 
 /*
- * What follows 'z', letter by letter. A letter that is not known may stand for data, so that the
- * encoding of pointers must have been told before it.
+ * What follows 'z', letter by letter. An unknown letter may have data, so that the encoding of
+ * pointers must come before it.
  */
 static bool read_augmentation(const struct part *p, struct uw_bytes *b, const char *letters,
 			      struct cie *c)

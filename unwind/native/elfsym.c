@@ -376,7 +376,7 @@ static bool readable_grow(struct uw_elfsym *s)
 	return true;
 }
 
-/* Raw names are told apart by their address: they stay where they are as long as s does. */
+/* Raw names are compared by address: they stay where they are as long as s does. */
 static const char *readable_name(struct uw_elfsym *s, const char *raw)
 {
 	struct elfsym_readable *r;
@@ -435,7 +435,7 @@ size_t uw_elfsym_frames(struct uw_elfsym *s, uint64_t pc, struct uw_frame *frame
 			frames[0] = (struct uw_frame){0};
 			n = 1;
 		}
-		/* The linker's name tells clones (.cold, .part.0) apart; DWARF's doesn't. */
+		/* The linker's name distinguishes clones (.cold, .part.0); DWARF's doesn't. */
 		frames[n - 1].name = name;
 	}
 	for (size_t i = 0; i < n; i++) {

@@ -20,9 +20,10 @@ struct uw_elfsym;
 
 /*
  * elf is borrowed and must outlive the object. path, which may be NULL, is where the file was
- * found; it tells where a file named by .gnu_debuglink can be (beside it, in .debug/ beside it,
- * under /usr/lib/debug). A separate file is used only when its build id, or else its checksum,
- * fits. Never fails for a file without symbols: it then answers no question. -ENOMEM only.
+ * found; it gives the places where a file named by .gnu_debuglink can be (beside it, in .debug/
+ * beside it, under /usr/lib/debug). A separate file is used only when its build id, or else its
+ * checksum, fits. Never fails for a file without symbols: it then answers no question. -ENOMEM
+ * only.
  */
 int uw_elfsym_new(const struct uw_elf *elf, const char *path, struct uw_elfsym **ret);
 void uw_elfsym_free(struct uw_elfsym *s);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a stripped file's symbols are looked for in: separate debug files, packed tables. */
+/* Symbols of stripped files: separate debug files, packed tables. */
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,7 +61,7 @@ static bool same_sum(struct uw_elfsym *s, const struct uw_elf *debug, uint32_t w
 	return at == debug->size && sum == want;
 }
 
-/* What only root may have written is no gift of the target's. */
+/* A file that only root can have written does not come from the target. */
 static bool is_trusted(const char *path, const struct stat *st)
 {
 	return strncmp(path, DEBUG_ROOT "/", sizeof DEBUG_ROOT) == 0 && st->st_uid == 0 &&

@@ -193,7 +193,7 @@ static void make_functions(struct tables *t, struct buf *functab)
 	const struct build_go *w = t->what;
 	size_t width = w->layout->pc_size, tab = (w->nfuncs + 1) * 2 * width;
 
-	put8(&t->pctab, 0); /* offset 0 stands for no table */
+	put8(&t->pctab, 0); /* offset 0 means no table */
 	for (size_t i = 0; i <= w->nfuncs; i++) {
 		uint64_t k = key(t, i), off = tab + t->funcs.len;
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Builds small Go binaries in memory: an ELF file with build information, pclntab and moduledata as
- * the linker of any known Go version lays them out. What it writes is told by the rows of
- * golayout.h, whose numbers are checked against real toolchains elsewhere.
+ * the linker of any known Go version lays them out. The layout is that of the
+ * rows of golayout.h, whose numbers are checked against real toolchains elsewhere.
  */
 #pragma once
 

@@ -326,7 +326,7 @@ static void block_rate_of_old_versions(void **state)
 	}
 }
 
-/* Where the code isn't what the compiler usually makes, the order of the heads tells nothing. */
+/* Where the code isn't what the compiler usually makes, the order of the heads means nothing. */
 static void heads_in_unusual_code(void **state)
 {
 	struct program p;
@@ -341,7 +341,7 @@ static void heads_in_unusual_code(void **state)
 	fini(&p);
 }
 
-/* A second function that uses another variable: nobody knows which of them is right. */
+/* A second function that uses another variable: neither is known to be right. */
 static void not_found_where_two_disagree(void **state)
 {
 	struct program p;

@@ -259,7 +259,7 @@ static void test_known_thread(void **state)
 	w->regs.r14 = 12345; /* C code */
 	w->regs.sp = stack_of(G0) + 800;
 	assert_labels(w, "tenant=red zone=a");
-	w->regs.sp = stack_of(M); /* a stack of nobody */
+	w->regs.sp = stack_of(M); /* no stack of this thread */
 	assert_error(w, ENOENT);
 	w->regs.sp = stack_of(G0) + 800;
 	put(w, G + w->l->g.m, M + 8); /* its goroutine went elsewhere */

@@ -53,7 +53,7 @@ static void check_place(const struct opened *o)
 	assert_true(uw_gostored_place(o->go, BIAS, at + 25, false, &p));
 	assert_int_equal(p.pc, at + 24);
 	assert_false(p.root);
-	assert_int_equal(p.nframes, 2); /* nobody that the wrapper called shows it */
+	assert_int_equal(p.nframes, 2); /* no callee of the wrapper shows it */
 	assert_string_equal(p.frames[0].frame.name, "lib.outer");
 	assert_string_equal(p.frames[1].frame.name, "main.main");
 	assert_int_equal(p.frames[1].frame.line, 12);

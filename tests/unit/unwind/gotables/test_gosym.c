@@ -336,7 +336,7 @@ static void uses_the_newest_row_for_newer(void **state)
 	close_built(&o);
 }
 
-/* Without build information the row is told by the tables. Rows that differ in nothing here are
+/* Without build information the row is chosen by the tables. Rows that differ in nothing here are
  * one. */
 static void finds_the_row_without_version(void **state)
 {

@@ -782,7 +782,7 @@ static void test_vdso(void **state)
 	assert_true(f.space.maps[0].vdso);
 	assert_true(uw_space_elf(&f.space, &f.space.maps[0], &elf, &bias));
 	assert_memory_equal(elf->bytes, (const void *)(uintptr_t)at, 64);
-	/* Told again, it is the same one. */
+	/* Reported again, it is the same one. */
 	version = f.space.version;
 	assert_false(uw_space_conflicts(&f.space, &e));
 	assert_int_equal(uw_space_add(&f.space, &e), 0);

@@ -310,7 +310,7 @@ static void test_call_site_by_closure(void **state)
 	static const struct frame in2[] = {{GROW_2, 0}, {SYSTEMSTACK, 70}, {MAIN, 25}};
 	static const struct frame want2[] = {
 		{GROW_2, 0}, {SYSTEMSTACK, 70}, {GROW, SECOND}, {MAIN, 25}};
-	/* No closure of them: the function is right, the first call stands for it. */
+	/* No closure of them: the function is right, the first call represents it. */
 	static const struct frame in3[] = {{CALLEE, 0}, {SYSTEMSTACK, 70}, {MAIN, 25}};
 	static const struct frame want3[] = {
 		{CALLEE, 0}, {SYSTEMSTACK, 70}, {GROW, SITE}, {MAIN, 25}};
@@ -335,7 +335,7 @@ static void test_cgocall(void **state)
 	close_program(&p);
 }
 
-/* systemstack at the root: its closure's name tells who made it. */
+/* systemstack at the root: its closure's name identifies its maker. */
 static void test_root(void **state)
 {
 	static const struct frame in[] = {{GROW_2, 60}, {SYSTEMSTACK, 70}};
@@ -365,7 +365,7 @@ static void test_nothing_is_missing(void **state)
 	static const struct frame wrapper[] = {{CALLEE, 0}, {MAIN, 65}};
 	/* After an indirect call nothing is known. */
 	static const struct frame indirect[] = {{CALLEE, 0}, {INDIRECT, 60}, {MAIN, 55}};
-	/* Only for systemstack does a closure's name tell. */
+	/* A closure's name decides for systemstack only. */
 	static const struct frame closure[] = {{MALLOC_1, 0}, {CALLEE, 60}, {INDIRECT, 60}};
 	static const struct frame recursive[] = {{CALLEE, 0}, {CALLEE, SITE}, {MAIN, 55}};
 	struct program p;
@@ -434,7 +434,7 @@ static void test_foreign(void **state)
 }
 
 /*
- * The code that is read is that of the file with the tables: also where /proc doesn't tell which
+ * The code that is read is that of the file with the tables: also where /proc doesn't say which
  * file is the executable, and where Go is a library of another program.
  */
 static void test_executable(void **state)

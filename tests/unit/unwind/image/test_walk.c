@@ -811,7 +811,7 @@ static void walk_growing(struct growing *w, bool pieces, enum uw_end end)
 	check(&w->g, &w->t, end);
 }
 
-/* Nothing tells where the goroutine was: never complete, and no frame of morestack. */
+/* Nothing shows where the goroutine was: never complete, and no frame of morestack. */
 static void test_morestack(void **state)
 {
 	struct growing w;

@@ -126,7 +126,7 @@ static void test_files_are_sorted(void **state)
 	uw_core_free(c);
 }
 
-/* Without the note of the process its first thread tells the pid; a name may be too long. */
+/* Without the note of the process its first thread gives the pid; a name may be too long. */
 static void test_process(void **state)
 {
 	struct build_core what = plain();
@@ -384,7 +384,7 @@ struct program {
 	char path[64]; /* a name of the open file */
 	int fd;
 	uint64_t bias;
-	uint8_t *memory; /* writable data, as the process had it */
+	uint8_t *memory; /* writable data, as it was in the process */
 	struct build_core what;
 	/* opened */
 	struct uw_core *core;

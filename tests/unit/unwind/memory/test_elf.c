@@ -225,7 +225,7 @@ static void cursor_stays_inside(void **state)
 	assert_true(uw_bytes(NULL, 0).bad);
 }
 
-/* Only what is a regular file is opened, and nobody waits for the other end of a FIFO. */
+/* Only regular files are opened, and the other end of a FIFO is not waited for. */
 static void test_open_regular(void **state)
 {
 	char dir[] = "/tmp/test_elf.XXXXXX", fifo[64], link[64], file[64];
@@ -259,7 +259,7 @@ static void test_open_regular(void **state)
 	rmdir(dir);
 }
 
-/* Tables that only a sparse file has room for: who goes through them does not come back. */
+/* Tables that only a sparse file has room for: a reader of all of them does not come back. */
 static void endless_tables(void **state)
 {
 	const off_t size = (off_t)1 << 40;

@@ -41,8 +41,7 @@ enum {
 
 static const char *target, *plugin;
 
-/* --- an address space ----------------------------------------------------------------------------
- */
+/* --- an address space ------------------------------------------------------------ */
 
 struct map {
 	uint64_t start, end, bias;
@@ -166,8 +165,7 @@ static struct uw_cfi *new_cfi(struct space *s)
 	return c;
 }
 
-/* --- this program --------------------------------------------------------------------------------
- */
+/* --- this program ---------------------------------------------------------------- */
 
 #if defined(__x86_64__)
 static struct uw_regs own_regs(const ucontext_t *u)
@@ -535,7 +533,7 @@ static void frame_pointers_where_no_table_is(void **state)
 	assert_int_equal(pcs[1], BY_NAME);
 	assert_int_equal(r.sp, 0x10050);
 	assert_int_equal(r.bp, 0x10080);
-	/* A call of who knows what: the frames of F and of others may be missing. */
+	/* An indirect call: the frames of F and of others may be missing. */
 	b.stack[9] = BY_POINTER;
 	r = in_f;
 	assert_int_equal(uw_cfi_walk(b.cfi, &r, &b.mem, pcs, MAX_PCS, &n), UW_CFI_NO_TABLE);
@@ -600,8 +598,7 @@ static void a_handler_of_another_libc(void **state)
 	stop_bare(&b);
 }
 
-/* --- c_deep --------------------------------------------------------------------------------------
- */
+/* --- c_deep ---------------------------------------------------------------------- */
 
 struct sample { /* PERF_SAMPLE_REGS_USER | PERF_SAMPLE_STACK_USER */
 	struct uw_regs regs;
@@ -727,7 +724,7 @@ static bool known_name(const char *name)
 	return strncmp(name, "handler_", 8) == 0 || strcmp(name, "on_signal") == 0;
 }
 
-/* names[0] is the leaf. "*" stands for any frames of libc or the vDSO, also for none. */
+/* names[0] is the leaf. "*" matches any frames of libc or the vDSO, also for none. */
 static bool chain_is_right(const char *const *names, size_t n)
 {
 	static const char *const handler[] = {"on_signal", "handler_0", "handler_1", "spin", "*"};

@@ -344,7 +344,7 @@ static bool readable(const struct kind *k)
 	return ok;
 }
 
-/* The personality is stepped over, whatever its encoding: nobody reads it. */
+/* The personality is stepped over, whatever its encoding: it is not read. */
 static void augmentations(void **state)
 {
 	static const struct {
@@ -365,7 +365,7 @@ static void augmentations(void **state)
 	assert_true(readable(&DEFAULT("zRS", sdata4, 1, 1, 0x1b)));
 	assert_true(readable(&DEFAULT("zSR", sdata4, 1, 1, 0x1b)));
 	assert_true(readable(&DEFAULT("zR", sdata4, 1, 1, 0x1b, .wide = true)));
-	/* Letters that nobody knows: harmless once the encoding is known. */
+	/* Unknown letters: harmless once the encoding is known. */
 	assert_true(readable(&DEFAULT("zRX", (const uint8_t *)"\x1b\x99", 2, 1, 0x1b)));
 	assert_true(readable(&DEFAULT("zRXLS", (const uint8_t *)"\x1b\x99", 2, 1, 0x1b)));
 	assert_false(readable(&DEFAULT("zXR", (const uint8_t *)"\x99\x1b", 2, 1, 0x1b)));
@@ -546,7 +546,7 @@ static void rules_of_every_kind(void **state)
 	assert_true(row_of(BYTES(DW_CFA_set_loc, 0, 0, 0x7f, 0, DW_CFA_def_cfa_offset, 16), 8,
 			   BUDGET, &r));
 	assert_int_equal(r.cfa, 8);
-	/* The CFA by a register that nobody knows, as in functions that align their stack. */
+	/* The CFA by a register that is unknown, as in functions that align their stack. */
 	assert_false(row_of(BYTES(DW_CFA_def_cfa, 10, 0), 0, BUDGET, &r));
 }
 
@@ -615,7 +615,7 @@ static void expressions(void **state)
 		{3, {DW_OP_lit1, DW_OP_plus_uconst, 9}, 10},
 		{4, {DW_OP_lit1, DW_OP_const1u, 64, DW_OP_shl}, 0},
 	};
-	/* Jumps, calls, divisions; too few, too many; a register, a word that nobody has. */
+	/* Jumps, calls, divisions; too few, too many; a register, a word that is not there. */
 	static const struct {
 		uint8_t n, ops[8];
 		int want;
