@@ -36,7 +36,7 @@ static void order_fini(struct canon_order *o)
 	free(o->rank);
 }
 
-/* Sorts from position `from` on, and ranks all. */
+/* Sorts from position `from` on, then ranks all. */
 static void order_sort(struct canon_order *o, size_t from,
 		       int (*cmp)(const void *, const void *, void *), struct ctx *ctx)
 {
@@ -120,7 +120,7 @@ static int function_order(const void *va, const void *vb, void *vctx)
 	return 0;
 }
 
-/* A location and what mostly decides: the array of all is read once, not at each comparison. */
+/* A location with its main sort key, so that comparisons don't read the array of all. */
 struct place {
 	uint64_t address;
 	uint32_t mapping; /* its rank */
@@ -243,17 +243,18 @@ static int sample_order(const void *va, const void *vb, void *vctx)
 }
 
 /*
- * Samples sort by their stacks from the outermost frame on, which many share: so two frames at a
- * time, each group of stacks that are alike so far by its next two (multikey quicksort, Bentley and
- * Sedgewick 1997), without comparing again what is known to be equal. Those two are kept beside the
- * sample's index (caching multikey quicksort): the stacks lie far apart in memory.
+ * Samples sort by their stacks from the outermost frame on, which many share. So frames are
+ * compared two at a time: each group of stacks that are equal so far is sorted by its next two
+ * (multikey quicksort, Bentley and Sedgewick 1997), without comparing again what is known to be
+ * equal. Both frames are kept beside the sample's index (caching multikey quicksort), since stacks
+ * are far apart in memory.
  */
 struct item {
-	uint64_t frames; /* at the depth of the item's part, and the next; see frame_at */
+	uint64_t frames; /* at the depth of the item's part and the next one; see frame_at */
 	uint32_t sample;
 };
 
-/* One more than the rank of the frame at that depth; 0: the stack ends before it. */
+/* Rank of the frame at that depth plus 1; 0: the stack ends before it. */
 static uint32_t frame_at(const struct ctx *x, const struct pprof_sample *s, uint32_t depth)
 {
 	if (depth >= s->nlocations)
@@ -262,7 +263,7 @@ static uint32_t frame_at(const struct ctx *x, const struct pprof_sample *s, uint
 	       1;
 }
 
-/* They lie anywhere in memory: asks for the frames of a sample that comes soon. */
+/* Prefetches the frames of a sample that comes soon: they are anywhere in memory. */
 static void expect_frames(const struct ctx *x, uint32_t sample, uint32_t depth)
 {
 	const struct pprof_sample *s = &x->p->samples[sample];
@@ -306,7 +307,10 @@ static uint64_t median(uint64_t a, uint64_t b, uint64_t c)
 	return a < c ? a : b < c ? c : b;
 }
 
-/* The larger parts wait in `pending`; so its depth is that of the stacks, not of their number. */
+/*
+ * The larger parts wait in `pending`, so its depth is bounded by that of the stacks, not by their
+ * number.
+ */
 struct part {
 	size_t from, n;
 	uint32_t depth;
@@ -328,7 +332,7 @@ static int push_part(struct parts *pending, size_t from, size_t n, uint32_t dept
 	return 0;
 }
 
-/* The same stacks: labels and values tell them apart. */
+/* The same stacks: labels and values decide. */
 static int item_order(const void *va, const void *vb, void *vctx)
 {
 	return sample_order(&((const struct item *)va)->sample, &((const struct item *)vb)->sample,

@@ -31,5 +31,5 @@ struct canon {
 int pp_canon_init(struct canon *c, const struct pprof_profile *p);
 void pp_canon_fini(struct canon *c);
 
-/* Do two samples have the same stack and labels? Such ones are neighbours in the order. */
+/* Whether two samples have the same stack and labels; such samples are neighbours in the order. */
 bool pp_canon_same(const struct canon *c, const struct pprof_profile *p, uint32_t a, uint32_t b);

@@ -7,7 +7,7 @@
 
 #include "table.h"
 
-/* n indices that are not known yet; never empty. */
+/* n indices, all unknown; never empty. */
 static uint32_t *unknown(size_t n)
 {
 	uint32_t *all = malloc((n + 1) * sizeof *all);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The bytes are walked field by field and only one sample, location, ... is unpacked at a time,
- * into memory that is used again for the next: a profile costs its bytes and its model, no tree of
- * messages between the two. Things may come in any order in the file, so there is one walk for each
+ * The bytes are walked field by field, and one sample, location, ... at a time is unpacked into
+ * memory that the next one reuses: a profile costs its bytes and its model, without a tree of
+ * messages between them. A file may have its parts in any order, so there is one walk for each
  * kind, in the order in which they refer to each other.
  */
 #include <errno.h>
@@ -36,9 +36,9 @@ enum {
 };
 
 /*
- * Without a limit of the caller's: a file of a megabyte may not ask for gigabytes. Profiles of
- * programs shrink to a third or a tenth when they are packed, and take in the model a few times
- * what they have unpacked; what is small may be anything.
+ * Without a caller's limit a file of a megabyte must not ask for gigabytes. Profiles of programs
+ * compress to a third or a tenth, and their model takes a few times their unpacked size; small
+ * files may be anything.
  */
 #define MAX_PLAIN   ((size_t)1 << 30)
 #define SMALL_PLAIN ((size_t)64 << 20)
@@ -53,13 +53,13 @@ static size_t default_limit(size_t len)
 
 /* --- memory for one message ------------------------------------------------------ */
 
-/* Gives memory to protobuf-c without taking any back until all is reset. */
+/* An arena for protobuf-c: nothing is returned until all is reset. */
 struct arena {
 	uint8_t *bytes;
 	size_t used, size;
-	void **large; /* what didn't fit */
+	void **large; /* did not fit */
 	size_t nlarge, cap_large;
-	size_t wanted; /* by this message: the next one gets that much at once */
+	size_t wanted; /* by this message; the next one gets that much at once */
 	bool failed;   /* protobuf-c can't say so itself */
 };
 
@@ -146,7 +146,7 @@ static bool ids_dense(const struct ids *ids)
 	return true;
 }
 
-/* After the last one; returns the second of two equals, or NULL. */
+/* After the last one. Returns the second of two equal ids, or NULL. */
 static const struct id *ids_sort(struct ids *ids)
 {
 	ids->dense = ids_dense(ids);
@@ -209,7 +209,7 @@ static bool skip(struct cursor *c, uint64_t n)
 	return true;
 }
 
-/* Returns false when the bytes at c->at are no field. */
+/* False: the bytes at c->at are no field. */
 static bool get_field(struct cursor *c, struct field *ret)
 {
 	struct field f = {.whole = c->at, .at = c->at - c->start};
@@ -247,8 +247,8 @@ struct decoder {
 	ProtobufCAllocator allocator;
 	uint32_t *strings; /* of the file -> of the model */
 	size_t nstrings, cap_strings;
-	bool second_table; /* a second "" among the strings: probably two profiles */
-	uint8_t *rest;     /* the fields that aren't walked */
+	bool second_table; /* a second "": probably two profiles */
+	uint8_t *rest;     /* the fields that have no walk of their own */
 	size_t nrest, cap_rest;
 	struct ids mappings, functions, locations;
 	uint32_t *stack;
@@ -260,7 +260,7 @@ struct decoder {
 	size_t room; /* bytes that the model may still take, roughly */
 };
 
-/* Before something is added that takes so many bytes, with what is kept to find it again. */
+/* Before an addition of that many bytes, including its entry in a hash table. */
 static int spend(struct decoder *d, size_t n)
 {
 	if (n > d->room)
@@ -274,7 +274,7 @@ static int bad(struct decoder *d, const char *what, uint64_t at)
 	return fail(d->diag, what, at, EBADMSG);
 }
 
-/* For what also happens when profiles were written one behind the other. */
+/* Also where profiles were written one behind the other. */
 static int bad_or_joined(struct decoder *d, const char *what, uint64_t at)
 {
 	return bad(d, d->second_table ? "concatenated profiles" : what, at);
@@ -318,7 +318,7 @@ static void *unpack(struct decoder *d, const ProtobufCMessageDescriptor *type,
 
 static int add_string(struct decoder *d, const struct field *f)
 {
-	/* An empty one takes four bytes, but there is need for one only. */
+	/* An empty string takes four bytes, but only one is needed. */
 	int r = spend(d, sizeof *d->strings + (f->len ? f->len + 16 : 60));
 
 	if (r == 0)
@@ -641,7 +641,7 @@ static int decode_all(struct decoder *d)
 	return r;
 }
 
-/* What it is instead, where that is known, tells more than what a profile has not. */
+/* Naming the actual kind of the file helps more than what it lacks as a profile. */
 static void say_what_it_is(const uint8_t *bytes, size_t len, struct pprof_diag *diag)
 {
 	const char *what = diag ? pp_sniff(bytes, len) : NULL;

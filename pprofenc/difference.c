@@ -18,14 +18,14 @@ int pprof_merge_scaled(const struct pprof_profile *const *inputs, size_t n, doub
 	for (size_t i = 0; i < p->nsamples * p->nsample_types; i++) {
 		double v = nearbyint((double)p->values[i] * factor);
 
-		/* Beyond what a number can be it stays the largest one. */
+		/* Saturates. */
 		p->values[i] = v >= 9.2e18 ? INT64_MAX : v <= -9.2e18 ? -INT64_MAX : (int64_t)v;
 	}
 	*ret_profile = p;
 	return 0;
 }
 
-/* Each sample of p gets that label, and its values are negated. */
+/* Adds the label of a base to each sample of p, and negates its values. */
 static int turn_into_base(struct pprof_profile *p)
 {
 	struct pprof_label *labels, mark = {0};
@@ -68,7 +68,7 @@ int pprof_difference(const struct pprof_profile *base, const struct pprof_profil
 	if (r == 0)
 		r = pprof_merge((const struct pprof_profile *[]){head, taken}, 2, ret_profile,
 				diag);
-	/* Times of both are no time of the difference. */
+	/* The times of both are not the time of the difference. */
 	if (r == 0)
 		(*ret_profile)->duration_nanos = head->duration_nanos;
 	pprof_profile_free(taken);
@@ -88,7 +88,7 @@ static bool is_base(const struct pprof_profile *p, size_t sample)
 	return false;
 }
 
-/* Where samples of a base of comparison are marked, it is theirs, as in pprof. */
+/* With samples of a base of comparison, 100 % is the base's sum, as in pprof. */
 int64_t pprof_total(const struct pprof_profile *p, size_t sample_type)
 {
 	uint64_t total = 0, base = 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The message is never in memory as a whole: samples, mappings, locations, functions and strings
- * are packed one at a time, each with its tag and length, into the deflate stream. To a reader that
- * is the same as one big message.
+ * are packed one at a time, each with its tag and length, into the deflate stream. A reader sees
+ * one message.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -34,7 +34,7 @@ struct encoder {
 	struct gz_out *out;
 	uint8_t *packed;
 	size_t cap_packed;
-	/* What a message points to while it is packed. */
+	/* The memory that a message points to while it is packed. */
 	uint64_t *ids;
 	int64_t *values;
 	size_t cap_ids, cap_values;
@@ -77,8 +77,8 @@ static int put_bare(struct encoder *e, const ProtobufCMessage *m)
 }
 
 /*
- * room: bytes that the message does not exceed packed, also where the library packs each number
- * with a tag of its own; cheaper than to ask for its size first.
+ * room: an upper bound of the packed size, also where the library packs each number with a tag of
+ * its own; cheaper than computing the exact size first.
  */
 static int put_field(struct encoder *e, unsigned field, const ProtobufCMessage *m, size_t room)
 {
@@ -139,7 +139,7 @@ static int fill_labels(struct encoder *e, const struct pprof_label *from, size_t
 	return r;
 }
 
-/* Of n samples that are the same; wraps, as pprof_sample_add does. */
+/* The sum of n equal samples; wraps, as pprof_sample_add does. */
 static int sum_values(struct encoder *e, const uint32_t *samples, size_t n)
 {
 	size_t nvalues = e->p->nsample_types;
@@ -155,7 +155,7 @@ static int sum_values(struct encoder *e, const uint32_t *samples, size_t n)
 	return r;
 }
 
-/* One for n samples that are the same. */
+/* One sample for n equal ones. */
 static int put_sample(struct encoder *e, const uint32_t *samples, size_t n)
 {
 	Perftools__Profiles__Sample m = PERFTOOLS__PROFILES__SAMPLE__INIT;
@@ -283,7 +283,7 @@ static int put_rest(struct encoder *e)
 	return put_bare(e, &m.base);
 }
 
-/* In their order samples lie anywhere in memory: asks for those that come next. */
+/* Prefetches the samples that come next: in canonical order they are anywhere in memory. */
 static void expect_samples(const struct encoder *e, size_t next)
 {
 	enum { FAR = 16, NEAR = 8, LINE_LOCATIONS = 16 };

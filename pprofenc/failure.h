@@ -18,7 +18,7 @@ static inline int fail(struct pprof_diag *d, const char *what, uint64_t at, int 
 	return -err;
 }
 
-/* The same for want of memory or of indices, with what was being done: "copying samples". */
+/* Notes that memory or indices ran out, and during which step ("copying samples"). Returns r. */
 static inline int fail_while(struct pprof_diag *d, const char *step, int r)
 {
 	fail(d, r == -ENOMEM ? "out of memory" : "too many of a kind", 0, -r);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A profile → one of what is asked for. Samples are chosen and cut first, in pprof's order and by
- * its rules, then frames are joined and renamed. Every location is decided about once.
+ * Filters one profile into another. Samples are selected and cut first, in pprof's order and by its
+ * rules, then frames are joined and renamed. Each location is decided on once.
  */
 #include "filter_parts.h"
 
@@ -18,7 +18,7 @@
 
 enum { FOCUS, IGNORE, HIDE, SHOW, SHOW_FROM, TAG_SHOW, TAG_HIDE, NPATTERNS };
 
-/* The matches, by pattern; the tag filters and tag frames follow. */
+/* The matches of each pattern; tag filters and tag frames follow. */
 enum { TAG_FOCUS = NPATTERNS, TAG_IGNORE, TAG_ROOT, TAG_LEAF, NOPTIONS };
 
 static const char *const option_names[NOPTIONS] = {
@@ -42,7 +42,7 @@ struct pattern {
 };
 
 struct filter {
-	const struct pprof_profile *p; /* what is filtered: with frames for tags */
+	const struct pprof_profile *p; /* the input, with frames for tags */
 	struct pprof_profile *pruned, *with_tags, *to;
 	const struct pprof_filter_options *o;
 	struct pprof_diag *diag;
@@ -54,10 +54,12 @@ struct filter {
 	bool any_hidden;
 	uint32_t first_tag;       /* locations from here on are frames of tags */
 	uint8_t *flags;           /* of each location */
-	struct pprof_line *lines; /* those kept, each location's where the profile has all of its */
-	uint32_t *nlines;         /* kept of each location */
-	/* In the result: each location whole, and without its outermost frame, where that is the
-	 * runtime's and joins the one of the caller. PPROF_NONE: nothing is left. */
+	struct pprof_line *lines; /* the kept ones, at their locations' first_line in the profile */
+	uint32_t *nlines;         /* number of lines kept of each location */
+	/*
+	 * In the result: the index of each location, and of the same without its outermost frame
+	 * where that is the runtime's and joins the caller's. PPROF_NONE: nothing is left.
+	 */
 	uint32_t *whole, *inner;
 	struct pprof_line *made; /* lines of one location of the result */
 	size_t cap_made;
@@ -79,7 +81,7 @@ static const char *option_of(const struct pprof_filter_options *o, int option)
 	return all[option] && *all[option] ? all[option] : NULL;
 }
 
-/* A failure with an option's value: which one, before what the detail says. */
+/* A failure in an option's value: puts the option's name before the detail. */
 static int blame(struct pprof_diag *diag, int option, int r)
 {
 	char detail[sizeof diag->detail];
@@ -159,7 +161,7 @@ static int matches_mapping(struct filter *f, int option, uint32_t location)
 	return m == PPROF_NONE ? 0 : matches(f, option, f->p->mappings[m].filename);
 }
 
-/* Any of the names that are left of the location, or its file. */
+/* Whether any kept name of the location, or its file, matches. */
 static int matches_location(struct filter *f, int option, uint32_t location)
 {
 	const struct pprof_line *lines = f->lines + f->p->locations[location].first_line;
@@ -172,7 +174,7 @@ static int matches_location(struct filter *f, int option, uint32_t location)
 
 /* --- locations: what is left of each --------------------------------------------- */
 
-/* Keeps the lines that match, or those that don't; all or none where the file matches. */
+/* Keeps the lines that match, or the others; all or none where the file matches. */
 static int keep_lines(struct filter *f, int option, uint32_t location, bool matching)
 {
 	struct pprof_line *lines = f->lines + f->p->locations[location].first_line;
@@ -239,7 +241,7 @@ static int show_lines(struct filter *f, uint32_t location)
 	return r;
 }
 
-/* Takes off what lies outside of the outermost match. */
+/* Removes the lines outside of the outermost match. */
 static int show_from(struct filter *f, uint32_t location)
 {
 	const struct pprof_line *lines = f->lines + f->p->locations[location].first_line;
@@ -305,7 +307,7 @@ static int make_function(struct filter *f, const struct pprof_function *from, co
 	if (r == 0 && from)
 		r = pp_copy_string(&f->copier, from->filename, &fn.filename);
 	if (f->o->granularity == PPROF_FILE || f->o->granularity == PPROF_PACKAGE) {
-		/* Of many functions: one of them would be as wrong as another. */
+		/* Several functions share the name, so no single start line is right. */
 		fn.system_name = fn.start_line = 0;
 		if (f->o->granularity == PPROF_PACKAGE)
 			fn.filename = 0;
@@ -355,7 +357,7 @@ static int make_runtime_line(struct filter *f, struct pprof_line *to)
 	return r == 0 ? pprof_function(f->to, &fn, &to->function) : r;
 }
 
-/* The lines of the location as they will be, into f->made. */
+/* Makes the lines of the location in the result, in f->made. */
 static int make_lines(struct filter *f, uint32_t location, size_t *ret_n)
 {
 	const struct pprof_line *lines = f->lines + f->p->locations[location].first_line;
@@ -388,7 +390,7 @@ static int make_location(struct filter *f, uint32_t location, size_t n, uint32_t
 {
 	const struct pprof_location *l = &f->p->locations[location];
 	bool whole = f->o->granularity == PPROF_FUNCTION || f->o->granularity == PPROF_ADDRESS;
-	/* Nothing but the runtime: one place, wherever in it. */
+	/* Only the runtime: one place, wherever in it. */
 	bool runtime = f->o->runtime == PPROF_RUNTIME_FOLD && n == 1 &&
 		       f->flags[location] & RUNTIME_IN && f->flags[location] & RUNTIME_OUT;
 	int r = pprof_location(f->to, runtime ? PPROF_NONE : l->mapping,
@@ -399,7 +401,7 @@ static int make_location(struct filter *f, uint32_t location, size_t n, uint32_t
 	return r;
 }
 
-/* Once, when the first sample that stays has it: no other shall be in the result. */
+/* When the first kept sample has it, so that unused locations stay out of the result. */
 static int remake_location(struct filter *f, uint32_t location)
 {
 	bool had_lines = f->p->locations[location].nlines > 0;
@@ -433,7 +435,7 @@ static bool is_focused(const struct filter *f, const uint32_t *stack, size_t n)
 	return any & FOCUSED && !(any & IGNORED);
 }
 
-/* By its labels, as 1, 0 or an error. */
+/* Whether the labels keep the sample: 1, 0 or an error. */
 static int is_tagged(struct filter *f, size_t sample)
 {
 	int focus = f->tag_focus ? pp_tag_filter_match(f->tag_focus, f->p, sample, f->units) : 1;
@@ -448,7 +450,7 @@ static int is_tagged(struct filter *f, size_t sample)
 	return focus > 0 && ignore == 0;
 }
 
-/* How many of the locations stay, counted from the leaf, when all outside of a match go. */
+/* How many locations are kept, counted from the leaf, when all outside of a match are cut. */
 static size_t shown_from(const struct filter *f, const uint32_t *stack, size_t n)
 {
 	while (f->patterns[SHOW_FROM].re && n > 0 &&
@@ -457,13 +459,13 @@ static size_t shown_from(const struct filter *f, const uint32_t *stack, size_t n
 	return n;
 }
 
-/* The sample's locations in the result, into the end of f->stack, and how many they are. */
+/* Puts the sample's locations in the result at the end of f->stack; returns how many. */
 static int new_stack(struct filter *f, const uint32_t *stack, size_t n, size_t *ret_kept)
 {
 	bool runtime = false; /* the caller's innermost frame is the runtime's */
 	size_t kept = 0;
 
-	/* From the root, as what joins depends on the caller. */
+	/* From the root, as joining depends on the caller. */
 	for (size_t i = n; i-- > 0;) {
 		uint8_t *flags = &f->flags[stack[i]];
 		uint32_t location;
@@ -546,7 +548,7 @@ static int filter_sample(struct filter *f, size_t sample)
 
 /* --- the whole ------------------------------------------------------------------- */
 
-/* Frames of tags come before the rest, as expressions may match them. */
+/* Frames of tags are made first, as expressions may match them. */
 static int add_tag_frames(struct filter *f)
 {
 	const struct pprof_filter_options *o = f->o;
@@ -571,7 +573,7 @@ static int prune(struct filter *f)
 
 	if (f->pruned)
 		f->p = f->pruned;
-	/* A profile whose own expressions are wrong is taken as it is, as pprof does. */
+	/* With invalid expressions in the profile itself, all is kept, as in pprof. */
 	return r == -EINVAL ? 0 : r;
 }
 
@@ -614,7 +616,7 @@ static int filter(struct filter *f)
 
 	for (size_t i = 0; r == 0 && i < sizeof steps / sizeof *steps; i++) {
 		r = steps[i].run(f);
-		if (r < 0 && r != -EINVAL) /* that has said what is wrong */
+		if (r < 0 && r != -EINVAL) /* its diag is filled in already */
 			fail_while(f->diag, steps[i].name, r);
 	}
 	return r;
@@ -643,7 +645,7 @@ static void filter_fini(struct filter *f)
 	pprof_profile_free(f->to);
 }
 
-/* The options that met nothing, as words. */
+/* Lists the options that matched nothing. */
 static void list_unseen(const struct filter *f)
 {
 	char *w = f->diag->detail;

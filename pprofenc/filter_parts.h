@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The parts of pprof_filter: tags, names of frames, and what holds them together. */
+/* The parts of pprof_filter: dropped frames and tags. */
 #pragma once
 
 #include <stdbool.h>
@@ -11,8 +11,8 @@
 #include "pattern.h"
 
 /*
- * A copy without the frames that p itself wants to be dropped (drop_frames, keep_frames). -EINVAL:
- * one of these is no expression, or one that takes too long.
+ * A copy without the frames that the profile itself drops (drop_frames, keep_frames). -EINVAL: one
+ * of these is not an expression, or one that takes too long.
  */
 int pp_prune(const struct pprof_profile *p, struct pprof_profile **ret_profile);
 
@@ -29,9 +29,9 @@ int pp_tag_filter_match(const struct tag_filter *f, const struct pprof_profile *
 			const char *const *units);
 
 /*
- * A copy of p with frames for the labels of these keys ("a,b", may be NULL) at the root and at the
- * leaf. Locations keep their indices; those from *ret_first on were made here. *ret_seen says
- * which lists met a label: bit 0 the root's, bit 1 the leaf's.
+ * A copy of p with frames at the root and at the leaf, made of the labels with these keys ("a,b",
+ * may be NULL). Locations keep their indices; those from *ret_first on are the new ones. *ret_seen:
+ * bit 0 is set if a label of `root` was found, bit 1 for `leaf`.
  */
 int pp_tag_frames(const struct pprof_profile *p, const char *root, const char *leaf,
 		  const char *unit, struct pprof_profile **ret_profile, uint32_t *ret_first,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Frames that a profile itself says are of no interest: drop_frames and keep_frames. A frame whose
- * name the former matches as a whole, and the latter doesn't, goes with all that it calls; but not
- * where no frame outside of it stays.
+ * Drops the frames that the profile itself calls uninteresting: drop_frames and keep_frames. A
+ * frame whose whole name matches the former and not the latter is removed with its callees, unless
+ * it is the outermost frame that would remain.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -13,8 +13,8 @@
 
 enum cut {
 	CUT_NOTHING,
-	CUT_BENEATH, /* the frames that it calls go; of its own, the inner ones are gone already */
-	CUT_WHOLE,   /* it goes, too */
+	CUT_BENEATH, /* its callees are removed; its own inner frames already are */
+	CUT_WHOLE,   /* it is removed, too */
 };
 
 struct pruning {
@@ -22,7 +22,7 @@ struct pruning {
 	struct pprof_profile *to;
 	struct pprof_copier copier;
 	struct regex *drop, *keep;
-	uint8_t *known;      /* of each function's name (a string): 0 not tried, 1 stays, 2 goes */
+	uint8_t *known; /* of each function's name (a string): 0 not tried, 1 kept, 2 removed */
 	uint32_t *locations; /* the same in the result */
 	uint8_t *cuts;       /* of each location: an enum cut */
 	uint32_t *stack;
@@ -42,8 +42,10 @@ static int compile_whole(const char *expression, struct regex **ret_regex)
 	return r;
 }
 
-/* Without a leading dot, and without parameters: up to the first parenthesis that is no part of
- * what a C++ function is called. */
+/*
+ * Without a leading dot and without parameters: up to the first parenthesis that is not part of the
+ * name of a C++ function.
+ */
 static size_t simple_name(const char **name)
 {
 	static const char *const reserved[] = {"(anonymous namespace)", "operator()"};
@@ -83,7 +85,10 @@ static int goes(struct pruning *x, const struct pprof_line *line)
 	return x->known[string] - 1;
 }
 
-/* Keeps the lines outside of the outermost that goes; all where that is the outermost of all. */
+/*
+ * Keeps the lines outside of the outermost one that is removed; all, where that is the outermost of
+ * all.
+ */
 static int prune_location(struct pruning *x, uint32_t location)
 {
 	const struct pprof_location *l = &x->p->locations[location];
@@ -114,7 +119,7 @@ static int prune_location(struct pruning *x, uint32_t location)
 	return r;
 }
 
-/* The innermost index that stays of a stack, which is leaf first. */
+/* The innermost index of a stack (leaf first) that is kept. */
 static size_t pruned_from(const struct pruning *x, const uint32_t *stack, size_t n)
 {
 	bool outside = false;

@@ -18,7 +18,7 @@ struct bound {
 };
 
 struct tag_filter {
-	char *text; /* what `key`, `unit` and the patterns are parts of */
+	char *text; /* holds `key`, `unit` and the patterns */
 	const char *key;
 	bool is_range;
 	struct bound low, high;
@@ -41,7 +41,7 @@ void pp_tag_filter_free(struct tag_filter *f)
 	free(f);
 }
 
-/* A number with an optional unit of letters, the end of which is returned; NULL when it is none. */
+/* Scans a number with an optional unit of letters; returns its end, or NULL. */
 static const char *scan_number(const char *s, int64_t *ret_value, char **ret_unit, int *ret_error)
 {
 	const char *digits = s + (*s == '-' || *s == '+');
@@ -170,7 +170,7 @@ static bool in_range(const struct tag_filter *f, int64_t value, const char *unit
 	       (!f->high.set || v <= f->high.value);
 }
 
-/* Without a key the expression sees "key:value". */
+/* Without a key the expression is matched with "key:value". */
 static int match_label(const struct tag_filter *f, const struct regex *re, const char *key,
 		       const char *value)
 {
@@ -376,7 +376,7 @@ static int copy_location(struct framing *f, size_t index)
 	return r;
 }
 
-/* What is added in order keeps its index, as all of it is different. */
+/* Functions and locations are all different, so they keep their indices when added in order. */
 static int frame_all(struct framing *f, uint32_t *ret_first)
 {
 	const struct pprof_profile *p = f->p;

@@ -17,8 +17,7 @@ static bool ends(const char *s, const char *with)
 	return n >= k && strcmp(s + n - k, with) == 0;
 }
 
-/* "pkg.F" and "host/path.F", but not "f.part.0", as compilers of C name the pieces of a function.
- */
+/* "pkg.F" and "host/path.F", but not "f.part.0", a C compiler's name for a part of a function. */
 static bool is_go_name(const char *name)
 {
 	static const char *const pieces[] = {"isra", "part",     "constprop",
@@ -33,7 +32,7 @@ static bool is_go_name(const char *name)
 	return true;
 }
 
-/* What the names of a granularity begin with: the function, without its file behind a blank. */
+/* Names of all granularities begin with the function; a blank separates the file. */
 static bool is_runtime(const char *name, const char *file)
 {
 	char function[64];
@@ -41,7 +40,7 @@ static bool is_runtime(const char *name, const char *file)
 
 	if (strcmp(name, "[runtime]") == 0)
 		return true;
-	/* Names without a package are short; those with one are told by their beginning. */
+	/* Names without a package are short; others are recognized by their beginning. */
 	if (end && (size_t)(end - name) < sizeof function) {
 		*(char *)mempcpy(function, name, (size_t)(end - name)) = '\0';
 		name = function;
@@ -58,7 +57,7 @@ static bool is_runtime_file(const char *file)
 	return folder && pp_is_runtime_package(folder, len);
 }
 
-/* Names of packages: of Go's as they are, of other code the binary in brackets. */
+/* Kinds of packages: Go's have their path as a name, other code has its binary in brackets. */
 static enum frame_kind kind_of_package(const char *name, const char *object)
 {
 	if (begins(name, "[kernel"))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a frame is called: by function, line, file, address or package. */
+/* Names of frames by function, line, file, address or package. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,7 +65,7 @@ bool pp_is_runtime(const char *function, const char *file)
 
 /* --- paths ----------------------------------------------------------------------- */
 
-/* Takes the last element off, but not a root nor a "..". */
+/* Removes the last element, but not a root nor a "..". */
 static char *path_up(const char *start, char *w, bool rooted)
 {
 	char *slash = w;
@@ -79,7 +79,7 @@ static char *path_up(const char *start, char *w, bool rooted)
 	return slash > start ? slash - 1 : rooted ? NULL : slash;
 }
 
-/* The shortest path that means the same, in place: no empty, "." or needless ".." elements. */
+/* The shortest equivalent path, in place: no empty, "." or needless ".." elements. */
 static void path_clean(char *path)
 {
 	bool rooted = path[0] == '/';
@@ -124,7 +124,7 @@ static const char *object_of(const struct pprof_profile *p, uint32_t location)
 	return m == PPROF_NONE ? "" : p->strings[p->mappings[m].filename];
 }
 
-/* C and the kernel have names with dots too ("f.cold", "f.isra.0"), but no packages. */
+/* Names in C and the kernel have dots too ("f.cold", "f.isra.0"), but no packages. */
 static bool is_go(const char *file, const char *object)
 {
 	if (*file)
@@ -184,8 +184,10 @@ static char *bracketed(const char *object)
 	return asprintf(&name, "[%s]", slash ? slash + 1 : object) < 0 ? NULL : name;
 }
 
-/* Of assembly without one in its name: the folder, below GOROOT or in a module without its version;
- * "" where that is not known. */
+/*
+ * For assembly without a package in its name: the folder, below GOROOT or in a module without its
+ * version; "" where it is unknown.
+ */
 static char *package_of_file(const char *file)
 {
 	size_t len;

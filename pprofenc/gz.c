@@ -17,9 +17,9 @@
 enum {
 	BUFFER = 32 * 1024,
 	GZIP_WINDOW = 15 + 16, /* zlib's way to say "with a gzip header" */
-	/* What is no larger is packed and unpacked at once, twice as fast, by libdeflate. */
+	/* Up to this size libdeflate packs and unpacks at once, twice as fast. */
 	WHOLE = 4 * 1024 * 1024,
-	/* No deflate stream unpacks to more than this many times its size. */
+	/* The largest ratio that deflate can reach. */
 	MAX_RATIO = 1032,
 };
 
@@ -29,7 +29,7 @@ struct gz_out {
 	gz_write write;
 	void *ctx;
 	z_stream z;               /* while streaming */
-	size_t used, size, limit; /* of plain; it grows up to the limit */
+	size_t used, size, limit; /* of plain; grows up to the limit */
 	uint8_t *plain;
 	uint8_t packed[BUFFER];
 };
@@ -96,7 +96,7 @@ static int deflate_all(struct gz_out *o, int flush)
 	return o->error;
 }
 
-/* All of it is in plain. -ENOTSUP: left to zlib. */
+/* All input is in plain. -ENOTSUP: left to zlib. */
 static int deflate_whole(struct gz_out *o)
 {
 #if HAVE_LIBDEFLATE
@@ -183,7 +183,10 @@ static int unpack_room(struct unpacking *u)
 
 	if (u->used < u->size)
 		return 0;
-	/* One byte beyond the limit, so that a profile of exactly that size is told from more. */
+	/*
+	 * One byte beyond the limit, to distinguish a profile of exactly that size from a larger
+	 * one.
+	 */
 	if (size > u->limit)
 		size = u->limit + 1;
 	if (u->used >= size)
@@ -217,7 +220,7 @@ static int unpack_step(struct unpacking *u, const uint8_t **next, size_t *left)
 		return 1;
 	if (z == Z_MEM_ERROR)
 		return -ENOMEM;
-	if (z == Z_BUF_ERROR) /* no progress: it wants more than there is */
+	if (z == Z_BUF_ERROR) /* no progress: input is missing */
 		return -ENODATA;
 	return z == Z_OK ? 0 : -EBADMSG;
 }
@@ -248,7 +251,7 @@ static int unpack_member(struct unpacking *u, const uint8_t *bytes, size_t len,
 	return 0;
 }
 
-/* A sound member of a sensible size, at once; whatever else it is, the way by steps says. */
+/* Unpacks a sound member of a sensible size at once; anything else is judged step by step. */
 static bool unpack_whole(const uint8_t *bytes, size_t len, size_t limit, uint8_t **ret_bytes,
 			 size_t *ret_len)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Bytes out, through zlib or as they are; bytes in, with a ceiling. */
+/* Writes bytes, through zlib or as they are; reads them, up to a limit. */
 #pragma once
 
 #include <stddef.h>
@@ -13,7 +13,8 @@ struct gz_out;
 
 /*
  * A gzip member without name and time, so that equal contents make equal files. `write` gets the
- * bytes in order and returns 0 or a negative errno, which ends it all. level as in pprof_encode.
+ * bytes in order and returns 0 or a negative errno, which ends the writing. level as in
+ * pprof_encode.
  */
 int pp_gz_out_new(int level, gz_write write, void *ctx, struct gz_out **ret_out);
 void pp_gz_out_free(struct gz_out *o);
@@ -24,7 +25,7 @@ int pp_gz_out_finish(struct gz_out *o);
 
 /*
  * Unpacks exactly one gzip member, at most `limit` bytes. *ret_bytes is malloc'd. -EBADMSG with
- * diag: damaged, truncated, something behind the member; -EFBIG, -ENOMEM.
+ * diag: damaged, truncated, or data behind the member; -EFBIG, -ENOMEM.
  */
 int pp_gz_unpack(const uint8_t *bytes, size_t len, size_t limit, uint8_t **ret_bytes,
 		 size_t *ret_len, struct pprof_diag *diag);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is the same in two profiles is decided without absolute addresses, so that runs of one
- * program line up under address space randomisation: a mapping is known by its file, offset and
- * size, a location by its distance from the mapping's start.
+ * Parts of two profiles are matched without absolute addresses, so that runs of one program line up
+ * under address space randomization: a mapping is identified by its file, offset and size, a
+ * location by its distance from the mapping's start.
  *
- * Every choice between inputs (which of two mappings, which name) is a minimum or maximum, never
- * "the first", so the order of the inputs doesn't matter.
+ * Every choice between inputs (of two mappings, of two names) is a minimum or maximum, never "the
+ * first", so the order of the inputs doesn't matter.
  */
 #include <errno.h>
 #include <limits.h>
@@ -37,11 +37,11 @@ struct merger {
 	uint32_t **group_of;        /* of each input's mapping */
 	uint32_t *place;            /* group -> mapping of the result */
 	struct pprof_copier copier; /* of the input at hand; locations are set here */
-	/* The sample types that are left: which of each input's, and their values' scale. */
+	/* The common sample types: their index in each input, and the scale of their values. */
 	size_t ntypes, *types; /* as many for each input as the first has */
 	double *ratios;        /* ntypes for each input */
 	int64_t *values;
-	bool dropped; /* an input has others, too */
+	bool dropped; /* an input has more types */
 };
 
 static int copy_string(struct merger *m, const struct pprof_profile *p, uint32_t s, uint32_t *ret)
@@ -61,7 +61,7 @@ static bool same_word(const char *a, const char *b)
 	return memcmp(a, b, na) == 0 && (na == nb || (nb == na + 1 && b[na] == 's'));
 }
 
-/* What a value of the unit is times to be one of the other; 0 when they are of different kinds. */
+/* The factor from one unit to the other; 0 when they are of different kinds. */
 static double ratio_of(const char *from, const char *to)
 {
 	return same_word(from, to) ? 1 : pp_units_ratio(from, to);
@@ -94,7 +94,9 @@ static const char *type_unit(const struct pprof_profile *p, size_t type)
 	return p->strings[p->sample_types[type].unit];
 }
 
-/* Which of the input's types that of the first is: the n-th of a name is the n-th. SIZE_MAX: none.
+/*
+ * The index in the input of a type of the first one: the n-th of a name is the n-th. SIZE_MAX:
+ * none.
  */
 static size_t find_type(const struct merger *m, size_t input, size_t type)
 {
@@ -110,7 +112,7 @@ static size_t find_type(const struct merger *m, size_t input, size_t type)
 	return SIZE_MAX;
 }
 
-/* The same types in the same places: nothing is to be chosen. */
+/* Whether all have the same types in the same order, so that there is nothing to choose. */
 static bool all_alike(const struct merger *m)
 {
 	for (size_t i = 1; i < m->n; i++) {
@@ -128,7 +130,7 @@ static size_t *types_of(const struct merger *m, size_t input)
 	return m->types + input * m->in[0]->nsample_types;
 }
 
-/* The types that all inputs have, in the order of the first; where each of them has them. */
+/* The types that all inputs have, in the order of the first, with their index in each input. */
 static int choose_types(struct merger *m)
 {
 	size_t most = m->in[0]->nsample_types;
@@ -167,7 +169,7 @@ static int check_types(struct merger *m, size_t input)
 
 	if (m->ntypes == 0 && a->nsample_types + b->nsample_types > 0) {
 		if (shares_a_type(m, input) && input + 1 < m->n)
-			return 0; /* it is another one */
+			return 0; /* the failing input is another one */
 		if (a->nsample_types == 0 || b->nsample_types == 0)
 			return fail(m->diag, "one has no sample types", input, EINVAL);
 		return differ(m, input, "no sample type is in all", &a->sample_types[0],
@@ -196,7 +198,7 @@ static int check_input(struct merger *m, size_t input)
 	return r;
 }
 
-/* On success, too, something may be to be told. */
+/* Reports the types that were left out, on success. */
 static void tell_dropped(const struct merger *m)
 {
 	struct pprof_diag *d = m->diag;
@@ -224,7 +226,7 @@ static void tell_dropped(const struct merger *m)
 
 /* --- the header ------------------------------------------------------------------ */
 
-/* The smaller by bytes of two texts, but not an empty one; they may be NULL. */
+/* The lesser of two texts by bytes, but not an empty one; they may be NULL. */
 static const char *lesser(const char *a, const char *b)
 {
 	if (!a || !*a)
@@ -262,7 +264,7 @@ static int merge_sample_types(struct merger *m)
 	return r;
 }
 
-/* The default of the input, where it is one of those that are left. */
+/* The default of the input, if it is one of the common types. */
 static const char *preferred_type(const struct merger *m, const struct pprof_profile *p)
 {
 	const char *name = p->strings[p->default_sample_type];
@@ -271,7 +273,7 @@ static const char *preferred_type(const struct merger *m, const struct pprof_pro
 	return !m->dropped || pprof_find_sample_type(m->out, name, &found) == 0 ? name : "";
 }
 
-/* Rounded; what is too large stays the largest there is. */
+/* Rounded; saturates. */
 static int64_t times(int64_t v, double ratio)
 {
 	double scaled;
@@ -422,7 +424,7 @@ static int merge_comments(struct merger *m)
 
 /* --- mappings -------------------------------------------------------------------- */
 
-/* Size in pages of 4 KiB, rounded up: ends differ by what the kernel happened to map. */
+/* Size in pages of 4 KiB, rounded up: ends differ by how much the kernel mapped. */
 static uint64_t pages(const struct pprof_mapping *m)
 {
 	uint64_t size = m->limit - m->start;
@@ -669,7 +671,7 @@ static int merge(struct merger *m)
 
 	for (size_t i = 0; r == 0 && i < sizeof steps / sizeof *steps; i++) {
 		r = steps[i].run(m);
-		if (r < 0 && r != -EINVAL) /* that has said what is wrong */
+		if (r < 0 && r != -EINVAL) /* its diag is filled in already */
 			fail_while(m->diag, steps[i].name, r);
 	}
 	return r;

@@ -96,7 +96,7 @@ static bool utf8_valid(const char *s, size_t len)
 	return true;
 }
 
-/* A copy with each bad byte replaced; up to three times as long. */
+/* A copy with each invalid byte replaced; up to three times as long. */
 static char *utf8_repaired(const char *s, size_t len, size_t *ret_len)
 {
 	char *out = malloc(3 * len), *w = out;
@@ -482,7 +482,7 @@ static int label_order(const void *va, const void *vb)
 }
 
 /*
- * Puts the labels behind those in use, sorted, so that their order is no part of a sample's
+ * Puts the labels behind those in use, sorted, so that their order is not part of a sample's
  * identity. They become part of the profile only when nlabels is raised by *ret_n.
  */
 static int labels_stage(struct pprof_profile *p, const struct pprof_label *labels, size_t n,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The private side of a profile, shared by the files of this folder. Functions that only they use
- * begin with pp_, so that the static library keeps out of the way of its users' names.
+ * The private side of a profile, shared by the files of this folder. Private functions of the
+ * library begin with pp_, so that the static library doesn't collide with names of the program.
  */
 #pragma once
 

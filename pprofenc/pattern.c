@@ -89,7 +89,7 @@ void pp_regex_free(struct regex *re)
 
 int pp_regex_match(const struct regex *re, const char *s, size_t len)
 {
-	/* A profile's texts are UTF-8, which was seen to when they came in. */
+	/* A profile's texts are valid UTF-8: checked when they were added. */
 	int r = pcre2_match(re->code, (PCRE2_SPTR)s, len, 0, PCRE2_NO_UTF_CHECK, re->data,
 			    re->limits);
 

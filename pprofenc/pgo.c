@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A profile for `go build -pgo`. The compiler counts a call only between the two innermost frames
- * of a sample, so what is not Go's there, the kernel above all, hides the hottest calls.
+ * of a sample, so innermost frames that are not Go's, above all the kernel's, hide the hottest
+ * calls.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -92,8 +93,8 @@ static bool is_go(const struct pgo *g, uint32_t location)
 }
 
 /*
- * The Go frames from the innermost one on, up to the first that isn't: across C, two of them are no
- * call of each other.
+ * Copies the Go frames from the innermost one on, up to the first that isn't: across C, two Go
+ * frames are no call of each other.
  */
 static int copy_stack(struct pgo *g, size_t sample, size_t *ret_skipped, size_t *ret_n)
 {
@@ -112,7 +113,7 @@ static int copy_stack(struct pgo *g, size_t sample, size_t *ret_skipped, size_t 
 	return r;
 }
 
-/* Of the two frames of which the compiler makes a call. */
+/* Whether one of the two frames that the compiler takes for a call has no start line. */
 static bool lacks_start_line(struct pgo *g, size_t sample, size_t skipped, size_t n)
 {
 	const uint32_t *stack = pprof_sample_stack(g->p, sample) + skipped;
@@ -205,7 +206,7 @@ static int make(struct pgo *g, struct pprof_diag *diag)
 	return r < 0 ? fail_while(diag, "copying samples", r) : check(g, diag);
 }
 
-/* As much of it as the caller knows. */
+/* Fills in the fields that the caller knows. */
 static void report(const struct pgo *g, struct pprof_pgo *ret)
 {
 	double kept = g->all - g->without_go;

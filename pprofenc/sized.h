@@ -12,7 +12,8 @@
 
 /*
  * Copies a caller's struct into `to`, of `room` bytes. NULL means all zero. -EINVAL: its size is
- * not set; -E2BIG: it is larger, of a newer version, and what this version doesn't know is used.
+ * not set; -E2BIG: it is larger, of a newer version, and uses a field that this version doesn't
+ * know.
  */
 static inline int pp_sized(void *to, size_t room, const void *from)
 {

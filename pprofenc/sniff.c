@@ -7,13 +7,13 @@
 
 #define BEGINS(text) text, sizeof(text) - 1
 
-/* By how they begin; the first that fits counts. */
+/* By their first bytes; the first match counts. */
 static const struct {
 	const char *begin;
 	size_t len;
 	const char *what;
 } kinds[] = {
-	/* net/http/pprof's answers as text, and its words where there is no profile */
+	/* answers of net/http/pprof as text, and its message where there is no profile */
 	{BEGINS("heap profile: "),
 	 "it is the text of a heap profile (debug=1): fetch it without debug=1"},
 	{BEGINS("--- mutex:\n"),
@@ -115,7 +115,7 @@ static const char *json(const uint8_t *b, size_t len)
 	return "it is JSON";
 }
 
-/* No bytes but those of text. */
+/* Only bytes of text. */
 static bool is_text(const uint8_t *b, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
@@ -125,7 +125,7 @@ static bool is_text(const uint8_t *b, size_t len)
 	return len > 0;
 }
 
-/* "a;b;c 42", with a name in front in what perf makes. */
+/* "a;b;c 42", with a name in front in perf's output. */
 static bool is_folded(const uint8_t *b, size_t len)
 {
 	const uint8_t *end = memchr(b, '\n', len);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What bytes that are no profile are instead: people hand over what they have. */
+/* Identifies files that are not profiles, for people who pass the wrong one. */
 #pragma once
 
 #include <stddef.h>
 
-/* "it is ..., ...: what to do", a static text; NULL where nothing is known. */
+/* "it is ..., ...: how to convert it", a static text; NULL where the kind is unknown. */
 const char *pp_sniff(const void *bytes, size_t len);

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the builder's arrays share: growth, and a hash table from contents to index.
+ * Shared by the builder's arrays: growth, and a hash table from contents to index.
  *
- * The table holds indices only; what they stand for lives in the caller's array and is compared by
- * the caller. Open addressing, linear probing, at most three quarters full, nothing is ever
- * removed.
+ * The table holds indices only; their contents are in the caller's array and compared by the
+ * caller. Open addressing, linear probing, at most three quarters full, nothing is ever removed.
  */
 #pragma once
 
@@ -26,11 +25,11 @@ void pp_table_fini(struct table *t);
 /* Makes room for one more. -ENOMEM, -EOVERFLOW. */
 int pp_table_reserve(struct table *t);
 
-/* The index whose contents are wanted, as `same` says, or PPROF_NONE. */
+/* The index whose contents `same` accepts, or PPROF_NONE. */
 uint32_t pp_table_find(const struct table *t, uint32_t hash,
 		       bool (*same)(const void *ctx, uint32_t index), const void *ctx);
 
-/* After pp_table_reserve: remembers an index that pp_table_find doesn't find. */
+/* Adds an index that pp_table_find doesn't find; after pp_table_reserve. */
 void pp_table_put(struct table *t, uint32_t hash, uint32_t index);
 
 /*

@@ -88,8 +88,8 @@ struct scale pp_units_fit(int64_t value, const char *unit)
 }
 
 /*
- * That of the least value, so that it doesn't vanish; but where the span is wide, one in which it
- * is still 0.01, so that the large ones stay short.
+ * The unit of the least value, so that it doesn't vanish; with a wide span, one in which it is
+ * still 0.01, so that the large values stay short.
  */
 struct scale pp_units_common(int64_t least, int64_t most, const char *unit)
 {
@@ -142,7 +142,7 @@ double pp_units_bytes(const char *unit)
 	return u && family == sizes ? u->factor : 0;
 }
 
-/* Takes off a last character of which a part has been cut. */
+/* Removes a last character that was cut in the middle. */
 static void drop_part(char *text)
 {
 	size_t n = strlen(text), begin = n;

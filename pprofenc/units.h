@@ -26,14 +26,14 @@ struct scale pp_units_fit(int64_t value, const char *unit);
 struct scale pp_units_common(int64_t least, int64_t most, const char *unit);
 
 /*
- * The scale of `wanted`, which may be "auto": then as pp_units_fit. What isn't of the same kind as
- * `unit` becomes seconds or bytes; a unit that isn't known takes the wanted name.
+ * The scale of `wanted`, which may be "auto": then as pp_units_fit. If `wanted` is of another kind
+ * than `unit`, it becomes seconds or bytes; an unknown unit takes the wanted name.
  */
 struct scale pp_units_in(int64_t value, const char *unit, const char *wanted);
 
 double pp_units_scaled(int64_t value, struct scale scale);
 
-/* What a value in `from` is times to be one in `to`; 0 where these are no units of one kind. */
+/* The factor from `from` to `to`; 0 where they are not units of one kind. */
 double pp_units_ratio(const char *from, const char *to);
 
 /* Nanoseconds in one `unit`, 0 when it isn't one of time. */

@@ -25,7 +25,7 @@ static size_t character(const char *text, unsigned int *escape)
 
 static void put_text(FILE *to, const char *text)
 {
-	const char *plain = text; /* what is not written yet */
+	const char *plain = text; /* not written yet */
 
 	putc('"', to);
 	for (const char *s = text; *s;) {

@@ -13,7 +13,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* Of everything that prowl writes as JSON. */
+/* The schema of everything that prowl writes as JSON. */
 enum { JSONOUT_SCHEMA_VERSION = 1 };
 
 enum jsonout_style {

@@ -12,7 +12,7 @@ static inline size_t control_length(const char *s)
 	return (c && c < 0x20) || c == 0x7f ? 1 : c == 0xc2 && next >= 0x80 && next < 0xa0 ? 2 : 0;
 }
 
-/* What code without symbols is called by: the file's name in brackets. NULL: out of memory. */
+/* The name for code without symbols: its file's name in brackets. NULL: out of memory. */
 char *pp_object_name(const char *path);
 
 /* Control characters become '?'. */
