@@ -2,7 +2,7 @@
 /*
  * Events of a row in run i: y_i, with mean exposure_i × rate and variance φ × mean. φ is 1 for pure
  * counting, and grows with the mean when the runs themselves vary (1 + cv² × mean). Each row's own
- * estimate, of few runs, is moderated by what all rows show.
+ * estimate comes from few runs, so it is moderated by the estimate over all rows.
  */
 #include <errno.h>
 #include <math.h>
@@ -15,11 +15,11 @@
 #include "sized.h"
 #include "distributions.h"
 
-#define PRIOR_WEIGHT 4.0 /* degrees of freedom that all rows together stand for */
+#define PRIOR_WEIGHT 4.0 /* degrees of freedom of the estimate over all rows */
 
 enum {
-	MIN_MEAN = 30,   /* events a run: rows below say nothing of the runs' variation */
-	MIN_TOTAL = 100, /* events on a side: fewer decide nothing */
+	MIN_MEAN = 30,   /* events a run; smaller rows don't show the runs' variation */
+	MIN_TOTAL = 100, /* events on a side; fewer decide nothing */
 };
 
 /* --- variation ------------------------------------------------------------------- */
@@ -134,7 +134,7 @@ static double standard_error(const struct counts *n)
 	return sqrt(n->phi * (1 / n->base + 1 / n->head));
 }
 
-/* The standard error is that of the ratio itself. */
+/* The standard error of the ratio itself. */
 double pp_compare_detectable(const struct work *w, const struct counts *n, double tolerance,
 			     double alpha)
 {
@@ -207,7 +207,7 @@ static void fill_values(const struct work *w, size_t row, struct pprof_change *g
 		const struct row_cell *cell = pp_rows_cell(&w->rows, row, i);
 		double scale = 1;
 
-		/* Shares: of the values, not of the events, so that they are what is shown. */
+		/* Shares are of the values, not of the events, so that they match what is shown. */
 		if (w->c->options->exposure == PPROF_PER_TOTAL)
 			scale = w->exposure[i] / w->rows.values[i];
 		v[i >= w->nbase] += cell->value * scale;
@@ -241,9 +241,9 @@ bool pp_compare_is_large(const struct work *w, const struct counts *n)
 }
 
 /*
- * As many events on the two sides, and so few of them of base: how probable is that without an
- * increase beyond the tolerance? Exact (binomial) but for the variation, which leaves the fewer
- * independent events the larger it is: a log of a ratio knows nothing of no event at all.
+ * Probability of at most n->base base events among all events if the true ratio is 1 + tolerance.
+ * Exact (binomial) but for the variation, which reduces the number of independent events: the log
+ * of a ratio is of no use without any event.
  */
 double pp_compare_appearance(const struct work *w, const struct counts *n, double tolerance)
 {
@@ -333,7 +333,7 @@ static struct counts counts_of(const struct work *w, const struct pprof_change *
 	return pp_compare_counts(w, COUNT_FLAT, (size_t)(g - w->c->changes));
 }
 
-/* Is there anything to gain in the total that this increase could have taken? */
+/* Whether the total shows any gain that this increase could have consumed. */
 bool pp_compare_matters(const struct work *w, double increase)
 {
 	const struct pprof_compare_options *o = w->c->options;
@@ -399,7 +399,9 @@ static bool would_fail(const struct work *w, const struct pprof_change *g)
 	return pp_compare_is_new(w, &n) && pp_compare_appearance(w, &n, o->tolerance) < o->q;
 }
 
-/* What is accepted: an infinite tolerance has no test, but is told if it would have failed. */
+/*
+ * Accepted: an infinite tolerance has no test, but the change is reported if it would have failed.
+ */
 static void judge_accepted(struct work *w)
 {
 	for (size_t i = 0; i < w->c->nchanges; i++) {
@@ -411,7 +413,10 @@ static void judge_accepted(struct work *w)
 	}
 }
 
-/* A new function that costs no more than one that vanished, of the same package, is that one. */
+/*
+ * A new function that costs no more than a vanished one of the same package is that function
+ * renamed.
+ */
 static bool may_be(const struct work *w, const struct pprof_change *now,
 		   const struct pprof_change *then)
 {
@@ -454,7 +459,7 @@ static void judge_total(struct work *w)
 
 	g->tolerance = c->options->tolerance;
 	g->verdict = PPROF_SAME;
-	if (c->options->exposure == PPROF_PER_TOTAL) { /* not compared */
+	if (c->options->exposure == PPROF_PER_TOTAL) { /* the total is not compared */
 		g->p = g->q = 1;
 		g->detectable = INFINITY;
 		g->verdict = PPROF_NOT_JUDGED;
@@ -495,7 +500,7 @@ static void decide(struct work *w)
 
 /* --- the order ------------------------------------------------------------------- */
 
-/* The program's own first, which explain the leaves and callers behind them. */
+/* The program's own functions first, which explain the leaves and callers behind them. */
 static int rank(const struct pprof_change *g)
 {
 	if (is_bad(g->verdict))
@@ -554,7 +559,7 @@ static int put_in_order(struct pprof_comparison *c)
 
 /* --- what is compared ------------------------------------------------------------ */
 
-/* What a comparison is in memory: `c` is its public side. */
+/* A comparison in memory; `c` is its public side. */
 struct whole {
 	struct pprof_comparison c;
 	struct pprof_compare_options options;
@@ -728,7 +733,7 @@ int pprof_compare(const struct pprof_profile *const *base, size_t nbase,
 	w.c = &all->c;
 	w.c->options = &all->options;
 	r = compare(&w, base, head, diag);
-	all->rows = w.rows; /* names of the changes */
+	all->rows = w.rows; /* holds the names of the changes */
 	free(w.exposure);
 	free(w.profiles);
 	pp_rows_alone_fini(&w.alone);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Functions nest: when one costs more, so do all of its callers. Looked at together, a sample is
- * that of the innermost of them; what a function costs more in samples of its own is what it is
- * blamed for.
+ * Functions nest: when one costs more, so do all of its callers. Taken together, a sample belongs
+ * to the innermost of them, and each is blamed for the increase in samples of its own.
  */
 #include <errno.h>
 #include <math.h>
@@ -13,8 +12,8 @@
 
 enum role {
 	ROLE_NONE,
-	ROLE_RISEN,   /* by cum, beyond its tolerance: to be blamed or explained */
-	ROLE_EXCUSED, /* costs more, and may: it explains its callers */
+	ROLE_RISEN,   /* beyond its tolerance by cum: to be blamed or explained */
+	ROLE_EXCUSED, /* costs more and is allowed to: explains its callers */
 	ROLE_FRESH,   /* only in head: explains its callers, and is blamed with them */
 	ROLE_BLAMED,
 };
@@ -23,7 +22,7 @@ struct cum {
 	struct work *w;
 	size_t n; /* changes, which are the rows */
 	enum role *roles;
-	uint32_t *rows; /* those with a role, by their place */
+	uint32_t *rows; /* the changes with a role, by their place */
 };
 
 /* --- the family ------------------------------------------------------------------ */
@@ -49,7 +48,7 @@ static void test_row(struct cum *m, size_t row)
 				    .q = 1,
 				    .detectable = INFINITY};
 	if (n.base < FEW_EVENTS)
-		g->cum.p = 1; /* what is new is seen in its callers */
+		g->cum.p = 1; /* a new function shows in its callers */
 	m->w->c->njudged_cum += g->cum.judged;
 }
 
@@ -138,7 +137,7 @@ static int give_roles(struct cum *m)
 
 /* --- who is blamed --------------------------------------------------------------- */
 
-/* Events per exposure → the values that they stand for, as the changes have them. */
+/* From events per exposure to values, as in the changes. */
 static double as_value(const struct cum *m, double base, double head)
 {
 	const struct pprof_change *t = &m->w->c->total;
@@ -168,7 +167,7 @@ static void weigh(struct cum *m)
 	}
 }
 
-/* Through which of the others most of the rise comes, SIZE_MAX: through none. */
+/* The other function through which most of the rise comes; SIZE_MAX: none. */
 static size_t cause_of(const struct cum *m, size_t k)
 {
 	const struct rows_alone *a = &m->w->alone;
@@ -219,7 +218,7 @@ static void explain(struct cum *m)
 		}
 		blame_fresh(m, m->rows[cause]);
 		if (g->verdict != PPROF_SAME && g->verdict != PPROF_NOT_JUDGED)
-			continue; /* by flat it improved, or is another's new name */
+			continue; /* improved by flat, or is the new name of another */
 		g->verdict = PPROF_EXPLAINED;
 		g->by_cum = true;
 		g->other = m->rows[cause];
@@ -238,7 +237,7 @@ static void set_verdicts(struct cum *m)
 		}
 		if (m->roles[m->rows[k]] != ROLE_BLAMED)
 			continue;
-		/* What tells more of it is shown. */
+		/* The more telling of the two verdicts is shown. */
 		if (g->cum.judged && (!is_flat_bad(g) || g->head - g->base < g->blame / 2))
 			g->by_cum = true;
 		if (!is_flat_bad(g))
@@ -259,7 +258,7 @@ static int estimate(struct cum *m)
 		own[i] = w->rows.rows[i].own;
 	if (r == 0)
 		r = pp_compare_variation(w, COUNT_CUM, own, &squared);
-	/* Nested functions are few that tell: no less than what flat shows. */
+	/* Few nested functions show the variation, so it is at least that of the flat values. */
 	w->cv[COUNT_CUM] = fmax(sqrt(squared), w->cv[COUNT_FLAT]);
 	w->cv[COUNT_ALONE] = w->cv[COUNT_CUM];
 	free(own);

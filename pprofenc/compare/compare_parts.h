@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The parts of pprof_compare: the tests of single rows, and the family of what the program's own
- * functions cost with all that they call.
+ * The parts of pprof_compare: the tests of single rows, and the second family, the program's own
+ * functions with their callees.
  */
 #pragma once
 
@@ -13,14 +13,15 @@
 #include "pprof_compare.h"
 
 enum {
-	FEW_EVENTS = 5, /* as good as none, on one side */
+	FEW_EVENTS = 5, /* as good as none on one side */
 };
 
-/* Which of a row's samples are looked at. */
+/* Which of a row's samples count. */
 enum counted {
 	COUNT_FLAT,
 	COUNT_CUM,
-	COUNT_ALONE, /* cum, but for those that another row which is looked at is nearer to */
+	COUNT_ALONE, /* cum without the samples where another row of the selection is nearer to the
+			leaf */
 	NCOUNTED,
 };
 
@@ -31,11 +32,11 @@ struct work {
 	double *exposure;
 	struct pprof_comparison *c;
 	double base_exposure, head_exposure;
-	double cv[NCOUNTED]; /* of runs, beyond what counting explains */
+	double cv[NCOUNTED]; /* of runs, beyond counting noise */
 	struct rows_alone alone;
 };
 
-/* Samples of one row: what a test takes. */
+/* Samples of one row, the input of a test. */
 struct counts {
 	double base, head; /* sums over the runs */
 	double phi;
@@ -43,32 +44,32 @@ struct counts {
 
 struct counts pp_compare_counts(const struct work *w, enum counted what, size_t row);
 
-/* Of log(head/base) against the tolerance, in g: ratio, interval, p. */
+/* Test of log(head/base) against the tolerance, in g: ratio, interval, p. */
 struct tested {
 	double ratio, low, high, p;
 };
 struct tested pp_compare_test(const struct work *w, const struct counts *n, double tolerance);
-/* Without (all but) a sample on the side of base: how probable that is without an increase. */
+/* With no or hardly any base samples: the probability of that without an increase. */
 double pp_compare_appearance(const struct work *w, const struct counts *n, double tolerance);
-/* Is head's count, at its lower bound, a sizeable share of the total, and base has none? */
+/* Whether head's count, at its lower bound, is a sizeable share of the total, with none in base. */
 bool pp_compare_is_new(const struct work *w, const struct counts *n);
-/* Is there enough of it to be judged? */
+/* Whether it is large enough to be judged. */
 bool pp_compare_is_large(const struct work *w, const struct counts *n);
 /* The ratio that is found in four of five cases at an error of `alpha`. */
 double pp_compare_detectable(const struct work *w, const struct counts *n, double tolerance,
 			     double alpha);
-/* (φ - 1) / mean over the rows that tell: chosen[row] NULL means all. Its root is a cv. */
+/* (φ - 1) / mean over the rows that show it: chosen[row], NULL means all. Its root is a cv. */
 int pp_compare_variation(struct work *w, enum counted what, const bool *chosen,
 			 double *ret_squared);
 /* Benjamini and Hochberg (1995), step up: q of each p. -ENOMEM. */
 int pp_compare_correct(const double *p, double *q, size_t n);
-/* Does the increase of the value, of one exposure, matter beside the total? */
+/* Whether an increase of the value, of one exposure, is large compared with the total. */
 bool pp_compare_matters(const struct work *w, double increase);
 double pp_compare_tolerance(const struct work *w, const char *name);
 
 /*
- * The second family: what the program's own functions cost with what they call. Sets the changes'
- * `cum` and `blame`, and the verdicts that follow. The changes are in the order of the rows, and
+ * The second family: the program's own functions with their callees. Sets the changes' `cum` and
+ * `blame`, and the verdicts that follow from them. The changes are in the order of the rows, and
  * those of the first family have their verdicts.
  */
 int pp_compare_cum(struct work *w);

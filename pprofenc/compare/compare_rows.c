@@ -18,15 +18,15 @@ struct counting {
 	struct rows *t;
 	enum pprof_by by;
 	const struct pprof_profile *p;
-	size_t profile;     /* which one p is */
-	size_t *types;      /* of each profile, which of its sample types is compared */
+	size_t profile;     /* index of p */
+	size_t *types;      /* of each profile, the sample type that is compared */
 	double *scales;     /* of each, to the first one's unit */
 	size_t type;        /* of p */
-	double per_event;   /* what an event stands for, where that is the same for all */
-	double rate;        /* of sampled allocations; 0: these are none */
+	double per_event;   /* value of one event, where it is the same for all */
+	double rate;        /* rate of sampled allocations; 0: other values */
 	bool objects;       /* and the values count objects, not bytes */
 	uint32_t bytes_key; /* the label that has the size of one object */
-	uint32_t *row_of;   /* by line; PPROF_NONE until asked */
+	uint32_t *row_of;   /* by line; PPROF_NONE until needed */
 	struct own_modules own;
 	struct rows_alone *alone; /* NULL: the cells are counted */
 	size_t nbase;
@@ -38,7 +38,8 @@ struct row_key {
 	const struct rows *t;
 	const char *name, *file;
 	int64_t line;
-	bool by_place; /* else a function that moved to another file or line is the same */
+	bool by_place; /* 0 otherwise: a function that moved to another file or line is the same one
+			*/
 };
 
 static bool same_row(const void *ctx, uint32_t index)
@@ -126,7 +127,9 @@ static int row_of_package(struct counting *c, const struct pprof_location *l,
 	return r.name ? row_of_name(c, &r, false, ret) : -ENOMEM;
 }
 
-/* Whose row an event at this line is. All kernel code is one, and so is all that has no name. */
+/*
+ * The row of an event at this line. All kernel code is one row, and so is all code without a name.
+ */
 static int row_make(struct counting *c, const struct pprof_location *l,
 		    const struct pprof_line *line, uint32_t *ret)
 {
@@ -172,7 +175,7 @@ static double event_of(const struct counting *c, size_t sample)
 			size = (double)labels[i].num * bytes_in(c->p->strings[labels[i].unit]);
 	if (size <= 0)
 		return c->per_event;
-	seen = -expm1(-size / c->rate); /* how probable it was to be sampled */
+	seen = -expm1(-size / c->rate); /* probability of being sampled */
 	return c->objects ? 1 / seen : size / seen;
 }
 
@@ -207,7 +210,7 @@ static void count_frame(struct counting *c, uint32_t row, bool leaf, double even
 	c->t->rows[row].seen = c->t->sample;
 }
 
-/* inner: of the rows that are looked at, the one that is nearest to the leaf so far, in and out. */
+/* inner: the row of the selection that is nearest to the leaf so far, in and out. */
 static void count_alone(struct counting *c, uint32_t row, uint32_t *inner, double events)
 {
 	struct rows_alone *a = c->alone;
@@ -287,7 +290,9 @@ static int count_profile(struct counting *c, const struct pprof_profile *p)
 	return r;
 }
 
-/* What one sample stands for, over all profiles: where a count stands beside the values. */
+/*
+ * The value of one sample on average over all profiles, where there are counts beside the values.
+ */
 static double average_event(const struct counting *c, const struct pprof_profile *const *profiles,
 			    size_t n)
 {
@@ -310,8 +315,7 @@ static double average_event(const struct counting *c, const struct pprof_profile
 
 /* --- all of it ------------------------------------------------------------------- */
 
-/* Of each profile the type of that name, and what its values are times to be in the first's unit.
- */
+/* For each profile the type of that name, and the factor of its values to the first one's unit. */
 static int find_types(struct counting *c, const struct pprof_profile *const *profiles, size_t n,
 		      const char *type, size_t *ret_which)
 {

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Several profiles as one table: for each function (or file, package, line) and each profile, how
- * many events were seen and what they stand for.
+ * many events were seen and their value.
  *
- * An event is what the statistics of a comparison count. Values that were scaled are taken back to
- * it: CPU time is divided by what one sample stands for on average over all profiles, so that the
- * scaling of each run stays; sampled allocations of size s at the rate R by what one sampled object
- * stands for, 1 / (1 - exp(-s / R)) objects (runtime/mprof.go).
+ * Events are what the statistics of a comparison count. Scaled values are converted back to events:
+ * CPU time is divided by the average value of one sample over all profiles, so that the scaling of
+ * each run is kept; sampled allocations of size s at the rate R are divided by the number of
+ * objects that one sampled object represents, 1 / (1 - exp(-s / R)) (runtime/mprof.go).
  */
 #pragma once
 
@@ -26,7 +26,7 @@ struct row_cell { /* of one row in one profile */
 struct row {
 	const char *name, *file; /* borrowed from the profiles, or from `texts` */
 	int64_t line;            /* the declaration's or, by line, the line; 0 unknown */
-	bool judged;             /* false: the kernel's, unknown, lost */
+	bool judged;             /* false: the kernel, unknown, lost */
 	bool own;                /* code of the program's own modules */
 	size_t seen;             /* while counting: the last sample's number */
 };
@@ -38,34 +38,32 @@ struct rows {
 	struct row_cell *cells; /* nprofiles for each row */
 	double *totals;         /* events of each profile */
 	double *values;         /* values of each profile */
-	char **texts;           /* made here */
+	char **texts;           /* owned */
 	size_t ntexts, cap_texts;
 	struct table table;
-	size_t sample; /* number of the sample that is counted, over all profiles */
+	size_t sample; /* number of the current sample, over all profiles */
 };
 
 /*
- * The profiles must have the sample type `type` (by name; NULL: the default one of the first) and
+ * The profiles must have the sample type `type` (by name; NULL: the first one's default) and
  * outlive the rows; values are in the unit of the first. -ENOENT: one doesn't have it (*ret_which);
- * -EINVAL: its unit is of another kind; -EDOM: a
- * value is negative; -ENOMEM.
+ * -EINVAL: its unit is of another kind; -EDOM: a value is negative; -ENOMEM.
  */
 int pp_rows_init(struct rows *t, const struct pprof_profile *const *profiles, size_t n,
 		 const char *type, enum pprof_by by, size_t *ret_which);
 void pp_rows_fini(struct rows *t);
 
-/* Some rows beside each other: of which of them a sample is the innermost, and which it is below.
- */
+/* A selection of rows: which of them is innermost in a sample, and which are its callers. */
 struct rows_alone {
-	size_t n;        /* how many rows are looked at */
-	uint32_t *index; /* of each row its place among them, PPROF_NONE: it is not */
-	/* n × nprofiles: samples where no other of these rows is nearer to the leaf */
+	size_t n;        /* number of rows in the selection */
+	uint32_t *index; /* of each row its place in the selection, or PPROF_NONE */
+	/* n × nprofiles: samples where no other row of the selection is nearer to the leaf */
 	double *events;
 	/* n × n × 2 (base, head): samples of the first where the second is nearest to the leaf */
 	double *through;
 };
 
-/* Counts, over the same profiles, the first nbase of them of base; index and n are set. */
+/* Counts over the same profiles, of which the first nbase are base; index and n are set. */
 int pp_rows_alone(struct rows *t, const struct pprof_profile *const *profiles, size_t n,
 		  size_t nbase, const char *type, enum pprof_by by, struct rows_alone *a);
 void pp_rows_alone_fini(struct rows_alone *a);

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <stdbool.h>
 
-enum { STEPS = 20000 }; /* a million takes some thousand */
+enum { STEPS = 20000 }; /* an argument of a million takes some thousand */
 
 static double not_zero(double v)
 {
@@ -18,8 +18,8 @@ static bool settled(double factor)
 }
 
 /*
- * log(gamma(a)) - a log(a) + a: what is left of it when the large terms have been taken off, by
- * Stirling's series, so that they needn't cancel.
+ * log(gamma(a)) - a log(a) + a: the rest without the large terms, by Stirling's series, so that
+ * they needn't cancel.
  */
 static double stirling(double a)
 {
@@ -31,7 +31,7 @@ static double stirling(double a)
 	       i * (1.0 / 12 - s * (1.0 / 360 - s * (1.0 / 1260 - s * (1.0 / 1680 - s / 1188))));
 }
 
-/* x - log(1 + x), also for small x; one is 1 + x, as exact as it is known. */
+/* x - log(1 + x), also for small x; `one` is 1 + x, as exact as it is known. */
 static double log_rest(double x, double one)
 {
 	double term = x * x, sum = 0;
@@ -158,7 +158,7 @@ double pp_t_above(double t, double df)
 	return t > 0 ? tail : 1 - tail;
 }
 
-/* By bisection: it is asked a few times per comparison. */
+/* By bisection: called a few times per comparison only. */
 static double solve(double (*f)(double x, const double *arg), const double *arg, double low,
 		    double high)
 {

@@ -10,7 +10,7 @@
 #include "pprof.h"
 #include "table.h"
 
-/* The first elements of the standard library's import paths, in order; "cmd" is Go's own, too. */
+/* The first elements of the standard library's import paths, sorted; "cmd" is the Go toolchain. */
 static const char *const standard[] = {
 	"archive", "arena",   "bufio",    "bytes",  "cmd",     "cmp",      "compress", "container",
 	"context", "crypto",  "database", "debug",  "embed",   "encoding", "errors",   "expvar",

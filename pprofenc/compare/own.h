@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which functions are the program's own: those of package main and of modules, its own and those
- * that it depends on. What Go itself brings (the runtime, the standard library), the kernel and C
- * are not.
+ * Identifies the program's own functions: those of package main and of all modules, also of those
+ * that it depends on. Go itself (the runtime, the standard library), the kernel and C are not its
+ * own.
  *
- * A package is the standard library's if its path begins as one of that does and no profile says
- * ("build: module=", "build: package=" in the comments) that it is of the program's module; so the
- * functions of the go command and of the compiler are their own.
+ * A package belongs to the standard library if its path begins like one of that and no profile says
+ * that it is of the program's module ("build: module=", "build: package=" in the comments); so the
+ * go command and the compiler have functions of their own.
  */
 #pragma once
 
