@@ -38,7 +38,7 @@ static const char *base_name(const char *path)
 	return slash ? slash + 1 : path;
 }
 
-/* The first place that has the name says where it is. */
+/* The first place with the name determines the file and line. */
 static int find_func(struct planting *pl, const char *name, const struct pprof_function *f,
 		     const struct graph *g, uint32_t mapping, uint32_t *ret_func)
 {
@@ -154,7 +154,7 @@ static bool is_zero(const struct pprof_profile *p, size_t sample)
 	return true;
 }
 
-/* types: for each of the tree's, which one of the profile it is. */
+/* types: the profile's type for each of the tree's. */
 static int add_sample(struct planting *pl, int which, size_t sample, const size_t *types)
 {
 	struct calltree *t = pl->t;
@@ -256,7 +256,7 @@ static void link_children(const struct calltree *t, struct links *l)
 	}
 }
 
-/* Copies the tree in the order of a walk. place[] tells where each old node has gone. */
+/* Copies the tree in the order of a walk. place[] has the new index of each old node. */
 static void walk(const struct calltree *t, const struct links *l, uint32_t *place,
 		 struct tree_node *nodes, int64_t *self)
 {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * All stacks of a profile as one tree, told by function name: what the pictures are drawn from.
+ * All stacks of a profile as one tree, by function name: the source of the pictures.
  *
- * A second profile may be laid over the first one, for a comparison: its values stand beside those
- * of the first, node by node; what only one of them has is 0 in the other. The order of the samples
- * makes no difference to the tree.
+ * A second profile may be laid over the first one for a comparison: its values are beside those of
+ * the first, node by node; nodes that only one of them has are 0 in the other. The order of the
+ * samples makes no difference to the tree.
  */
 #pragma once
 
@@ -36,15 +36,17 @@ struct calltree {
 	size_t nfuncs;
 	struct tree_func *funcs; /* by name */
 	size_t nnodes;
-	struct tree_node *nodes; /* each before those it called, callees by name */
-	size_t ntypes;           /* those of p */
+	struct tree_node *nodes; /* parents first, callees by name */
+	size_t ntypes;           /* number of p's types */
 	int64_t *self;           /* ntypes of each node, then, with a base, ntypes of the base */
 	size_t nvalues;          /* of each node: ntypes, or twice that */
 	struct graph graphs[2];  /* own the names */
 };
 
-/* Of the options counts the base, and how p was filtered. The profiles must outlive the tree.
- * -EINVAL: no sample types; -ENOMEM. */
+/*
+ * Uses the base and the filter of the options. The profiles must outlive the tree. -EINVAL: no
+ * sample types; -ENOMEM.
+ */
 int pp_calltree_init(struct calltree *t, const struct pprof_profile *p,
 		     const struct pprof_report_options *o);
 void pp_calltree_fini(struct calltree *t);

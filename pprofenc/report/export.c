@@ -24,7 +24,10 @@ static int name_order(const void *va, const void *vb, void *ctx)
 	return strcmp(g->nodes[*(const uint32_t *)va].name, g->nodes[*(const uint32_t *)vb].name);
 }
 
-/* Frames become ranks of names, so that equal names are one and the order is that of the text. */
+/*
+ * Replaces frames by ranks of names, so that equal names are one frame and the order is that of the
+ * text.
+ */
 static int rank_names(struct folding *f)
 {
 	struct graph *g = &f->g;

@@ -63,7 +63,7 @@ static int find_location(struct frames *f, struct table *t, uint32_t location)
 
 	if (f->of_location[location] != PPROF_NONE)
 		return 0;
-	f->of_location[location] = 0; /* seen; its lines have the frames */
+	f->of_location[location] = 0; /* used; its lines have the frames */
 	if (l->nlines == 0)
 		return find_frame(f, t, object_of(p, l), &f->of_location[location]);
 	for (uint32_t i = l->first_line; r == 0 && i < l->first_line + l->nlines; i++) {

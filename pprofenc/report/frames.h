@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The frames of stacks as viewers know them: name, file and line of a function, inlined or not. All
- * code of one file that has no symbols is one frame, as in the reports.
+ * code of one file without symbols is one frame, as in the reports.
  *
- * Frames are in the order of their names, so what is sorted by their numbers doesn't depend on the
- * order in which a profile was built. Only those of samples with a value are there.
+ * Frames are in the order of their names, so an order by frame number doesn't depend on how the
+ * profile was built. Only frames of samples with a value are included.
  */
 #pragma once
 
@@ -17,7 +17,7 @@
 struct frame {
 	uint32_t name, file; /* strings */
 	int64_t line;        /* where the function begins; 0 unknown */
-	bool object;         /* no function: name is the path of a mapping */
+	bool object;         /* not a function: name is the path of a mapping */
 };
 
 struct frames {
@@ -38,7 +38,7 @@ struct frame_walk {
 	const struct frames *f;
 	const uint32_t *stack;
 	size_t locations; /* that are left */
-	uint32_t lines;   /* that are left of the present one */
+	uint32_t lines;   /* that are left of the current one */
 };
 
 struct frame_walk pp_frames_walk(const struct frames *f, size_t sample);

@@ -109,7 +109,7 @@ static int call_add(struct pprof_functions *f, uint32_t from, uint32_t to, int64
 	return 0;
 }
 
-/* The line at which most of a function's value is; `weight` is what is compared. */
+/* The line with most of a function's value; `weight` is what is compared. */
 static int row_line(struct pprof_functions *f, uint32_t row, const char *file, int64_t line,
 		    int64_t weight)
 {
@@ -133,7 +133,7 @@ static int row_line(struct pprof_functions *f, uint32_t row, const char *file, i
 
 /* --- of a profile ---------------------------------------------------------------- */
 
-/* What is known of one line of one function: several locations may be of it. */
+/* The value of one line of one function: several locations may belong to it. */
 struct line_sum {
 	uint32_t node, file;
 	int64_t line;
@@ -173,7 +173,7 @@ static void count_lines(const struct graph *g, struct line_sum *sums)
 	}
 }
 
-/* More flat value wins, then more cum: flat counts for all cum that there can be. */
+/* More flat value wins, then more cum: any flat value outweighs all cum. */
 static int64_t line_weight(const struct line_sum *s)
 {
 	return s->flat ? (int64_t)(INT64_MAX / 2 + s->flat / 2) : s->cum / 2;

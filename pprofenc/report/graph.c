@@ -128,7 +128,7 @@ size_t pp_graph_location(const struct graph *g, uint32_t location, const uint32_
 struct counting {
 	struct graph *g;
 	struct table table;
-	uint32_t *node_seen, *edge_seen; /* number of the last sample that passed, from 1 */
+	uint32_t *node_seen, *edge_seen; /* number of the last sample that was counted, from 1 */
 	size_t cap_seen;
 };
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who called whom, by function name: what the reports print.
+ * The call graph by function name, the basis of the text reports.
  *
- * A node is a function (told by its name, inlined or not), or all code of one file that has no
+ * A node is a function (identified by its name, inlined or not), or all code of one file without
  * symbols. Rules of pprof: each sample counts once in a node's cum and in an edge, however often it
- * passes; a call of itself is no edge; the innermost frame's node gets the flat value.
+ * passes; recursion is no edge; the innermost frame's node gets the flat value.
  */
 #pragma once
 
@@ -23,12 +23,12 @@ struct node {
 struct edge {
 	uint32_t from, to; /* nodes */
 	int64_t weight;
-	bool inlined; /* each time */
+	bool inlined; /* in every sample */
 };
 
 struct graph {
 	const struct pprof_profile *p;
-	size_t type; /* which of the values */
+	size_t type; /* the sample type */
 	int64_t total;
 	size_t nnodes;
 	struct node *nodes;
@@ -42,7 +42,7 @@ struct graph {
 int pp_graph_init(struct graph *g, const struct pprof_profile *p, const char *sample_type);
 void pp_graph_fini(struct graph *g);
 
-/* Makes values and edges anew; nodes that aren't kept are passed over. */
+/* Computes values and edges anew; nodes that aren't kept are passed over. */
 int pp_graph_count(struct graph *g);
 
 /* The nodes of one location, innermost first, as *ret_nodes[0..n). */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The page: html/ as it is, with the profile in it as JSON, packed with gzip and written in base64.
- * So no name can end the element that it stands in, and a large profile stays a small file.
+ * The page: html/ as it is, with the profile in it as JSON, packed with gzip and encoded in base64.
+ * So no name can end the element that contains it, and a large profile is a small file.
  */
 #include "html.h"
 
@@ -64,7 +64,7 @@ static void base64_finish(struct base64 *b)
 
 /* --- JSON ------------------------------------------------------------------------ */
 
-/* The first failure stays; what follows it is not written. */
+/* Keeps the first failure; nothing is written after it. */
 struct out {
 	struct gz_out *gz;
 	int r;
@@ -129,7 +129,10 @@ static void put_about(struct out *o, const struct pprof_profile *p)
 	put(o, "]");
 }
 
-/* One of the functions' texts: a list of the different ones, and for each function which it is. */
+/*
+ * One kind of the functions' texts: a list of the distinct ones, and the index in it for each
+ * function.
+ */
 static void put_column(struct out *o, const struct calltree *t, const char *name, bool files)
 {
 	const char *last = NULL;
@@ -139,7 +142,10 @@ static void put_column(struct out *o, const struct calltree *t, const char *name
 	for (size_t i = 0; i < t->nfuncs; i++) {
 		const char *s = files ? t->funcs[i].file : t->funcs[i].object;
 
-		/* neighbours by name mostly are neighbours in the source: the others come again */
+		/*
+		 * neighbours by name are mostly neighbours in the source; other repeats are listed
+		 * again
+		 */
 		if (!last || strcmp(s, last) != 0) {
 			put(o, n++ ? ",[%zu," : "[%zu,", i);
 			put_string(o, s);
@@ -168,7 +174,7 @@ static void put_funcs(struct out *o, const struct calltree *t)
 	put_column(o, t, "objects", false);
 }
 
-/* Of each node its function, and how many levels above its forerunner's callee it is. */
+/* Each node's function, and how many levels it is above a callee of the node before it. */
 static void put_nodes(struct out *o, const struct calltree *t)
 {
 	put(o, ",\"funcs\":[");
@@ -180,7 +186,7 @@ static void put_nodes(struct out *o, const struct calltree *t)
 	put(o, "]");
 }
 
-/* Where a value is not 0: pairs of the distance to the one before, and the value. */
+/* The values that are not 0: pairs of the distance to the one before, and the value. */
 static void put_values(struct out *o, const struct calltree *t, size_t column)
 {
 	size_t last = 0, n = 0;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What html/ is made into: the page before its title, between that and its data, and behind them;
- * parts of the picture. */
+/*
+ * The files of html/ as bytes: the page before its title, between title and data, and behind the
+ * data; parts of the picture.
+ */
 #pragma once
 
 #include <stddef.h>

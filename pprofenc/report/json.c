@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A profile as JSON for scripts. pprof.h has its shape: names stand where they are needed, so that
- * jq needs no joins; the tables are there for those who want addresses and lines.
+ * A profile as JSON for scripts, in the form that pprof_report.h documents: names are where they
+ * are needed, so that jq needs no joins; the tables are for readers of addresses and lines.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -17,7 +17,7 @@
 struct writer {
 	const struct pprof_profile *p;
 	struct jsonout j;
-	size_t first_type, end_type; /* those that are written */
+	size_t first_type, end_type; /* the types that are written */
 	char **value_names;          /* of all types: keys of the values */
 };
 
@@ -36,7 +36,7 @@ static void write_type(struct writer *w, const char *key, const struct pprof_val
 	pp_json_close(&w->j, '}');
 }
 
-/* As RFC 3339 has it, left out where it is unknown. */
+/* In RFC 3339's form; omitted where it is unknown. */
 static void write_time(struct writer *w)
 {
 	int64_t ns = w->p->time_nanos;
@@ -116,7 +116,7 @@ static void write_location(struct writer *w, const struct pprof_location *l)
 
 	pp_json_open(j, NULL, '{');
 	pp_json_address(j, "address", l->address);
-	/* No -1: jq takes it for the last one. */
+	/* Not -1: jq takes it for the last one. */
 	if (l->mapping == PPROF_NONE)
 		pp_json_null(j, "mapping");
 	else
@@ -161,7 +161,9 @@ static void write_label(struct jsonout *j, const char *key, const struct pprof_p
 		pp_json_number(j, key, l->num);
 }
 
-/* Of n labels of one key: one for all, or, where they differ, an array beside that of the values.
+/*
+ * The units of n labels of one key: one for all, or, where they differ, an array parallel to the
+ * values.
  */
 static void write_units(struct writer *w, const struct pprof_label *l, size_t n)
 {
@@ -194,7 +196,7 @@ static size_t same_key(const struct pprof_label *l, size_t n)
 	return k;
 }
 
-/* A key has its value; one that comes several times, as the format allows, an array of them. */
+/* A key has its value; a repeated one, which the format allows, an array of them. */
 static void write_labels(struct writer *w, const struct pprof_label *l, size_t n)
 {
 	struct jsonout *j = &w->j;
@@ -300,7 +302,7 @@ static int write_samples(struct writer *w)
 
 /* --- the file -------------------------------------------------------------------- */
 
-/* A type is told by its name; a second one of that name, which may be, is "name#2". */
+/* Types are identified by name; a second one of the same name becomes "name#2". */
 static int name_values(struct writer *w)
 {
 	const struct pprof_profile *p = w->p;

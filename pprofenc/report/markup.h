@@ -2,8 +2,8 @@
 /*
  * Foreign text inside of markup.
  *
- * Beside what the formats forbid, characters go that would make a name look like another one: those
- * that turn the direction of writing. Each becomes U+FFFD.
+ * Replaces characters that the formats forbid, and those that would make a name look like another
+ * one: marks that change the direction of writing. Each becomes U+FFFD.
  */
 #pragma once
 
@@ -14,7 +14,7 @@
 /* Bytes of the character at s that must not be shown, 0 when it may be. The text is UTF-8. */
 size_t pp_unshowable(const char *s);
 
-/* Takes bytes; 0 or a negative errno, which ends it all. */
+/* Takes bytes; returns 0 or a negative errno, which ends the writing. */
 typedef int (*markup_put)(void *ctx, const void *bytes, size_t len);
 
 /* As a string of JSON, with its quotes; '<' is escaped, too. */

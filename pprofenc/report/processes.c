@@ -118,7 +118,7 @@ static int by_weight(const void *va, const void *vb)
 	return strcmp(a->comm, b->comm);
 }
 
-/* Processes without a name stand for themselves. */
+/* Processes without a name are listed one by one. */
 static size_t collect_names(const struct processes *l, struct name *names)
 {
 	size_t n = 0;

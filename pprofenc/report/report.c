@@ -53,7 +53,7 @@ static void list_nodes(struct report *r)
 	qsort_r(r->order, r->shown, sizeof *r->order, node_order, r);
 }
 
-/* A share of what the graph holds, which is less than the total of a filtered profile. */
+/* A share of the graph's sum, which is less than the total of a filtered profile. */
 static int64_t share_of(int64_t total, double fraction)
 {
 	return (int64_t)magnitude((int64_t)trunc((double)total * fraction));
@@ -78,7 +78,7 @@ static void drop_edges(struct report *r, uint64_t cutoff)
 	r->g.nedges = kept;
 }
 
-/* Without the small ones; calls through them become calls between what is left. */
+/* Drops the small nodes; calls through them become calls between the remaining ones. */
 static int drop_small(struct report *r, uint64_t cutoff)
 {
 	for (size_t i = 0; i < r->g.nnodes; i++) {
@@ -193,7 +193,7 @@ static void print_header(struct report *r)
 
 /* --- top ------------------------------------------------------------------------- */
 
-/* How the callers that are shown reach each node: bit 0 inlined, bit 1 by a call. */
+/* How the shown callers reach each node: bit 0 inlined, bit 1 by a call. */
 static uint8_t *find_inlined(const struct graph *g)
 {
 	uint8_t *how = calloc(g->nnodes + 1, 1);
@@ -306,7 +306,7 @@ static void print_side(struct report *r, const struct side *s, uint32_t node)
 static const char rule[] =
 	"----------------------------------------------------------+-------------\n";
 
-/* The functions shown that the expression matches, as a byte for each node; NULL: all. */
+/* The shown functions that the expression matches, as a byte for each node; NULL: all. */
 static int find_peeked(const struct report *r, uint8_t **ret_peeked)
 {
 	struct regex *re;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the text reports share: the lines above them, and values as text. */
+/* Shared by the text reports: the lines above them, and values as text. */
 #pragma once
 
 #include <stdbool.h>
@@ -20,7 +20,7 @@ struct report {
 	struct graph g;
 	const char *value_unit; /* of the values */
 	struct scale scale;
-	bool each;       /* not `scale`, but for each value the one that fits */
+	bool each;       /* not `scale`, but the best unit of each value */
 	uint32_t *order; /* the nodes shown, sorted */
 	size_t shown, candidates, dropped;
 	double node_fraction, edge_fraction;
@@ -40,7 +40,7 @@ const char *pp_report_value(struct report *r, int64_t v);
 
 /* Binary, comments, type, time and duration. */
 void pp_report_about(struct report *r);
-/* The filters in force. */
+/* The active filters. */
 void pp_report_filters(struct report *r);
 /* Control characters become '?'. */
 void pp_report_text(FILE *to, const char *s);

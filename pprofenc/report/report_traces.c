@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What stands above every text report, and the report that is a list of samples. */
+/* The header of every text report, and the report that is a list of samples. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,7 +64,7 @@ static void print_line(FILE *to, const char *before, const char *s)
 	fputc('\n', to);
 }
 
-/* One of several processes' binaries would stand for all of them. */
+/* With several processes, one binary would not represent all of them. */
 static void print_binary(struct report *r)
 {
 	const struct pprof_mapping *m = r->p->mappings;
@@ -195,7 +195,7 @@ static bool same_tag(const struct pprof_label *a, const struct pprof_label *b)
 	return a->key == b->key && !a->str == !b->str;
 }
 
-/* The key, and the values of all labels of that key and kind, which stand together. */
+/* The key, and the values of all labels of that key and kind, which are neighbours. */
 static char *tag_text(const struct report *r, const struct pprof_label *labels, size_t n,
 		      size_t index, const char *const *units)
 {

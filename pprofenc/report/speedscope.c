@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * speedscope's own format. From a pprof file speedscope shows one kind of value, no inlined frames,
- * and all threads as one; here it gets a profile for each kind of value and thread.
+ * and all threads as one; this file has a profile for each kind of value and thread.
  *
- * A frame's line is where its function begins, not where it was at: speedscope tells frames apart
- * by all that they have, so one function would become as many as it has lines.
+ * A frame's line is the first line of its function, not the current one: speedscope compares all
+ * fields of frames, so one function would become as many frames as it has lines.
  *
- * It lays samples side by side, as wide as their weight. Where they have a time, the gaps between
- * them are made of empty stacks: so the axis is that of time.
+ * Samples are laid side by side, as wide as their weight. Where they have a time, the gaps between
+ * them are filled with empty stacks, so the axis is time.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -29,13 +29,13 @@ struct speedscope {
 	struct frames frames;
 	struct tracks tracks;
 	struct jsonout j;
-	size_t type;          /* what is shown first */
-	int64_t origin, span; /* of the axis of time: Unix ns; length, 0 unknown */
+	size_t type;          /* shown first */
+	int64_t origin, span; /* of the time axis: Unix ns; length, 0 unknown */
 	size_t written;       /* parts */
 	size_t active;        /* number of the one to show */
 };
 
-/* One profile of the file: a kind of values of a track, those above or those below zero. */
+/* One profile of the file: one kind of values of a track, those above or those below zero. */
 struct part {
 	const struct speedscope *x;
 	const struct track *track;
@@ -77,8 +77,8 @@ static uint64_t weigh(const struct part *part, size_t at, size_t *ret_next)
 }
 
 /*
- * When the bar of a sample begins: after the bars before it, and at once where little is between
- * them. Timers are never quite in time, and a thread that ran all the while shall be one bar.
+ * The start of a sample's bar: after the bars before it, and at once where the gap is small. Timers
+ * are never quite in time, and a thread that ran all the time must be one bar.
  */
 static uint64_t begin_of(const struct bars *b, int64_t time, uint64_t width)
 {
@@ -193,7 +193,7 @@ static void put_id(FILE *to, const char *word, const char *text, int64_t number)
 		fprintf(to, "%s %lld", word, (long long)number);
 }
 
-/* "cpu, etcd (pid 42), thread 43 (worker)", as far as it is known. */
+/* "cpu, etcd (pid 42), thread 43 (worker)", as far as known. */
 static void put_name(FILE *to, const struct part *part)
 {
 	const struct pprof_profile *p = part->x->p;

@@ -18,7 +18,7 @@
 
 enum { WIDTH = 1200, ROW = 18, ABOVE = 62, BELOW = 28, TITLE_LIMIT = 2000, MAX_ROWS = 2000 };
 
-static const double narrowest = 0.1; /* what is narrower is drawn with its neighbours */
+static const double narrowest = 0.1; /* narrower frames are merged with their neighbours */
 static const double letter = 7.23;   /* of the font, at its size */
 
 static const char *const kinds[] = {"Go", "Go runtime", "kernel", "C and others", "not code"};
@@ -32,7 +32,7 @@ struct picture {
 	const struct calltree *t;
 	size_t type;
 	FILE *to;
-	int64_t *net, *old; /* of each node with what is below it; old: the base's */
+	int64_t *net, *old; /* of each node with its callees; old: the base's */
 	double *size;       /* the same, negative values counted as positive ones: the width */
 	double *x;
 	struct child *children; /* of one node at a time */
@@ -87,7 +87,7 @@ static uint32_t count_rows(const struct picture *s)
 {
 	uint32_t deepest = 0;
 
-	/* one more, for what is too narrow below the deepest */
+	/* one more, for frames that are too narrow below the deepest */
 	for (size_t i = 0; i < s->t->nnodes; i++)
 		if (is_shown(s, i) && s->t->nodes[i].depth > deepest)
 			deepest = s->t->nodes[i].depth;
@@ -122,7 +122,7 @@ static const char *name_of(const struct picture *s, size_t node)
 	return node ? s->t->funcs[s->t->nodes[node].func].name : "all";
 }
 
-/* Columns of the letters of s; those that may be wide count twice. */
+/* Columns of the letters of s; wide ones count twice. */
 static int columns(const char *s)
 {
 	int n = 0;
@@ -133,7 +133,7 @@ static int columns(const char *s)
 	return n;
 }
 
-/* What is behind the path of the package: of "net/http.(*T).f" it is "http.(*T).f". */
+/* The name without the path of the package: "http.(*T).f" of "net/http.(*T).f". */
 static const char *without_path(const char *name)
 {
 	size_t end = strcspn(name, "[(");
@@ -171,7 +171,7 @@ static void put_label(const struct picture *s, const char *name, double x, doubl
 
 /* --- frames ---------------------------------------------------------------------- */
 
-/* Of a comparison: p1 to p3 for more, m1 to m3 for less, d0 for nearly the same. */
+/* Classes of a comparison: p1 to p3 for more, m1 to m3 for less, d0 for nearly the same. */
 static void put_change_class(const struct picture *s, size_t node)
 {
 	double now = (double)s->net[node], old = (double)s->old[node];
@@ -259,7 +259,7 @@ static int widest_first(const void *va, const void *vb)
 	return a->node < b->node ? -1 : a->node > b->node;
 }
 
-/* Gives the callees of a node that is shown their places. */
+/* Places the callees of a shown node. */
 static void place_children(const struct picture *s, uint32_t node)
 {
 	const struct tree_node *nodes = s->t->nodes;
@@ -325,7 +325,7 @@ static void put_legend(const struct picture *s)
 	for (int i = 0; i < n; i++) {
 		int x = 3 + 130 * i;
 
-		/* not a g: those are the frames */
+		/* not a g: each g is a frame */
 		fprintf(s->to,
 			"<a class=\"%s%d\"><rect x=\"%d\" y=\"32\" width=\"12\" height=\"12\"/></a>"
 			"<text x=\"%d\" y=\"43\">%s</text>\n",

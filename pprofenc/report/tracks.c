@@ -16,7 +16,7 @@
 
 enum role { OTHER, PID, COMM, TID, NAME, TIME };
 
-/* What a key says. Threads have blanks in their labels where Datadog's libraries write them. */
+/* The meaning of a key. Datadog's libraries write the keys of threads with blanks. */
 static enum role role_of(const char *key)
 {
 	static const struct {
@@ -72,8 +72,7 @@ static struct track_id read_labels(const struct pprof_profile *p, size_t sample,
 
 struct track_key {
 	const struct tracks *l;
-	uint64_t words[5]; /* what tells tracks apart: numbers, and names only where there are none
-			    */
+	uint64_t words[5]; /* identity of a track: numbers, and names only where there are none */
 };
 
 static void key_of(const struct track_id *id, uint64_t words[5])
@@ -136,7 +135,7 @@ static int find_all(struct tracks *l, const uint8_t *roles, size_t type)
 		track = &l->track[it->track];
 		track->n++;
 		track->weight += magnitude(pprof_sample_values(p, i)[type]);
-		/* A thread that was renamed has the name that sorts first. */
+		/* A renamed thread has the name that sorts first. */
 		if (id.name && (!track->id.name ||
 				strcmp(p->strings[id.name], p->strings[track->id.name]) < 0))
 			track->id.name = id.name;
@@ -191,7 +190,7 @@ static int item_order(const void *va, const void *vb, void *ctx)
 	return 0;
 }
 
-/* Lanes get their final numbers. */
+/* Gives tracks their final numbers. */
 static int sort_tracks(struct tracks *l)
 {
 	uint32_t *order = malloc((l->n + 1) * sizeof *order);

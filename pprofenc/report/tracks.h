@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The samples of a profile thread by thread, each thread's in the order of time.
+ * The samples of a profile by thread, each thread's in the order of time.
  *
- * A track is what the labels tell apart: a process (PPROF_LABEL_PID), a thread of it
+ * Tracks are distinguished by labels: a process (PPROF_LABEL_PID), a thread of it
  * (PPROF_LABEL_THREAD_ID), or all samples where there are no such labels. In a track, samples with
  * a time (PPROF_LABEL_TIME) come first, by time; the others follow, by stack, so that equal stacks
  * are neighbours.
@@ -30,7 +30,7 @@ struct track {
 struct track_item {
 	uint32_t sample, track;
 	int64_t time; /* when it ended, Unix ns; TRACKS_NO_TIME */
-	bool repeats; /* no time, and the same stack as the one before */
+	bool repeats; /* no time, same stack as the item before */
 };
 
 struct tracks {
