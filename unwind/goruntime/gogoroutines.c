@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "gostack.h"
+#include "hash.h"
 
 enum {
 	BATCH = 256,         /* goroutines that are read together */
@@ -16,7 +17,8 @@ enum {
 	LIST_TRIES = 8,
 	SCAN_BIT = 0x1000,
 	MAX_GAP = 2048, /* bytes between two neighbours that are read as one */
-	KINDS = 1024,   /* a cache of entry functions */
+	KIND_BITS = 10,
+	KINDS = 1 << KIND_BITS, /* a cache of entry functions */
 };
 
 struct kind {
@@ -173,7 +175,7 @@ static int kind_of_name(const char *name)
 
 static int kind_of(struct uw_goroutines *r, uint64_t startpc)
 {
-	struct kind *k = &r->kinds[(startpc * 0x9e3779b97f4a7c15ull) >> 54];
+	struct kind *k = &r->kinds[uw_hash(startpc, KIND_BITS)];
 	const struct uw_go_module *mod;
 	struct uw_go_func f;
 

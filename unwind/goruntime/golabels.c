@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "hash.h"
+
 enum {
 	G_BYTES = 512, /* at most this much of a g or an m is read at once */
 	M_BYTES = 512,
@@ -555,7 +557,7 @@ static int labels_of(struct reader *rd, const struct goroutine *g, struct uw_gol
 		return 0;
 	if (!pointer(g->labels))
 		return -EBADMSG;
-	rd->guess = &ret->guesses[(g->labels >> 3) * 0x9e3779b97f4a7c15 >> (64 - GUESS_BITS)];
+	rd->guess = &ret->guesses[uw_hash(g->labels >> 3, GUESS_BITS)];
 	read_ahead(rd, g->labels);
 	r = rd->l->labels_slice ? take_slice(rd, g->labels) : take_map(rd, g->labels);
 	if (r == 0 && rd->n > UW_LABELS_MAX)

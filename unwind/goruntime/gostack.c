@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hash.h"
+
 enum {
 	CACHE_BITS = 13,
 };
@@ -48,7 +50,7 @@ void uw_gostack_free(struct uw_gostack *s)
 
 static const struct pc_info *info(struct uw_gostack *s, uint64_t pc)
 {
-	struct pc_info *i = &s->cache[(pc * 0x9e3779b97f4a7c15ull) >> (64 - CACHE_BITS)];
+	struct pc_info *i = &s->cache[uw_hash(pc, CACHE_BITS)];
 	const struct uw_go_module *mod;
 	struct uw_go_func f;
 

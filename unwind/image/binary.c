@@ -5,13 +5,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "hash.h"
+
 enum { MIN_SLOTS = 64 };
 
 static struct uw_binary **slot_of(const struct uw_binaries *reg, uint64_t dev, uint64_t ino)
 {
-	uint64_t h = (dev * 31 + ino) * 0x9e3779b97f4a7c15ull;
-
-	return &reg->slots[h >> 32 & (reg->nslots - 1)];
+	return &reg->slots[uw_hash(dev * 31 + ino, 32) & (reg->nslots - 1)];
 }
 
 struct uw_binary *uw_binary_find(struct uw_binaries *reg, uint64_t dev, uint64_t ino)

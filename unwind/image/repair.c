@@ -6,6 +6,7 @@
 
 #include "golayout.h"
 #include "symbolize.h"
+#include "hash.h"
 
 enum {
 	MAX_CODE = 1 << 16,
@@ -202,7 +203,7 @@ static uint64_t between_cached(struct uw_repairer *c, struct uw_space *s, uint64
 			       uint64_t callee, uint64_t caller)
 {
 	uint64_t h = (callee * 31 + caller) * 31 + inner;
-	struct repair_slot *slot = &c->slots[(h * 0x9e3779b97f4a7c15ull) >> (64 - REPAIR_BITS)];
+	struct repair_slot *slot = &c->slots[uw_hash(h, REPAIR_BITS)];
 
 	if (slot->callee != callee || slot->caller != caller || slot->inner != inner ||
 	    slot->version != s->version)

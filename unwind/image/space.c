@@ -14,6 +14,7 @@
 #include "golayout.h"
 #include "maps.h"
 #include "task.h"
+#include "hash.h"
 
 #define VDSO "[vdso]"
 
@@ -35,7 +36,7 @@ void uw_space_init(struct uw_space *s, struct uw_binaries *reg, pid_t pid)
 
 static struct uw_binary **held_slot(struct uw_binary **held, size_t cap, const struct uw_binary *b)
 {
-	size_t i = (uintptr_t)b * 0x9e3779b97f4a7c15ull >> 32 & (cap - 1);
+	size_t i = uw_hash((uintptr_t)b, 32) & (cap - 1);
 
 	while (held[i] && held[i] != b)
 		i = (i + 1) & (cap - 1);

@@ -11,6 +11,7 @@
 
 #include "log.h"
 #include "walk_parts.h"
+#include "hash.h"
 
 enum {
 	DUFF_ROOM = 64, /* how far below SP the fake frame of duffzero and duffcopy lies */
@@ -78,7 +79,7 @@ static uint64_t lookup_pc(const struct walk *k, uint64_t ret)
 
 static uint32_t *plain_slot(struct uw_walker *w, uint64_t pc)
 {
-	return &w->plain[(pc * 0x9e3779b97f4a7c15ull) >> (64 - PLAIN_BITS)];
+	return &w->plain[uw_hash(pc, PLAIN_BITS)];
 }
 
 static bool is_plain(struct uw_walker *w, uint64_t pc)

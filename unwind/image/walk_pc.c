@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "walk_parts.h"
+#include "hash.h"
 
 enum {
 	MAX_CALL = 16,     /* bytes of a call, on any machine */
@@ -38,8 +39,7 @@ static bool is_bp_save(const struct uw_arch *arch, const struct uw_elf *elf, uin
 bool walk_func_at(struct uw_walker *w, uint64_t pc, struct uw_go_func *ret)
 {
 	const struct uw_space *s = w->space;
-	uint64_t h = pc / FUNC_SPAN * 0x9e3779b97f4a7c15ull;
-	struct near_func *n = &w->funcs[h >> (64 - FUNC_BITS)];
+	struct near_func *n = &w->funcs[uw_hash(pc / FUNC_SPAN, FUNC_BITS)];
 	uint64_t at = pc - n->bias;
 
 	if (n->version != s->version || at < n->f.entry || at >= n->f.end) {
@@ -100,7 +100,7 @@ static void look_up(struct uw_walker *w, uint64_t pc, struct pc_info *i, struct 
 
 static struct pc_set *set_of(struct uw_walker *w, uint64_t pc)
 {
-	return &w->cache[(pc * 0x9e3779b97f4a7c15ull) >> (64 - SET_BITS)];
+	return &w->cache[uw_hash(pc, SET_BITS)];
 }
 
 static uint64_t pc_of(const struct pc_info *i)

@@ -54,7 +54,7 @@ static int add_thread(struct uw_core *c, struct uw_bytes desc)
 
 	t.tid = (pid_t)uw_bytes_u32_at(&desc, PRSTATUS_PID);
 	if (arch && arch->user_regs) {
-		uint64_t slots[UW_SLOTS];
+		uint64_t slots[UW_SLOTS] = {0};
 
 		for (size_t i = 0; i < UW_SLOTS; i++)
 			slots[i] = reg(&desc, arch->user_regs[i]);

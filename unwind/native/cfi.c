@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cfi_row_parts.h"
+#include "hash.h"
 
 enum {
 	ROW_BITS = 12, /* sets of rows */
@@ -76,7 +77,7 @@ static void make_row(struct uw_cfi *c, uint64_t pc, struct cached_row *r)
 /* The row of the instruction at pc; its absence is kept as well. Valid until the next call. */
 static const struct cached_row *row_at(struct uw_cfi *c, uint64_t pc)
 {
-	struct row_set *s = &c->rows[pc * 0x9e3779b97f4a7c15ull >> (64 - ROW_BITS)];
+	struct row_set *s = &c->rows[uw_hash(pc, ROW_BITS)];
 	struct cached_row *r;
 
 	for (r = s->way; r < s->way + ROW_WAYS; r++) {

@@ -11,6 +11,7 @@
 
 #include "demangle_parts.h"
 #include "elfsym_parts.h"
+#include "hash.h"
 
 enum {
 	TABLE_SHIFT = 30,
@@ -352,7 +353,7 @@ static const Elf64_Sym *lookup(const struct uw_elfsym *s, uint64_t pc, const cha
 
 static struct elfsym_readable *readable_slot(struct elfsym_readable *v, size_t cap, const char *raw)
 {
-	size_t i = ((uintptr_t)raw * 0x9e3779b97f4a7c15u >> 20) & (cap - 1);
+	size_t i = uw_hash((uintptr_t)raw, 44) & (cap - 1);
 
 	while (v[i].raw && v[i].raw != raw)
 		i = (i + 1) & (cap - 1);
