@@ -7,7 +7,7 @@
  *  1. arch_NAME.c with its struct uw_arch, a row in uw_arch_of (arch.c) and in enum uw_machine.
  * Give the registers a place in struct uw_regs (regs.h).
  *  2. The fields of the first two groups are enough for files, core files without registers,
- *     goroutines at rest and the runtime's variables. Show it with tests/run arm64 (its like).
+ *     goroutines at rest and the runtime's variables. A suite as tests/run arm64 shows it.
  *  3. The fields of the third group, then perf_regs, are for samples of live processes. perf_regs
  *     must give the registers in the order of struct uw_regs; where the kernel's order is another
  *     one, profiler/samplers/perf_record.c has to sort them.
@@ -74,11 +74,12 @@ struct uw_arch {
 	uint64_t perf_regs; /* sample_regs_user for struct uw_regs; 0: live profiles are to come */
 	uint8_t max_call;   /* bytes of the longest call */
 	uint8_t call_len;   /* of a direct one; 0: none of what follows is known */
-	/* Does a call end right behind the n bytes at code? n <= max_call. */
+	/* Do the n bytes at code end with a call? n <= max_call. */
 	bool (*ends_in_call)(const uint8_t *code, size_t n);
-	/* What the direct call at code, call_len bytes that end at `end`, calls; 0: it is none. */
+	/* Target of the direct call in the call_len bytes that end at `end`; 0: no direct call. */
 	uint64_t (*call_target)(const uint8_t *code, uint64_t end);
-	/* What runtime.morestack_noctxt at code jumps to, `end` behind its noctxt_len bytes; 0. */
+	/* Target of the jump in runtime.morestack_noctxt, whose noctxt_len bytes end at `end`; 0:
+	 * it is another function. */
 	uint8_t noctxt_len;
 	uint64_t (*noctxt_target)(const uint8_t *code, uint64_t end);
 	/* The prologue of go1.20 and older, after making the frame: stores the frame pointer. */

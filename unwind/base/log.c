@@ -12,7 +12,7 @@ static const struct {
 
 enum { NDOMAINS = sizeof domains / sizeof domains[0], MAX_LINE = 512 };
 
-/* Set once at the start of the program; a parameter would go through all functions there are. */
+/* Set once at the start of the program; as a parameter it would pass through every function. */
 static unsigned int wanted;
 
 static unsigned int domain_of(const char *name, size_t len)

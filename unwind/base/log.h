@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a developer asks for with PROWL_DEBUG=walk,globals: on stderr, a line each, why something
- * was not found or a stack was cut off. Not for users: the texts change as the code does.
+ * Messages for developers, on stderr: PROWL_DEBUG=walk,globals explains why something was not found
+ * or a stack was cut off. Not for users: the texts change as the code does.
  *
  * A domain that is off costs one test, and that only where something failed: nothing is logged
  * where all is well. The library reads no environment; the program sets the domains once, before it

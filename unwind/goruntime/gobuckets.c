@@ -159,7 +159,7 @@ static int take_mem(struct reader *rd, uint64_t at, uint8_t *record, struct uw_b
 	return 0;
 }
 
-/* A count that is no sane number is none: Go would convert it to something arbitrary. */
+/* A count that is not a sane number counts as 0: Go would convert it to something arbitrary. */
 static int64_t count_of(const struct reader *rd, const uint8_t *record)
 {
 	double d;

@@ -52,7 +52,7 @@ const char *uw_goglobal_source_name(enum uw_goglobal_source source)
 	return source < sizeof names / sizeof names[0] ? names[source] : "";
 }
 
-/* The name of the variable in this version, or NULL where it hasn't one that is of use. */
+/* The name of the variable in this version, or NULL where the version has none that is used. */
 static const char *name_in(enum uw_goglobal which, const struct uw_golayout *l)
 {
 	if (which == UW_GLOBAL_MPROF_CYCLE && l->prof_cycle_struct)

@@ -61,7 +61,7 @@ static bool is_variable(void *ctx, uint64_t target)
 	return segment_of(ctx, target) != 0;
 }
 
-/* False when the module has no such function, or one that can't be. */
+/* False when the module has no such function, or one of impossible size. */
 static bool read_code(struct finder *f, const char *name, struct code *c)
 {
 	const struct uw_ref_filter filter = {is_variable, (void *)f->go};

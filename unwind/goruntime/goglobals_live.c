@@ -79,8 +79,8 @@ static bool is_allgs(const struct target *t, const uint8_t *slice)
 }
 
 /*
- * Whether a bucket's stack is one. Where something is looked for, every pc must be the module's;
- * what was found otherwise may also have callers in plugins.
+ * Whether a bucket's stack is one. In a search every pc must be the module's; a list that was found
+ * otherwise may also have callers in plugins.
  */
 static bool stack_is_code(const struct target *t, uint64_t bucket, uint64_t n)
 {
@@ -96,7 +96,7 @@ static bool stack_is_code(const struct target *t, uint64_t bucket, uint64_t n)
 	return ours > 0 && (!t->searching || ours + marks == n);
 }
 
-/* The type of the bucket at addr, 0 for what is none; *next is the one behind it. */
+/* The type of the bucket at addr, 0 if it is none; *next is the one behind it. */
 static uint64_t bucket_type(const struct target *t, uint64_t addr, uint64_t *next)
 {
 	uint8_t b[BUCKET_HEADER];
@@ -225,7 +225,7 @@ struct scan {
 	uint64_t bias;
 	size_t probes;
 	bool for_copies; /* the second time: of what was seen */
-	/* Where each was seen; which is seen in two places is found in none. */
+	/* Where each was seen; one that is seen in two places is not found. */
 	uint64_t seen[UW_GLOBAL_COUNT];
 	bool twice[UW_GLOBAL_COUNT];
 	size_t ngs;

@@ -19,8 +19,8 @@ enum { /* bits */
 int uw_goglobals_find_by(struct uw_space *space, unsigned int ways, struct uw_goglobals *ret);
 
 /*
- * Fills what is still missing in ret, with link-time addresses: from the symbol table, or from the
- * code of the functions that use the variables.
+ * Fills variables that are still missing in ret, with link-time addresses: from the symbol table,
+ * or from the code of the functions that use them.
  */
 void uw_goglobals_by_symbol(const struct uw_elf *elf, const struct uw_go *go,
 			    struct uw_goglobals *ret);
@@ -28,7 +28,7 @@ void uw_goglobals_by_code(const struct uw_elf *elf, const struct uw_go *go,
 			  struct uw_goglobals *ret);
 
 /*
- * Fills what lists are still missing in ret from what lies in the variables of the target; ret has
+ * Fills lists that are still missing in ret, by the content of the target's variables; ret has
  * addresses of the target.
  */
 void uw_goglobals_by_value(const struct uw_go *go, const struct uw_mem *live, uint64_t bias,

@@ -65,7 +65,7 @@ int uw_goroutines_list(const struct uw_mem *mem, const struct uw_goglobals *glob
 		gs = malloc(slice[1] * sizeof *gs + 1);
 		if (!gs)
 			return -ENOMEM;
-		/* The array moves when it grows: then the old one may be anything's. */
+		/* The array moves when it grows: then the old one may be reused for anything. */
 		if (uw_read(mem, slice[0], gs, slice[1] * sizeof *gs) == 0 &&
 		    uw_read(mem, at, again, sizeof again) == 0 && again[0] == slice[0]) {
 			*ret = gs;
@@ -191,7 +191,7 @@ static int kind_of(struct uw_goroutines *r, uint64_t startpc)
 	return (int)k->kind;
 }
 
-/* Has it never run? Then it stands where newproc has put it, at its first instruction. */
+/* Has it never run? Then it is where newproc put it, at its first instruction. */
 static bool not_begun(const struct uw_goroutines *r, const uint8_t *g,
 		      const struct uw_goroutine *to)
 {
@@ -307,7 +307,7 @@ static bool same(const struct uw_goroutines *r, const uint8_t *a, const uint8_t 
 	       memcmp(a + r->l->g.stack, b + r->l->g.stack, 16) == 0;
 }
 
-/* From start on, what is to be read of the stack: at most max bytes; 0 for what is no stack. */
+/* The bytes of the stack to read from start on: at most max; 0 if it is no stack. */
 static size_t extent(const struct uw_goroutines *r, const uint8_t *g, uint64_t sp, size_t max)
 {
 	uint64_t lo = u64_at(g, r->l->g.stack), hi = u64_at(g, r->l->g.stack + 8);
@@ -482,9 +482,8 @@ static int look(struct uw_goroutines *r, const uint64_t *gs, size_t n, bool stac
 }
 
 /*
- * One more range to be read. Where it lies shortly behind the last one, what is between them is
- * read too, of a live process: to the kernel they are one then, and each costs it more than a few
- * bytes do.
+ * Adds a range to read. If it lies shortly behind the last one, a live process is also read between
+ * them: one range costs the kernel less than two, even with some more bytes.
  */
 static void add_part(struct uw_goroutines *r, uint64_t addr, void *buf, size_t len)
 {
@@ -506,7 +505,7 @@ static bool read_gs(struct uw_goroutines *r, const uint64_t *gs, size_t n)
 	return uw_read_parts(&r->space->live, r->parts, r->nparts) == 0;
 }
 
-/* All stacks, then the g's again: what changed in between shows in them. */
+/* Reads all stacks, then the g's again, which show what changed in between. */
 static bool read_stacks(struct uw_goroutines *r, const uint64_t *gs, const struct item *items,
 			size_t n)
 {
@@ -518,7 +517,7 @@ static bool read_stacks(struct uw_goroutines *r, const uint64_t *gs, const struc
 	return uw_read_parts(&r->space->live, r->parts, r->nparts) == 0;
 }
 
-/* The walk of one that was read in a batch. False: to be read alone. */
+/* Walks one that was read in a batch. False: it must be read alone. */
 static bool walk_item(struct uw_goroutines *r, const uint64_t *gs, const struct item *it,
 		      struct uw_goroutine *to)
 {

@@ -204,7 +204,7 @@ static size_t m_len(const struct uw_golayout *l)
 	return l->m.curg + 8u;
 }
 
-/* g says that it is one: its own scheduling record names it. */
+/* Is it a g? Its own scheduling record names it. */
 static bool is_g(const struct uw_golayout *l, const uint8_t *g, uint64_t addr)
 {
 	return u64_at(g, l->g.sched + l->gobuf.g) == addr;
@@ -482,7 +482,7 @@ static void sort(struct uw_golabels *s)
 	}
 }
 
-/* Where a string's bytes go; adds the read. Bytes of no length have no address. */
+/* Where a string's bytes go; adds the read. Empty strings have no address. */
 static char *place(const struct string *s, char **text, struct uw_mem_part *parts, size_t *n)
 {
 	size_t len = shown_len(s);
@@ -568,7 +568,7 @@ static int labels_of(struct reader *rd, const struct goroutine *g, struct uw_gol
 			keep_needed(rd);
 		return r;
 	}
-	/* What was replaced meanwhile may have looked like anything. */
+	/* Memory that was reused meanwhile may look like anything. */
 	return uw_read_u64(rd->live, at, &now) == 0 && now != g->labels ? -EAGAIN : r;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The labels of a goroutine (runtime/pprof.Do, SetGoroutineLabels), read from live memory for the
- * thread that a sample was taken on: those that Go's own CPU profile gives to such a sample.
+ * thread that a sample was taken on: as Go's own CPU profile gives them to such a sample.
  *
  * The goroutine is found by the register that holds g in Go code (go1.17 and newer), believed only
  * when the stack pointer lies on a stack of that g or of its thread. Nothing is stopped, so that
@@ -41,8 +41,8 @@ struct uw_golabels { /* zero-initialised; one that is kept makes later calls che
 	size_t n;
 	struct {
 		/*
-		 * End with a NUL and hold no other: bytes 0 of theirs have become bytes 0xff, which
-		 * are no text either, and are shown like all that are none. Borrowed from text.
+		 * End with a NUL and hold no other: bytes 0 became bytes 0xff, which are no text
+		 * either and are shown as such. Borrowed from text.
 		 */
 		const char *key, *value;
 		uint16_t key_len, value_len;

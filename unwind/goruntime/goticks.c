@@ -5,7 +5,7 @@
 #include <time.h>
 
 enum {
-	/* Of clocks that there are: what isn't between is no rate. */
+	/* Clocks that exist are between these rates. */
 	MIN_HZ = 1000000,
 	MEASURE_NS = 50000000,
 	MIN_RUN_NS = 100000000, /* shorter than this since the start is too short to divide by */

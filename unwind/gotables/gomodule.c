@@ -92,7 +92,7 @@ static uint64_t pointer(struct candidate *c, uint16_t off)
 	return v ? v - c->rebase : 0;
 }
 
-/* Six 64-bit words that all must be right: chance has no part in it. */
+/* Six 64-bit words that must all be right: no accident can pass. */
 static bool slices_match(struct candidate *c, const struct uw_golayout *l)
 {
 	const struct header *h = c->h;
@@ -159,7 +159,7 @@ static bool read_sects(struct candidate *c, const struct uw_golayout *l, struct 
 	return true;
 }
 
-/* A table of the module: as long as moduledata says, but not past the bytes that there are. */
+/* A table of the module: as long as moduledata says, but not past the end of the bytes. */
 static struct uw_bytes table(struct candidate *c, const struct uw_gomodule *m, uint16_t slice,
 			     size_t width)
 {
@@ -237,7 +237,7 @@ static bool bounds_match(const struct uw_gomodule *m)
 	       functab_pc(m, m->nfuncs) == m->maxpc;
 }
 
-/* Only the finder of variables asks for these: without sense they are empty, and no harm is done.
+/* Only the finder of variables uses these: nonsense is made empty, and does no harm.
  */
 static void read_vars(struct candidate *c, const struct uw_golayout *l, struct uw_gomodule *m)
 {

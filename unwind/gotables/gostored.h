@@ -40,7 +40,7 @@ size_t uw_gostored_passed(const uint64_t *follow, size_t nfollow, const uint64_t
 /* Is the function of that name one that shows a wrapper. */
 bool uw_go_keeps_wrapper(const char *callee);
 /*
- * Is the word in the runtime itself, by the rule (and with the very look-up) by which Go's heap
- * profile hides what allocates.
+ * Is the word in the runtime itself, by the rule (and the same look-up) with which Go's heap
+ * profile hides the allocator.
  */
 bool uw_gostored_in_runtime(const struct uw_go *go, uint64_t bias, uint64_t word);

@@ -117,7 +117,7 @@ const char *uw_go_modinfo(const struct uw_go *go, size_t *len)
 
 /* --- the function table ---------------------------------------------------------- */
 
-/* Keys of the table are addresses or offsets in text. opened tables hold nfuncs + 1 of them. */
+/* Keys of the table are addresses or offsets in text; an opened table has nfuncs + 1. */
 static uint64_t key_at(const struct uw_gomodule *m, size_t i)
 {
 	uint64_t v64;
@@ -220,7 +220,7 @@ static void narrow(const struct uw_gomodule *m, uint64_t pc, uint64_t key, size_
 	if (b.bad || first >= m->nfuncs || key_at(m, first) > key)
 		return;
 	*lo = first;
-	/* Short steps first: most functions are longer than what is left of the 256 bytes. */
+	/* Short steps first: most functions are longer than the rest of the 256 bytes. */
 	for (size_t step = 2; first + step < last && first + step < m->nfuncs; step *= 2) {
 		if (key_at(m, first + step) > key) {
 			*hi = first + step;

@@ -128,7 +128,7 @@ static int unusable(struct load *l, struct file *f, int error)
 {
 	if (is_program(l, f->path))
 		return error;
-	/* What was perhaps never executed may as well be data. */
+	/* A mapping that was perhaps never executed may as well be data. */
 	if (f->maybe_data)
 		return 0;
 	if (error == -ESTALE || error == -ENOEXEC)

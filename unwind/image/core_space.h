@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The address space of a process whose core file is there: its mappings, and the files behind them
- * where they are still what was mapped.
+ * The address space of a process whose core file is there: its mappings, and the files behind them,
+ * if they are still those that were mapped.
  *
  * That a file is the right one is proved, not assumed: what the core holds of the file's read-only
  * pages (the kernel writes at least the first page, which has the build id) must be the same in the

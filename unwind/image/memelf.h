@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A program that is in memory only: its text was never the mapping of a file, as packers of
- * executables do it. The memory is copied once into a file of our own that looks like a linked
- * program: a segment for each mapping, link-time addresses equal to those in memory (bias 0), no
- * sections. All readers of files read it as they read any other.
+ * A program that is in memory only: its text was never the mapping of a file, as with packers of
+ * executables. The memory is copied once into a file of our own that looks like a linked program: a
+ * segment for each mapping, link-time addresses equal to those in memory (bias 0), no sections. All
+ * readers of files read it as they read any other.
  *
  * Only what begins like a program is copied, so that the code of a JIT costs one small read.
  */

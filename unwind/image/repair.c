@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What chains of frame pointers skip in the middle of a stack (uw_repair). */
+/* Puts back the functions that chains of frame pointers skip (uw_repair). */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -132,7 +132,7 @@ static uint64_t skipped(const struct repair *r, const struct uw_go_func *callee,
 	return call_site(r, &f, callee->entry, inner->entry);
 }
 
-/* What was found for a pair of neighbours, direct-mapped: stacks share most of theirs. */
+/* A cache of pairs of neighbours, direct-mapped: stacks share most of their pairs. */
 struct repair_slot {
 	uint64_t callee, caller, inner; /* lookup addresses; callee 0 is empty */
 	uint64_t insert;

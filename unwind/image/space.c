@@ -402,7 +402,7 @@ int uw_space_add(struct uw_space *s, const struct uw_map_event *e)
 	cut(s, e->start, e->end);
 	insert_at(s, lower(s, e->start), &m);
 	s->version = ++s->reg->versions;
-	/* Looked for anew: it may have come, or lost its place. The tables stay with the file. */
+	/* Go is looked for again: it may be new, or replaced. The tables stay with the file. */
 	forget_go(s);
 	s->go_again = 0;
 	s->fresh = true;

@@ -113,8 +113,8 @@ bool uw_space_elf(struct uw_space *s, struct uw_mapping *m, const struct uw_elf 
 /* The chosen Go tables of this image or NULL; on success go_bias, go_lo, go_hi are set. */
 struct uw_go *uw_space_go(struct uw_space *s);
 /*
- * Chooses the module `which` of mods, in the order of addresses. What reads a runtime (goglobals,
- * goroutines, ...) reads that of the chosen one; stacks go through all of them, whichever it is.
+ * Chooses the module `which` of mods, in the order of addresses. Readers of a runtime (goglobals,
+ * goroutines, ...) read that of the chosen one; stacks go through all of them.
  */
 void uw_space_choose_go(struct uw_space *s, size_t which);
 /* How many runtimes there are: 0 without Go. */

@@ -2,7 +2,8 @@
 /*
  * Executable memory that is no mapping of a program. Mostly it is code that was made at run time.
  * But a program may have moved its own text there, at the same addresses, to have it in large
- * pages; and what was unpacked by a packer was never anything else. Both are proved by the bytes.
+ * pages; and a program that was unpacked by a packer was never anything else. Both are proved by
+ * the bytes.
  */
 #include <elf.h>
 #include <errno.h>

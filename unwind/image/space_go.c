@@ -8,7 +8,7 @@
 #include "golayout.h"
 #include "space.h"
 
-enum { TRIES = 10 }; /* for what the loader is not done with; the pauses double */
+enum { TRIES = 10 }; /* for files that the loader is not done with; the pauses double */
 #define FIRST_PAUSE_NS 20000000ull
 
 static uint64_t now_ns(void)
@@ -77,7 +77,7 @@ static bool try_go(struct uw_space *s, struct uw_mapping *m)
 	return true;
 }
 
-/* The executable first: what overlaps it is not believed. */
+/* The executable first: modules that overlap it are not believed. */
 static bool find_all(struct uw_space *s)
 {
 	bool whole = true;
@@ -106,8 +106,8 @@ static size_t module_of_data(const struct uw_space *s, uint64_t moduledata)
 }
 
 /*
- * A runtime has its modules in a list that begins with its own: the program, then its plugins. What
- * is in no list has a runtime of its own.
+ * A runtime has its modules in a list that begins with its own: the program, then its plugins. A
+ * module in no list has a runtime of its own.
  */
 static void find_runtimes(struct uw_space *s)
 {

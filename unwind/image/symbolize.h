@@ -22,7 +22,7 @@ enum uw_kind { UW_KIND_GO, UW_KIND_NATIVE, UW_KIND_UNKNOWN };
 
 /*
  * The frames at pc, innermost inlined first; 0 when no name is known. *ret_map is the mapping at pc
- * or NULL. Strings live as long as the binary's registry.
+ * or NULL. Strings live as long as the space.
  */
 size_t uw_symbolize(struct uw_space *s, uint64_t pc, struct uw_symbol *syms, size_t max,
 		    enum uw_kind *ret_kind, const struct uw_mapping **ret_map);
@@ -31,7 +31,7 @@ size_t uw_symbolize(struct uw_space *s, uint64_t pc, struct uw_symbol *syms, siz
  * Puts back what a frame-pointer chain of go1.20 and older skips in its middle: functions without a
  * frame of their own between two that have one (runtime.systemstack's caller, runtime.cgocall,
  * gcWriteBarrier). The code itself shows it: the call before the return address names the function
- * that was called; where that is not the callee found, but one that calls it, it was skipped. Works
+ * that was called; a function that is not the callee found, but calls it, was skipped. Works
  * on a finished stack and needs no memory of the target. Returns the new length, at most max. The
  * repairer is a cache; one thread uses it at a time.
  */

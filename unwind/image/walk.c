@@ -351,7 +351,7 @@ static enum uw_end take_inserted(struct walk *k, const struct go_frame *caller, 
 /*
  * The frame-pointer chain of a sample skips the leaf's caller whenever the leaf has no frame, or
  * not yet, or no longer. pcsp gives the place of the return address; the value of BP shows which
- * frame the chain begins with: chain[from] is what lies above the frame at BP.
+ * frame the chain begins with: chain[from] is the caller of the frame at BP.
  */
 static enum uw_end above_leaf(struct walk *k, const struct pc_info *leaf, const struct go_frame *r,
 			      size_t from)

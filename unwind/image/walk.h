@@ -48,9 +48,9 @@ struct uw_piece { /* memory of the target as it was at the very time of the samp
  * where allowed, live memory. A walk of the copy and the pieces alone is exact; one that used live
  * words is believed only when every step is a call that the code has and it reaches a root.
  *
- * What a walk asks for where it leaves the stack of the sample (offsets: golayout.h), so that a
- * giver of pieces knows what is of use. A piece may hold more than that, pieces may overlap (the
- * first that holds a word whole is asked), and any may be missing.
+ * A walk that leaves the stack of the sample reads these (offsets: golayout.h); pieces of other
+ * memory are of no use. A piece may hold more than that, pieces may overlap (the first that holds a
+ * word whole is asked), and any may be missing.
  *
  *  g = the sample's R14, or what the thread's TLS held:  g.stack (lo, hi), g.m, g.sched
  *  m = g.m:          m.g0, m.morebuf (sp, pc, g), m.gsignal, m.curg

@@ -40,7 +40,7 @@ struct kallsyms_symbol {
 
 struct kallsyms_sink {
 	int (*symbol)(struct kallsyms_sink *sink, const struct kallsyms_symbol *s);
-	/* The read buffer is about to change: strings of earlier symbols end their life. May be
+	/* The read buffer is about to change: strings of earlier symbols become invalid. May be
 	 * NULL. */
 	int (*commit)(struct kallsyms_sink *sink);
 };

@@ -11,7 +11,7 @@ enum {
 	READ_SIZE = 64 * 1024,
 	/* kernel: KSYM_NAME_LEN is 512, MODULE_NAME_LEN 56; a longer line is no symbol. */
 	MAX_LINE = 1024,
-	/* So many zero addresses in a row at the start mean that all of them are hidden. */
+	/* This many zero addresses in a row at the start mean that all are hidden. */
 	HIDDEN_AFTER = 64,
 };
 

@@ -3,10 +3,10 @@
  * A core file, as the kernel and gcore write it: the memory of a process that is gone, its threads
  * with their registers, and which files were mapped.
  *
- * Memory that the core leaves out is not known: a read of it fails, it never gives zeros. What was
- * left out because it is in a mapped file can be read from there (uw_core_back). Nothing in the
- * file is trusted; one that ends too early gives what it has. Read with pread, so that a file that
- * shrinks meanwhile does no harm.
+ * Memory that the core leaves out is not known: a read of it fails, it never gives zeros. Memory
+ * that was left out because it is in a mapped file can be read from there (uw_core_back). Nothing
+ * in the file is trusted; one that ends too early gives what it has. Read with pread, so that a
+ * file that shrinks meanwhile does no harm.
  *
  * Immutable but for uw_core_back, after which any thread may read.
  */

@@ -34,7 +34,7 @@ static ssize_t readv_of(pid_t tid, const struct iovec *local, size_t nlocal,
 	return n < 0 ? -errno : n;
 }
 
-/* The thread may have ended since, before the others (task.h): then by one that lives. */
+/* The thread may have ended before the others (task.h): then by a living one. */
 static ssize_t readv_process(void *ctx, const struct iovec *local, size_t nlocal,
 			     const struct iovec *remote, size_t nremote)
 {
@@ -85,7 +85,7 @@ struct uw_mem uw_mem_procmem(int fd)
 			       .ctx = (void *)(intptr_t)fd};
 }
 
-/* By /proc/PID/mem, opened anew, as the pid is all that is known: some microseconds. */
+/* By /proc/PID/mem, opened each time, as only the pid is known: some microseconds. */
 static int read_file_parts(void *ctx, const struct uw_mem_part *parts, size_t n, int refused)
 {
 	char path[64];

@@ -22,7 +22,7 @@ enum uw_task_kind {
 };
 
 struct uw_task {
-	int error; /* of UW_TASK_NONE: negative errno where it may be there; 0: it is not */
+	int error; /* of UW_TASK_NONE: negative errno if it may exist; 0: it does not */
 	enum uw_task_kind kind;
 	pid_t process; /* its process */
 	/* Whose /proc files, and with whose number, its memory is read: the process' own number, or

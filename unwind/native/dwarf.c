@@ -169,8 +169,8 @@ static int open_alt(const char *name, const uint8_t *id, size_t id_len, int fd)
 }
 
 /*
- * What dwz has taken out of several files into one. libdw would open whatever the file names, and
- * wait for it if that is a FIFO; so it is given what there is, or nothing.
+ * The file into which dwz moved what several files share. libdw would open whatever the file names,
+ * and wait for it if that is a FIFO; so it is given what there is, or nothing.
  */
 static void set_alt(struct uw_dwarf *d, int fd)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What libdw may be given. It reads tables as long as they are, makes objects for each of their
- * entries, and unpacks whatever is packed; so the sizes are looked at first.
+ * Limits on files that are given to libdw. It reads tables of any length, makes objects for each of
+ * their entries, and unpacks whatever is packed; so the sizes are checked first.
  */
 #pragma once
 
@@ -19,8 +19,8 @@ struct uw_dwarf_limits {
 /* Bytes that libdw would unpack the debug sections into. */
 uint64_t uw_dwarf_packed(Elf *elf);
 
-/* Of sections that are unpacked: whether there are no more units and abbreviations than can be. */
+/* Whether the numbers of units and abbreviations, of unpacked sections, are within the limits. */
 bool uw_dwarf_within(Elf *elf, struct uw_dwarf_limits *ret);
 
-/* Whether the lines of a unit, whose program begins at that offset, are no more than can be. */
+/* Whether the line program at that offset is within the limits. */
 bool uw_dwarf_lines_within(const struct uw_dwarf_limits *l, uint64_t offset);

@@ -28,7 +28,7 @@ struct uw_fde {              /* one function, or a part of one */
 	uint64_t ra;      /* the column of the return address */
 	uint64_t set_loc; /* address of the first byte of `own`, for pointers relative to it */
 	uint8_t encoding; /* of pointers in `own`: see uw_eh_pointer */
-	bool signal;      /* what it returns to was interrupted, it did not call */
+	bool signal;      /* its caller was interrupted, not calling */
 };
 
 /* elf is borrowed. -ENOMEM. */
@@ -36,12 +36,12 @@ int uw_eh_frame_new(const struct uw_elf *elf, struct uw_eh_frame **ret);
 void uw_eh_frame_free(struct uw_eh_frame *f);
 const struct uw_elf *uw_eh_frame_elf(const struct uw_eh_frame *f);
 
-/* What describes the instruction at pc; false: nothing that can be used. */
+/* The entry that describes the instruction at pc; false: none that can be used. */
 bool uw_eh_frame_find(struct uw_eh_frame *f, uint64_t pc, struct uw_fde *ret);
 
 /*
  * The pointer at the cursor, whose own address is `at`, in an encoding of the LSB (DW_EH_PE_*): any
- * format, absolute, relative to itself, or aligned. The cursor becomes bad on others, as they need
- * the process to tell them.
+ * format, absolute, relative to itself, or aligned. The cursor becomes bad on others, which need
+ * memory of the process.
  */
 uint64_t uw_eh_pointer(struct uw_bytes *b, uint64_t at, uint8_t encoding);

@@ -102,7 +102,7 @@ static bool read_sections(Elf *elf, struct elfsym_table *t)
 	return true;
 }
 
-/* Before libelf touches them: it may copy them, and all of them are gone through. */
+/* Before libelf touches them: it may copy them, and goes through all of them. */
 static bool few_enough(struct uw_elfsym *s, Elf *elf, const GElf_Shdr *sh)
 {
 	GElf_Shdr strings;
@@ -284,7 +284,7 @@ static const Elf64_Sym *entry(const struct uw_elfsym *s, size_t i,
 	return &t->syms[low & ((1u << TABLE_SHIFT) - 1)];
 }
 
-/* Which of two symbols at one address is shown: the higher one, the first of equals. */
+/* Of two symbols at one address the one with the higher rank is shown, the first of equals. */
 static unsigned rank_of(const Elf64_Sym *sym)
 {
 	unsigned type = ELF64_ST_TYPE(sym->st_info), bind = ELF64_ST_BIND(sym->st_info);

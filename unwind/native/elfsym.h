@@ -29,18 +29,18 @@ int uw_elfsym_new(const struct uw_elf *elf, const char *path, struct uw_elfsym *
 void uw_elfsym_free(struct uw_elfsym *s);
 
 /*
- * From now on what the file costs is counted there, with other files; care is borrowed. Without, a
- * file has the limits for itself.
+ * From now on the cost of the file is counted in care, together with other files; care is borrowed.
+ * Otherwise each file has the limits for itself.
  */
 void uw_elfsym_share(struct uw_elfsym *s, struct uw_care *care);
 
 /*
- * Frees what debug sections were unpacked into, which may be many megabytes; the next look-up
- * unpacks them again. The strings of earlier frames end with it.
+ * Frees unpacked debug sections, which may take many megabytes; the next look-up unpacks them
+ * again. Strings of earlier frames become invalid.
  */
 void uw_elfsym_forget(struct uw_elfsym *s);
 
-/* Where the function begins that a symbol says pc is in; 0: none does. Needs no DWARF. */
+/* Start of the function that holds pc, by its symbol; 0: no symbol has it. Needs no DWARF. */
 uint64_t uw_elfsym_start(struct uw_elfsym *s, uint64_t pc);
 
 /*

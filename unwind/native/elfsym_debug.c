@@ -38,8 +38,8 @@ static uint32_t add_sum(uint32_t sum, const void *bytes, size_t n)
 }
 
 /*
- * Read and not mapped: of a file that doesn't fit nothing shall stay. A sparse one has no bytes on
- * the disk and any number to read, so that no more are than the files of all targets may cost.
+ * Read, not mapped: nothing of a file that doesn't fit shall stay in memory. A sparse file can have
+ * any number of bytes, so they count against the limit of all files.
  */
 static bool same_sum(struct uw_elfsym *s, const struct uw_elf *debug, uint32_t want)
 {
@@ -151,7 +151,7 @@ bool elfsym_find_debug(struct uw_elfsym *s)
 }
 
 #ifdef HAVE_LZMA
-/* Into s->mini_bytes, of so many bytes; the number that it became, 0: it is damaged or larger. */
+/* Unpacks into s->mini_bytes, of cap bytes. Returns the length, 0: damaged or longer. */
 static size_t unpack_mini(struct uw_elfsym *s, const struct uw_section *sec, size_t cap, bool *more)
 {
 	uint64_t mem_limit = MAX_MINI;
