@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What stands above the pictures: what the profile is of, how it was taken, what was lost.
+// The header above the pictures: target of the profile, how it was taken, losses.
 
 function lastPart(path) {
 	return path.slice(path.lastIndexOf('/') + 1);
@@ -17,7 +17,7 @@ function describe(list, term, text) {
 }
 
 function describeOne(list, raw, what) {
-	/* one of several processes' binaries would stand for all of them */
+	/* with several processes, one binary would not represent all of them */
 	describe(list, what + 'Processes', raw.processes);
 	if (!raw.processes) {
 		describe(list, what + 'File', raw.file);

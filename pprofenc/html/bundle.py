@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Makes the one page out of its parts, and of it, and of the parts of the picture, the bytes that the library carries.
+"""Joins the parts of the page, and writes it and the parts of the picture as C arrays for the library.
 
 bundle.py svg.css svg.js page.html report.css SCRIPT... -o OUTPUT.c
 """
@@ -21,7 +21,7 @@ def hashed(text):
 
 
 def page(template, style, scripts):
-    """The page before its title, between that and its data, and behind them. Only what stands in it now can ever run or style it."""
+    """The page before its title, between that and its data, and behind them. Its policy allows only these scripts and styles."""
     script = "\n(() => {\n'use strict';\n%s})();\n" % ''.join(scripts)
     for text in (style, script):
         if re.search(r'</(style|script)|<!--', text, re.I):

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What colours mean. None means anything alone: kinds are also written in the labels, differences have a sign.
+// Colours. None carries meaning alone: kinds are also written in the labels, differences have a sign.
 
 const KINDS = [
 	{name: 'Go', mark: '', hue: 152, sat: 38},
@@ -17,7 +17,7 @@ function hashOf(text) {
 	return (h ^ h >>> 13) >>> 0;
 }
 
-/** "net/http" of "net/http.(*conn).serve"; of other code its binary. */
+/** "net/http" of "net/http.(*conn).serve"; for other code its binary. */
 function packageOf(profile, f) {
 	const name = profile.names[f];
 
@@ -79,7 +79,7 @@ class Colours {
 		return colour;
 	}
 
-	/** change: -1 (gone) to 1 (all new). Orange is more, blue is less: told apart by everyone. */
+	/** change: -1 (gone) to 1 (all new). Orange is more, blue is less: distinguishable for everyone. */
 	ofChange(change) {
 		const much = Math.min(1, Math.abs(change) * 1.5), hue = change > 0 ? 24 : 212;
 

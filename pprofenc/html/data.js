@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The profile out of the page: the tree of calls in arrays, each node before its callees.
+// Reads the profile from the page: the call tree in arrays, parents first.
 
 async function unpack(text) {
 	const packed = atob(text.trim()), bytes = new Uint8Array(packed.length);
@@ -79,7 +79,7 @@ class Profile {
 		return {self, net, size};
 	}
 
-	/** What a sample type's values are: {unit, self, net, size, old, total, ...}; made when first asked for. */
+	/** The values of a sample type: {unit, self, net, size, old, total, ...}; made on first use. */
 	column(type) {
 		if (!this.columns[type]) {
 			const c = this.sums(this.raw.values[type]);
@@ -106,7 +106,7 @@ class Profile {
 
 	count(sums) {
 		const flat = new Float64Array(this.nfuncs), cum = new Float64Array(this.nfuncs);
-		// where the outermost call that is open of each function ends
+		// end of the outermost open call of each function
 		const open = new Int32Array(this.nfuncs);
 
 		for (let i = 1; i < this.n; i++) {
@@ -136,7 +136,7 @@ class Profile {
 		return out;
 	}
 
-	/** How much of all lies in or below functions that match. */
+	/** The share of the total in or below functions that match. */
 	matched(type, matches) {
 		const c = this.column(type);
 		let sum = 0;

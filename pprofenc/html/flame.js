@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A flame graph on a canvas: as large as what is seen of it, so its depth has no limit.
+// A flame graph on a canvas of the size of the visible part, so its depth has no limit.
 
 const ROW = 19, FONT = '12px ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace';
 
@@ -141,7 +141,7 @@ class Flame {
 
 		ctx.fillStyle = this.tools.colours.text;
 		ctx.globalAlpha = clear ? 1 : 0.75;
-		// letters that are not of the font's one width
+		// letters of another width than the font's
 		ctx.fillText(shown, box.x + 4, y + ROW / 2, /^[\x20-\x7e…−±]*$/.test(shown) ? undefined : box.width - 6);
 		ctx.globalAlpha = 1;
 	}
@@ -230,7 +230,7 @@ class Flame {
 			this.host.scrollTop += y + ROW - this.height;
 	}
 
-	/** What is drawn, in words; for scripts. */
+	/** A description of the drawing; for scripts. */
 	boxes() {
 		const edge = this.canvas.getBoundingClientRect();
 

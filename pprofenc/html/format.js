@@ -20,7 +20,7 @@ function threeDigits(v) {
 		v.toFixed(a >= 100 ? 0 : a >= 10 ? 1 : 2);
 }
 
-/** "1.25 ms", "3.00 MB", "1,204"; a unit that is not known stands behind the number as it is. */
+/** "1.25 ms", "3.00 MB", "1,204"; an unknown unit follows the number as it is. */
 function formatValue(value, unit) {
 	const known = familyOf(unit);
 
@@ -55,7 +55,7 @@ function nanosecondsOf(unit) {
 	return known && known[0] === TIMES ? known[1] : 0;
 }
 
-/** Long names are cut where they are only shown; what is compared is whole. */
+/** Cuts long names for display only; comparisons use the whole name. */
 function shorten(text, length) {
 	// never between the two halves of a character
 	return text.length > length ? text.slice(0, length - 1).replace(/[\ud800-\udbff]$/, '') + '…' : text;

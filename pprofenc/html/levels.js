@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Flame graphs a level at a time: what is never seen is never made. A frame stands for several nodes of the tree:
+// Flame graphs, built level by level as they become visible. A frame represents several nodes of the tree:
 // of the whole profile's graph for one, of a function's callees or callers for all places where it was called.
 
 class Frame {
@@ -84,7 +84,7 @@ class Levels {
 	}
 }
 
-/** From the given nodes to what they called. */
+/** From the given nodes to their callees. */
 class Callees extends Levels {
 	constructor(profile, type, before, func) {
 		super(profile, type, before);
@@ -103,7 +103,7 @@ class Callees extends Levels {
 	}
 }
 
-/** From a function to what called it, with as much as it took when called from there. */
+/** From a function to its callers, with the value that it has when called from there. */
 class Callers extends Levels {
 	constructor(profile, type, before, func) {
 		super(profile, type, before);
@@ -131,7 +131,7 @@ class Callers extends Levels {
 	}
 }
 
-const NARROWEST = 1.5; // pixels; what is narrower is drawn as one with its neighbours
+const NARROWEST = 1.5; // pixels; narrower frames are merged with their neighbours
 
 /**
  * Rows of boxes {x, width, row, frame, small, faded}: the way to the zoomed frame in full width, then all below it. `small`

@@ -135,7 +135,7 @@ class Report {
 		this.callees.show(this.levelsOf(Callees, func), s.callees);
 	}
 
-	/** Kept while the type is looked at: what has been opened once is there at once. */
+	/** Kept while the type is shown, so that levels are opened only once. */
 	levelsOf(Kind, func) {
 		const before = Boolean(this.profile.base) && this.state.widths === 'old';
 		const key = [Kind.name, this.type, before, func].join(' ');
@@ -181,7 +181,7 @@ class Report {
 
 	// --- words -------------------------------------------------------------------------------------------------
 
-	/** A value of the base, as it is compared: for shares as if both had the same total. */
+	/** A value of the base for comparison: with shares, scaled to the same total. */
 	oldOf(value) {
 		const c = this.column();
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is shown, as the part of the address behind '#': so a link, a reload and the Back button keep it.
+// The state as the part of the address behind '#', so that links, reloads and the Back button keep it.
 
 const DEFAULTS = {view: 'flame', type: '', search: '', zoom: [], func: '', callers: [], callees: [], colour: 'kind', theme: '',
 	widths: 'new', compare: 'values', sort: 'flat'};
@@ -35,7 +35,7 @@ function writeState(state) {
 	return '#' + out.toString();
 }
 
-/** Words of a search as a test of names; what is no regular expression is taken as it is. */
+/** A test of names from the text of a search; an invalid regular expression is searched literally. */
 function matcher(words) {
 	let pattern;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The functions as a table; as many rows as are asked for.
+// The functions as a table; with a limit of rows.
 
 const ROWS_AT_ONCE = 200;
 

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * libpprofenc: profiles in the pprof format: build, encode, decode, merge, filter. What is printed
- * of them is in pprof_report.h, comparisons of runs in pprof_compare.h.
+ * libpprofenc: profiles in the pprof format: build, encode, decode, merge, filter. Reports are
+ * in pprof_report.h, comparisons of runs are in pprof_compare.h.
  *
- * The model is plain arrays that callers read. Things refer to each other by index into these
- * arrays (from 0; the ids of the file are made when encoding), strings by index into `strings`, of
- * which 0 is always "". Arrays may move when something is added: keep indices, not pointers.
+ * The model is plain arrays that callers read. Elements refer to each other by index into these
+ * arrays (from 0; the ids of the file are made when encoding), to strings by index into `strings`,
+ * of which 0 is always "". Arrays may move when something is added: keep indices, not pointers.
  *
  * Errors are negative errno values. Results come back through the last parameters, `ret_*`, which
- * are written only on success. Destructors accept NULL. Every function that can fail for lack of
- * memory leaves the profile as valid as it was.
+ * are written only on success. Destructors accept NULL. A function that runs out of memory leaves
+ * the profile as valid as it was.
  *
  * A profile belongs to one thread while it changes; any number of threads may read it otherwise.
  * There is no global state. Not async-signal-safe: everything allocates.
@@ -43,13 +43,13 @@ extern "C" {
 #endif
 #endif
 
-/* Of a variable: all zero but for its size. */
+/* Initializes a variable: all zero but for its size. */
 #define PPROF_SIZED(variable)    \
 	{                        \
 		sizeof(variable) \
 	}
 
-/* The version of the library that runs: "0.1.0". */
+/* The version of the library at run time: "0.1.0". */
 PPROF_API const char *pprof_version(void);
 
 /* "no such thing": a location without mapping, a line without a known function. */
@@ -60,11 +60,15 @@ PPROF_API const char *pprof_version(void);
 /* Plain facts about a failure; sentences are made by the caller. */
 struct pprof_diag {
 	const char *what; /* static string: what is wrong */
-	/* decode: offset in the uncompressed bytes, 0 also where it is something else; merge: index
-	 * of the input; filter: offset in the expression */
+	/*
+	 * decode: offset in the uncompressed bytes, or 0; merge: index of the input; filter: offset
+	 * in the expression
+	 */
 	uint64_t at;
-	/* merge: the two things that differ; filter: the option, and how it is wrong; both and
-	 * pprof_compare, out of memory: what was being done; otherwise "" */
+	/*
+	 * merge: the two things that differ; filter: the option, and what is wrong with it; both
+	 * and pprof_compare, out of memory: the step that failed; otherwise ""
+	 */
 	char detail[96];
 };
 
@@ -78,7 +82,7 @@ struct pprof_mapping {
 	uint64_t start, limit;       /* runtime addresses, half open */
 	uint64_t offset;             /* in the file, of `start` */
 	uint32_t filename, build_id; /* strings */
-	/* How far all used locations of this mapping have names; pprof looks for no more if set. */
+	/* Whether all used locations of this mapping have them; pprof looks no further if set. */
 	bool has_functions, has_filenames, has_line_numbers, has_inline_frames;
 };
 
@@ -98,7 +102,7 @@ struct pprof_location {
 	uint64_t address;
 	uint32_t mapping;    /* index into mappings or PPROF_NONE */
 	uint32_t first_line; /* index into lines; innermost inlined function first */
-	uint32_t nlines;     /* 0: not symbolised */
+	uint32_t nlines;     /* 0: not symbolized */
 	bool is_folded;
 };
 
@@ -112,8 +116,9 @@ struct pprof_label {
 };
 
 /*
- * Keys of labels that say of which process and thread a sample is, and when it ended: a number, the
- * Unix time in nanoseconds (the key that Datadog's profilers use). Exporters know them.
+ * Keys of labels that exporters know. They identify a sample's process and thread, and give the
+ * time when it ended: a number, the Unix time in nanoseconds (the key that Datadog's profilers
+ * use).
  */
 #define PPROF_LABEL_PID         "pid"         /* number */
 #define PPROF_LABEL_COMM        "comm"        /* the process' name */
@@ -201,14 +206,14 @@ PPROF_API void pprof_profile_free(struct pprof_profile *p);
  */
 PPROF_API int pprof_string(struct pprof_profile *p, const char *s, uint32_t *ret_string);
 
-/* Adds a kind of value. Only while there is no sample (-EBUSY). */
+/* Adds a sample type. Only while there is no sample (-EBUSY). */
 PPROF_API int pprof_sample_type(struct pprof_profile *p, const char *type, const char *unit);
 PPROF_API int pprof_period(struct pprof_profile *p, const char *type, const char *unit,
 			   int64_t period);
 PPROF_API int pprof_comment(struct pprof_profile *p, const char *text);
 
 /*
- * These find the equal thing or add it. Equal means: mappings agree in all but the has_* flags,
+ * These find an equal element or add one. Equal means: mappings agree in all but the has_* flags,
  * functions in everything, locations in mapping, address and lines. -EINVAL for an index that
  * doesn't exist, -EOVERFLOW beyond 2^32 - 2 of a kind.
  */
@@ -247,10 +252,10 @@ enum {
 /*
  * Encodes in canonical order: profiles with the same contents give the same bytes, whatever the
  * order in which they were built (by the same version and the same packing library). Strings that
- * nothing refers to are left out. The message is made piece by piece, so beside the bytes
- * themselves it takes about half a megabyte and 24 bytes for each thing; with
- * libdeflate, which packs a message as a whole, its size up to 4 MB and once more what it is packed
- * into. -EINVAL for a level out of range.
+ * nothing refers to are omitted. The message is made piece by piece, so beside the bytes themselves
+ * it takes about half a megabyte and 24 bytes for each element; libdeflate, which packs a message
+ * at once, needs its size up to 4 MB and its packed size once more. -EINVAL for a level out of
+ * range.
  */
 PPROF_API int pprof_encode(const struct pprof_profile *p, int level, uint8_t **ret_bytes,
 			   size_t *ret_len);
@@ -259,9 +264,9 @@ PPROF_API int pprof_write_fd(const struct pprof_profile *p, int level, int fd);
 
 /*
  * Decodes a profile, gzipped or not, and checks all of it. `limit` bounds the uncompressed size in
- * bytes; 0 means what files of unknown origin are held to: 64 MiB and 32 times their size, at most
- * 1 GiB, and a bound on the memory of the result that grows with their size as well. -EBADMSG: not
- * a valid profile; -EFBIG: larger than allowed; -ENOMEM. `diag` may be NULL. Equal samples stay
+ * bytes; 0 means the limits for files of unknown origin: 64 MiB and 32 times their size, at most 1
+ * GiB, and a bound on the memory of the result that grows with their size as well. -EBADMSG: not a
+ * valid profile; -EFBIG: larger than allowed; -ENOMEM. `diag` may be NULL. Equal samples stay
  * apart, equal locations and functions become one.
  *
  * A location whose mapping doesn't exist keeps its address and gets none, as in pprof.
@@ -277,13 +282,13 @@ PPROF_API int pprof_read_fd(int fd, size_t limit, struct pprof_profile **ret_pro
 /*
  * One profile with the samples of all inputs; equal ones are summed. Mappings are the same when
  * they agree in size (in pages), file offset and build id (without one, file name), locations when
- * they lie equally far into the same mapping and agree in their lines, whatever the absolute
- * addresses. Durations are summed, the period is the longest, the time the earliest, comments are
- * kept once. One input gives itself with equal samples joined.
+ * they are at the same distance from the start of the same mapping and agree in their lines,
+ * whatever the absolute addresses. Durations are summed, the period is the longest, the time the
+ * earliest, comments are kept once. A single input is copied, with equal samples joined.
  *
- * The sample types are those that all inputs have, in whatever order, told by name (but a plural s
- * is no difference); values in several units of one kind are scaled to the finest. Their order is
- * that of the first input; otherwise the order of the inputs makes no difference to the encoded
+ * The sample types are those that all inputs have, in whatever order, identified by name (a plural
+ * s makes no difference); values in several units of one kind are scaled to the finest. Their order
+ * is that of the first input; otherwise the order of the inputs makes no difference to the encoded
  * result. On success diag->what is NULL, or says that the types that `detail` lists were left out.
  *
  * -EINVAL with diag: no sample type is in all of the inputs, one is counted in units of different
@@ -296,9 +301,9 @@ PPROF_API int pprof_merge_scaled(const struct pprof_profile *const *inputs, size
 				 struct pprof_profile **ret_profile, struct pprof_diag *diag);
 
 /*
- * What changed from base to head, in the form of go tool pprof -diff_base: head's samples, and
- * those of base with their values negated and the label pprof::base = "true". Shares are then those
- * of the base's total in pprof. Errors of pprof_merge; diag's `at` is 1 when base doesn't fit.
+ * The change from base to head, in the form of go tool pprof -diff_base: head's samples, and base's
+ * with negated values and the label pprof::base = "true". In pprof, shares are then shares of the
+ * base's total. Errors of pprof_merge; diag's `at` is 1 when base doesn't fit.
  */
 PPROF_API int pprof_difference(const struct pprof_profile *base, const struct pprof_profile *head,
 			       struct pprof_profile **ret_profile, struct pprof_diag *diag);
@@ -318,9 +323,9 @@ PPROF_API void pprof_copier_free(struct pprof_copier *c);
 
 /* --- choosing what to look at ---------------------------------------------------- */
 
-/* What frames are told apart by. Any but the first gives the frames new names. */
+/* What distinguishes frames. All but the first give frames new names. */
 enum pprof_granularity {
-	PPROF_FUNCTION,      /* everything stays as it is; reports tell functions by name */
+	PPROF_FUNCTION,      /* frames stay as they are; reports distinguish functions by name */
 	PPROF_FILE_FUNCTION, /* "main.work /src/main.go" */
 	PPROF_FILE,          /* "/src/main.go" */
 	PPROF_LINE,          /* "main.work /src/main.go:12" */
@@ -330,8 +335,8 @@ enum pprof_granularity {
 
 /*
  * Go's runtime: functions of the packages runtime, internal/runtime/..., runtime/internal/... and
- * internal/bytealg, and not those of others that begin alike. Assembly that has no package in its
- * name (memeqbody, aeshashbody) is told by the folder of its file.
+ * internal/bytealg, not of others with the same beginning. Assembly without a package in its name
+ * (memeqbody, aeshashbody) is identified by the folder of its file.
  */
 enum pprof_runtime {
 	PPROF_RUNTIME_SHOW,
@@ -340,18 +345,18 @@ enum pprof_runtime {
 };
 
 /*
- * What is to be left of a profile, with the meaning that the options of go tool pprof have; NULL or
- * "" is no restriction. Expressions are Perl's, which Go's are a part of, and match anywhere in the
+ * What to keep of a profile; the options have the meaning of those of go tool pprof. NULL or "" is
+ * no restriction. Expressions have Perl's syntax, which includes Go's, and match anywhere in the
  * name of a function, its file, or the file of the mapping.
  */
 struct pprof_filter_options {
-	size_t size;        /* sizeof (struct pprof_filter_options) */
-	const char *focus;  /* keep samples with a frame that matches */
-	const char *ignore; /* drop samples with a frame that matches */
-	const char *hide;   /* take the frames that match out of the stacks */
-	const char *show;   /* take all other frames out */
-	const char
-		*show_from; /* cut each stack outside of its outermost match; drop those without */
+	size_t size;           /* sizeof (struct pprof_filter_options) */
+	const char *focus;     /* keep samples with a frame that matches */
+	const char *ignore;    /* drop samples with a frame that matches */
+	const char *hide;      /* remove the frames that match from the stacks */
+	const char *show;      /* remove all other frames */
+	const char *show_from; /* cut each stack outside of its outermost match; drop those without
+				  a match */
 	/*
 	 * Keep, or drop, samples by label: a range of numbers ("32kb", ":64kb", "4mb:", "1mb:2mb",
 	 * "-5:5"), or expressions with commas between them, each of which must match some
@@ -372,13 +377,13 @@ struct pprof_filter_options {
 };
 
 /*
- * A new profile of what the options leave of p, which any exporter takes as any other. Options
- * that are all 0 leave everything; `options` may be NULL, too. Frames that the profile itself wants
- * to be dropped (drop_frames, keep_frames) are gone in any case, as in pprof.
+ * Makes a filtered copy of p, which any exporter takes like any other profile. Options that are all
+ * zero keep everything; `options` may be NULL. Frames that the profile itself drops (drop_frames,
+ * keep_frames) are removed in any case, as in pprof.
  *
- * -EINVAL with diag: an expression is wrong (`detail` says which, `at` where in it), or takes too
- * long: no expression can hang. On success diag->what is NULL, or says that the options that
- * `detail` lists have matched nothing. diag may be NULL. -ENOMEM, -EOVERFLOW as when building.
+ * -EINVAL with diag: an expression is wrong (`detail` has the option, `at` the offset in it), or
+ * takes too long: no expression can hang. On success diag->what is NULL, or says that the options
+ * that `detail` lists matched nothing. diag may be NULL. -ENOMEM, -EOVERFLOW as when building.
  */
 PPROF_API int pprof_filter(const struct pprof_profile *p,
 			   const struct pprof_filter_options *options,
@@ -387,12 +392,13 @@ PPROF_API int pprof_filter(const struct pprof_profile *p,
 /* Whether such an expression is valid: 0, -EINVAL with diag, -ENOMEM. */
 PPROF_API int pprof_pattern_check(const char *pattern, struct pprof_diag *diag);
 
-/* The sum of the magnitudes of all values of a type, by index: what reports call 100 %. */
+/* The sum of the magnitudes of all values of a type, by index: 100 % in the reports. */
 PPROF_API int64_t pprof_total(const struct pprof_profile *p, size_t sample_type);
 
 /*
- * A value as reports print it: "1.50s", "12.3MB", "42": in the unit of its family (times, sizes) in
- * which it is at least 1. Returns text, of at least 32 bytes. Control characters become '?'.
+ * A value as reports print it, "1.50s", "12.3MB", "42": in the largest unit of its family (times,
+ * sizes) in which it is at least 1. Returns text, of at least 32 bytes. Control characters become
+ * '?'.
  */
 PPROF_API const char *pprof_value_text(char *text, double value, const char *unit);
 
@@ -401,20 +407,20 @@ PPROF_API const char *pprof_value_text(char *text, double value, const char *uni
 /* Shares of the samples, from 0 to 1. */
 struct pprof_pgo {
 	size_t size;         /* set by the caller: sizeof (struct pprof_pgo) */
-	double without_go;   /* of all: left out */
-	double uncovered;    /* of those that are left: kernel or C frames were innermost */
-	double without_line; /* of those: a function without a start line is innermost or called it
-			      */
+	double without_go;   /* samples without Go code, which are left out */
+	double uncovered;    /* of the rest: kernel or C frames were innermost */
+	double without_line; /* of the rest: a function without a start line is innermost or its
+				caller */
 };
 
 /*
- * A CPU profile as go build -pgo makes the best use of it. The compiler counts the call between the
- * two innermost frames of a sample only, so frames that are not Go's are taken off there, and
- * samples without Go code are left out; so are labels, and all values but samples/count and
+ * A CPU profile in the form that go build -pgo makes the best use of. The compiler counts only the
+ * call between the two innermost frames of a sample, so frames that are not Go's are removed there,
+ * and samples without Go code are left out; so are labels, and all values but samples/count and
  * cpu/nanoseconds. It finds calls by lines relative to the function's beginning.
  *
  * -EINVAL: p has no such values; -ENODATA: no sample is of Go code; -ENOTSUP: no function has a
- * start line, which the compiler refuses (diag->what says it in words); -ENOMEM.
+ * start line, which the compiler refuses (see diag->what); -ENOMEM.
  */
 PPROF_API int pprof_pgo(const struct pprof_profile *p, struct pprof_profile **ret_profile,
 			struct pprof_pgo *ret, struct pprof_diag *diag);

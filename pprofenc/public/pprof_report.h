@@ -26,21 +26,25 @@ struct pprof_report_options {
 	const char *unit;        /* of all values ("ms", "MB"); "auto": for each the one that fits;
 				  * NULL: one that fits all, pprof's "minimum" */
 	const char *peek;        /* of pprof_report_peek: which functions, as an expression */
-	/* Of a filtered profile: what 100 % is, as pprof_total tells before filtering (0: the sum
-	 * of this profile), and the filter, for the lines above the report. */
+	/*
+	 * For a filtered profile: 100 %, from pprof_total before filtering (0: the sum of this
+	 * profile), and the filter, for the lines above the report.
+	 */
 	int64_t total;
 	const struct pprof_filter_options *filtered;
-	/* html, svg: what it was before; shown is the difference. May be NULL; told by type's name.
+	/*
+	 * html, svg: an earlier profile; the difference is shown. May be NULL; its type is found by
+	 * name.
 	 */
 	const struct pprof_profile *base;
 };
 
 /*
- * Text as go tool pprof prints it with -top and -tree (but for white space at the ends of lines):
- * functions are told by name, inlined ones count as functions, recursion counts once in cum, code
- * without symbols under its file's name in brackets. Control characters in names and units become
- * '?', so that none can reach for the terminal. -ENOENT: no such sample type; -ENOMEM; -EIO:
- * writing failed.
+ * Text as go tool pprof prints it with -top and -tree (except for white space at the ends of
+ * lines): functions are identified by name, inlined ones count as functions, recursion counts once
+ * in cum, code without symbols is under its file's name in brackets. Control characters in names
+ * and units become '?', so that no name can control the terminal. -ENOENT: no such sample type;
+ * -ENOMEM; -EIO: writing failed.
  */
 PPROF_API int pprof_report_top(const struct pprof_profile *p,
 			       const struct pprof_report_options *options, FILE *to);
@@ -67,13 +71,13 @@ PPROF_API int pprof_report_folded(const struct pprof_profile *p,
 
 /*
  * The format of speedscope: a profile in it for each sample type, and for each process and thread
- * where labels (PPROF_LABEL_*) tell them apart, the heaviest first; all types, of which the default
- * one is shown first, or only `sample_type`. Each inlined function is a frame; a frame has name,
- * file and the line where the function begins. Weights are the values. Stacks are in the order of
- * time where samples have one (PPROF_LABEL_TIME), else sorted, equal ones as one. Where they have a
- * time and the values are nanoseconds, an empty stack fills each gap of two samples and more, so
- * the axis is the time since the profile began. Values below zero, of differences, are in a profile
- * of their own, called "TYPE, negative", without their sign: speedscope doesn't take them.
+ * that labels (PPROF_LABEL_*) distinguish, the heaviest first; all types, of which the default one
+ * is shown first, or only `sample_type`. Each inlined function is a frame; a frame has name, file
+ * and first line of its function. Weights are the values. Stacks are in the order of time where
+ * samples have one (PPROF_LABEL_TIME), else sorted, equal ones as one. Where they have a time and
+ * the values are nanoseconds, an empty stack fills each gap of two samples and more, so the axis is
+ * the time since the profile began. Negative values, of differences, are in a profile of their own,
+ * called "TYPE, negative", without their sign: speedscope doesn't take them.
  */
 PPROF_API int pprof_report_speedscope(const struct pprof_profile *p,
 				      const struct pprof_report_options *options, FILE *to);
@@ -110,14 +114,14 @@ PPROF_API int pprof_report_json(const struct pprof_profile *p,
 				const struct pprof_report_options *options, FILE *to);
 
 /*
- * Values by function, as the reports print them, in a form for programs: what an interactive table
- * shows. Tables of several profiles of one program add up, so that a window that slides is the sum
- * of the tables of its parts, and nothing is counted twice.
+ * Values by function, as the reports print them, as a table for programs, such as interactive ones.
+ * Tables of several profiles of one program add up, so that a window that slides is the sum of the
+ * tables of its parts, and nothing is counted twice.
  */
 struct pprof_function_row {
-	const char *name; /* printable UTF-8, told apart by it; of code without symbols "[file]" */
+	const char *name; /* printable UTF-8, the row's identity; code without symbols: "[file]" */
 	const char *file; /* "" when not known; may hold anything but is UTF-8 */
-	int64_t line;     /* the one with the largest flat value, else cum; 0: not known */
+	int64_t line;     /* with the largest flat value, else cum; 0: not known */
 	int64_t flat, cum;
 };
 
@@ -127,7 +131,7 @@ struct pprof_call {        /* between two different functions */
 };
 
 struct pprof_functions { /* read by anyone, changed only by the functions below */
-	int64_t total;   /* of all samples, of which the shares are */
+	int64_t total;   /* of all samples: 100 % */
 	size_t nrows;
 	struct pprof_function_row *rows; /* in no order */
 	size_t ncalls;
@@ -146,12 +150,12 @@ PPROF_API void pprof_functions_free(struct pprof_functions *f);
 PPROF_API int pprof_functions_add(struct pprof_functions *f, const struct pprof_functions *other);
 
 /*
- * Pictures to look at in a browser. `html` is one file that needs nothing else, neither network nor
- * server: flame graph, callers and callees of a function, table, search, all sample types. `svg` is
- * a flame graph of one sample type, also to be shown where scripts don't run. Names are shown as
- * text whatever they are; what is no text (control characters, marks that turn the direction of
- * writing) becomes U+FFFD. Values beyond 2^53 are rounded. Equal profiles give equal bytes.
- * Errors as above, and -EINVAL: the base has no values.
+ * Pictures for a browser. `html` is one file that needs nothing else, neither network nor server:
+ * flame graph, callers and callees of a function, table, search, all sample types. `svg` is a flame
+ * graph of one sample type, which is also shown where scripts don't run. Names are always shown as
+ * text; control characters and marks that change the direction of writing become U+FFFD. Values
+ * beyond 2^53 are rounded. Equal profiles give equal bytes. Errors as above, and -EINVAL: the base
+ * has no values.
  */
 PPROF_API int pprof_report_html(const struct pprof_profile *p,
 				const struct pprof_report_options *options, FILE *to);

@@ -76,7 +76,7 @@ static inline void t_add(struct pprof_profile *p, const uint32_t *stack, size_t 
 	assert_int_equal(pprof_sample_add(p, stack, n, values, labels, nlabels), 0);
 }
 
-/* A bit of everything: two mappings, inlining, labels of both kinds, an unsymbolised address. */
+/* A bit of everything: two mappings, inlining, labels of both kinds, an unsymbolized address. */
 static inline struct pprof_profile *t_rich(void)
 {
 	struct pprof_profile *p = t_new();
