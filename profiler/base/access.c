@@ -79,7 +79,7 @@ void prowl_hint_reading(struct prowl_err *e, pid_t pid)
 	put_causes(&t, &o);
 	put_grant(&t, &o);
 	put(&t,
-	    "prowl doctor --pid %d tells what works; CPU profiles (prowl profile) need the "
+	    "prowl doctor --pid %d shows what works; CPU profiles (prowl profile) need the "
 	    "mappings only, not the memory",
 	    (int)pid);
 	prowl_hint(e, "%s", t.buf);

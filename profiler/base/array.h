@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Room for n elements in *(T **)array, whose capacity is *cap. -ENOMEM leaves both as they were. */
+/*
+ * Makes room for n elements in *(T **)array, whose capacity is *cap. -ENOMEM leaves both unchanged.
+ */
 static inline int prowl_array_reserve(void *array, size_t *cap, size_t n, size_t size)
 {
 	size_t want = *cap ? *cap : 64;

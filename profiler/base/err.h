@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The one error type: a class that decides the exit code, and a sentence for people. Lower layers
- * return negative errno and plain facts; this is where they become words.
+ * return negative errno and plain facts; here they become words.
  */
 #pragma once
 
@@ -21,7 +21,7 @@ enum prowl_code { /* also the exit codes of the command line */
 struct prowl_err {
 	enum prowl_code code;
 	char text[512]; /* what and why, no newline at the end */
-	char hint[768]; /* what to do about it; may be "", may have several lines */
+	char hint[768]; /* what to do about it; "" or one or several lines */
 };
 
 /* Fills e (which may be NULL) and returns code. */

@@ -70,7 +70,7 @@ void prowl_idmap_del(struct prowl_idmap *m, uint64_t key)
 	if (m->slots[hole].key == 0)
 		return;
 	m->n--;
-	/* Later ones of the same run move up, unless that were before their home. */
+	/* Later slots of the same run move up, but never before their home. */
 	for (;;) {
 		size_t home;
 

@@ -17,8 +17,8 @@ struct prowl_idmap { /* zero-initialised is empty */
 };
 
 bool prowl_idmap_get(const struct prowl_idmap *m, uint64_t key, uint32_t *ret);
-/* Adds or replaces. -ENOMEM leaves the map as it was. */
+/* Adds or replaces. -ENOMEM leaves the map unchanged. */
 int prowl_idmap_put(struct prowl_idmap *m, uint64_t key, uint32_t val);
-/* Removes a key; one that isn't there is no error. */
+/* Removes a key; a missing key is no error. */
 void prowl_idmap_del(struct prowl_idmap *m, uint64_t key);
 void prowl_idmap_fini(struct prowl_idmap *m);

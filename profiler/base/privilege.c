@@ -28,7 +28,7 @@ static uint64_t bit(unsigned int cap)
 	return UINT64_C(1) << cap;
 }
 
-/* Capabilities that a kernel doesn't know are no part of any set. */
+/* Capabilities unknown to the kernel are in none of its sets. */
 static uint64_t caps_of(unsigned int may)
 {
 	uint64_t caps = 0;
@@ -54,7 +54,7 @@ static bool get(struct caps *c)
 	return true;
 }
 
-/* What a program that we start would inherit is always nothing. */
+/* Programs that we start inherit none of it. */
 static bool set(const struct caps *c)
 {
 	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
@@ -92,7 +92,7 @@ bool prowl_privilege_begin(unsigned int may)
 	if (!set(&c))
 		return false;
 	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-	/* Who may look at our memory may look at what we see. */
+	/* A reader of our memory would see all that we read. */
 	return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0;
 }
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What prowl may do beyond its user, when it has that from its file (setcap, setuid): to look at
- * processes, and nothing else. All that the user can name or influence, files above all, is opened
- * with the user's own rights.
+ * Privilege that prowl has beyond its user, from its file (setcap, setuid): it is used to read
+ * processes and for nothing else. Everything that the user can name or influence, files above all,
+ * is opened with the user's own rights.
  *
- * Without such privilege (root included, who is the user) nothing here does anything. Of the
- * calling thread and those that it starts.
+ * Without such privilege (also as root, who is the user then) the functions do nothing. They apply
+ * to the calling thread and the threads that it starts.
  */
 #pragma once
 
@@ -19,18 +19,18 @@ enum {
 	PROWL_MAY_NAME = 4,   /* CAP_SYSLOG */
 };
 
-/* The kernel says that what we execute has more rights than its user (AT_SECURE). */
+/* Whether our program has more rights than its user (AT_SECURE). */
 bool prowl_privilege_elevated(void);
 
 /*
- * First of all: drops what `may` does not name, for good, and lays down the rest. False: it can't
- * be dropped, and prowl must not go on.
+ * Call it first: drops for good everything that `may` does not name, and lowers the rest. False: it
+ * can't be dropped, and prowl must not go on.
  */
 bool prowl_privilege_begin(unsigned int may);
 
-/* Takes up, and lays down again, what begin has left. */
+/* Raises and lowers what begin has left. */
 void prowl_privilege_raise(void);
 void prowl_privilege_lower(void);
 
-/* Drops for good what is not needed any more. */
+/* Drops for good what is no longer needed. */
 void prowl_privilege_drop(unsigned int may);

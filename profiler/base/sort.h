@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 /*
- * Sorts ascending, in time that grows with n alone and with how many bits the values differ in:
- * addresses of one program in two passes. -ENOMEM (n words of scratch) leaves them as they were.
+ * Sorts ascending. The time grows only with n and with the number of bits in which values differ:
+ * two passes for addresses of one program. -ENOMEM (n words of scratch) leaves them unchanged.
  */
 int prowl_sort_u64(uint64_t *values, size_t n);

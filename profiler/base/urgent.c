@@ -14,22 +14,22 @@ enum {
 	NICE = -10,
 	NICE_CROWD = -20,
 	CROWD = 4,             /* runnable threads for each CPU */
-	CROWD_PAUSE_MS = 1000, /* between two looks for them */
+	CROWD_PAUSE_MS = 1000, /* between two counts of them */
 	TURN_MS = 3,           /* of each of them */
 	LEAST_MS = 10,
 	MOST_MS = 100,
-	PAUSE = 20, /* times as long as we were real-time */
+	PAUSE = 20, /* pause after a real-time phase, as a multiple of its length */
 };
 
 enum mode { ORDINARY, LIMITED, REALTIME };
 
-static struct { /* of the process, as what it keeps */
+static struct { /* state of the process: signals have no context */
 	int nice;
 	bool begun;
 	enum mode mode;
 	volatile sig_atomic_t put_back;
 	uint64_t since;   /* ms: the last try */
-	uint64_t cpu;     /* ms of our CPU time, when we became real-time */
+	uint64_t cpu;     /* ms of own CPU time when the real-time phase began */
 	unsigned int run; /* ms: real-time without a pause */
 	struct rlimit limit;
 	struct sigaction action;
@@ -54,7 +54,7 @@ bool prowl_urgent_crowd(void)
 	return crowd() > CROWD;
 }
 
-/* The flag stays: without privilege it may be set, but not taken back. */
+/* The flag stays: without privilege it can be set, but not cleared. */
 static bool ordinary(void)
 {
 	return sched_setscheduler(0, SCHED_OTHER | SCHED_RESET_ON_FORK, &(struct sched_param){0}) ==
@@ -91,7 +91,7 @@ static bool set_limit(long threads)
 	struct sigaction sa = {.sa_handler = on_limit, .sa_flags = (int)SA_RESTART};
 	long ms = threads * TURN_MS / 10;
 
-	/* The kernel kills where the hard limit is met. */
+	/* The kernel kills at the hard limit. */
 	if (getrlimit(RLIMIT_RTTIME, &own.limit) < 0 || own.limit.rlim_max != RLIM_INFINITY)
 		return false;
 	own.run = (unsigned int)(ms < LEAST_MS ? LEAST_MS : ms > MOST_MS ? MOST_MS : ms);
@@ -114,11 +114,11 @@ static void become_realtime(void)
 	own.mode = REALTIME;
 	if (sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &lowest) < 0)
 		own.mode = LIMITED;
-	else /* what is counted for the limit begins anew with a sleep */
+	else /* a sleep resets the count of the limit */
 		nanosleep(&(struct timespec){.tv_nsec = 1}, NULL);
 }
 
-/* The limit is of a run without a sleep; so much with short sleeps between is too much as well. */
+/* The limit counts time without a sleep; as much time with short sleeps is too much, too. */
 static void look_at_time(void)
 {
 	if (own.mode == REALTIME && !own.put_back && cpu_ms() - own.cpu >= own.run && ordinary())

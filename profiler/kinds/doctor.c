@@ -29,7 +29,7 @@
 #endif
 
 enum {
-	RING_KB = 68, /* the smallest ring that is asked for first, and its header page */
+	RING_KB = 68, /* the smallest ring that is tried first, with its header page */
 	UNREADABLE = -99,
 };
 
@@ -40,8 +40,7 @@ struct facts {
 	int paranoid;
 };
 
-/* --- reading -----------------------------------------------------------------------------------
- */
+/* --- reading --- */
 
 static void read_facts(struct facts *f)
 {
@@ -62,10 +61,9 @@ static bool has_cap(const struct facts *f, unsigned int cap)
 	return prowl_has_cap(f->own.effective, cap);
 }
 
-/* --- lines -------------------------------------------------------------------------------------
- */
+/* --- lines --- */
 
-/* Adds a check and returns it for its fix; never NULL. */
+/* Adds a check and returns it, for its fix; never NULL. */
 static struct prowl_check *add(struct prowl_doctor *d, enum prowl_check_state state, const char *id,
 			       const char *what, const char *fmt, ...)
 	__attribute__((format(printf, 5, 6)));
@@ -95,8 +93,9 @@ static void fix(struct prowl_check *c, const char *fmt, ...)
 }
 
 /*
- * What gives prowl its capabilities, here: a container that was started without them can't get them
- * from inside. Always all of them: who gets them one after the other would lose the earlier ones.
+ * The command that grants the capabilities here: a container that was started without them can't
+ * get them from inside. Always all of them: granting them one after the other would lose the
+ * earlier ones.
  */
 static void fix_caps(const struct prowl_doctor *d, const struct facts *f, struct prowl_check *c)
 {
@@ -117,8 +116,7 @@ static void fix_caps(const struct prowl_doctor *d, const struct facts *f, struct
 		fix(c, "%s", PROWL_SETCAP);
 }
 
-/* --- the machine -------------------------------------------------------------------------------
- */
+/* --- the machine --- */
 
 static void check_kernel(struct prowl_doctor *d, const struct facts *f)
 {
@@ -196,8 +194,7 @@ static void check_seccomp(struct prowl_doctor *d, const struct facts *f)
 	}
 }
 
-/* --- privilege ---------------------------------------------------------------------------------
- */
+/* --- privilege --- */
 
 static const char *meaning(int paranoid)
 {
@@ -264,7 +261,7 @@ static void check_caps(struct prowl_doctor *d, const struct facts *f)
 	    admin ? "yes" : "no; it isn't needed");
 }
 
-/* What copies memory at the time of a sample (moment.h); prowl profiles without it, too. */
+/* BPF copies memory at the time of a sample (moment.h); prowl profiles without it, too. */
 static void check_bpf(struct prowl_doctor *d, const struct facts *f)
 {
 	struct prowl_bpf *b;
@@ -314,8 +311,7 @@ static void check_probes(struct prowl_doctor *d, const struct facts *f)
 	}
 }
 
-/* --- names and limits --------------------------------------------------------------------------
- */
+/* --- names and limits --- */
 
 static void check_ptrace(struct prowl_doctor *d, const struct facts *f)
 {
@@ -438,8 +434,7 @@ static void check_perf_limits(struct prowl_doctor *d)
 	}
 }
 
-/* --- one process -------------------------------------------------------------------------------
- */
+/* --- one process --- */
 
 static void check_namespaces(struct prowl_doctor *d, pid_t pid)
 {
@@ -541,8 +536,7 @@ static void check_process(struct prowl_doctor *d, const struct facts *f, pid_t p
 	check_go(d, f, pid);
 }
 
-/* --- the verdict -------------------------------------------------------------------------------
- */
+/* --- the verdict --- */
 
 static void judge(struct prowl_doctor *d)
 {

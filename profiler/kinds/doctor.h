@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whether this machine, this user and this container let us profile, found out by trying; and for
- * all that is missing, what grants it. Changes nothing. Any thread may call.
+ * Whether this machine, this user and this container allow profiling, found out by trying; and for
+ * everything missing, what grants it. Changes nothing. Any thread may call.
  */
 #pragma once
 
@@ -18,7 +18,7 @@ struct prowl_check {
 	const char *id;   /* for programs: "perf_event_paranoid"; static */
 	const char *what; /* for people; static */
 	char value[256];  /* what was observed */
-	char fix[768];    /* commands or YAML that grant it, may have several lines; "" when ok */
+	char fix[768];    /* commands or YAML that grant it, possibly several lines; "" when ok */
 };
 
 enum prowl_works { PROWL_WORKS_NOTHING, PROWL_WORKS_USER, PROWL_WORKS_KERNEL };
@@ -28,12 +28,14 @@ struct prowl_doctor {
 	size_t n, cap;
 	pid_t pid; /* 0: in general */
 	bool container;
-	enum prowl_works works; /* what a profile would have: nothing, user frames, kernel too */
+	enum prowl_works works; /* frames that a profile would have */
 	bool whole_cpus;
 	char verdict[640];
 };
 
-/* PROWL_NOTHING: there is no such process; PROWL_USAGE: it is a thread; else PROWL_OK, whatever was
- * found. */
+/*
+ * PROWL_NOTHING: there is no such process; PROWL_USAGE: it is a thread; otherwise PROWL_OK,
+ * whatever the checks found.
+ */
 enum prowl_code prowl_doctor_new(pid_t pid, struct prowl_doctor **ret, struct prowl_err *err);
 void prowl_doctor_free(struct prowl_doctor *d);

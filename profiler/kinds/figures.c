@@ -66,7 +66,7 @@ static void set_figure(struct prowl_figures *f, enum prowl_figure which, int64_t
 	f->value[which] = v;
 }
 
-/* --- what stands in a field of a variable --- */
+/* --- fields of variables --- */
 
 #define FIELD(member) offsetof(struct uw_golayout, member)
 #define WHOLE         ((size_t)-1) /* the variable itself */
@@ -74,7 +74,7 @@ static void set_figure(struct prowl_figures *f, enum prowl_figure which, int64_t
 static const struct field {
 	enum prowl_figure which;
 	enum uw_goglobal var;
-	size_t at; /* of the u16 in the layout that tells the offset */
+	size_t at; /* offset of the u16 in the layout that has the offset */
 	uint8_t width;
 } fields[] = {
 	{PROWL_FIGURE_THREADS_IDLE, UW_GLOBAL_SCHED, FIELD(sched.nmidle), 4},
@@ -105,7 +105,7 @@ static const struct field {
 	{PROWL_FIGURE_MUTEX_RATE, UW_GLOBAL_MUTEX_PROFILE_RATE, WHOLE, 8},
 };
 
-/* The address of a field; 0: the variable was not found, or the version hasn't the field. */
+/* The address of a field; 0: the variable was not found, or this version has no such field. */
 static uint64_t field_addr(const struct prowl_runtime *rt, enum uw_goglobal var, uint16_t off)
 {
 	uint64_t addr = uw_goglobal(&rt->globals, var);
@@ -153,8 +153,8 @@ static void read_pauses(struct prowl_runtime *rt, struct prowl_figures *f)
 }
 
 /*
- * From go1.17 on the linker switches heap profiling off in a program that has no way to read the
- * profile.
+ * From go1.17 on the linker switches heap profiling off in a program without a function that reads
+ * the profile.
  */
 static void read_heap_profile(struct prowl_runtime *rt, struct prowl_figures *f)
 {
@@ -188,7 +188,7 @@ static void count_threads(struct prowl_runtime *rt, struct prowl_figures *f)
 		size_t len = (l->m.alllink > l->m.incgo ? l->m.alllink : l->m.incgo) + 8u;
 
 		if (n == MAX_THREADS || uw_read(&rt->space.live, m, bytes, len) < 0)
-			return; /* a circle, or no m: nothing is known */
+			return; /* a circle, or not an m: the number is not known */
 		in_c += bytes[l->m.incgo] != 0;
 		memcpy(&m, bytes + l->m.alllink, sizeof m);
 	}
@@ -196,7 +196,7 @@ static void count_threads(struct prowl_runtime *rt, struct prowl_figures *f)
 	set_figure(f, PROWL_FIGURE_THREADS_IN_C, in_c);
 }
 
-/* The goroutines in the queue of one processor; -1: what is there is none. */
+/* The number of goroutines in the queue of one processor; -1: it is no queue. */
 static int64_t queue_of(struct prowl_runtime *rt, uint64_t p)
 {
 	const struct uw_golayout *l = rt->layout;
@@ -234,8 +234,9 @@ static void count_queues(struct prowl_runtime *rt, struct prowl_figures *f)
 /* --- goroutines by state --- */
 
 /*
- * There may be hundreds of thousands: the few bytes of each that are needed are read many at a
- * time, and each entry function is named once. None is known where the list can't be read.
+ * There may be hundreds of thousands: the few bytes needed of each are read many at a time, and
+ * each entry function is looked up once. Where the list can't be read, none of these figures is
+ * known.
  */
 struct counter {
 	struct prowl_runtime *rt;
@@ -306,7 +307,7 @@ static void count_goroutines(struct prowl_runtime *rt, struct prowl_figures *f)
 
 /* --- all of it --- */
 
-static void tell_variables(const struct prowl_runtime *rt, struct prowl_figures *f)
+static void report_variables(const struct prowl_runtime *rt, struct prowl_figures *f)
 {
 	_Static_assert((int)UW_GLOBAL_COUNT <= (int)PROWL_VARIABLES, "there is room for all");
 	f->nvariables = UW_GLOBAL_COUNT;
@@ -327,7 +328,7 @@ void prowl_figures_read(struct prowl_runtime *rt, struct prowl_figures *f)
 	count_threads(rt, f);
 	count_queues(rt, f);
 	count_goroutines(rt, f);
-	tell_variables(rt, f);
+	report_variables(rt, f);
 }
 
 enum prowl_code prowl_figures_of(const struct prowl_who *who, struct prowl_figures *ret,

@@ -16,14 +16,14 @@ struct prowl_figures_watch {
 	uint64_t period_ns;
 	double budget;
 	pthread_t thread;
-	pthread_mutex_t lock; /* of all that follows */
+	pthread_mutex_t lock; /* of all members below */
 	pthread_cond_t stop;
 	bool stopping, some;
 	uint64_t read_at; /* CLOCK_MONOTONIC */
 	struct prowl_figures figures;
 };
 
-/* False: the process is gone, or another program runs in it now. */
+/* False: the process is gone, or executes another program. */
 static bool read_once(struct prowl_figures_watch *w, struct prowl_runtime *rt)
 {
 	struct prowl_figures f;
@@ -91,7 +91,7 @@ static void *watch(void *arg)
 	return NULL;
 }
 
-/* Signals are for the thread that started it. */
+/* Signals go to the thread that started the watch. */
 static int start_thread(struct prowl_figures_watch *w)
 {
 	sigset_t all, old;
@@ -99,7 +99,7 @@ static int start_thread(struct prowl_figures_watch *w)
 
 	sigfillset(&all);
 	sigdelset(&all, SIGSEGV);
-	sigdelset(&all, SIGBUS); /* a file that was cut short is dealt with where it is read */
+	sigdelset(&all, SIGBUS); /* files that are truncated are handled where they are read */
 	sigdelset(&all, SIGABRT);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	r = pthread_create(&w->thread, NULL, watch, w);

@@ -33,7 +33,7 @@ struct take_tally {
 	int64_t count;
 };
 
-/* A dump under way. */
+/* A dump in progress. */
 struct take {
 	struct prowl_goroutines *h;
 	const struct prowl_goroutines_options *o;
@@ -45,10 +45,10 @@ struct take {
 	struct prowl_idmap created; /* gopc → location + 1 */
 	struct prowl_idmap sets;    /* pointer to labels → set + 1 */
 	size_t cap_stacks, nlocations, cap_locations, cap_g;
-	struct prowl_running *running; /* those that ran, and where they are in the dump */
+	struct prowl_running *running; /* running ones, and their index in the dump */
 	uint32_t *running_at;
 	size_t nrunning;
-	int error; /* of settling them */
+	int error; /* of reading running ones again */
 	regex_t match;
 	uint64_t now;
 	/* Goroutines by stack and labels. */
@@ -57,7 +57,7 @@ struct take {
 	size_t ntally, cap_tally;
 };
 
-/* --- states ---------------------------------------------------------------------- */
+/* --- states --- */
 
 static const char *state_name(const struct uw_golayout *l, unsigned int status, unsigned int reason)
 {
@@ -77,7 +77,7 @@ const char *prowl_goroutine_state(const struct prowl_goroutines *h, const struct
 	return state_name(h->rt->layout, g->status, g->reason);
 }
 
-/* A word of a filter means a status or the beginning of a reason, up to the end of a word. */
+/* A word of a filter selects a status, or a reason that begins with it at a word boundary. */
 static bool means(const char *word, size_t len, const char *name)
 {
 	return strncasecmp(word, name, len) == 0 && (name[len] == '\0' || name[len] == ' ');
@@ -99,7 +99,7 @@ static bool wanted_state(const struct take *t, const struct uw_goroutine *g)
 	return t->o->state == NULL;
 }
 
-/* --- stacks ---------------------------------------------------------------------- */
+/* --- stacks --- */
 
 static bool stack_matches(const struct take *t, const struct prowl_goroutine_stack *s)
 {
@@ -121,7 +121,7 @@ static bool stack_matches(const struct take *t, const struct prowl_goroutine_sta
 	return false;
 }
 
-/* The set has a stack more than the dump: names its words. */
+/* Adds the stack that the set has in addition to the dump. */
 static int name_stack(struct take *t, const uint64_t *words, size_t n, uint64_t hash)
 {
 	struct prowl_dump *d = t->d;
@@ -156,7 +156,7 @@ static int stack_of(struct take *t, const uint64_t *words, size_t n, uint32_t *r
 	return name_stack(t, words, n, prowl_stackset_hash(&t->set, *ret));
 }
 
-/* --- goroutines ------------------------------------------------------------------ */
+/* --- goroutines --- */
 
 static int created_at(struct take *t, uint64_t gopc, uint32_t *ret)
 {
@@ -330,7 +330,7 @@ static int on_goroutine(void *ctx, const struct uw_goroutine *g)
 	return r;
 }
 
-/* --- those that ran -------------------------------------------------------------- */
+/* --- those that ran --- */
 
 struct settle {
 	struct take *t;
@@ -344,7 +344,7 @@ static int on_settled(void *ctx, const struct uw_goroutine *g)
 	struct settle *s = ctx;
 
 	if (g->goid != s->to->goid) {
-		s->settled = true; /* it has ended: what it did is not known any more */
+		s->settled = true; /* it has ended: its stack is lost */
 		return 0;
 	}
 	if (g->stack != UW_GOROUTINE_WHOLE && g->stack != UW_GOROUTINE_CUT)
@@ -358,7 +358,7 @@ static int on_settled(void *ctx, const struct uw_goroutine *g)
 	return 0;
 }
 
-/* Has it come to rest meanwhile? */
+/* Reads a running one again; true when it is no longer running. */
 static bool settle(void *ctx, size_t i)
 {
 	struct take *t = ctx;
@@ -396,7 +396,7 @@ static int take_running(struct take *t)
 	return r;
 }
 
-/* The rest of the tally. Those whose stack came late are asked for as well as the others. */
+/* Counts the listed goroutines; the filter match also applies to stacks that arrived late. */
 static int finish_list(struct take *t)
 {
 	struct prowl_dump *d = t->d;
@@ -424,7 +424,7 @@ static int cmp_goid(const void *a, const void *b)
 	return (x->goid > y->goid) - (x->goid < y->goid);
 }
 
-/* Mostly they are in order: the runtime's list is that of their making. */
+/* Usually sorted already: the runtime's list is in the order of creation. */
 static void sort_list(struct prowl_dump *d)
 {
 	for (size_t i = 1; i < d->n; i++) {
@@ -435,7 +435,7 @@ static void sort_list(struct prowl_dump *d)
 	}
 }
 
-/* --- the profile ----------------------------------------------------------------- */
+/* --- the profile --- */
 
 static int mark(struct take *t, const char *name, uint32_t *ret)
 {
@@ -541,7 +541,7 @@ static int begin(struct take *t)
 	return r < 0 ? r : prowl_stored_first_mapping(&t->stored);
 }
 
-/* --- what is called -------------------------------------------------------------- */
+/* --- what is called --- */
 
 static enum prowl_code cant_read(const struct prowl_goroutines *h, int error, struct prowl_err *err)
 {
@@ -561,7 +561,7 @@ static int read_all(struct take *t)
 		return r;
 	r = uw_goroutines_read(h->reader, gs, n, true, on_goroutine, t);
 	free(gs);
-	after = *uw_goroutines_stats(h->reader); /* those that ran are looked at more than once */
+	after = *uw_goroutines_stats(h->reader); /* before running ones are read again */
 	c->dead = after.dead - before.dead;
 	c->retries = after.retries - before.retries;
 	return r < 0 ? r : take_running(t);
@@ -573,7 +573,7 @@ static int take(struct take *t)
 
 	if (r == 0)
 		r = read_all(t);
-	/* Of another image it says nothing, also where that failed. */
+	/* Data or an error of another program image is no answer. */
 	if (r != -ESRCH && r != -ENOMEM && !prowl_runtime_same(t->h->rt))
 		r = -ESTALE;
 	if (r < 0)

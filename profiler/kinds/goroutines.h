@@ -3,8 +3,8 @@
  * All goroutines of a Go program, with their stacks, states and labels, while it runs or from a
  * core file.
  *
- *	prowl_goroutines_open      a process, or a core file
- *	prowl_goroutines_take      what there is now: a dump
+ *	prowl_goroutines_open  opens a process or a core file
+ *	prowl_goroutines_take  reads the present goroutines: a dump
  *
  * Each goroutine is consistent in itself; they are not all of one instant, since nothing is
  * stopped. A goroutine that could not be read as a whole is counted and has no stack, never a wrong
@@ -32,31 +32,31 @@ enum { PROWL_NO_STACK = UINT32_MAX };
 struct prowl_goroutine {
 	uint64_t goid;
 	uint64_t parent;  /* goid of its creator; 0: not known (before go1.21), or none */
-	uint64_t wait_ns; /* how long it waits, at least; 0: not known */
+	uint64_t wait_ns; /* waiting for at least so long; 0: not known */
 	uint32_t stack;   /* in the dump; PROWL_NO_STACK */
-	uint32_t created; /* where: location of the profile; PROWL_NO_STACK: not known */
-	uint32_t labels;  /* set, for prowl_goroutines_labels; 0: none */
+	uint32_t created; /* location of the go statement; PROWL_NO_STACK: not known */
+	uint32_t labels;  /* label set, for prowl_goroutines_labels; 0: none */
 	uint8_t status;   /* enum uw_gostatus */
 	uint8_t reason;
 	uint8_t runs; /* how often it stopped running, modulo 256; always 0 before go1.17 */
 	bool locked, system, scan;
-	bool cut;     /* of its stack the inner frames only */
-	bool sampled; /* it ran: its stack was sampled some ms later */
+	bool cut;     /* the stack has its inner frames only */
+	bool sampled; /* was running: the stack was sampled some ms later */
 };
 
 struct prowl_goroutine_stack {
 	uint32_t first, n; /* in locations, leaf first */
-	uint64_t hash;     /* of its addresses: the same in all dumps of one program */
+	uint64_t hash;     /* of the addresses: the same in all dumps of one program */
 };
 
 struct prowl_goroutines_counts {
 	uint64_t goroutines;      /* in the dump */
-	uint64_t filtered;        /* not asked for */
-	uint64_t system;          /* of the runtime itself, left out unless asked for */
-	uint64_t dead;            /* ended, kept by the runtime for new ones */
-	uint64_t running;         /* that ran */
+	uint64_t filtered;        /* not selected by state or match */
+	uint64_t system;          /* the runtime's own, left out by default */
+	uint64_t dead;            /* ended; kept by the runtime for reuse */
+	uint64_t running;         /* were running */
 	uint64_t running_sampled; /* of which have a stack */
-	uint64_t unstable, bad;   /* without a stack: never stood still; made no sense */
+	uint64_t unstable, bad;   /* without a stack: changed on every read; damaged */
 	uint64_t cut;
 	uint64_t retries;
 	uint64_t labels_unknown; /* with labels that could not be read */
@@ -64,33 +64,35 @@ struct prowl_goroutines_counts {
 };
 
 struct prowl_dump {
-	struct prowl_goroutine *g; /* ascending by goid; none unless asked for */
+	struct prowl_goroutine *g; /* ascending by goid; only with the option list */
 	size_t n;
-	struct prowl_goroutine_stack *stacks; /* that differ */
+	struct prowl_goroutine_stack *stacks; /* distinct ones */
 	size_t nstacks;
 	uint32_t *locations; /* of the profile */
-	/* goroutine/count, as Go's own: a sample for each stack with its labels. Its locations name
-	 * what stacks and created refer to. */
+	/*
+	 * goroutine/count, as Go's own: a sample for each stack with its labels. stacks and created
+	 * refer to its locations.
+	 */
 	struct pprof_profile *profile;
 	struct prowl_goroutines_counts counts;
 	int64_t when;         /* ns since 1970 */
-	uint64_t duration_ns; /* that reading took */
+	uint64_t duration_ns; /* spent on reading */
 };
 
 struct prowl_goroutines_options {
-	bool list;         /* each goroutine, not only the profile */
-	bool system;       /* those of the runtime itself too */
+	bool list;         /* also list each goroutine */
+	bool system;       /* include the runtime's own */
 	const char *state; /* only these: states and wait reasons, separated by commas; NULL: all */
 	const char *match; /* only with a function in the stack that matches (POSIX extended) */
-	uint64_t running_ns; /* sample running ones for so long at most; 0: don't */
+	uint64_t running_ns; /* sample running ones for at most so long; 0: no sampling */
 };
 
 /* Codes as of prowl_runtime_open. */
 enum prowl_code prowl_goroutines_open(const struct prowl_who *who, struct prowl_goroutines **ret,
 				      struct prowl_err *err);
 /*
- * Reads another runtime of the process from now on: 0 is the one that was opened. Their goroutines
- * have the label "runtime" in profiles where there are several.
+ * Switches to another runtime of the process; 0 is the one that was opened. Goroutines have the
+ * label "runtime" in profiles if there are several.
  */
 enum prowl_code prowl_goroutines_choose(struct prowl_goroutines *h, size_t which,
 					struct prowl_err *err);
@@ -108,12 +110,12 @@ void prowl_dump_fini(struct prowl_dump *d);
 /* "chan receive", "running": as Go prints it. Static, or of the layout. */
 const char *prowl_goroutine_state(const struct prowl_goroutines *h,
 				  const struct prowl_goroutine *g);
-/* The labels of a set, sorted by key. Their number. */
+/* The labels of a set, sorted by key; returns their number. */
 size_t prowl_goroutines_labels(const struct prowl_goroutines *h, uint32_t set,
 			       struct prowl_label *ret, size_t max);
 /*
- * How far into its physical function an address of the profile is, plus one as a return address is;
- * 0 where the function of that name is inlined there, or none is known.
+ * The offset of an address of the profile in its physical function, plus one as a return address
+ * has; 0 if the function of that name is inlined there, or none is known.
  */
 uint64_t prowl_goroutines_offset(const struct prowl_goroutines *h, uint64_t address,
 				 const char *function);

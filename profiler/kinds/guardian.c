@@ -17,8 +17,8 @@
 #include <unistd.h>
 
 /*
- * After fork, in the child, only what is async-signal-safe is called, as if the parent had threads
- * that hold locks.
+ * After fork, the child calls only async-signal-safe functions, as if the parent had threads that
+ * hold locks.
  */
 enum { SOCK, MEM, FIRST_FREE }; /* the descriptors of the guardian */
 
@@ -26,7 +26,7 @@ enum guarded_state guarded_restore(int mem, const struct guarded *w)
 {
 	uint64_t now;
 
-	/* Of an image that is gone read and write give 0 bytes. */
+	/* read and write of an image that is gone return 0. */
 	if (pread(mem, &now, sizeof now, (off_t)w->addr) != sizeof now)
 		return GUARDED_GONE;
 	if (now == w->before)
@@ -58,10 +58,10 @@ static void close_from(unsigned int first)
 		close((int)fd);
 }
 
-/* Leaves the two descriptors at the numbers that the guardian uses, and no other one. */
+/* Moves the two descriptors to the numbers that the guardian uses, and closes all others. */
 static bool keep_only(int sock, int mem)
 {
-	/* Out of the way first, so that neither is overwritten by the other. */
+	/* First to higher numbers, so that neither overwrites the other. */
 	int high_sock = fcntl(sock, F_DUPFD, FIRST_FREE),
 	    high_mem = fcntl(mem, F_DUPFD, FIRST_FREE);
 
@@ -95,7 +95,7 @@ static _Noreturn void guard(int sock, int mem, const struct guarded *words, size
 {
 	uint8_t states[GUARDIAN_MAX] = {0};
 
-	prowl_privilege_drop(~0u); /* it needs the descriptor only */
+	prowl_privilege_drop(~0u); /* it needs nothing but the descriptor */
 	setsid();
 	prctl(PR_SET_NAME, "prowl-guardian");
 	if (chdir("/") < 0 || !keep_only(sock, mem) || send(SOCK, "r", 1, 0) != 1)
@@ -103,7 +103,7 @@ static _Noreturn void guard(int sock, int mem, const struct guarded *words, size
 	wait_for_end(max_ns);
 	for (size_t i = 0; i < n; i++)
 		states[i] = (uint8_t)guarded_restore(MEM, &words[i]);
-	/* Nobody may be there to read it; signals are blocked, SIGPIPE too. */
+	/* The reader may be gone; signals are blocked, SIGPIPE too. */
 	send(SOCK, states, n, 0);
 	_exit(0);
 }
@@ -131,7 +131,7 @@ int guardian_start(struct guardian *g, int mem, const struct guarded *words, siz
 		return -E2BIG;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return -errno;
-	/* Blocked already when it begins to live, so that no handler of ours ever runs in it. */
+	/* Blocked before the fork, so that no handler of the parent ever runs in it. */
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, &old);
 	pid = fork();
@@ -182,7 +182,7 @@ bool guardian_was_killed(struct guardian *g)
 {
 	char c;
 
-	/* What it says at its end, because the time is up, stays there for guardian_end. */
+	/* A report that it sent because its time was up stays there for guardian_end. */
 	if (!g->pid || recv(g->sock, &c, 1, MSG_PEEK | MSG_DONTWAIT) != 0)
 		return false;
 	close(g->sock);

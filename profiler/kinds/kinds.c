@@ -8,7 +8,7 @@
 
 enum { RUNNING_NS = 100000000 }; /* to sample running goroutines */
 
-/* After the window, until rates are put back even if prowl hangs. */
+/* After the window, until the guardian restores rates even if prowl hangs. */
 #define GRACE_NS 60000000000u
 
 static void report(const struct prowl_take *o, enum prowl_take_event event,
@@ -134,7 +134,7 @@ static void add_counts(struct prowl_goroutines_counts *to, const struct prowl_go
 	to->labels_cut += c->labels_cut;
 }
 
-/* The profile of what one runtime has now. */
+/* The profile of one runtime. */
 static enum prowl_code dump_profile(struct prowl_goroutines *h, const struct prowl_take *o,
 				    struct pprof_profile **ret, struct prowl_taken *taken,
 				    struct prowl_err *err)

@@ -4,7 +4,7 @@
  * schedules and triggers are loops over it.
  *
  * prowl_kind_take opens the target, waits for the window, builds the profile and closes the target.
- * It blocks for as long; wake_fd ends the window early. Any thread may call it.
+ * It blocks meanwhile; wake_fd ends the window early. Any thread may call it.
  */
 #pragma once
 
@@ -39,8 +39,8 @@ enum prowl_kind_flags {
 enum prowl_take_event {
 	PROWL_TAKE_OPENED,   /* taken->target is known */
 	PROWL_TAKE_RATES,    /* rates were set: taken->rates */
-	PROWL_TAKE_GUARDIAN, /* the process that would put them back was killed; another is there */
-	PROWL_TAKE_CLOSED,   /* the window is over; rates are put back: taken->rates */
+	PROWL_TAKE_GUARDIAN, /* the guardian of the rates was killed; another one was started */
+	PROWL_TAKE_CLOSED,   /* the window is over, rates are restored: taken->rates */
 };
 
 struct prowl_taken { /* what is known, complete after the take */
@@ -66,11 +66,11 @@ struct prowl_take {  /* zero-initialised: all defaults */
 };
 
 struct prowl_kind {
-	const char *name; /* as at /debug/pprof/NAME, but "cpu" and "wall" */
+	const char *name; /* as in /debug/pprof/NAME, except "cpu" and "wall" */
 	enum prowl_kind_family family;
 	unsigned int flags;
 	uint64_t window_ns;   /* default; 0: none */
-	enum prowl_rate rate; /* of the runtime, that it depends on; PROWL_RATES: none */
+	enum prowl_rate rate; /* the rate of the runtime that it depends on; PROWL_RATES: none */
 	enum prowl_rtprofile_kind record; /* of PROWL_FAMILY_RTPROFILE */
 	enum prowl_code (*take)(const struct prowl_kind *k, const struct prowl_who *who,
 				const struct prowl_take *o, struct pprof_profile **ret,
@@ -82,9 +82,9 @@ extern const struct prowl_kind prowl_kinds[]; /* ends with one without a name */
 const struct prowl_kind *prowl_kind_named(const char *name);
 
 /*
- * Takes one. PROWL_USAGE: an option that the kind has not, PROWL_NOTHING: nothing was captured;
- * others as of the kind's own header. taken is filled in any case; the caller frees the profile
- * with pprof_profile_free.
+ * Takes one. PROWL_USAGE: an option that the kind does not have; PROWL_NOTHING: nothing was
+ * captured; others as in the header of the kind. taken is filled in any case; the caller frees the
+ * profile with pprof_profile_free.
  */
 enum prowl_code prowl_kind_take(const struct prowl_kind *k, const struct prowl_who *who,
 				const struct prowl_take *o, struct pprof_profile **ret,

@@ -24,7 +24,7 @@ static const struct kind {
 	const char *variable; /* of the runtime */
 	enum uw_goglobal global;
 	uint64_t max;       /* of a wish */
-	uint64_t plausible; /* of what is there: more can't be a rate */
+	uint64_t plausible; /* of a present value: more can't be a rate */
 } kinds[PROWL_RATES] = {
 	{"heap-rate", "runtime.MemProfileRate", UW_GLOBAL_MEM_PROFILE_RATE, 1ull << 40, 1ull << 48},
 	{"block-rate", "runtime.blockprofilerate", UW_GLOBAL_BLOCK_PROFILE_RATE, 3600000000000,
@@ -37,9 +37,9 @@ struct prowl_rates {
 	int mem; /* /proc/PID/mem, for writing */
 	struct prowl_rates_report report;
 	struct guardian guardian;
-	enum prowl_rate guarded[PROWL_RATES]; /* which one is the guardian's i-th word */
+	enum prowl_rate guarded[PROWL_RATES]; /* the rate of the guardian's i-th word */
 	size_t nguarded;
-	uint64_t end; /* when the guardian puts them back, CLOCK_MONOTONIC; 0: never */
+	uint64_t end; /* when the guardian restores them, CLOCK_MONOTONIC; 0: never */
 };
 
 const char *prowl_rate_name(enum prowl_rate which)
@@ -67,10 +67,9 @@ int prowl_rates_guardian(const struct prowl_rates *r)
 	return r->guardian.pid;
 }
 
-/* --- ticks -------------------------------------------------------------------------------------
- */
+/* --- ticks --- */
 
-/* As SetBlockProfileRate does: 1 is every event, else ns become ticks. */
+/* As SetBlockProfileRate does: 1 means every event, otherwise ns become ticks. */
 static uint64_t stored(enum prowl_rate which, uint64_t value)
 {
 	double ticks;
@@ -81,8 +80,7 @@ static uint64_t stored(enum prowl_rate which, uint64_t value)
 	return ticks < 1 ? 1 : (uint64_t)ticks;
 }
 
-/* --- may it be written? ------------------------------------------------------------------------
- */
+/* --- may it be written? --- */
 
 struct find_map {
 	uint64_t addr;
@@ -100,7 +98,7 @@ static int find_map(void *ctx, const struct uw_map *map)
 	return 1;
 }
 
-/* Of private memory that the program itself may write: /proc/PID/mem would take any. */
+/* Private memory that the program itself may write; /proc/PID/mem would accept any. */
 static bool is_writable(pid_t pid, uint64_t addr)
 {
 	struct find_map f = {.addr = addr};
@@ -128,7 +126,9 @@ static enum prowl_code check_place(const struct prowl_runtime *rt, enum prowl_ra
 			   "%s can't be set in process %d (%s): where %s is kept is not known for "
 			   "certain",
 			   k->name, (int)rt->target.pid, rt->target.comm, k->variable);
-		prowl_hint(err, "nothing was written; a program that is not stripped tells it");
+		prowl_hint(
+			err,
+			"nothing was written; the symbol table of a program that is not stripped has it");
 		return PROWL_UNSUPPORTED;
 	}
 	if (addr % sizeof(uint64_t) || addr < rt->globals.data_lo ||
@@ -153,8 +153,7 @@ static enum prowl_code check_wish(const struct prowl_rates_wish *w, uint64_t min
 	return PROWL_OK;
 }
 
-/* --- setting -----------------------------------------------------------------------------------
- */
+/* --- setting --- */
 
 static enum prowl_code gone(const struct prowl_runtime *rt, struct prowl_err *err)
 {
@@ -164,9 +163,9 @@ static enum prowl_code gone(const struct prowl_runtime *rt, struct prowl_err *er
 }
 
 /*
- * Of two at once, the second would take the first one's rate for the program's own, and leave it
- * behind. The lock goes with the descriptor, which the guardian has, too; one that is just putting
- * back is waited for.
+ * Without a lock, a second prowl would take our rate for the program's own and leave it behind. The
+ * lock belongs to the descriptor, which the guardian shares; a guardian that is just restoring is
+ * waited for.
  */
 static bool lock(int mem)
 {
@@ -181,7 +180,7 @@ static bool lock(int mem)
 }
 
 /*
- * What is behind the descriptor is the image that rt was opened for: the process could have
+ * Checks that the descriptor leads to the image that rt was opened for: the process could have
  * executed another program since, but from now on the descriptor keeps to this one.
  */
 static enum prowl_code open_memory(struct prowl_rates *r, const struct prowl_runtime *rt,
@@ -192,7 +191,10 @@ static enum prowl_code open_memory(struct prowl_rates *r, const struct prowl_run
 	int e;
 
 	uw_task_path(rt->target.pid, "mem", path, sizeof path);
-	/* With what the user may do himself: to look at all processes is not to write to them. */
+	/*
+	 * With the user's own rights: the privilege to read all processes is not one to write to
+	 * them.
+	 */
 	prowl_privilege_lower();
 	r->mem = open(path, O_RDWR | O_CLOEXEC);
 	e = errno;
@@ -266,7 +268,7 @@ static enum prowl_code start_guardian(struct prowl_rates *r, uint64_t max_ns, st
 }
 
 /*
- * One aligned word, which the kernel stores as a whole; and if it did not, any mix of the bytes of
+ * One aligned word, which the kernel stores as a whole; even if it did not, any mix of the bytes of
  * two rates is a rate.
  */
 static enum prowl_code write_all(struct prowl_rates *r, const struct prowl_runtime *rt,
@@ -329,8 +331,8 @@ enum prowl_code prowl_rates_set(const struct prowl_runtime *rt, const struct pro
 }
 
 /*
- * Between the two guardians only we can put the rates back: if we were killed in that moment, too,
- * they would stay (prowl rates --restore).
+ * Between the two guardians only this process can restore the rates: if it is killed at that
+ * moment, too, they stay (prowl rates --restore).
  */
 enum prowl_code prowl_rates_tend(struct prowl_rates *r, bool *ret_anew, struct prowl_err *err)
 {
@@ -351,8 +353,7 @@ enum prowl_code prowl_rates_tend(struct prowl_rates *r, bool *ret_anew, struct p
 	return PROWL_OK;
 }
 
-/* --- what was left behind ----------------------------------------------------------------------
- */
+/* --- rates left behind --- */
 
 enum prowl_code prowl_rates_look(const struct prowl_runtime *rt,
 				 struct prowl_rate_now now[PROWL_RATES], struct prowl_err *err)
@@ -405,8 +406,7 @@ enum prowl_code prowl_rates_put(const struct prowl_runtime *rt, const struct pro
 	return code;
 }
 
-/* --- putting back ------------------------------------------------------------------------------
- */
+/* --- restoring --- */
 
 static enum prowl_rate_state state_of(enum guarded_state s)
 {

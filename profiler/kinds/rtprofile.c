@@ -21,7 +21,7 @@ enum {
 	CREATE_STACK = 32, /* words of m.createstack */
 	MAX_THREADS = 100000,
 	MAX_VALUES = 4,
-	TEND_NS = 100000000, /* between two looks after the guardian */
+	TEND_NS = 100000000, /* between two checks of the guardian */
 };
 
 #define UNSCALED ", and not scaled: the rate of then is not known"
@@ -40,7 +40,7 @@ struct prowl_rtprofile {
 	bool delta;
 	double ticks;                 /* a second */
 	struct prowl_rates *rates;    /* NULL: none were set */
-	struct prowl_rtprofile *next; /* the same of the next runtime in the process */
+	struct prowl_rtprofile *next; /* of the next runtime in the process */
 	struct prowl_rtprofile_result result;
 };
 
@@ -62,9 +62,9 @@ static const char *const thread_types[][2] = {{"threadcreate", "count"}};
 static const struct kind {
 	const char *name;
 	enum uw_bucket_kind bucket; /* 0: threads */
-	bool rated;                 /* the runtime samples it by a rate, kept in: */
+	bool rated;                 /* sampled by a rate, which is in the variable: */
 	enum uw_goglobal rate;
-	const enum uw_goglobal *globals; /* where it is kept, for the comments */
+	const enum uw_goglobal *globals; /* variables that lead to the records, for the comments */
 	size_t nglobals;
 	const char *const (*types)[2];
 	size_t nvalues;
@@ -126,7 +126,7 @@ const struct prowl_rtprofile_result *prowl_rtprofile_result(const struct prowl_r
 	return &r->result;
 }
 
-/* --- reading --------------------------------------------------------------------- */
+/* --- reading --- */
 
 static enum prowl_code cant_read(const struct prowl_rtprofile *r, int error, struct prowl_err *err)
 {
@@ -187,7 +187,7 @@ static int take(struct prowl_rtprofile *r, struct snapshot *s)
 				      &s->b);
 	else if (e == 0)
 		e = read_threads(r, &s->b);
-	/* Whatever was read of another image, also an error, says nothing of this one. */
+	/* Data or an error of another program image is no answer. */
 	if (e != -ESRCH && e != -ENOMEM && !prowl_runtime_same(r->rt))
 		e = -ESTALE;
 	r->result.retries += s->b.retries;
@@ -200,7 +200,7 @@ static int take(struct prowl_rtprofile *r, struct snapshot *s)
 	return e;
 }
 
-/* --- why there may be nothing ---------------------------------------------------- */
+/* --- why there may be nothing --- */
 
 static enum prowl_code no_heap(const struct prowl_rtprofile *r, struct prowl_err *err)
 {
@@ -241,7 +241,7 @@ static enum prowl_code no_record(const struct prowl_rtprofile *r, struct prowl_e
 	return PROWL_NOTHING;
 }
 
-/* It could have recorded something, but has not. */
+/* Recording is on, but there are no records. */
 static enum prowl_code no_sample(const struct prowl_rtprofile *r, struct prowl_err *err)
 {
 	const char *name = kinds[r->kind].name;
@@ -268,11 +268,11 @@ static bool nothing(const struct prowl_rtprofile *r)
 		return false;
 	if (r->last.b.n == 0)
 		return true;
-	/* What was allocated before the runtime came to switch it off is not a profile. */
+	/* A few allocations were recorded before the runtime switched profiling off: no profile. */
 	return k->bucket == UW_BUCKET_MEM && prowl_runtime_heap_linked_out(r->rt);
 }
 
-/* --- values ---------------------------------------------------------------------- */
+/* --- values --- */
 
 static int64_t to_i64(double v)
 {
@@ -297,11 +297,10 @@ static void scale_heap(int64_t count, uint64_t size, uint64_t rate, int64_t *val
 }
 
 /*
- * By what values are scaled when they are read: sampled objects, and contentions up to go1.19. Go
- * takes the rate of the moment, which makes contentions 0 once the program has switched recording
- * off; the rate that they were sampled with is nowhere then. The one at the start of the window is
- * the best guess, else each counts for itself. It is the same at both ends of a window, where what
- * was there before must cancel out.
+ * The rate by which values are scaled on reading: sampled objects, and contentions up to go1.19. Go
+ * uses the current rate, so that contentions become 0 once the program has switched recording off;
+ * the rate at which they were sampled is not stored. Best guess: the rate at the start of the
+ * window, else 1. It has to be the same at both ends of a window, so that older records cancel out.
  */
 static uint64_t rate_of(const struct prowl_rtprofile *r)
 {
@@ -324,7 +323,7 @@ static void values_of(const struct prowl_rtprofile *r, const struct uw_bucket *b
 		return;
 	ns = (double)b->ticks / ghz;
 	if (r->kind == PROWL_BLOCK && b->count == 0)
-		values[0] = 1; /* as Go: nobody shall divide by it */
+		values[0] = 1; /* as in Go: readers divide by it, so never 0 */
 	if (r->kind == PROWL_MUTEX && r->rt->layout->mutex_scaled_on_read) {
 		values[0] = (int64_t)((uint64_t)b->count * rate_of(r));
 		ns *= (double)rate_of(r);
@@ -343,7 +342,7 @@ static int index_first(struct prowl_rtprofile *r)
 	return 0;
 }
 
-/* Less what there was at the start; false when nothing is left. */
+/* Subtracts the values at the start of the window; false when nothing changed. */
 static bool subtract(const struct prowl_rtprofile *r, const struct uw_bucket *b, int64_t *values)
 {
 	int64_t before[MAX_VALUES] = {0};
@@ -359,7 +358,7 @@ static bool subtract(const struct prowl_rtprofile *r, const struct uw_bucket *b,
 	return any;
 }
 
-/* --- the profile ----------------------------------------------------------------- */
+/* --- the profile --- */
 
 static int size_label(struct pprof_profile *p, const struct prowl_rtprofile *r,
 		      const struct uw_bucket *b, struct pprof_label *ret)
@@ -371,7 +370,7 @@ static int size_label(struct pprof_profile *p, const struct prowl_rtprofile *r,
 	return pprof_string(p, "bytes", &ret->key) < 0 ? -ENOMEM : 1;
 }
 
-/* The size, and the runtime where there are several: at most two. */
+/* The object size, and the runtime if there are several: at most two labels. */
 static int labels_of(struct pprof_profile *p, const struct prowl_rtprofile *r,
 		     const struct uw_bucket *b, struct pprof_label *ret)
 {
@@ -399,13 +398,13 @@ static int add_bucket(struct prowl_rtprofile *r, struct prowl_stored *stored,
 	nl = n < 0 ? n : labels_of(stored->p, r, b, labels);
 	if (nl < 0)
 		return nl;
-	/* Go joins stacks in the profile of threads and in differences. */
+	/* Go merges equal stacks in the profile of threads and in differences. */
 	if (r->delta || r->kind == PROWL_THREADCREATE)
 		return pprof_sample_add(stored->p, locs, (size_t)n, values, labels, (size_t)nl);
 	return pprof_sample_append(stored->p, locs, (size_t)n, values, labels, (size_t)nl);
 }
 
-/* A profile of a rate that is not the program's own says so. */
+/* Notes rates that are not the program's own. */
 static void add_rates(const struct prowl_rtprofile *r, struct pprof_profile *p)
 {
 	for (int i = 0; r->rates && i < PROWL_RATES; i++) {
@@ -478,7 +477,7 @@ static int begin(struct prowl_rtprofile *r, struct pprof_profile *p)
 	return e;
 }
 
-/* Values that are scaled when they are read, and no rate to do it by: they are a lower bound. */
+/* Values are scaled on reading, and the rate is not known: they are a lower bound. */
 static bool unscaled(const struct prowl_rtprofile *r)
 {
 	bool on_read = kinds[r->kind].bucket == UW_BUCKET_MEM ||
@@ -516,7 +515,7 @@ static int fill(struct prowl_rtprofile *r, struct pprof_profile *p)
 	return e;
 }
 
-/* --- what is called -------------------------------------------------------------- */
+/* --- what is called --- */
 
 static enum prowl_code open_one(enum prowl_rtprofile_kind kind, const struct prowl_who *who,
 				size_t which, struct prowl_rtprofile **ret, struct prowl_err *err)
@@ -645,7 +644,7 @@ enum prowl_code prowl_rtprofile_start(struct prowl_rtprofile *r, struct prowl_er
 	return PROWL_OK;
 }
 
-/* The counts of the other runtimes are added to those of the first one. */
+/* Adds the counts of another runtime to those of the first one. */
 static void add_result(struct prowl_rtprofile_result *to, const struct prowl_rtprofile_result *r)
 {
 	to->records += r->records;
@@ -660,7 +659,7 @@ static void add_result(struct prowl_rtprofile_result *to, const struct prowl_rtp
 	to->ticks_measured |= r->ticks_measured;
 }
 
-/* What one runtime has: into the profile, or the comment that there is nothing. */
+/* Adds the samples of one runtime, or a comment on why it has none. */
 static int fill_one(struct prowl_rtprofile *r, struct pprof_profile *p)
 {
 	struct prowl_err why = {0};

@@ -13,7 +13,7 @@
 enum {
 	RATE = 997,
 	STACK = 4096,
-	TURN_MS = 5, /* between two looks at what came */
+	TURN_MS = 5, /* between two drains */
 	MAX_OWN_STACK = 1 << 20,
 };
 
@@ -32,7 +32,9 @@ static bool want(void *ctx, pid_t pid)
 	return pid == s->rt->target.pid;
 }
 
-/* How often it has stopped running, if the thread runs it now; -1: it doesn't, or not known. */
+/*
+ * How often it has stopped running, if the thread is running it now; -1: it is not, or not known.
+ */
 static int runs(const struct prowl_runtime *rt, const struct prowl_running *w)
 {
 	uint64_t curg = 0;
@@ -45,7 +47,7 @@ static int runs(const struct prowl_runtime *rt, const struct prowl_running *w)
 	return n;
 }
 
-/* Has the thread run it ever since it was first looked at? Then all its samples are of it. */
+/* Whether the thread has run it ever since the first check: then all its samples are of it. */
 static bool ran_all_the_time(const struct sampling *s, const struct prowl_running *w)
 {
 	return w->runs >= 0 && runs(s->rt, w) == w->runs;
@@ -60,7 +62,7 @@ static bool on_its_stack(const struct sampling *s, const struct prowl_running *w
 	       sp >= bounds[0] && sp < bounds[1];
 }
 
-/* A g is soon used again, by the next goroutine. */
+/* A g is soon reused for another goroutine. */
 static bool is_still(const struct sampling *s, const struct prowl_running *w)
 {
 	uint64_t goid;
@@ -70,8 +72,9 @@ static bool is_still(const struct sampling *s, const struct prowl_running *w)
 }
 
 /*
- * By the register that holds g in Go code. Elsewhere (assembly, the thread's own stack, C) by what
- * no other goroutine can have, which the thread may have run when the sample was taken.
+ * Identifies the goroutine of a sample: by the register that holds g in Go code; elsewhere
+ * (assembly, the thread's own stack, C) by facts that no other goroutine shares and that the thread
+ * may have run when the sample was taken.
  */
 static struct prowl_running *whose(struct sampling *s, const struct prowl_event *ev)
 {
@@ -116,11 +119,11 @@ static void on_event(void *ctx, const struct prowl_event *ev)
 		return;
 	}
 	for (size_t i = 0; i < w->n; i++) {
-		if (w->words[i] == 0) { /* C frames that nobody could tell */
+		if (w->words[i] == 0) { /* placeholder for C frames that could not be recovered */
 			w->n = 0;
 			return;
 		}
-		w->words[i]++; /* from what is to be looked up to a return address */
+		w->words[i]++; /* a return address, as in gostored.h */
 	}
 	w->found = true;
 	s->left--;
@@ -175,7 +178,7 @@ int prowl_running_sample(struct prowl_runtime *rt, struct prowl_running *wanted,
 	return 0;
 }
 
-/* --- a core file ----------------------------------------------------------------- */
+/* --- a core file --- */
 
 static void from_registers(struct prowl_runtime *rt, struct uw_gostack *unwinder,
 			   struct prowl_running *w, const struct uw_regs *regs, uint8_t *bytes)
@@ -187,7 +190,7 @@ static void from_registers(struct prowl_runtime *rt, struct uw_gostack *unwinder
 
 	if (uw_read(&rt->space.live, w->g + rt->layout->g.stack, bounds, sizeof bounds) < 0 ||
 	    regs->sp < bounds[0] || regs->sp >= bounds[1])
-		return; /* it was on another stack: the thread's own, or that of signals */
+		return; /* it was on another stack: the thread's own or the signal stack */
 	stack.hi = bounds[1];
 	stack.len = bounds[1] - regs->sp < MAX_OWN_STACK ? bounds[1] - regs->sp : MAX_OWN_STACK;
 	if (uw_read(&rt->space.live, regs->sp, bytes, stack.len) < 0)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Stacks of goroutines that run: what they do is in registers only, so the process is sampled for a
+ * Stacks of running goroutines: their registers are in no memory, so the process is sampled for a
  * moment. Private to this folder. One thread.
  */
 #pragma once
@@ -13,7 +13,7 @@
 
 enum { PROWL_RUNNING_WORDS = 640 };
 
-struct prowl_running { /* one that is wanted */
+struct prowl_running { /* one to be found */
 	uint64_t g, m, goid;
 	pid_t tid;  /* filled */
 	int runs;   /* filled: how often it had stopped running, modulo 256; -1: not known */
@@ -23,9 +23,9 @@ struct prowl_running { /* one that is wanted */
 };
 
 /*
- * Samples until all are found or `ns` is over; `retry` is called now and then with those that are
- * not, and says true for one that is settled otherwise (it came to rest). 0, or why it can't be
- * sampled: negative errno.
+ * Samples until all are found or `ns` is over; `retry` is called now and then for those not found
+ * yet, and returns true for one that is no longer needed (it stopped running). Returns 0, or why
+ * the process can not be sampled: negative errno.
  */
 int prowl_running_sample(struct prowl_runtime *rt, struct prowl_running *wanted, size_t n,
 			 uint64_t ns, bool (*retry)(void *ctx, size_t i), void *ctx);

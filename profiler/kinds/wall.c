@@ -25,7 +25,7 @@ enum {
 	CPU_RATE = 99,
 	FIRST_PART = 256, /* goroutines of the first look, before their cost is known */
 	LEAST = 16,
-	REST_MS = 20, /* between two looks at the clock */
+	REST_MS = 20, /* between two readings of the clock */
 };
 
 /* What a goroutine does; WALL is the sum of all others. */
@@ -56,7 +56,7 @@ struct prowl_wall {
 	struct prowl_wall_options o;
 	struct prowl_runtime *rt;
 	struct uw_goroutines *reader;
-	struct prowl_session *cpu; /* NULL: not allowed */
+	struct prowl_session *cpu; /* NULL: no permission to sample */
 	int wake_fd;
 	struct prowl_wall_result result;
 	uint64_t began, last, next; /* CLOCK_MONOTONIC */
@@ -70,15 +70,14 @@ struct prowl_wall {
 	struct stack_time *times; /* by stack */
 	size_t cap_times;
 	uint64_t *chosen;
-	double weight; /* ns of each goroutine of the look under way */
-	uint64_t listed,
-		alive; /* looked at, and what of it was a goroutine of the program; summed up */
-	double left[CLASSES]; /* parts of nanoseconds that are not counted yet */
+	double weight;          /* ns of each goroutine of the look under way */
+	uint64_t listed, alive; /* read, and of these goroutines of the program; sums */
+	double left[CLASSES];   /* fractions of nanoseconds not counted yet */
 	uint64_t running_ns, unread_ns[CLASSES];
 	int error;
 };
 
-/* --- states ---------------------------------------------------------------------- */
+/* --- states --- */
 
 static enum wait_class class_of_reason(const char *why)
 {
@@ -121,7 +120,7 @@ static enum wait_class class_of(const struct uw_golayout *l, const struct uw_gor
 	}
 }
 
-/* --- one look -------------------------------------------------------------------- */
+/* --- one look --- */
 
 /* NULL: out of memory. */
 static struct stack_time *time_of(struct prowl_wall *w, const uint64_t *words, size_t n)
@@ -152,7 +151,7 @@ static int on_goroutine(void *ctx, const struct uw_goroutine *g)
 	ns = (uint64_t)w->left[is];
 	w->left[is] -= (double)ns;
 	if (is == RUNNING) {
-		w->running_ns += ns; /* its stack is told by the CPU samples */
+		w->running_ns += ns; /* the CPU samples have its stack */
 		return 0;
 	}
 	if (g->nwords == 0) {
@@ -169,7 +168,7 @@ static int on_goroutine(void *ctx, const struct uw_goroutine *g)
 	return 0;
 }
 
-/* xorshift64*, Vigna 2016: which goroutines are looked at must not follow any order of theirs. */
+/* xorshift64*, Vigna 2016: the selection must not follow any order of the goroutines. */
 static double draw(struct prowl_wall *w)
 {
 	w->random ^= w->random >> 12;
@@ -198,7 +197,7 @@ static int refresh_list(struct prowl_wall *w)
 	return 0;
 }
 
-/* How many goroutines this look may cost; 0: none. */
+/* How many goroutines the budget allows for this look. */
 static size_t affordable(const struct prowl_wall *w, uint64_t now)
 {
 	double used = (double)(w->o.clock(CLOCK_PROCESS_CPUTIME_ID) - w->cpu_began);
@@ -208,7 +207,7 @@ static size_t affordable(const struct prowl_wall *w, uint64_t now)
 
 	if (room <= 0)
 		return 0;
-	/* No more than what two periods earn, or the least: no spikes after an idle time. */
+	/* At most the budget of two periods, or the minimum: no spikes after idle time. */
 	if (w->cost > 0) {
 		double most = 2 * w->o.max_overhead * period / w->cost;
 
@@ -231,7 +230,7 @@ static int look_at(struct prowl_wall *w, size_t n)
 	return uw_goroutines_read(w->reader, chosen, n, true, on_goroutine, w);
 }
 
-/* last: also without room in the budget, since nothing later stands for that time. */
+/* last: ignores the budget, since no later look represents that time. */
 static int look(struct prowl_wall *w, uint64_t now, bool last)
 {
 	uint64_t before = w->o.clock(CLOCK_THREAD_CPUTIME_ID), cost;
@@ -242,7 +241,7 @@ static int look(struct prowl_wall *w, uint64_t now, bool last)
 		n = LEAST;
 	if (n == 0) {
 		w->result.skipped++;
-		return 0; /* the next one stands for this time, too */
+		return 0; /* the next look represents this time, too */
 	}
 	if (!prowl_runtime_same(w->rt))
 		return -ESRCH;
@@ -267,7 +266,7 @@ static void end_run(const struct prowl_wall *w)
 {
 	uint64_t one = 1;
 
-	/* An eventfd takes it, unless it was written to before: then the run ends anyway. */
+	/* Fails only if it was written to before: then the run ends anyway. */
 	if (write(w->wake_fd, &one, sizeof one) < 0)
 		return;
 }
@@ -279,7 +278,7 @@ static void look_if_due(struct prowl_wall *w)
 
 	if (now < w->next || w->error)
 		return;
-	/* What it took to begin with is not for the looks to save. */
+	/* The start-up cost is not part of the budget. */
 	if (w->result.looks + w->result.skipped == 0)
 		w->cpu_began = w->o.clock(CLOCK_PROCESS_CPUTIME_ID);
 	r = look(w, now, false);
@@ -288,13 +287,13 @@ static void look_if_due(struct prowl_wall *w)
 		w->next = now + 1000000000u / w->o.rate;
 	if (r < 0) {
 		w->error = r;
-		/* What is sampled from now on may be another program's. */
+		/* Later samples may be of another program. */
 		if (w->cpu)
 			end_run(w);
 	}
 }
 
-/* --- running --------------------------------------------------------------------- */
+/* --- running --- */
 
 static void on_progress(void *ctx, const struct prowl_result *r)
 {
@@ -322,7 +321,7 @@ enum prowl_code prowl_wall_run(struct prowl_wall *w, uint64_t duration_ns, struc
 	w->began = w->last = w->o.clock(CLOCK_MONOTONIC);
 	w->next = w->began + 1000000000u / w->o.rate;
 	w->cpu_began = w->o.clock(CLOCK_PROCESS_CPUTIME_ID);
-	if (w->cpu) /* that it ran not at all is no failure */
+	if (w->cpu) /* a target that did not run is no failure */
 		prowl_session_run(w->cpu, duration_ns, on_progress, w, &unused);
 	else
 		run_alone(w, duration_ns);
@@ -332,12 +331,14 @@ enum prowl_code prowl_wall_run(struct prowl_wall *w, uint64_t duration_ns, struc
 	w->result.cpu_ns = w->o.clock(CLOCK_PROCESS_CPUTIME_ID) - w->cpu_began;
 	if (w->result.looks) {
 		w->result.part /= (double)w->result.looks;
-		/* The list keeps the dead: what was looked at tells how many of it live. */
+		/*
+		 * The list includes dead ones: the part that was read gives the share of live ones.
+		 */
 		w->result.goroutines =
 			(uint64_t)((double)w->alive / (double)w->listed * (double)w->ngs + 0.5);
 	}
 	if (w->error == -ESRCH && w->result.looks)
-		return PROWL_OK; /* it ended: what was seen until then */
+		return PROWL_OK; /* it has ended: the looks until then count */
 	if (w->error == -ESRCH || w->result.looks == 0)
 		return prowl_fail(err, PROWL_NOTHING, "nothing captured: %s",
 				  w->error ? "the process is gone"
@@ -345,9 +346,9 @@ enum prowl_code prowl_wall_run(struct prowl_wall *w, uint64_t duration_ns, struc
 	return w->error < 0 ? failed(w, w->error, err) : PROWL_OK;
 }
 
-/* --- the profile ----------------------------------------------------------------- */
+/* --- the profile --- */
 
-/* Goroutines only: what the scheduler and the collector do by themselves is nobody's waiting. */
+/* Goroutines only: scheduler and GC work belongs to no goroutine. */
 static bool is_goroutine(const struct pprof_profile *p, size_t sample)
 {
 	const struct pprof_sample *s = &p->samples[sample];
@@ -393,8 +394,8 @@ static int add_marked(struct pprof_profile *p, const char *name, const int64_t *
 }
 
 /*
- * Time that goroutines were running, on the stacks that were sampled meanwhile. The looks say how
- * long (also when the machine had no processor for them), the samples say where.
+ * Adds the running time of goroutines to the stacks that were sampled meanwhile: the looks give the
+ * amount (also when the machine had no CPU for them), the samples give the places.
  */
 static int add_running(struct prowl_wall *w, struct pprof_profile *p)
 {
@@ -516,7 +517,7 @@ enum prowl_code prowl_wall_build(struct prowl_wall *w, struct pprof_profile **re
 	return PROWL_OK;
 }
 
-/* --- opening --------------------------------------------------------------------- */
+/* --- opening --- */
 
 static void open_cpu(struct prowl_wall *w)
 {

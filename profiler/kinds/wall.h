@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where goroutines spend their time, waiting or running: all of them, or when there are many a
- * random part of them, are looked at some times a second, and each look stands for the time since
- * the last one. Stacks of running goroutines come from CPU samples taken meanwhile.
+ * Where goroutines spend their time, waiting or running. All of them, or a random part if there are
+ * many, are read some times a second ("looks"); each look represents the time since the previous
+ * one. Stacks of running goroutines come from CPU samples taken meanwhile.
  *
- * The profile has a value of nanoseconds for each class of state, and their sum ("wall"). Nothing
- * is stopped or written. Own CPU time stays within a budget: when a look at all of them costs too
- * much, fewer are looked at, and each counts for more.
+ * The profile has a value in nanoseconds for each class of state, and their sum ("wall"). Nothing
+ * is stopped or written. Own CPU time stays within a budget: when reading all of them costs too
+ * much, fewer are read, and each has more weight.
  */
 #pragma once
 
@@ -24,7 +24,7 @@ struct prowl_wall;
 
 struct prowl_wall_options {
 	unsigned int rate;   /* looks a second; 0: 10 */
-	double max_overhead; /* own CPU time while looking, as a part of one CPU; 0: 0.01 */
+	double max_overhead; /* own CPU time while looking, as a fraction of one CPU; 0: 0.01 */
 	/* CLOCK_MONOTONIC, and CPU time of the process and the thread; NULL: the real ones. */
 	uint64_t (*clock)(clockid_t id);
 	int wake_fd; /* an eventfd of the caller's for prowl_wall_wake_fd; 0: none */
@@ -35,12 +35,12 @@ struct prowl_wall_result {
 	uint64_t duration_ns;
 	uint64_t looks, skipped; /* skipped: for the budget */
 	uint64_t goroutines;     /* of the program, on average; an estimate where part < 1 */
-	uint64_t seen;           /* goroutines looked at, also the runtime's, all looks added up */
-	uint64_t unread;         /* of which could not be read as a whole */
-	double part;             /* of the goroutines that was looked at, on average */
+	uint64_t seen;           /* goroutines read, the runtime's too, summed over all looks */
+	uint64_t unread;         /* of which were not read as a whole */
+	double part;             /* fraction of the goroutines that a look read, on average */
 	uint64_t cpu_ns;         /* own, while looking */
 	uint64_t wall_ns;        /* in the profile */
-	uint64_t cpu_samples;    /* for the stacks of those that ran */
+	uint64_t cpu_samples;    /* for the stacks of running goroutines */
 	bool cpu_failed;         /* no permission for them */
 };
 

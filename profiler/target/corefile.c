@@ -17,7 +17,7 @@ static enum prowl_code cannot_open(const char *path, int error, struct prowl_err
 	return prowl_fail(err, PROWL_FAILED, "%s: %s", path, strerror(-error));
 }
 
-/* Those of systemd-coredump and apport are packed. */
+/* systemd-coredump and apport compress theirs. */
 static bool is_packed(const char *path)
 {
 	static const char *const ends[] = {".zst", ".lz4", ".xz", ".gz", ".bz2"};
@@ -69,7 +69,7 @@ static enum prowl_code no_program(const char *path, const char *exe, const struc
 		return prowl_fail(err, PROWL_FAILED, "out of memory");
 	case -ENODATA:
 		return prowl_fail(err, PROWL_FAILED,
-				  "%s does not tell which files the process had mapped (no NT_FILE "
+				  "%s does not say which files the process had mapped (no NT_FILE "
 				  "and NT_AUXV notes%s)",
 				  path, c->core->missing ? "; it was cut short" : "");
 	case -ESTALE:

@@ -17,8 +17,8 @@ struct prowl_corefile {
 /*
  * Fills space, which is initialised and empty, and borrows the core file from then on. exe: the
  * program's file, or NULL for the one that the core names. PROWL_FAILED: no core file, damaged, or
- * the program can't be opened; PROWL_UNSUPPORTED: not Go, a Go or machine that is not known;
- * PROWL_USAGE: exe is another program. On failure there is nothing to close, but space has to be
+ * the program can't be opened; PROWL_UNSUPPORTED: not Go, or an unknown Go version or machine;
+ * PROWL_USAGE: exe is another program. After a failure there is nothing to close, but space must be
  * ended.
  */
 enum prowl_code prowl_corefile_open(const char *path, const char *exe, struct uw_space *space,

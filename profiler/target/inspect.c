@@ -21,8 +21,7 @@
 #include "who.h"
 
 
-/* --- in full -----------------------------------------------------------------------------------
- */
+/* --- in full --- */
 
 static enum prowl_code no_memory(struct prowl_err *err)
 {
@@ -168,8 +167,7 @@ enum prowl_code prowl_inspect_file(const char *path, struct prowl_info **ret, st
 	return PROWL_OK;
 }
 
-/* --- a process ---------------------------------------------------------------------------------
- */
+/* --- a process --- */
 
 static enum prowl_code take_mappings(struct prowl_info *info, struct uw_space *space,
 				     struct prowl_err *err)
@@ -222,7 +220,7 @@ static enum prowl_code take_modules(struct prowl_info *info, struct uw_space *sp
 	return PROWL_OK;
 }
 
-/* Asks the one who would know: opens what `profile` would open, and closes it again. */
+/* Opens what `profile` would open, and closes it again. */
 static void take_sampler(struct prowl_info *info)
 {
 	struct prowl_sampler_facts f;
@@ -257,7 +255,7 @@ static enum prowl_code set_path(struct prowl_info *info, const char *path, struc
 	return PROWL_OK;
 }
 
-/* Of a space that has Go. */
+/* Describes a space that has Go. */
 static enum prowl_code describe_space(struct prowl_info *info, struct uw_space *space,
 				      struct prowl_err *err)
 {
@@ -317,8 +315,7 @@ enum prowl_code prowl_inspect_pid(pid_t pid, struct prowl_info **ret, struct pro
 	return PROWL_OK;
 }
 
-/* --- a core file -------------------------------------------------------------------------------
- */
+/* --- a core file --- */
 
 static void take_core(struct prowl_info *info, const struct prowl_corefile *c)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One program, process or core file in full: its build information, what its tables say, and what
- * may be read of it. Nothing is written to a process, none is stopped.
+ * One program, process or core file in full: build information, facts of its tables, and what may
+ * be read of it. Nothing is written to a process, none is stopped.
  *
  * Objects are plain data that belong to the caller; any thread may call, each with its own.
  */
@@ -32,9 +32,9 @@ struct prowl_go_module {
 };
 
 struct prowl_info {
-	pid_t pid; /* 0: a file was looked at */
+	pid_t pid; /* 0: of a file */
 	char comm[64];
-	char *path; /* of the Go binary: as the process names it, or as it was given */
+	char *path; /* of the Go binary: as the process names it, or as given */
 	struct prowl_program program;
 	char go_build_id[256];
 	int minor;           /* 24 for go1.24.4 */
@@ -54,15 +54,15 @@ struct prowl_info {
 	char sampler[64];      /* what `profile` would use, or "none" */
 	char sampler_why[512]; /* the reason for it */
 	int memory_error;      /* negative errno of reading the memory of the process, or 0 */
-	bool is_core;          /* a core file was looked at: pid and comm are what it says */
+	bool is_core;          /* of a core file, which has pid and comm */
 	struct prowl_core_facts {
 		size_t threads;
-		int signal;          /* that ended the process; 0: none (gcore) */
+		int signal;          /* signal that ended the process; 0: none (gcore) */
 		uint64_t memory;     /* bytes that the core has */
-		uint64_t missing;    /* bytes that it should have, but it was cut short */
+		uint64_t missing;    /* bytes missing because it was cut short */
 		size_t libs_missing; /* mapped files that can't be opened here */
-		size_t libs_changed; /* or are not what was mapped */
-		bool proved; /* the program's file was compared with what the core has of it */
+		size_t libs_changed; /* or that differ from what was mapped */
+		bool proved; /* the program's file equals the parts that the core has of it */
 	} core;
 };
 

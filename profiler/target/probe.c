@@ -27,8 +27,7 @@ int prowl_probe_memory(pid_t pid)
 {
 	struct uw_mem mem = uw_mem_process(pid);
 	char byte;
-	/* Whether we may is decided before the address is looked at, and nothing is mapped there.
-	 */
+	/* The permission is checked before the address, where nothing is mapped. */
 	int r = uw_read(&mem, 1, &byte, 1);
 
 	return r == -EFAULT ? 0 : r;

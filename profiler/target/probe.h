@@ -5,8 +5,11 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* Can addresses of pid be read, its memory, can it be sampled? Negative errno each, or 0. */
+/*
+ * Whether its mappings and its memory can be read, and whether it can be sampled: 0, or negative
+ * errno.
+ */
 int prowl_probe_maps(pid_t pid);
 int prowl_probe_memory(pid_t pid);
-/* Opens a disabled CPU-clock event: of one process (cpu -1), or pid -1 of one CPU. */
+/* Opens a disabled CPU-clock event: of a process (cpu -1), or of a CPU (pid -1). */
 int prowl_probe_perf(pid_t pid, int cpu, bool kernel);

@@ -40,11 +40,10 @@ struct list {
 	char last_user[33];
 	ino_t pid_ns, mnt_ns;
 	struct prowl_idmap libraries; /* mapped file → may be Go */
-	struct prowl_program other;   /* of what is not its executable */
+	struct prowl_program other;   /* of a file that is not the executable */
 };
 
-/* --- one process -------------------------------------------------------------------------------
- */
+/* --- one process --- */
 
 /* False: gone, or it has no memory (a kernel thread, a zombie). */
 static bool read_status(struct prowl_process *p)
@@ -181,17 +180,16 @@ static void read_program(struct list *l, struct prowl_process *p)
 	}
 }
 
-/* --- Go that is not the executable ------------------------------------------------------------
- */
+/* --- Go that is not the executable --- */
 
 struct looking {
 	struct list *l;
 	pid_t living;
-	bool program; /* its executable is Go: only anonymous code is of interest */
+	bool program; /* its executable is Go: only anonymous code matters */
 	struct uw_mem mem;
-	uint64_t run, run_end; /* of the anonymous memory that was seen last */
+	uint64_t run, run_end; /* of the last anonymous memory */
 	bool maybe;
-	bool anonymous; /* there is code that is no file's */
+	bool anonymous; /* there is code of no file */
 };
 
 static bool file_may_be_go(pid_t living, const struct uw_map *map)
@@ -221,7 +219,7 @@ static bool file_may_be_go(pid_t living, const struct uw_map *map)
 	return maybe;
 }
 
-/* Libraries are many processes': each is looked at once. */
+/* Libraries are shared by many processes: each is read once. */
 static bool library_may_be_go(struct looking *k, const struct uw_map *map)
 {
 	uint64_t key = map->inode * 0x9e3779b97f4a7c15ull +
@@ -230,7 +228,7 @@ static bool library_may_be_go(struct looking *k, const struct uw_map *map)
 
 	if (!prowl_idmap_get(&k->l->libraries, key, &maybe)) {
 		maybe = file_may_be_go(k->living, map);
-		prowl_idmap_put(&k->l->libraries, key, maybe); /* without memory: asked again */
+		prowl_idmap_put(&k->l->libraries, key, maybe); /* without memory: read again */
 	}
 	return maybe;
 }
@@ -254,7 +252,7 @@ static int look_at(void *ctx, const struct uw_map *map)
 	return k->maybe || (k->program && k->anonymous);
 }
 
-/* A look at its mappings tells whether the files and memory are worth what all commands do. */
+/* Decides by the mappings alone whether its files and memory are worth the work of all commands. */
 static bool may_be_go(struct list *l, pid_t pid, pid_t living, bool program)
 {
 	struct looking k = {
@@ -268,11 +266,11 @@ static bool may_be_go(struct list *l, pid_t pid, pid_t living, bool program)
 		return false;
 	uw_maps_read(fd, look_at, &k);
 	close(fd);
-	/* Of a Go program all of that is asked only where it may have moved its text. */
+	/* A Go program is read further only if it may have moved its text. */
 	return program ? k.anonymous : k.maybe;
 }
 
-/* Whatever the executable is: a process has Go where all other commands find it. */
+/* Finds Go where all other commands find it, whatever the executable is. */
 static void find_go(struct list *l, struct prowl_process *p)
 {
 	struct uw_binaries files = {0};
@@ -293,7 +291,7 @@ static void find_go(struct list *l, struct prowl_process *p)
 	uw_binaries_fini(&files);
 }
 
-/* Of a process whose main thread has ended, by another one; false: there is nothing to show. */
+/* Reads a process whose main thread has ended by another thread; false: nothing to show. */
 static bool without_exe(struct list *l, struct prowl_process *p)
 {
 	struct uw_task task;
@@ -316,7 +314,9 @@ static int one(struct list *l, pid_t pid, int (*cb)(void *ctx, const struct prow
 	struct prowl_process p = {.pid = pid, .living = pid, .program = &none};
 	int r;
 
-	/* Threads of the kernel have no program; root is told ENOENT, others EACCES as for all. */
+	/*
+	 * Kernel threads have no program: ENOENT for root; for others EACCES, as for every process.
+	 */
 	read_exe(&p);
 	if ((p.exe_error == -ENOENT || p.exe_error == -ESRCH) && !without_exe(l, &p))
 		return 0;
@@ -346,8 +346,7 @@ static int one(struct list *l, pid_t pid, int (*cb)(void *ctx, const struct prow
 	return r;
 }
 
-/* --- all ---------------------------------------------------------------------------------------
- */
+/* --- all --- */
 
 static int by_number(const void *a, const void *b)
 {

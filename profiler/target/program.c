@@ -18,8 +18,7 @@ enum {
 	MAX_UTF8 = 0x10ffff,
 };
 
-/* --- build information -------------------------------------------------------------------------
- */
+/* --- build information --- */
 
 static char nothing[] = "";
 
@@ -63,7 +62,7 @@ static char *put_utf8(char *out, uint32_t v)
 	return out;
 }
 
-/* One escape of an interpreted string; *in stands behind the backslash. False: not one of Go's. */
+/* One escape of an interpreted string; *in is behind the backslash. False: not one of Go's. */
 static bool unescape(char **in, char **out)
 {
 	static const char letters[] = "abfnrtv\\\"'", bytes[] = "\a\b\f\n\r\t\v\\\"'";
@@ -87,8 +86,8 @@ static bool unescape(char **in, char **out)
 }
 
 /*
- * Takes a quoted string that begins at s and leaves its value there, which is never longer. Returns
- * what follows the closing quote, or NULL when it isn't one.
+ * Unquotes the string that begins at s in place (its value is never longer). Returns the position
+ * after the closing quote, or NULL if it is no quoted string.
  */
 static char *unquote(char *s)
 {
@@ -231,10 +230,9 @@ const char *prowl_buildinfo_setting(const struct prowl_buildinfo *b, const char 
 	return NULL;
 }
 
-/* --- programs ----------------------------------------------------------------------------------
- */
+/* --- programs --- */
 
-/* Whether a library is asked for: C code, since Go's own linker needs none. */
+/* Whether it needs a library: then it has C code, since Go's own linker needs none. */
 static bool needs_libraries(const struct uw_elf *elf)
 {
 	struct uw_section s;

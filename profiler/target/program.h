@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a program file says of itself: its ELF header and sections, and the build information of Go.
+ * Facts of a program file: its ELF header and sections, and the build information of Go.
  *
  * Objects are plain data that belong to the caller; any thread may call, each with its own.
  */
@@ -14,9 +14,9 @@ struct uw_go;
 
 /* --- build information --- */
 
-struct prowl_module { /* strings are "" where the build information has none */
+struct prowl_module { /* missing strings are "" */
 	char *path, *version, *sum;
-	char *new_path, *new_version; /* of the module that replaces it; new_path "" for none */
+	char *new_path, *new_version; /* the module that replaces it; new_path "": none */
 };
 
 struct prowl_setting {
@@ -34,9 +34,9 @@ struct prowl_buildinfo { /* zero-initialised is empty */
 };
 
 /*
- * Parses the module text of a Go program (one fact a line, fields apart by tabs, keys and values of
- * settings quoted as in Go source where they hold white space or quotes). Unknown lines are left
- * out. Returns 0 or -ENOMEM.
+ * Parses the module text of a Go program: one fact a line, fields separated by tabs, keys and
+ * values of settings quoted as in Go source if they have white space or quotes. Unknown lines are
+ * skipped. Returns 0 or -ENOMEM.
  */
 int prowl_buildinfo_parse(const char *text, size_t len, struct prowl_buildinfo *ret);
 void prowl_buildinfo_fini(struct prowl_buildinfo *b);
@@ -53,20 +53,20 @@ struct prowl_program {
 	bool stripped;        /* no symbol table */
 	bool pie;
 	bool cgo;     /* C code is linked in */
-	bool dynamic; /* asks for a dynamic loader */
+	bool dynamic; /* needs a dynamic loader */
 	struct prowl_buildinfo build;
 };
 
 /*
- * Looks at headers, sections and build information only: well below a millisecond, whatever the
- * size of the file. Takes fd over. Returns 0, also when it is not Go or not ELF (see there), or
+ * Reads headers, sections and build information only: well below a millisecond, whatever the size
+ * of the file. Takes fd over. Returns 0, also if it is not Go or not ELF (members elf and go), or
  * negative errno.
  */
 int prowl_program_read(int fd, struct prowl_program *ret);
 void prowl_program_fini(struct prowl_program *p);
 
-/* The same of a file whose tables are known. Returns 0 or -ENOMEM. */
+/* The same for a file whose tables are open. Returns 0 or -ENOMEM. */
 int prowl_program_describe(const struct uw_elf *elf, const struct uw_go *go,
 			   struct prowl_program *ret);
-/* Of a Go program: whether there is C code in it (cgo). */
+/* Whether a Go program has C code (cgo). */
 bool prowl_elf_has_c(const struct uw_elf *elf);

@@ -15,10 +15,9 @@
 #include "task.h"
 #include "whatis.h"
 
-/* --- which image it is -------------------------------------------------------------------------
- */
+/* --- which image it is --- */
 
-/* Adds a field of /proc/NUMBER/stat, with a blank behind it. */
+/* Appends a field of /proc/NUMBER/stat and a blank. */
 static void add_field(pid_t number, int wanted, char *buf, size_t len)
 {
 	char stat[2048], field[32];
@@ -30,8 +29,8 @@ static void add_field(pid_t number, int wanted, char *buf, size_t len)
 }
 
 /*
- * When the process began, and where its stack is: an image has one at a place of its own, which a
- * thread that lives tells.
+ * The start time of the process and the address of its stack, which differs from image to image;
+ * the stack is read by a live thread.
  */
 static void read_started(pid_t pid, char *buf, size_t len)
 {
@@ -55,7 +54,7 @@ bool prowl_runtime_same(const struct prowl_runtime *rt)
 
 	if (rt->target.core)
 		return true;
-	/* Of an image that is gone it gives 0 bytes. */
+	/* Reading an image that is gone returns 0. */
 	if (rt->image >= 0 && pread(rt->image, &byte, 1, (off_t)rt->globals.data_lo) == 0)
 		return false;
 	read_started(rt->target.pid, started, sizeof started);
@@ -71,8 +70,7 @@ bool prowl_runtime_heap_linked_out(const struct prowl_runtime *rt)
 	       !uw_go_func_named(rt->go, "runtime.pprof_memProfileInternal", &f);
 }
 
-/* --- opening -----------------------------------------------------------------------------------
- */
+/* --- opening --- */
 
 static enum prowl_code open_process(struct prowl_runtime *rt, struct prowl_err *err)
 {
@@ -81,7 +79,7 @@ static enum prowl_code open_process(struct prowl_runtime *rt, struct prowl_err *
 
 	if (code != PROWL_OK)
 		return code;
-	note_image(rt); /* first: what is read after an exec is found to be another's */
+	note_image(rt); /* first, so that data read after an exec is recognised */
 	r = uw_space_load(&rt->space);
 	if (r < 0)
 		return prowl_fail_target(err, &rt->target, "mappings", r);

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One Go program whose runtime is read: a live process or a core file, its image, its tables, and
- * where its runtime keeps what. What all collectors of runtime profiles (heap, goroutine, ...)
- * start from.
+ * A Go program whose runtime is read, a live process or a core file: its image, its tables, and the
+ * addresses of its runtime's variables. The start of all collectors of runtime profiles.
  *
- * Only reads; nothing is stopped. Belongs to one thread. Private to this folder and its tests.
+ * Only reads; nothing is stopped. Belongs to one thread. Private to profiler and its tests.
  */
 #pragma once
 
@@ -22,10 +21,10 @@
 #include "who.h"
 
 struct prowl_runtime {
-	struct prowl_target target;     /* of a core file nothing changes any more */
-	int image;                      /* /proc/PID/mem, of this image only; -1: not allowed */
-	char started[64];               /* where that isn't: when it began, and its stack */
-	struct prowl_corefile corefile; /* of one: its threads and what was left out */
+	struct prowl_target target; /* a core file never changes */
+	int image;                  /* /proc/PID/mem, which keeps to this image; -1: not allowed */
+	char started[64];           /* without it: start time and stack address */
+	struct prowl_corefile corefile; /* a core file: its threads, and what it does not have */
 	struct uw_binaries files;
 	struct uw_space space; /* space.live reads the target */
 	struct uw_go *go;      /* of space */
@@ -42,19 +41,19 @@ enum prowl_code prowl_runtime_open(const struct prowl_who *who, struct prowl_run
 				   struct prowl_err *err);
 void prowl_runtime_free(struct prowl_runtime *rt);
 /*
- * A process may have several runtimes: each library that is written in Go brings its own, and 0 is
- * the program's, or the first one's. Goes on with another one; PROWL_FAILED: its variables can't be
- * looked for. What was made of rt before (readers of goroutines, stored stacks) is of the one
- * before.
+ * Switches to another runtime: a process may have several, since each library written in Go brings
+ * its own; 0 is the program's, or the first one. PROWL_FAILED: the search for its variables failed.
+ * Objects made from rt before (readers of goroutines, stored stacks) belong to the runtime before.
  */
 enum prowl_code prowl_runtime_choose(struct prowl_runtime *rt, size_t which, struct prowl_err *err);
 /* The file that the runtime is in. */
 const char *prowl_runtime_file(const struct prowl_runtime *rt);
 /*
- * Whether the process still executes the image that was opened, so that what was read since is of
- * one image: the same number may be another program, or the same one anew. Always of a core file.
+ * Whether the process still executes the image that was opened, so that all data read since is of
+ * one image: the pid may be another program by now, or the same one started anew. Always true of a
+ * core file.
  */
 bool prowl_runtime_same(const struct prowl_runtime *rt);
 
-/* The linker has switched heap profiling off: the program has no way to read the profile. */
+/* Whether the linker has switched heap profiling off: the program never reads the profile. */
 bool prowl_runtime_heap_linked_out(const struct prowl_runtime *rt);

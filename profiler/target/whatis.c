@@ -86,7 +86,7 @@ enum prowl_code prowl_whatis_refuse(const struct uw_elf *elf, const char *who, i
 	}
 }
 
-/* What has Go in it that can't be used: the program, else a library. */
+/* The binary whose Go tables can't be used: the program, else a library. */
 static struct uw_binary *damaged(struct uw_space *space)
 {
 	if (space->exe && space->exe->go_error < 0 && space->exe->go_error != -ENOENT)

@@ -47,8 +47,7 @@ static void pause_ms(long ms)
 	nanosleep(&ts, NULL);
 }
 
-/* --- the target --------------------------------------------------------------------------------
- */
+/* --- the target --- */
 
 struct target {
 	pid_t pid;
@@ -238,8 +237,7 @@ static size_t descriptors(const char *path)
 	return n - 2;
 }
 
-/* --- setting and restoring ---------------------------------------------------------------------
- */
+/* --- setting and restoring --- */
 
 static void test_set_and_restore(void **unused)
 {
@@ -361,8 +359,7 @@ static void test_block_rate_in_ticks(void **unused)
 	end(&t);
 }
 
-/* --- the guardian ------------------------------------------------------------------------------
- */
+/* --- the guardian --- */
 
 static void test_guardian_is_apart(void **unused)
 {
@@ -497,8 +494,7 @@ static void test_killed(void **unused)
 	end(&t);
 }
 
-/* --- others have a say -------------------------------------------------------------------------
- */
+/* --- others have a say --- */
 
 static void test_foreign_value(void **unused)
 {
@@ -555,8 +551,7 @@ static void test_target_execs(void **unused)
 	end(&t);
 }
 
-/* --- refused -----------------------------------------------------------------------------------
- */
+/* --- refused --- */
 
 static void check_refused(struct target *t, const struct prowl_rates_wish *w, enum prowl_code code,
 			  const char *said)
