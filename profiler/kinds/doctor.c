@@ -31,6 +31,7 @@
 enum {
 	RING_KB = 68, /* the smallest ring that is tried first, with its header page */
 	UNREADABLE = -99,
+	MAX_CHECKS = 40,
 };
 
 struct facts {
@@ -64,12 +65,12 @@ static bool has_cap(const struct facts *f, unsigned int cap)
 /* --- lines --- */
 
 /* Adds a check and returns it, for its fix; never NULL. */
-static struct prowl_check *add(struct prowl_doctor *d, enum prowl_check_state state, const char *id,
-			       const char *what, const char *fmt, ...)
+static struct prowl_check *add_check(struct prowl_doctor *d, enum prowl_check_state state,
+				     const char *id, const char *what, const char *fmt, ...)
 	__attribute__((format(printf, 5, 6)));
 
-static struct prowl_check *add(struct prowl_doctor *d, enum prowl_check_state state, const char *id,
-			       const char *what, const char *fmt, ...)
+static struct prowl_check *add_check(struct prowl_doctor *d, enum prowl_check_state state,
+				     const char *id, const char *what, const char *fmt, ...)
 {
 	struct prowl_check *c = &d->checks[d->n < d->cap ? d->n++ : d->cap - 1];
 	va_list ap;
@@ -81,9 +82,10 @@ static struct prowl_check *add(struct prowl_doctor *d, enum prowl_check_state st
 	return c;
 }
 
-static void fix(struct prowl_check *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void set_fix(struct prowl_check *c, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
 
-static void fix(struct prowl_check *c, const char *fmt, ...)
+static void set_fix(struct prowl_check *c, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -97,23 +99,23 @@ static void fix(struct prowl_check *c, const char *fmt, ...)
  * get them from inside. Always all of them: granting them one after the other would lose the
  * earlier ones.
  */
-static void fix_caps(const struct prowl_doctor *d, const struct facts *f, struct prowl_check *c)
+static void set_fix_caps(const struct prowl_doctor *d, const struct facts *f, struct prowl_check *c)
 {
 	if (f->own.user_namespace)
-		fix(c,
-		    "capabilities of a user namespace don't count for perf: on the host, as root,\n"
-		    "or after: " PROWL_SETCAP);
+		set_fix(c,
+			"capabilities of a user namespace don't count for perf: on the host, as root,\n"
+			"or after: " PROWL_SETCAP);
 	else if (d->container && !(prowl_has_cap(f->own.bound, CAP_PERFMON)))
-		fix(c,
-		    "docker run%s --cap-add PERFMON --cap-add SYS_PTRACE --cap-add SYSLOG\n"
-		    "  --cap-add CHECKPOINT_RESTORE ...\n"
-		    "Kubernetes:\n"
-		    "securityContext:%s\n"
-		    "  capabilities:\n"
-		    "    add: [PERFMON, SYS_PTRACE, SYSLOG, CHECKPOINT_RESTORE]",
-		    geteuid() ? " --user 0" : "", geteuid() ? "\n  runAsUser: 0" : "");
+		set_fix(c,
+			"docker run%s --cap-add PERFMON --cap-add SYS_PTRACE --cap-add SYSLOG\n"
+			"  --cap-add CHECKPOINT_RESTORE ...\n"
+			"Kubernetes:\n"
+			"securityContext:%s\n"
+			"  capabilities:\n"
+			"    add: [PERFMON, SYS_PTRACE, SYSLOG, CHECKPOINT_RESTORE]",
+			geteuid() ? " --user 0" : "", geteuid() ? "\n  runAsUser: 0" : "");
 	else
-		fix(c, "%s", PROWL_SETCAP);
+		set_fix(c, "%s", PROWL_SETCAP);
 }
 
 /* --- the machine --- */
@@ -125,23 +127,24 @@ static void check_kernel(struct prowl_doctor *d, const struct facts *f)
 
 	uname(&u);
 	if (f->major < 4 || (f->major == 4 && f->minor < 1)) {
-		c = add(d, PROWL_CHECK_FAIL, "kernel", "kernel", "%s %s; 4.1 or later is needed",
-			u.sysname, u.release);
-		fix(c, "boot a newer kernel");
+		c = add_check(d, PROWL_CHECK_FAIL, "kernel", "kernel",
+			      "%s %s; 4.1 or later is needed", u.sysname, u.release);
+		set_fix(c, "boot a newer kernel");
 	} else if (f->major < 5 || (f->major == 5 && f->minor < 8)) {
-		c = add(d, PROWL_CHECK_WARN, "kernel", "kernel",
-			"%s %s; it has no CAP_PERFMON, which came with 5.8", u.sysname, u.release);
-		fix(c,
-		    "sudo setcap cap_sys_admin,cap_sys_ptrace,cap_syslog=ep \"$(command -v prowl)\"");
+		c = add_check(d, PROWL_CHECK_WARN, "kernel", "kernel",
+			      "%s %s; it has no CAP_PERFMON, which came with 5.8", u.sysname,
+			      u.release);
+		set_fix(c,
+			"sudo setcap cap_sys_admin,cap_sys_ptrace,cap_syslog=ep \"$(command -v prowl)\"");
 	} else {
-		add(d, PROWL_CHECK_OK, "kernel", "kernel", "%s %s", u.sysname, u.release);
+		add_check(d, PROWL_CHECK_OK, "kernel", "kernel", "%s %s", u.sysname, u.release);
 	}
 	if (uw_arch_perf_regs()) {
-		add(d, PROWL_CHECK_OK, "architecture", "architecture", "%s", u.machine);
+		add_check(d, PROWL_CHECK_OK, "architecture", "architecture", "%s", u.machine);
 	} else {
-		c = add(d, PROWL_CHECK_FAIL, "architecture", "architecture",
-			"%s; only x86_64 is supported", u.machine);
-		fix(c, "profile on an x86_64 machine");
+		c = add_check(d, PROWL_CHECK_FAIL, "architecture", "architecture",
+			      "%s; only x86_64 is supported", u.machine);
+		set_fix(c, "profile on an x86_64 machine");
 	}
 }
 
@@ -163,15 +166,17 @@ static void check_container(struct prowl_doctor *d, const struct facts *f)
 		hint = "KUBERNETES_SERVICE_HOST";
 	d->container = hint != NULL;
 	if (hint)
-		add(d, PROWL_CHECK_OK, "container", "container", "probably (%s)", hint);
+		add_check(d, PROWL_CHECK_OK, "container", "container", "probably (%s)", hint);
 	else
-		add(d, PROWL_CHECK_OK, "container", "container", "no sign of one");
+		add_check(d, PROWL_CHECK_OK, "container", "container", "no sign of one");
 	if (f->own.user_namespace)
-		fix_caps(d, f,
-			 add(d, PROWL_CHECK_WARN, "user_namespace", "user namespace",
-			     "uids are mapped (/proc/self/uid_map): root in here is not root"));
+		set_fix_caps(
+			d, f,
+			add_check(
+				d, PROWL_CHECK_WARN, "user_namespace", "user namespace",
+				"uids are mapped (/proc/self/uid_map): root in here is not root"));
 	else
-		add(d, PROWL_CHECK_OK, "user_namespace", "user namespace", "the first one");
+		add_check(d, PROWL_CHECK_OK, "user_namespace", "user namespace", "the first one");
 }
 
 static void check_seccomp(struct prowl_doctor *d, const struct facts *f)
@@ -182,21 +187,21 @@ static void check_seccomp(struct prowl_doctor *d, const struct facts *f)
 	struct prowl_check *c;
 
 	if (f->own.seccomp && f->perf_user != 0) {
-		c = add(d, PROWL_CHECK_WARN, "seccomp", "seccomp",
-			"%s, which may be what refuses perf_event_open", mode);
-		fix_caps(d, f, c);
+		c = add_check(d, PROWL_CHECK_WARN, "seccomp", "seccomp",
+			      "%s, which may be what refuses perf_event_open", mode);
+		set_fix_caps(d, f, c);
 		snprintf(c->fix + strlen(c->fix), sizeof c->fix - strlen(c->fix),
 			 "\nor let the filter allow perf_event_open: docker run --security-opt "
 			 "seccomp=PROFILE.json ...");
 	} else {
-		add(d, PROWL_CHECK_OK, "seccomp", "seccomp", "%s%s", mode,
-		    f->own.seccomp ? "; perf_event_open is let through" : "");
+		add_check(d, PROWL_CHECK_OK, "seccomp", "seccomp", "%s%s", mode,
+			  f->own.seccomp ? "; perf_event_open is let through" : "");
 	}
 }
 
 /* --- privilege --- */
 
-static const char *meaning(int paranoid)
+static const char *paranoid_meaning(int paranoid)
 {
 	if (paranoid < 0)
 		return "everybody may sample everything";
@@ -215,28 +220,30 @@ static void check_paranoid(struct prowl_doctor *d, const struct facts *f)
 	struct prowl_check *c;
 
 	if (f->paranoid == UNREADABLE) {
-		c = add(d, PROWL_CHECK_WARN, "perf_event_paranoid", "kernel.perf_event_paranoid",
+		c = add_check(
+			d, PROWL_CHECK_WARN, "perf_event_paranoid", "kernel.perf_event_paranoid",
 			"can't be read: a kernel without perf events, or /proc/sys is hidden");
-		fix(c, "run prowl outside of the sandbox, on the host");
+		set_fix(c, "run prowl outside of the sandbox, on the host");
 		return;
 	}
 	if (above && !f->own.user_namespace) {
-		add(d, PROWL_CHECK_OK, "perf_event_paranoid", "kernel.perf_event_paranoid",
-		    "%d; uid %u stands above it by its capabilities", f->paranoid,
-		    (unsigned int)geteuid());
+		add_check(d, PROWL_CHECK_OK, "perf_event_paranoid", "kernel.perf_event_paranoid",
+			  "%d; uid %u stands above it by its capabilities", f->paranoid,
+			  (unsigned int)geteuid());
 		return;
 	}
-	c = add(d,
-		f->paranoid > 2   ? PROWL_CHECK_FAIL
-		: f->paranoid > 0 ? PROWL_CHECK_WARN
-				  : PROWL_CHECK_OK,
-		"perf_event_paranoid", "kernel.perf_event_paranoid", "%d; uid %u may sample: %s",
-		f->paranoid, (unsigned int)geteuid(), meaning(f->paranoid));
+	c = add_check(d,
+		      f->paranoid > 2   ? PROWL_CHECK_FAIL
+		      : f->paranoid > 0 ? PROWL_CHECK_WARN
+					: PROWL_CHECK_OK,
+		      "perf_event_paranoid", "kernel.perf_event_paranoid",
+		      "%d; uid %u may sample: %s", f->paranoid, (unsigned int)geteuid(),
+		      paranoid_meaning(f->paranoid));
 	if (f->paranoid > 2)
-		fix(c,
-		    "sudo sysctl kernel.perf_event_paranoid=2   (own processes), or for all:\n" PROWL_SETCAP);
+		set_fix(c,
+			"sudo sysctl kernel.perf_event_paranoid=2   (own processes), or for all:\n" PROWL_SETCAP);
 	else if (f->paranoid > 0)
-		fix_caps(d, f, c);
+		set_fix_caps(d, f, c);
 }
 
 static void check_caps(struct prowl_doctor *d, const struct facts *f)
@@ -250,15 +257,15 @@ static void check_caps(struct prowl_doctor *d, const struct facts *f)
 		if (!g->advised)
 			continue;
 		if (has || (admin && g->cap == CAP_PERFMON))
-			add(d, PROWL_CHECK_OK, g->id, g->name, "%s",
-			    has ? "yes" : "no, but CAP_SYS_ADMIN includes it");
+			add_check(d, PROWL_CHECK_OK, g->id, g->name, "%s",
+				  has ? "yes" : "no, but CAP_SYS_ADMIN includes it");
 		else
-			fix_caps(d, f,
-				 add(d, PROWL_CHECK_WARN, g->id, g->name, "no; it is for %s",
-				     g->use));
+			set_fix_caps(d, f,
+				     add_check(d, PROWL_CHECK_WARN, g->id, g->name,
+					       "no; it is for %s", g->use));
 	}
-	add(d, PROWL_CHECK_OK, "cap_sys_admin", "CAP_SYS_ADMIN", "%s",
-	    admin ? "yes" : "no; it isn't needed");
+	add_check(d, PROWL_CHECK_OK, "cap_sys_admin", "CAP_SYS_ADMIN", "%s",
+		  admin ? "yes" : "no; it isn't needed");
 }
 
 /* BPF copies memory at the time of a sample (moment.h); prowl profiles without it, too. */
@@ -269,16 +276,17 @@ static void check_bpf(struct prowl_doctor *d, const struct facts *f)
 	int r = prowl_bpf_new(true, &b, &why);
 
 	if (r == 0) {
-		add(d, PROWL_CHECK_OK, "bpf", "BPF",
-		    "works: other stacks and labels are copied at the sample");
+		add_check(d, PROWL_CHECK_OK, "bpf", "BPF",
+			  "works: other stacks and labels are copied at the sample");
 		prowl_bpf_free(b);
 		return;
 	}
-	fix_caps(
+	set_fix_caps(
 		d, f,
-		add(d, PROWL_CHECK_WARN, "bpf", "BPF",
-		    "no (%s; %s): other stacks and labels are read after the sample, some too late",
-		    why, strerror(-r)));
+		add_check(
+			d, PROWL_CHECK_WARN, "bpf", "BPF",
+			"no (%s; %s): other stacks and labels are read after the sample, some too late",
+			why, strerror(-r)));
 }
 
 static void check_probes(struct prowl_doctor *d, const struct facts *f)
@@ -298,16 +306,17 @@ static void check_probes(struct prowl_doctor *d, const struct facts *f)
 		struct prowl_check *c;
 
 		if (r == 0) {
-			add(d, PROWL_CHECK_OK, probes[i].id, probes[i].what, "works");
+			add_check(d, PROWL_CHECK_OK, probes[i].id, probes[i].what, "works");
 			continue;
 		}
-		c = add(d, probes[i].bad, probes[i].id, probes[i].what, "perf_event_open: %s",
-			strerror(-r));
+		c = add_check(d, probes[i].bad, probes[i].id, probes[i].what, "perf_event_open: %s",
+			      strerror(-r));
 		if (r == -ENOSYS)
-			fix(c, "no such system call here: run prowl outside of the sandbox, on the "
-			       "host");
+			set_fix(c,
+				"no such system call here: run prowl outside of the sandbox, on the "
+				"host");
 		else
-			fix_caps(d, f, c);
+			set_fix_caps(d, f, c);
 	}
 }
 
@@ -319,20 +328,21 @@ static void check_ptrace(struct prowl_doctor *d, const struct facts *f)
 	struct prowl_check *c;
 
 	if (scope == UNREADABLE)
-		add(d, PROWL_CHECK_OK, "yama", "Yama",
-		    "not there: own processes' memory is readable");
+		add_check(d, PROWL_CHECK_OK, "yama", "Yama",
+			  "not there: own processes' memory is readable");
 	else if (scope == 0 || (scope < 3 && has_cap(f, CAP_SYS_PTRACE)))
-		add(d, PROWL_CHECK_OK, "yama", "kernel.yama.ptrace_scope", "%d", scope);
+		add_check(d, PROWL_CHECK_OK, "yama", "kernel.yama.ptrace_scope", "%d", scope);
 	else if (scope < 3) {
-		c = add(d, PROWL_CHECK_WARN, "yama", "kernel.yama.ptrace_scope",
-			"%d: memory of processes that prowl didn't start can't be read "
-			"(CPU profiles don't need it)",
-			scope);
-		fix(c, PROWL_SETCAP "\nor: sudo sysctl kernel.yama.ptrace_scope=0");
+		c = add_check(d, PROWL_CHECK_WARN, "yama", "kernel.yama.ptrace_scope",
+			      "%d: memory of processes that prowl didn't start can't be read "
+			      "(CPU profiles don't need it)",
+			      scope);
+		set_fix(c, PROWL_SETCAP "\nor: sudo sysctl kernel.yama.ptrace_scope=0");
 	} else {
-		c = add(d, PROWL_CHECK_WARN, "yama", "kernel.yama.ptrace_scope",
-			"%d: nobody may read the memory of processes until the next boot", scope);
-		fix(c, "set kernel.yama.ptrace_scope to 1 in /etc/sysctl.d and reboot");
+		c = add_check(d, PROWL_CHECK_WARN, "yama", "kernel.yama.ptrace_scope",
+			      "%d: nobody may read the memory of processes until the next boot",
+			      scope);
+		set_fix(c, "set kernel.yama.ptrace_scope to 1 in /etc/sysctl.d and reboot");
 	}
 }
 
@@ -349,22 +359,22 @@ static void check_kallsyms(struct prowl_doctor *d, const struct facts *f)
 		shown |= strtoull(p, NULL, 16) != 0;
 	}
 	if (shown) {
-		add(d, PROWL_CHECK_OK, "kallsyms", "names of kernel functions",
-		    "readable (kernel.kptr_restrict is %d)", restrict_);
+		add_check(d, PROWL_CHECK_OK, "kallsyms", "names of kernel functions",
+			  "readable (kernel.kptr_restrict is %d)", restrict_);
 		return;
 	}
 	if (n < 0)
-		c = add(d, PROWL_CHECK_WARN, "kallsyms", "names of kernel functions",
-			"/proc/kallsyms: %s", strerror((int)-n));
+		c = add_check(d, PROWL_CHECK_WARN, "kallsyms", "names of kernel functions",
+			      "/proc/kallsyms: %s", strerror((int)-n));
 	else
-		c = add(d, PROWL_CHECK_WARN, "kallsyms", "names of kernel functions",
-			"hidden (kernel.kptr_restrict is %d): kernel frames have no names",
-			restrict_);
+		c = add_check(d, PROWL_CHECK_WARN, "kallsyms", "names of kernel functions",
+			      "hidden (kernel.kptr_restrict is %d): kernel frames have no names",
+			      restrict_);
 	if (restrict_ >= 2)
-		fix(c, "sudo sysctl kernel.kptr_restrict=1   and run prowl as root or with "
-		       "CAP_SYSLOG");
+		set_fix(c, "sudo sysctl kernel.kptr_restrict=1   and run prowl as root or with "
+			   "CAP_SYSLOG");
 	else
-		fix_caps(d, f, c);
+		set_fix_caps(d, f, c);
 }
 
 static void limit_text(rlim_t v, char *buf, size_t len)
@@ -387,26 +397,29 @@ static void check_limits(struct prowl_doctor *d, const struct facts *f)
 	getrlimit(RLIMIT_NOFILE, &files);
 	limit_text(lock.rlim_cur, a, sizeof a);
 	if (mlock != UNREADABLE && mlock < RING_KB && !has_cap(f, CAP_IPC_LOCK)) {
-		c = add(d, PROWL_CHECK_WARN, "mlock", "memory for rings",
+		c = add_check(
+			d, PROWL_CHECK_WARN, "mlock", "memory for rings",
 			"kernel.perf_event_mlock_kb is %d, RLIMIT_MEMLOCK %s: rings are small and "
 			"may overflow",
 			mlock, a);
-		fix(c, "sudo sysctl kernel.perf_event_mlock_kb=516");
+		set_fix(c, "sudo sysctl kernel.perf_event_mlock_kb=516");
 	} else {
-		add(d, PROWL_CHECK_OK, "mlock", "memory for rings",
-		    "kernel.perf_event_mlock_kb is %d, RLIMIT_MEMLOCK %s", mlock, a);
+		add_check(d, PROWL_CHECK_OK, "mlock", "memory for rings",
+			  "kernel.perf_event_mlock_kb is %d, RLIMIT_MEMLOCK %s", mlock, a);
 	}
 	limit_text(files.rlim_max, b, sizeof b);
 	if (f->perf_cpu != 0 && files.rlim_max != RLIM_INFINITY &&
 	    files.rlim_max / (rlim_t)(cpus > 0 ? cpus : 1) < 1000) {
-		c = add(d, PROWL_CHECK_WARN, "nofile", "file descriptors",
-			"RLIMIT_NOFILE is %s, enough for %llu threads on %ld CPUs", b,
-			(unsigned long long)files.rlim_max /
-				(unsigned long long)(cpus > 0 ? cpus : 1),
-			cpus);
-		fix(c, "sudo prlimit --pid $$ --nofile=1048576   (in the shell that runs prowl)");
+		c = add_check(d, PROWL_CHECK_WARN, "nofile", "file descriptors",
+			      "RLIMIT_NOFILE is %s, enough for %llu threads on %ld CPUs", b,
+			      (unsigned long long)files.rlim_max /
+				      (unsigned long long)(cpus > 0 ? cpus : 1),
+			      cpus);
+		set_fix(c,
+			"sudo prlimit --pid $$ --nofile=1048576   (in the shell that runs prowl)");
 	} else {
-		add(d, PROWL_CHECK_OK, "nofile", "file descriptors", "RLIMIT_NOFILE is %s", b);
+		add_check(d, PROWL_CHECK_OK, "nofile", "file descriptors", "RLIMIT_NOFILE is %s",
+			  b);
 	}
 }
 
@@ -417,20 +430,21 @@ static void check_perf_limits(struct prowl_doctor *d)
 	struct prowl_check *c;
 
 	if (depth != UNREADABLE && depth < 127) {
-		c = add(d, PROWL_CHECK_WARN, "max_stack", "kernel.perf_event_max_stack",
-			"%d: deeper stacks are cut", depth);
-		fix(c, "sudo sysctl kernel.perf_event_max_stack=127");
+		c = add_check(d, PROWL_CHECK_WARN, "max_stack", "kernel.perf_event_max_stack",
+			      "%d: deeper stacks are cut", depth);
+		set_fix(c, "sudo sysctl kernel.perf_event_max_stack=127");
 	} else if (depth != UNREADABLE) {
-		add(d, PROWL_CHECK_OK, "max_stack", "kernel.perf_event_max_stack", "%d frames",
-		    depth);
+		add_check(d, PROWL_CHECK_OK, "max_stack", "kernel.perf_event_max_stack",
+			  "%d frames", depth);
 	}
 	if (rate != UNREADABLE && rate < 1000) {
-		c = add(d, PROWL_CHECK_WARN, "max_sample_rate", "kernel.perf_event_max_sample_rate",
-			"%d: the kernel pauses faster sampling", rate);
-		fix(c, "sudo sysctl kernel.perf_event_max_sample_rate=100000");
+		c = add_check(d, PROWL_CHECK_WARN, "max_sample_rate",
+			      "kernel.perf_event_max_sample_rate",
+			      "%d: the kernel pauses faster sampling", rate);
+		set_fix(c, "sudo sysctl kernel.perf_event_max_sample_rate=100000");
 	} else if (rate != UNREADABLE) {
-		add(d, PROWL_CHECK_OK, "max_sample_rate", "kernel.perf_event_max_sample_rate",
-		    "%d a second", rate);
+		add_check(d, PROWL_CHECK_OK, "max_sample_rate", "kernel.perf_event_max_sample_rate",
+			  "%d a second", rate);
 	}
 }
 
@@ -450,11 +464,11 @@ static void check_namespaces(struct prowl_doctor *d, pid_t pid)
 			snprintf(other + strlen(other), sizeof other - strlen(other), "%s%s",
 				 other[0] ? ", " : "", kinds[i]);
 	}
-	add(d, PROWL_CHECK_OK, "target_namespaces", "its namespaces", "%s%s",
-	    other[0] ? "other ones than ours: "
-	    : known  ? "the same as ours"
-		     : "can't be read",
-	    other);
+	add_check(d, PROWL_CHECK_OK, "target_namespaces", "its namespaces", "%s%s",
+		  other[0] ? "other ones than ours: "
+		  : known  ? "the same as ours"
+			   : "can't be read",
+		  other);
 }
 
 static void check_access(struct prowl_doctor *d, const struct facts *f, pid_t pid)
@@ -464,12 +478,12 @@ static void check_access(struct prowl_doctor *d, const struct facts *f, pid_t pi
 	int maps = prowl_probe_maps(pid), memory = prowl_probe_memory(pid), perf, fd;
 
 	if (maps == 0)
-		add(d, PROWL_CHECK_OK, "target_maps", "its mappings", "readable");
+		add_check(d, PROWL_CHECK_OK, "target_maps", "its mappings", "readable");
 	else
-		fix_caps(d, f,
-			 add(d, PROWL_CHECK_FAIL, "target_maps", "its mappings",
-			     "/proc/%d/maps: %s: no frame could be named", (int)pid,
-			     strerror(-maps)));
+		set_fix_caps(d, f,
+			     add_check(d, PROWL_CHECK_FAIL, "target_maps", "its mappings",
+				       "/proc/%d/maps: %s: no frame could be named", (int)pid,
+				       strerror(-maps)));
 	uw_task_path(pid, "exe", path, sizeof path);
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd >= 0) {
@@ -477,28 +491,28 @@ static void check_access(struct prowl_doctor *d, const struct facts *f, pid_t pi
 
 		buf[n > 0 ? n : 0] = '\0';
 		close(fd);
-		add(d, PROWL_CHECK_OK, "target_exe", "its program", "readable: %.200s", buf);
+		add_check(d, PROWL_CHECK_OK, "target_exe", "its program", "readable: %.200s", buf);
 	} else {
-		c = add(d, PROWL_CHECK_WARN, "target_exe", "its program",
-			"%s: %s: frames have no names", path, strerror(errno));
-		fix_caps(d, f, c);
+		c = add_check(d, PROWL_CHECK_WARN, "target_exe", "its program",
+			      "%s: %s: frames have no names", path, strerror(errno));
+		set_fix_caps(d, f, c);
 	}
 	if (memory == 0) {
-		add(d, PROWL_CHECK_OK, "target_memory", "its memory", "readable");
+		add_check(d, PROWL_CHECK_OK, "target_memory", "its memory", "readable");
 	} else {
-		c = add(d, PROWL_CHECK_WARN, "target_memory", "its memory",
-			"process_vm_readv and /proc/PID/mem: %s (CPU profiles don't need it)",
-			strerror(-memory));
-		fix_caps(d, f, c);
+		c = add_check(d, PROWL_CHECK_WARN, "target_memory", "its memory",
+			      "process_vm_readv and /proc/PID/mem: %s (CPU profiles don't need it)",
+			      strerror(-memory));
+		set_fix_caps(d, f, c);
 	}
 	perf = prowl_probe_perf(pid, -1, false);
 	if (perf == 0)
-		add(d, PROWL_CHECK_OK, "target_perf", "a perf event on it", "works");
+		add_check(d, PROWL_CHECK_OK, "target_perf", "a perf event on it", "works");
 	else
-		fix_caps(d, f,
-			 add(d, f->perf_cpu == 0 ? PROWL_CHECK_WARN : PROWL_CHECK_FAIL,
-			     "target_perf", "a perf event on it", "perf_event_open: %s",
-			     strerror(-perf)));
+		set_fix_caps(d, f,
+			     add_check(d, f->perf_cpu == 0 ? PROWL_CHECK_WARN : PROWL_CHECK_FAIL,
+				       "target_perf", "a perf event on it", "perf_event_open: %s",
+				       strerror(-perf)));
 }
 
 static void check_go(struct prowl_doctor *d, const struct facts *f, pid_t pid)
@@ -508,23 +522,24 @@ static void check_go(struct prowl_doctor *d, const struct facts *f, pid_t pid)
 	struct prowl_check *c;
 
 	if (prowl_inspect_pid(pid, &info, &why) != PROWL_OK) {
-		c = add(d, PROWL_CHECK_WARN, "target_go", "its Go version", "%.250s", why.text);
+		c = add_check(d, PROWL_CHECK_WARN, "target_go", "its Go version", "%.250s",
+			      why.text);
 		if (why.code == PROWL_UNSUPPORTED)
-			fix(c,
-			    "nothing to grant: CPU profiles name its functions from symbol tables "
-			    "only");
+			set_fix(c,
+				"nothing to grant: CPU profiles name its functions from symbol tables "
+				"only");
 		else
-			fix_caps(d, f, c);
+			set_fix_caps(d, f, c);
 		return;
 	}
 	if (info->layout_guessed) {
-		c = add(d, PROWL_CHECK_WARN, "target_go", "its Go version",
-			"%s: newer than prowl knows; the layout of %s passed its checks",
-			info->program.go_version, info->layout);
-		fix(c, "install a newer prowl");
+		c = add_check(d, PROWL_CHECK_WARN, "target_go", "its Go version",
+			      "%s: newer than prowl knows; the layout of %s passed its checks",
+			      info->program.go_version, info->layout);
+		set_fix(c, "install a newer prowl");
 	} else {
-		add(d, PROWL_CHECK_OK, "target_go", "its Go version", "%s (layout %s)",
-		    info->program.go_version, info->layout);
+		add_check(d, PROWL_CHECK_OK, "target_go", "its Go version", "%s (layout %s)",
+			  info->program.go_version, info->layout);
 	}
 	prowl_info_free(info);
 }
@@ -568,6 +583,36 @@ static void judge(struct prowl_doctor *d)
 		 d->whole_cpus ? "sampled by whole CPUs" : "sampled thread by thread");
 }
 
+static struct prowl_doctor *doctor_new(pid_t pid)
+{
+	struct prowl_doctor *d = calloc(1, sizeof *d);
+
+	if (!d)
+		return NULL;
+	d->pid = pid;
+	d->cap = MAX_CHECKS;
+	d->checks = calloc(d->cap, sizeof *d->checks);
+	if (d->checks)
+		return d;
+	free(d);
+	return NULL;
+}
+
+static void check_machine(struct prowl_doctor *d, const struct facts *f)
+{
+	check_kernel(d, f);
+	check_container(d, f);
+	check_seccomp(d, f);
+	check_probes(d, f);
+	check_bpf(d, f);
+	check_paranoid(d, f);
+	check_caps(d, f);
+	check_ptrace(d, f);
+	check_kallsyms(d, f);
+	check_limits(d, f);
+	check_perf_limits(d);
+}
+
 enum prowl_code prowl_doctor_new(pid_t pid, struct prowl_doctor **ret, struct prowl_err *err)
 {
 	struct prowl_err why = {0};
@@ -581,30 +626,13 @@ enum prowl_code prowl_doctor_new(pid_t pid, struct prowl_doctor **ret, struct pr
 			*err = why;
 		return why.code;
 	}
-	d = calloc(1, sizeof *d);
-	if (d) {
-		d->cap = 40;
-		d->checks = calloc(d->cap, sizeof *d->checks);
-	}
-	if (!d || !d->checks) {
-		free(d);
+	d = doctor_new(pid);
+	if (!d)
 		return prowl_fail(err, PROWL_FAILED, "out of memory");
-	}
-	d->pid = pid;
 	read_facts(&f);
-	check_kernel(d, &f);
-	check_container(d, &f);
-	check_seccomp(d, &f);
-	check_probes(d, &f);
-	check_bpf(d, &f);
-	check_paranoid(d, &f);
-	check_caps(d, &f);
-	check_ptrace(d, &f);
-	check_kallsyms(d, &f);
-	check_limits(d, &f);
-	check_perf_limits(d);
+	check_machine(d, &f);
 	if (why.code != PROWL_OK) {
-		add(d, PROWL_CHECK_FAIL, "target_state", "its state", "%.250s", why.text);
+		add_check(d, PROWL_CHECK_FAIL, "target_state", "its state", "%.250s", why.text);
 		snprintf(d->verdict, sizeof d->verdict, "nothing works: %s", why.text);
 	} else {
 		if (pid)

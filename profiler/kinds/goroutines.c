@@ -27,14 +27,14 @@ struct prowl_goroutines {
 	struct uw_golabels read;
 };
 
-struct take_tally {
+struct dump_tally {
 	uint32_t stack, labels;
 	bool ran;
 	int64_t count;
 };
 
 /* A dump in progress. */
-struct take {
+struct dumping {
 	struct prowl_goroutines *h;
 	const struct prowl_goroutines_options *o;
 	struct prowl_dump *d;
@@ -52,8 +52,8 @@ struct take {
 	regex_t match;
 	uint64_t now;
 	/* Goroutines by stack and labels. */
-	struct prowl_idmap samples; /* see sample_key → index in tally */
-	struct take_tally *tally;
+	struct prowl_idmap samples; /* stack and labels → index in tally */
+	struct dump_tally *tally;
 	size_t ntally, cap_tally;
 };
 
@@ -78,12 +78,12 @@ const char *prowl_goroutine_state(const struct prowl_goroutines *h, const struct
 }
 
 /* A word of a filter selects a status, or a reason that begins with it at a word boundary. */
-static bool means(const char *word, size_t len, const char *name)
+static bool word_selects(const char *word, size_t len, const char *name)
 {
 	return strncasecmp(word, name, len) == 0 && (name[len] == '\0' || name[len] == ' ');
 }
 
-static bool wanted_state(const struct take *t, const struct uw_goroutine *g)
+static bool wanted_state(const struct dumping *t, const struct uw_goroutine *g)
 {
 	const struct uw_golayout *l = t->h->rt->layout;
 	const char *word = t->o->state;
@@ -91,8 +91,8 @@ static bool wanted_state(const struct take *t, const struct uw_goroutine *g)
 	while (word) {
 		size_t len = strcspn(word, ",");
 
-		if (len && (means(word, len, state_name(l, g->status, g->reason)) ||
-			    means(word, len, state_name(l, g->status, 0))))
+		if (len && (word_selects(word, len, state_name(l, g->status, g->reason)) ||
+			    word_selects(word, len, state_name(l, g->status, 0))))
 			return true;
 		word = word[len] ? word + len + 1 : NULL;
 	}
@@ -101,7 +101,7 @@ static bool wanted_state(const struct take *t, const struct uw_goroutine *g)
 
 /* --- stacks --- */
 
-static bool stack_matches(const struct take *t, const struct prowl_goroutine_stack *s)
+static bool stack_matches(const struct dumping *t, const struct prowl_goroutine_stack *s)
 {
 	const struct pprof_profile *p = t->d->profile;
 
@@ -122,7 +122,7 @@ static bool stack_matches(const struct take *t, const struct prowl_goroutine_sta
 }
 
 /* Adds the stack that the set has in addition to the dump. */
-static int name_stack(struct take *t, const uint64_t *words, size_t n, uint64_t hash)
+static int name_stack(struct dumping *t, const uint64_t *words, size_t n, uint64_t hash)
 {
 	struct prowl_dump *d = t->d;
 	size_t want = d->nstacks + 1;
@@ -146,7 +146,7 @@ static int name_stack(struct take *t, const uint64_t *words, size_t n, uint64_t 
 	return 0;
 }
 
-static int stack_of(struct take *t, const uint64_t *words, size_t n, uint32_t *ret)
+static int stack_of(struct dumping *t, const uint64_t *words, size_t n, uint32_t *ret)
 {
 	bool is_new;
 	int r = prowl_stackset_add(&t->set, words, n, ret, &is_new);
@@ -158,7 +158,7 @@ static int stack_of(struct take *t, const uint64_t *words, size_t n, uint32_t *r
 
 /* --- goroutines --- */
 
-static int created_at(struct take *t, uint64_t gopc, uint32_t *ret)
+static int created_at(struct dumping *t, uint64_t gopc, uint32_t *ret)
 {
 	uint32_t at = 0;
 	int r;
@@ -178,7 +178,7 @@ static int created_at(struct take *t, uint64_t gopc, uint32_t *ret)
 	return prowl_idmap_put(&t->created, gopc, *ret + 1);
 }
 
-static int labels_of(struct take *t, const struct uw_goroutine *g, uint32_t *ret)
+static int labels_of(struct dumping *t, const struct uw_goroutine *g, uint32_t *ret)
 {
 	struct prowl_goroutines *h = t->h;
 	int n;
@@ -201,7 +201,7 @@ static int labels_of(struct take *t, const struct uw_goroutine *g, uint32_t *ret
 	return prowl_idmap_put(&t->sets, g->labels, *ret);
 }
 
-static uint64_t waited(const struct take *t, const struct uw_goroutine *g)
+static uint64_t waited_ns(const struct dumping *t, const struct uw_goroutine *g)
 {
 	bool waits = g->status == UW_G_WAITING || g->status == UW_G_SYSCALL ||
 		     g->status == UW_G_LEAKED;
@@ -229,7 +229,7 @@ static void count_stack(struct prowl_goroutines_counts *c, const struct uw_gorou
 	}
 }
 
-static int remember_running(struct take *t, const struct uw_goroutine *g)
+static int remember_running(struct dumping *t, const struct uw_goroutine *g)
 {
 	struct prowl_running *bigger;
 	uint32_t *at;
@@ -253,7 +253,7 @@ static int remember_running(struct take *t, const struct uw_goroutine *g)
 }
 
 /* Equal stacks with equal labels are one sample. */
-static int tally(struct take *t, const struct prowl_goroutine *g)
+static int tally_add(struct dumping *t, const struct prowl_goroutine *g)
 {
 	bool ran = g->status == UW_G_RUNNING;
 	uint64_t key = ((uint64_t)g->stack << 32 | (uint64_t)g->labels << 1 |
@@ -278,25 +278,12 @@ static int tally(struct take *t, const struct prowl_goroutine *g)
 	return r;
 }
 
-static int on_goroutine(void *ctx, const struct uw_goroutine *g)
+static struct prowl_goroutine describe(const struct dumping *t, const struct uw_goroutine *g)
 {
-	struct take *t = ctx;
-	struct prowl_dump *d = t->d;
-	struct prowl_goroutine to;
-	int r = 0;
-
-	if (g->system && !t->o->system) {
-		d->counts.system++;
-		return 0;
-	}
-	if (!wanted_state(t, g)) {
-		d->counts.filtered++;
-		return 0;
-	}
-	to = (struct prowl_goroutine){
+	return (struct prowl_goroutine){
 		.goid = g->goid,
 		.parent = g->parent,
-		.wait_ns = waited(t, g),
+		.wait_ns = waited_ns(t, g),
 		.stack = PROWL_NO_STACK,
 		.created = PROWL_NO_STACK,
 		.status = (uint8_t)g->status,
@@ -307,33 +294,60 @@ static int on_goroutine(void *ctx, const struct uw_goroutine *g)
 		.scan = g->scan,
 		.cut = g->stack == UW_GOROUTINE_CUT,
 	};
+}
+
+/* Adds it to the list, or only counts it if neither a list nor a later stack needs it. */
+static int add_goroutine(struct dumping *t, const struct uw_goroutine *g,
+			 const struct prowl_goroutine *to)
+{
+	struct prowl_dump *d = t->d;
+	int r = 0;
+
+	if (g->stack == UW_GOROUTINE_RUNNING)
+		r = remember_running(t, g);
+	if (r < 0)
+		return r;
+	count_stack(&d->counts, g);
+	if (!t->o->list && g->stack != UW_GOROUTINE_RUNNING)
+		return tally_add(t, to);
+	r = prowl_array_reserve(&d->g, &t->cap_g, d->n + 1, sizeof *d->g);
+	if (r == 0)
+		d->g[d->n++] = *to;
+	return r;
+}
+
+static int on_goroutine(void *ctx, const struct uw_goroutine *g)
+{
+	struct dumping *t = ctx;
+	struct prowl_goroutine to;
+	int r = 0;
+
+	if (g->system && !t->o->system) {
+		t->d->counts.system++;
+		return 0;
+	}
+	if (!wanted_state(t, g)) {
+		t->d->counts.filtered++;
+		return 0;
+	}
+	to = describe(t, g);
 	if (g->nwords)
 		r = stack_of(t, g->words, g->nwords, &to.stack);
 	if (r == 0 && to.stack != PROWL_NO_STACK && !t->matches[to.stack]) {
-		d->counts.filtered++;
+		t->d->counts.filtered++;
 		return 0;
 	}
 	if (r == 0 && t->o->list)
 		r = created_at(t, g->gopc, &to.created);
 	if (r == 0)
 		r = labels_of(t, g, &to.labels);
-	if (r == 0 && g->stack == UW_GOROUTINE_RUNNING)
-		r = remember_running(t, g);
-	if (r < 0)
-		return r;
-	count_stack(&d->counts, g);
-	if (!t->o->list && g->stack != UW_GOROUTINE_RUNNING)
-		return tally(t, &to);
-	r = prowl_array_reserve(&d->g, &t->cap_g, d->n + 1, sizeof *d->g);
-	if (r == 0)
-		d->g[d->n++] = to;
-	return r;
+	return r < 0 ? r : add_goroutine(t, g, &to);
 }
 
-/* --- those that ran --- */
+/* --- running ones --- */
 
 struct settle {
-	struct take *t;
+	struct dumping *t;
 	struct prowl_goroutine *to;
 	bool settled;
 	int error;
@@ -361,7 +375,7 @@ static int on_settled(void *ctx, const struct uw_goroutine *g)
 /* Reads a running one again; true when it is no longer running. */
 static bool settle(void *ctx, size_t i)
 {
-	struct take *t = ctx;
+	struct dumping *t = ctx;
 	struct settle s = {.t = t, .to = &t->d->g[t->running_at[i]]};
 
 	if (uw_goroutines_read(t->h->reader, &t->running[i].g, 1, true, on_settled, &s) < 0)
@@ -371,7 +385,7 @@ static bool settle(void *ctx, size_t i)
 	return s.settled;
 }
 
-static int take_running(struct take *t)
+static int take_running(struct dumping *t)
 {
 	struct prowl_runtime *rt = t->h->rt;
 	int r = 0;
@@ -397,7 +411,7 @@ static int take_running(struct take *t)
 }
 
 /* Counts the listed goroutines; the filter match also applies to stacks that arrived late. */
-static int finish_list(struct take *t)
+static int finish_list(struct dumping *t)
 {
 	struct prowl_dump *d = t->d;
 	size_t n = 0;
@@ -411,7 +425,7 @@ static int finish_list(struct take *t)
 			continue;
 		}
 		d->g[n++] = d->g[i];
-		r = tally(t, &d->g[i]);
+		r = tally_add(t, &d->g[i]);
 	}
 	d->n = t->o->list ? n : 0;
 	return r;
@@ -437,7 +451,7 @@ static void sort_list(struct prowl_dump *d)
 
 /* --- the profile --- */
 
-static int mark(struct take *t, const char *name, uint32_t *ret)
+static int marked_location(struct dumping *t, const char *name, uint32_t *ret)
 {
 	struct pprof_profile *p = t->d->profile;
 	struct pprof_line line = {0};
@@ -450,7 +464,7 @@ static int mark(struct take *t, const char *name, uint32_t *ret)
 	return r < 0 ? r : pprof_location(p, PPROF_NONE, 0, &line, 1, ret);
 }
 
-static int add_sample(struct take *t, uint32_t stack, bool ran, uint32_t set, int64_t count)
+static int add_sample(struct dumping *t, uint32_t stack, bool ran, uint32_t set, int64_t count)
 {
 	const struct prowl_dump *d = t->d;
 	struct pprof_profile *p = d->profile;
@@ -475,11 +489,11 @@ static int add_sample(struct take *t, uint32_t stack, bool ran, uint32_t set, in
 	if (stack != PROWL_NO_STACK)
 		return pprof_sample_add(p, d->locations + d->stacks[stack].first,
 					d->stacks[stack].n, &count, to, k);
-	r = mark(t, ran ? "[running, stack unknown]" : "[stack unknown]", &unknown);
+	r = marked_location(t, ran ? "[running, stack unknown]" : "[stack unknown]", &unknown);
 	return r < 0 ? r : pprof_sample_add(p, &unknown, 1, &count, to, k);
 }
 
-static int add_samples(struct take *t)
+static int add_samples(struct dumping *t)
 {
 	int r = 0;
 
@@ -489,7 +503,7 @@ static int add_samples(struct take *t)
 	return r;
 }
 
-static void add_comments(struct take *t)
+static void add_comments(struct dumping *t)
 {
 	struct pprof_profile *p = t->d->profile;
 	const struct prowl_goroutines_counts *c = &t->d->counts;
@@ -525,7 +539,7 @@ static void add_comments(struct take *t)
 			(unsigned long long)c->labels_cut, UW_LABEL_BYTES, UW_LABELS_MAX);
 }
 
-static int begin(struct take *t)
+static int dump_begin(struct dumping *t)
 {
 	struct pprof_profile *p;
 	int r = pprof_profile_new(&p);
@@ -548,7 +562,7 @@ static enum prowl_code cant_read(const struct prowl_goroutines *h, int error, st
 	return prowl_fail_target(err, &h->rt->target, "goroutines", error);
 }
 
-static int read_all(struct take *t)
+static int read_all(struct dumping *t)
 {
 	struct prowl_goroutines *h = t->h;
 	struct prowl_goroutines_counts *c = &t->d->counts;
@@ -567,9 +581,9 @@ static int read_all(struct take *t)
 	return r < 0 ? r : take_running(t);
 }
 
-static int take(struct take *t)
+static int dump_all(struct dumping *t)
 {
-	int r = begin(t);
+	int r = dump_begin(t);
 
 	if (r == 0)
 		r = read_all(t);
@@ -587,11 +601,26 @@ static int take(struct take *t)
 	return r;
 }
 
+static void dumping_fini(struct dumping *t)
+{
+	prowl_stored_fini(&t->stored);
+	prowl_stackset_fini(&t->set);
+	prowl_idmap_fini(&t->created);
+	prowl_idmap_fini(&t->sets);
+	prowl_idmap_fini(&t->samples);
+	free(t->tally);
+	free(t->matches);
+	free(t->running);
+	free(t->running_at);
+	if (t->o->match)
+		regfree(&t->match);
+}
+
 enum prowl_code prowl_goroutines_take(struct prowl_goroutines *h,
 				      const struct prowl_goroutines_options *o,
 				      struct prowl_dump *ret, struct prowl_err *err)
 {
-	struct take t = {.h = h, .o = o, .d = ret};
+	struct dumping t = {.h = h, .o = o, .d = ret};
 	int r;
 
 	*ret = (struct prowl_dump){0};
@@ -599,20 +628,10 @@ enum prowl_code prowl_goroutines_take(struct prowl_goroutines *h,
 		return prowl_fail(err, PROWL_USAGE, "'%s' is no regular expression", o->match);
 	t.now = h->rt->target.core ? 0 : prowl_now();
 	ret->when = h->rt->target.core ? 0 : (int64_t)prowl_clock_ns(CLOCK_REALTIME);
-	r = take(&t);
+	r = dump_all(&t);
 	if (!h->rt->target.core)
 		ret->duration_ns = prowl_now() - t.now;
-	prowl_stored_fini(&t.stored);
-	prowl_stackset_fini(&t.set);
-	prowl_idmap_fini(&t.created);
-	prowl_idmap_fini(&t.sets);
-	prowl_idmap_fini(&t.samples);
-	free(t.tally);
-	free(t.matches);
-	free(t.running);
-	free(t.running_at);
-	if (o->match)
-		regfree(&t.match);
+	dumping_fini(&t);
 	if (r < 0) {
 		prowl_dump_fini(ret);
 		return cant_read(h, r, err);

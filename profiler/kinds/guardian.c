@@ -90,8 +90,8 @@ static void wait_for_end(uint64_t max_ns)
 	}
 }
 
-static _Noreturn void guard(int sock, int mem, const struct guarded *words, size_t n,
-			    uint64_t max_ns)
+static _Noreturn void guardian_main(int sock, int mem, const struct guarded *words, size_t n,
+				    uint64_t max_ns)
 {
 	uint8_t states[GUARDIAN_MAX] = {0};
 
@@ -136,7 +136,7 @@ int guardian_start(struct guardian *g, int mem, const struct guarded *words, siz
 	sigprocmask(SIG_BLOCK, &all, &old);
 	pid = fork();
 	if (pid == 0)
-		guard(pair[1], mem, words, n, max_ns);
+		guardian_main(pair[1], mem, words, n, max_ns);
 	r = pid < 0 ? -errno : 0;
 	sigprocmask(SIG_SETMASK, &old, NULL);
 	close(pair[1]);

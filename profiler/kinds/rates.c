@@ -70,7 +70,7 @@ int prowl_rates_guardian(const struct prowl_rates *r)
 /* --- ticks --- */
 
 /* As SetBlockProfileRate does: 1 means every event, otherwise ns become ticks. */
-static uint64_t stored(enum prowl_rate which, uint64_t value)
+static uint64_t stored_value(enum prowl_rate which, uint64_t value)
 {
 	double ticks;
 
@@ -155,7 +155,7 @@ static enum prowl_code check_wish(const struct prowl_rates_wish *w, uint64_t min
 
 /* --- setting --- */
 
-static enum prowl_code gone(const struct prowl_runtime *rt, struct prowl_err *err)
+static enum prowl_code target_gone(const struct prowl_runtime *rt, struct prowl_err *err)
 {
 	return prowl_fail(err, PROWL_NOTHING,
 			  "process %d (%s) has ended or executes another program",
@@ -167,7 +167,7 @@ static enum prowl_code gone(const struct prowl_runtime *rt, struct prowl_err *er
  * lock belongs to the descriptor, which the guardian shares; a guardian that is just restoring is
  * waited for.
  */
-static bool lock(int mem)
+static bool lock_target(int mem)
 {
 	struct timespec pause = {.tv_nsec = 10000000};
 
@@ -201,7 +201,7 @@ static enum prowl_code open_memory(struct prowl_rates *r, const struct prowl_run
 	prowl_privilege_raise();
 	errno = e;
 	if (r->mem < 0 && (errno == ENOENT || errno == ESRCH))
-		return gone(rt, err);
+		return target_gone(rt, err);
 	if (r->mem < 0) {
 		prowl_fail(err, PROWL_PERMISSION, "not allowed to write to process %d (%s): %s: %s",
 			   (int)rt->target.pid, rt->target.comm, path, strerror(errno));
@@ -214,17 +214,17 @@ static enum prowl_code open_memory(struct prowl_rates *r, const struct prowl_run
 			prowl_hint_reading(err, rt->target.pid);
 		return PROWL_PERMISSION;
 	}
-	if (!lock(r->mem))
+	if (!lock_target(r->mem))
 		return prowl_fail(err, PROWL_FAILED,
 				  "another prowl has set rates in process %d (%s) and is not done",
 				  (int)rt->target.pid, rt->target.comm);
 	mem = uw_mem_procmem(r->mem);
-	return uw_space_check_go(&rt->space, &mem) < 0 ? gone(rt, err) : PROWL_OK;
+	return uw_space_check_go(&rt->space, &mem) < 0 ? target_gone(rt, err) : PROWL_OK;
 }
 
-static enum prowl_code plan(struct prowl_rates *r, const struct prowl_runtime *rt,
-			    const struct prowl_rates_wish *w, enum prowl_rate which,
-			    struct prowl_err *err)
+static enum prowl_code plan_change(struct prowl_rates *r, const struct prowl_runtime *rt,
+				   const struct prowl_rates_wish *w, enum prowl_rate which,
+				   struct prowl_err *err)
 {
 	struct prowl_rate_change *c = &r->report.change[which];
 	struct uw_mem mem = uw_mem_procmem(r->mem);
@@ -234,14 +234,14 @@ static enum prowl_code plan(struct prowl_rates *r, const struct prowl_runtime *r
 		return code;
 	c->addr = rt->globals.var[kinds[which].global].addr;
 	if (uw_read_u64(&mem, c->addr, &c->before) < 0)
-		return gone(rt, err);
+		return target_gone(rt, err);
 	if (c->before > kinds[which].plausible)
 		return prowl_fail(err, PROWL_UNSUPPORTED,
 				  "%s can't be set in process %d (%s): %s seems to be 0x%llx, "
 				  "which is no rate; nothing was written",
 				  kinds[which].name, (int)rt->target.pid, rt->target.comm,
 				  kinds[which].variable, (unsigned long long)c->before);
-	c->set = stored(which, w->value[which]);
+	c->set = stored_value(which, w->value[which]);
 	if (c->set != c->before)
 		r->guarded[r->nguarded++] = which;
 	return PROWL_OK;
@@ -279,7 +279,7 @@ static enum prowl_code write_all(struct prowl_rates *r, const struct prowl_runti
 		ssize_t n = pwrite(r->mem, &c->set, sizeof c->set, (off_t)c->addr);
 
 		if (n == 0)
-			return gone(rt, err);
+			return target_gone(rt, err);
 		if (n != sizeof c->set)
 			return prowl_fail(err, PROWL_FAILED,
 					  "%s of process %d (%s) can't be written: %s",
@@ -298,7 +298,7 @@ static enum prowl_code set_all(struct prowl_rates *r, const struct prowl_runtime
 
 	for (int i = 0; code == PROWL_OK && i < PROWL_RATES; i++) {
 		if (w->set[i])
-			code = plan(r, rt, w, (enum prowl_rate)i, err);
+			code = plan_change(r, rt, w, (enum prowl_rate)i, err);
 	}
 	if (code == PROWL_OK && r->nguarded)
 		code = start_guardian(r, max_ns, err);
@@ -367,7 +367,7 @@ enum prowl_code prowl_rates_look(const struct prowl_runtime *rt,
 		if (check_place(rt, (enum prowl_rate)i, NULL) != PROWL_OK)
 			continue;
 		if (uw_read_u64(&rt->space.live, rt->globals.var[kinds[i].global].addr, &v) < 0)
-			return gone(rt, err);
+			return target_gone(rt, err);
 		now[i].known = true;
 		now[i].value = v;
 		if (i == PROWL_RATE_BLOCK && v > 1)
@@ -385,7 +385,7 @@ static enum prowl_code put_all(struct prowl_rates *r, const struct prowl_runtime
 
 	for (int i = 0; code == PROWL_OK && i < PROWL_RATES; i++) {
 		if (w->set[i])
-			code = plan(r, rt, w, (enum prowl_rate)i, err);
+			code = plan_change(r, rt, w, (enum prowl_rate)i, err);
 	}
 	return code == PROWL_OK ? write_all(r, rt, err) : code;
 }

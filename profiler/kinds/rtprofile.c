@@ -173,7 +173,7 @@ static int read_threads(struct prowl_rtprofile *r, struct uw_gobuckets *to)
 	return e;
 }
 
-static int take(struct prowl_rtprofile *r, struct snapshot *s)
+static int snapshot_take(struct prowl_rtprofile *r, struct snapshot *s)
 {
 	const struct kind *k = &kinds[r->kind];
 	uint64_t at = k->rated ? uw_goglobal(&r->rt->globals, k->rate) : 0;
@@ -260,7 +260,7 @@ static enum prowl_code no_sample(const struct prowl_rtprofile *r, struct prowl_e
 	return PROWL_NOTHING;
 }
 
-static bool nothing(const struct prowl_rtprofile *r)
+static bool records_nothing(const struct prowl_rtprofile *r)
 {
 	const struct kind *k = &kinds[r->kind];
 
@@ -343,7 +343,8 @@ static int index_first(struct prowl_rtprofile *r)
 }
 
 /* Subtracts the values at the start of the window; false when nothing changed. */
-static bool subtract(const struct prowl_rtprofile *r, const struct uw_bucket *b, int64_t *values)
+static bool subtract_first(const struct prowl_rtprofile *r, const struct uw_bucket *b,
+			   int64_t *values)
 {
 	int64_t before[MAX_VALUES] = {0};
 	bool any = false;
@@ -392,7 +393,7 @@ static int add_bucket(struct prowl_rtprofile *r, struct prowl_stored *stored,
 	int n, nl;
 
 	values_of(r, b, values);
-	if (r->delta && !subtract(r, b, values))
+	if (r->delta && !subtract_first(r, b, values))
 		return 0;
 	n = prowl_stored_stack(stored, r->last.b.pcs + b->first, b->nstack, heap, locs);
 	nl = n < 0 ? n : labels_of(stored->p, r, b, labels);
@@ -462,7 +463,7 @@ static void add_comments(struct prowl_rtprofile *r, struct pprof_profile *p,
 			(unsigned long long)r->first.rate, (unsigned long long)r->last.rate);
 }
 
-static int begin(struct prowl_rtprofile *r, struct pprof_profile *p)
+static int profile_begin(struct prowl_rtprofile *r, struct pprof_profile *p)
 {
 	const struct kind *k = &kinds[r->kind];
 	int64_t period = k->bucket == UW_BUCKET_MEM ? (int64_t)r->last.rate : 1;
@@ -478,7 +479,7 @@ static int begin(struct prowl_rtprofile *r, struct pprof_profile *p)
 }
 
 /* Values are scaled on reading, and the rate is not known: they are a lower bound. */
-static bool unscaled(const struct prowl_rtprofile *r)
+static bool values_unscaled(const struct prowl_rtprofile *r)
 {
 	bool on_read = kinds[r->kind].bucket == UW_BUCKET_MEM ||
 		       (r->kind == PROWL_MUTEX && r->rt->layout->mutex_scaled_on_read);
@@ -486,7 +487,7 @@ static bool unscaled(const struct prowl_rtprofile *r)
 	return on_read && r->last.rate == 0 && !(r->delta && r->first.rate);
 }
 
-static int fill(struct prowl_rtprofile *r, struct pprof_profile *p)
+static int add_runtime_samples(struct prowl_rtprofile *r, struct pprof_profile *p)
 {
 	enum uw_goticks_source source = UW_TICKS_NANOSECONDS;
 	enum uw_bucket_kind bucket = kinds[r->kind].bucket;
@@ -507,7 +508,7 @@ static int fill(struct prowl_rtprofile *r, struct pprof_profile *p)
 		e = add_bucket(r, &stored, &r->last.b.buckets[i]);
 	r->result.outside = stored.outside;
 	r->result.unknown = stored.unknown;
-	r->result.unscaled = unscaled(r);
+	r->result.unscaled = values_unscaled(r);
 	r->result.samples = p->nsamples - before;
 	if (e == 0)
 		add_comments(r, p, source);
@@ -517,8 +518,9 @@ static int fill(struct prowl_rtprofile *r, struct pprof_profile *p)
 
 /* --- what is called --- */
 
-static enum prowl_code open_one(enum prowl_rtprofile_kind kind, const struct prowl_who *who,
-				size_t which, struct prowl_rtprofile **ret, struct prowl_err *err)
+static enum prowl_code open_runtime(enum prowl_rtprofile_kind kind, const struct prowl_who *who,
+				    size_t which, struct prowl_rtprofile **ret,
+				    struct prowl_err *err)
 {
 	struct prowl_rtprofile *r = calloc(1, sizeof *r);
 	enum prowl_code code;
@@ -543,14 +545,14 @@ enum prowl_code prowl_rtprofile_open(enum prowl_rtprofile_kind kind, const struc
 				     struct prowl_rtprofile **ret, struct prowl_err *err)
 {
 	struct prowl_rtprofile *first = NULL;
-	enum prowl_code code = open_one(kind, who, 0, &first, err);
+	enum prowl_code code = open_runtime(kind, who, 0, &first, err);
 
 	if (code != PROWL_OK || !first)
 		return code;
 	for (size_t i = first->rt->target.nruntimes; code == PROWL_OK && i-- > 1;) {
 		struct prowl_rtprofile *r = NULL;
 
-		code = open_one(kind, who, i, &r, err);
+		code = open_runtime(kind, who, i, &r, err);
 		if (code == PROWL_OK && r) {
 			r->next = first->next;
 			first->next = r;
@@ -623,9 +625,9 @@ const struct prowl_rates_report *prowl_rtprofile_rates(const struct prowl_rtprof
 	return r->rates ? prowl_rates_report(r->rates) : NULL;
 }
 
-static int start_one(struct prowl_rtprofile *r)
+static int start_runtime(struct prowl_rtprofile *r)
 {
-	int e = take(r, &r->first);
+	int e = snapshot_take(r, &r->first);
 
 	if (e == 0)
 		e = index_first(r);
@@ -636,7 +638,7 @@ static int start_one(struct prowl_rtprofile *r)
 enum prowl_code prowl_rtprofile_start(struct prowl_rtprofile *r, struct prowl_err *err)
 {
 	for (; r; r = r->next) {
-		int e = start_one(r);
+		int e = start_runtime(r);
 
 		if (e < 0)
 			return cant_read(r, e, err);
@@ -660,25 +662,25 @@ static void add_result(struct prowl_rtprofile_result *to, const struct prowl_rtp
 }
 
 /* Adds the samples of one runtime, or a comment on why it has none. */
-static int fill_one(struct prowl_rtprofile *r, struct pprof_profile *p)
+static int add_runtime(struct prowl_rtprofile *r, struct pprof_profile *p)
 {
 	struct prowl_err why = {0};
 
-	if (!nothing(r))
-		return fill(r, p);
+	if (!records_nothing(r))
+		return add_runtime_samples(r, p);
 	no_record(r, &why);
 	return prowl_note(p, "runtime %s: %s", prowl_runtime_file(r->rt), why.text);
 }
 
-static enum prowl_code fill_all(struct prowl_rtprofile *r, struct pprof_profile *p,
-				struct prowl_err *err)
+static enum prowl_code add_runtimes(struct prowl_rtprofile *r, struct pprof_profile *p,
+				    struct prowl_err *err)
 {
 	bool none = true;
-	int e = begin(r, p);
+	int e = profile_begin(r, p);
 
 	for (struct prowl_rtprofile *o = r; o && e == 0; o = o->next) {
-		none &= nothing(o);
-		e = fill_one(o, p);
+		none &= records_nothing(o);
+		e = add_runtime(o, p);
 		if (o != r)
 			add_result(&r->result, &o->result);
 	}
@@ -697,7 +699,7 @@ enum prowl_code prowl_rtprofile_build(struct prowl_rtprofile *r, struct pprof_pr
 	enum prowl_code code;
 	int e = 0;
 
-	while ((e = take(at, &at->last)) == 0 && at->next)
+	while ((e = snapshot_take(at, &at->last)) == 0 && at->next)
 		at = at->next;
 	if (r->rates)
 		prowl_rates_restore(r->rates);
@@ -706,7 +708,7 @@ enum prowl_code prowl_rtprofile_build(struct prowl_rtprofile *r, struct pprof_pr
 	e = pprof_profile_new(&p);
 	if (e < 0)
 		return cant_read(r, e, err);
-	code = fill_all(r, p, err);
+	code = add_runtimes(r, p, err);
 	if (code != PROWL_OK) {
 		pprof_profile_free(p);
 		return code;

@@ -25,7 +25,7 @@ struct sampling {
 	unsigned int max_stack;
 };
 
-static bool want(void *ctx, pid_t pid)
+static bool wants_pid(void *ctx, pid_t pid)
 {
 	const struct sampling *s = ctx;
 
@@ -35,7 +35,7 @@ static bool want(void *ctx, pid_t pid)
 /*
  * How often it has stopped running, if the thread is running it now; -1: it is not, or not known.
  */
-static int runs(const struct prowl_runtime *rt, const struct prowl_running *w)
+static int times_stopped(const struct prowl_runtime *rt, const struct prowl_running *w)
 {
 	uint64_t curg = 0;
 	uint8_t n = 0;
@@ -50,7 +50,7 @@ static int runs(const struct prowl_runtime *rt, const struct prowl_running *w)
 /* Whether the thread has run it ever since the first check: then all its samples are of it. */
 static bool ran_all_the_time(const struct sampling *s, const struct prowl_running *w)
 {
-	return w->runs >= 0 && runs(s->rt, w) == w->runs;
+	return w->runs >= 0 && times_stopped(s->rt, w) == w->runs;
 }
 
 static bool on_its_stack(const struct sampling *s, const struct prowl_running *w, uint64_t sp)
@@ -63,7 +63,7 @@ static bool on_its_stack(const struct sampling *s, const struct prowl_running *w
 }
 
 /* A g is soon reused for another goroutine. */
-static bool is_still(const struct sampling *s, const struct prowl_running *w)
+static bool is_same_goroutine(const struct sampling *s, const struct prowl_running *w)
 {
 	uint64_t goid;
 
@@ -76,7 +76,7 @@ static bool is_still(const struct sampling *s, const struct prowl_running *w)
  * (assembly, the thread's own stack, C) by facts that no other goroutine shares and that the thread
  * may have run when the sample was taken.
  */
-static struct prowl_running *whose(struct sampling *s, const struct prowl_event *ev)
+static struct prowl_running *goroutine_of_sample(struct sampling *s, const struct prowl_event *ev)
 {
 	const struct uw_regs *regs = &ev->sample.regs;
 
@@ -88,7 +88,7 @@ static struct prowl_running *whose(struct sampling *s, const struct prowl_event 
 		if ((uw_regs_g(regs) == w->g ||
 		     (w->tid == ev->tid &&
 		      (on_its_stack(s, w, regs->sp) || ran_all_the_time(s, w)))) &&
-		    is_still(s, w))
+		    is_same_goroutine(s, w))
 			return w;
 	}
 	return NULL;
@@ -103,7 +103,7 @@ static void on_event(void *ctx, const struct prowl_event *ev)
 
 	if (ev->type != PROWL_EVENT_SAMPLE || ev->pid != s->rt->target.pid || !ev->sample.has_regs)
 		return;
-	w = whose(s, ev);
+	w = goroutine_of_sample(s, ev);
 	if (!w)
 		return;
 	us = (struct uw_sample){.regs = &ev->sample.regs,
@@ -138,14 +138,14 @@ static void find_threads(struct sampling *s)
 		if (w->m &&
 		    uw_read_u64(&s->rt->space.live, w->m + s->rt->layout->m.procid, &tid) == 0)
 			w->tid = (pid_t)tid;
-		w->runs = runs(s->rt, w);
+		w->runs = times_stopped(s->rt, w);
 	}
 }
 
 int prowl_running_sample(struct prowl_runtime *rt, struct prowl_running *wanted, size_t n,
 			 uint64_t ns, bool (*retry)(void *ctx, size_t i), void *ctx)
 {
-	static const struct prowl_takers takers = {want, NULL, on_event};
+	static const struct prowl_takers takers = {wants_pid, NULL, on_event};
 	struct sampling s = {.rt = rt, .wanted = wanted, .n = n, .left = n};
 	struct prowl_sampler_options po = {.pids = &rt->target.pid,
 					   .npids = 1,

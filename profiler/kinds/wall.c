@@ -169,7 +169,7 @@ static int on_goroutine(void *ctx, const struct uw_goroutine *g)
 }
 
 /* xorshift64*, Vigna 2016: the selection must not follow any order of the goroutines. */
-static double draw(struct prowl_wall *w)
+static double draw_random(struct prowl_wall *w)
 {
 	w->random ^= w->random >> 12;
 	w->random ^= w->random << 25;
@@ -217,9 +217,9 @@ static size_t affordable(const struct prowl_wall *w, uint64_t now)
 	return n < LEAST ? 0 : (size_t)n;
 }
 
-static int look_at(struct prowl_wall *w, size_t n)
+static int read_part(struct prowl_wall *w, size_t n)
 {
-	double step = (double)w->ngs / (double)n, at = draw(w) * step;
+	double step = (double)w->ngs / (double)n, at = draw_random(w) * step;
 	uint64_t *chosen = realloc(w->chosen, (n + 1) * sizeof *chosen);
 
 	if (!chosen)
@@ -231,7 +231,7 @@ static int look_at(struct prowl_wall *w, size_t n)
 }
 
 /* last: ignores the budget, since no later look represents that time. */
-static int look(struct prowl_wall *w, uint64_t now, bool last)
+static int look_once(struct prowl_wall *w, uint64_t now, bool last)
 {
 	uint64_t before = w->o.clock(CLOCK_THREAD_CPUTIME_ID), cost;
 	size_t n = affordable(w, now);
@@ -255,7 +255,7 @@ static int look(struct prowl_wall *w, uint64_t now, bool last)
 	w->result.part += (double)n / (double)w->ngs;
 	w->listed += n;
 	r = n == w->ngs ? uw_goroutines_read(w->reader, w->gs, n, true, on_goroutine, w)
-			: look_at(w, n);
+			: read_part(w, n);
 	cost = w->o.clock(CLOCK_THREAD_CPUTIME_ID) - before;
 	w->cost = w->cost > 0 ? 0.7 * w->cost + 0.3 * (double)cost / (double)n
 			      : (double)cost / (double)n;
@@ -281,7 +281,7 @@ static void look_if_due(struct prowl_wall *w)
 	/* The start-up cost is not part of the budget. */
 	if (w->result.looks + w->result.skipped == 0)
 		w->cpu_began = w->o.clock(CLOCK_PROCESS_CPUTIME_ID);
-	r = look(w, now, false);
+	r = look_once(w, now, false);
 	w->next += 1000000000u / w->o.rate;
 	if (w->next < now)
 		w->next = now + 1000000000u / w->o.rate;
@@ -309,7 +309,7 @@ static void run_alone(struct prowl_wall *w, uint64_t duration_ns)
 		look_if_due(w);
 }
 
-static enum prowl_code failed(const struct prowl_wall *w, int error, struct prowl_err *err)
+static enum prowl_code cant_read(const struct prowl_wall *w, int error, struct prowl_err *err)
 {
 	return prowl_fail_target(err, &w->rt->target, "goroutines", error);
 }
@@ -326,7 +326,7 @@ enum prowl_code prowl_wall_run(struct prowl_wall *w, uint64_t duration_ns, struc
 	else
 		run_alone(w, duration_ns);
 	if (w->error == 0)
-		w->error = look(w, w->o.clock(CLOCK_MONOTONIC), true);
+		w->error = look_once(w, w->o.clock(CLOCK_MONOTONIC), true);
 	w->result.duration_ns = w->o.clock(CLOCK_MONOTONIC) - w->began;
 	w->result.cpu_ns = w->o.clock(CLOCK_PROCESS_CPUTIME_ID) - w->cpu_began;
 	if (w->result.looks) {
@@ -343,7 +343,7 @@ enum prowl_code prowl_wall_run(struct prowl_wall *w, uint64_t duration_ns, struc
 		return prowl_fail(err, PROWL_NOTHING, "nothing captured: %s",
 				  w->error ? "the process is gone"
 					   : "no look at it was within the budget");
-	return w->error < 0 ? failed(w, w->error, err) : PROWL_OK;
+	return w->error < 0 ? cant_read(w, w->error, err) : PROWL_OK;
 }
 
 /* --- the profile --- */
@@ -493,7 +493,7 @@ enum prowl_code prowl_wall_build(struct prowl_wall *w, struct pprof_profile **re
 	int r = pprof_profile_new(&p);
 
 	if (r < 0)
-		return failed(w, r, err);
+		return cant_read(w, r, err);
 	for (int k = 0; k < CLASSES && r == 0; k++)
 		r = pprof_sample_type(p, classes[k], "nanoseconds");
 	if (r == 0)
@@ -510,7 +510,7 @@ enum prowl_code prowl_wall_build(struct prowl_wall *w, struct pprof_profile **re
 		w->result.wall_ns += (uint64_t)pprof_sample_values(p, i)[WALL];
 	if (r < 0) {
 		pprof_profile_free(p);
-		return failed(w, r, err);
+		return cant_read(w, r, err);
 	}
 	add_comments(w, p);
 	*ret = p;
@@ -557,7 +557,7 @@ enum prowl_code prowl_wall_open(pid_t pid, const struct prowl_wall_options *o,
 		if (r == 0)
 			r = refresh_list(w);
 		if (r < 0)
-			code = failed(w, r, err);
+			code = cant_read(w, r, err);
 	}
 	if (code != PROWL_OK) {
 		prowl_wall_free(w);

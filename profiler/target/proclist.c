@@ -114,7 +114,7 @@ static void read_user(struct list *l, struct prowl_process *p)
 	memcpy(p->user, l->last_user, sizeof p->user);
 }
 
-static void probe(struct list *l, struct prowl_process *p)
+static void probe_process(struct list *l, struct prowl_process *p)
 {
 	ino_t pid_ns = prowl_namespace(p->living, "pid");
 	ino_t mnt_ns = prowl_namespace(p->living, "mnt");
@@ -233,7 +233,7 @@ static bool library_may_be_go(struct looking *k, const struct uw_map *map)
 	return maybe;
 }
 
-static int look_at(void *ctx, const struct uw_map *map)
+static int look_at_map(void *ctx, const struct uw_map *map)
 {
 	struct looking *k = ctx;
 	bool executable = map->prot & PROT_EXEC;
@@ -264,7 +264,7 @@ static bool may_be_go(struct list *l, pid_t pid, pid_t living, bool program)
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return false;
-	uw_maps_read(fd, look_at, &k);
+	uw_maps_read(fd, look_at_map, &k);
 	close(fd);
 	/* A Go program is read further only if it may have moved its text. */
 	return program ? k.anonymous : k.maybe;
@@ -308,8 +308,8 @@ static bool without_exe(struct list *l, struct prowl_process *p)
 	return p->exe_error != -ENOENT && p->exe_error != -ESRCH;
 }
 
-static int one(struct list *l, pid_t pid, int (*cb)(void *ctx, const struct prowl_process *p),
-	       void *ctx, struct prowl_list_result *res)
+static int list_one(struct list *l, pid_t pid, int (*cb)(void *ctx, const struct prowl_process *p),
+		    void *ctx, struct prowl_list_result *res)
 {
 	struct prowl_process p = {.pid = pid, .living = pid, .program = &none};
 	int r;
@@ -337,7 +337,7 @@ static int one(struct list *l, pid_t pid, int (*cb)(void *ctx, const struct prow
 			return 0;
 		read_user(l, &p);
 		if (!p.zombie)
-			probe(l, &p);
+			probe_process(l, &p);
 	}
 	res->listed++;
 	r = cb(ctx, &p);
@@ -401,7 +401,7 @@ enum prowl_code prowl_list(unsigned int flags, int (*cb)(void *ctx, const struct
 	l->pid_ns = prowl_namespace(0, "pid");
 	l->mnt_ns = prowl_namespace(0, "mnt");
 	for (size_t i = 0; i < n; i++) {
-		if (one(l, pids[i], cb, ctx, ret) != 0)
+		if (list_one(l, pids[i], cb, ctx, ret) != 0)
 			break;
 	}
 	for (size_t i = 0; i < CACHE; i++) {
@@ -414,7 +414,7 @@ enum prowl_code prowl_list(unsigned int flags, int (*cb)(void *ctx, const struct
 	return PROWL_OK;
 }
 
-static const char *reason(int error)
+static const char *error_reason(int error)
 {
 	return error == -EACCES || error == -EPERM ? "no permission" : strerror(-error);
 }
@@ -426,11 +426,11 @@ void prowl_process_obstacle(const struct prowl_process *p, char *buf, size_t len
 	else if (p->changed)
 		snprintf(buf, len, "its code was changed in memory");
 	else if (p->exe_error)
-		snprintf(buf, len, "%s: its program", reason(p->exe_error));
+		snprintf(buf, len, "%s: its program", error_reason(p->exe_error));
 	else if (p->maps_error)
-		snprintf(buf, len, "%s: its mappings", reason(p->maps_error));
+		snprintf(buf, len, "%s: its mappings", error_reason(p->maps_error));
 	else if (p->perf_error)
-		snprintf(buf, len, "%s: perf events", reason(p->perf_error));
+		snprintf(buf, len, "%s: perf events", error_reason(p->perf_error));
 	else
 		snprintf(buf, len, "%s", "");
 }
