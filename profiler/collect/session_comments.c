@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a session knows of itself, as comments of a profile. */
-#include "notes.h"
+#include "comments.h"
 #include "pprof.h"
 #include "session_parts.h"
 

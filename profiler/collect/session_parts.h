@@ -12,7 +12,7 @@
 #include "stackkey.h"
 #include "threads.h"
 #include "timeline.h"
-#include "trim.h"
+#include "residency.h"
 #include "window.h"
 
 /* Stacks on their way into the hash: its memory is fetched for many at once. */

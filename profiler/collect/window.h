@@ -14,13 +14,13 @@
 #include <sys/types.h>
 
 #include "event.h"
-#include "knames.h"
+#include "kernel_names.h"
 #include "labels.h"
 #include "stackhash.h"
-#include "symcache.h"
+#include "symbol_cache.h"
 #include "threads.h"
 #include "timeline.h"
-#include "trim.h"
+#include "residency.h"
 
 struct pprof_profile;
 

@@ -9,7 +9,7 @@
 
 #include "array.h"
 #include "gostored.h"
-#include "naming.h"
+#include "locations.h"
 #include "sort.h"
 #include "window_parts.h"
 

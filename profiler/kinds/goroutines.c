@@ -11,12 +11,12 @@
 #include "array.h"
 #include "clock.h"
 #include "gogoroutines.h"
-#include "notes.h"
+#include "comments.h"
 #include "pprof.h"
-#include "running.h"
+#include "running_goroutines.h"
 #include "runtime.h"
 #include "stackset.h"
-#include "stored.h"
+#include "rtstack.h"
 
 enum { MAX_RUNNING = 4096 };
 

@@ -12,10 +12,10 @@
 #include "clock.h"
 #include "gobuckets.h"
 #include "goticks.h"
-#include "notes.h"
+#include "comments.h"
 #include "pprof.h"
 #include "runtime.h"
-#include "stored.h"
+#include "rtstack.h"
 
 enum {
 	CREATE_STACK = 32, /* words of m.createstack */

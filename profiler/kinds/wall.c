@@ -13,12 +13,12 @@
 #include "array.h"
 #include "clock.h"
 #include "gogoroutines.h"
-#include "notes.h"
+#include "comments.h"
 #include "pprof.h"
 #include "prowl.h"
 #include "runtime.h"
 #include "stackset.h"
-#include "stored.h"
+#include "rtstack.h"
 
 enum {
 	RATE = 10,

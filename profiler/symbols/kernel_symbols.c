@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "ksyms.h"
+#include "kernel_symbols.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#include "notes.h"
+#include "comments.h"
 #include "sample_go.h"
 
 struct fixture {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "notes.h"
+#include "comments.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "knames.h"
+#include "kernel_names.h"
 
 enum { SOME = 200 };
 

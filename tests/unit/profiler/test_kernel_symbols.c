@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-#include "ksyms.h"
+#include "kernel_symbols.h"
 
 static char dir[64];
 static char kallsyms[96], modules[96], boot_id[96], cache[96], folder[128], kept[160];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "symcache.h"
+#include "symbol_cache.h"
 
 #include <stdlib.h>
 #include <string.h>

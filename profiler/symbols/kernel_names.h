@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #include "idmap.h"
-#include "ksyms.h"
+#include "kernel_symbols.h"
 
 struct prowl_kname {
 	char *name;   /* NULL: none covers the address */

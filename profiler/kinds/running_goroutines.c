@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "running.h"
+#include "running_goroutines.h"
 
 #include <errno.h>
 #include <stdlib.h>

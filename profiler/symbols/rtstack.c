@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "stored.h"
+#include "rtstack.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "naming.h"
+#include "locations.h"
 #include "symbolize.h"
 
 struct prowl_stored_place {

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "symcache.h"
+#include "symbol_cache.h"
 
 static void keeps_copies(void **state)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "naming.h"
+#include "locations.h"
 
 #include <stdbool.h>
 

@@ -14,7 +14,7 @@
 #include <cmocka.h>
 
 #include "elf.h"
-#include "trim.h"
+#include "residency.h"
 
 enum { LARGE = 32 << 20 };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "trim.h"
+#include "residency.h"
 
 #include <fcntl.h>
 #include <stdio.h>

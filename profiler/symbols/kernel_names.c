@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "knames.h"
+#include "kernel_names.h"
 
 #include <errno.h>
 #include <fcntl.h>
