@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -15,6 +16,7 @@
 #include "arch.h"
 #include "array.h"
 #include "bpf.h"
+#include "log.h"
 #include "perf_parts.h"
 #include "perf_record.h"
 #include "urgent.h"
@@ -115,11 +117,19 @@ unsigned int perf_ring_order(const struct prowl_sampler_options *o)
 static int open_event(struct perf_sampler *p, pid_t tid, int cpu, uint64_t period, bool inherit)
 {
 	struct perf_event_attr attr = p->attr;
+	int fd, error;
 
 	attr.sample_period = period;
 	attr.inherit = inherit;
 	attr.wakeup_watermark = p->o.wake_each ? 1 : (4096u << p->order) / 4;
-	return (int)syscall(SYS_perf_event_open, &attr, tid, cpu, -1, PERF_FLAG_FD_CLOEXEC);
+	fd = (int)syscall(SYS_perf_event_open, &attr, tid, cpu, -1, PERF_FLAG_FD_CLOEXEC);
+	if (fd < 0) {
+		error = errno;
+		uw_log(UW_LOG_PERF, "perf_event_open of thread %d on CPU %d: %s", (int)tid, cpu,
+		       strerror(error));
+		errno = error;
+	}
+	return fd;
 }
 
 /* Maps the ring of a CPU, smaller where the limit of locked memory asks for it. */

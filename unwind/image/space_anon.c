@@ -156,7 +156,7 @@ static bool is_program(struct uw_space *s, struct uw_mapping *m)
 	struct uw_binary *bin;
 	int fd;
 
-	if (s->pid == 0 || m->vdso ||
+	if (!s->arch || s->pid == 0 || m->vdso ||
 	    (!uw_memelf_begins(&s->live, m->start, m->end) &&
 	     !(m->run < m->start && uw_memelf_begins(&s->live, m->run, m->start))) ||
 	    !read_run(s, &r))

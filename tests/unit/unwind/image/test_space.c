@@ -767,6 +767,12 @@ static void test_shared(void **state)
 
 /* --- a live process: this one --- */
 
+static void skip_without_vdso(void)
+{
+	print_message("# skipped: this process has no vDSO (an emulator)\n");
+	skip();
+}
+
 static void test_vdso(void **state)
 {
 	uint64_t at = getauxval(AT_SYSINFO_EHDR);
@@ -776,7 +782,7 @@ static void test_vdso(void **state)
 	uint64_t bias, version;
 
 	if (!at)
-		skip();
+		skip_without_vdso();
 	open_space(&f);
 	assert_int_equal(uw_space_add(&f.space, &e), 0);
 	assert_true(f.space.maps[0].vdso);
@@ -801,7 +807,7 @@ static void test_vdso_is_shared(void **state)
 	struct fixture f;
 
 	if (!at)
-		skip();
+		skip_without_vdso();
 	open_space(&f);
 	uw_space_init(&other, &f.reg, getpid());
 	uw_space_init(&gone, &f.reg, 0x7ffffff0);
@@ -825,7 +831,7 @@ static void test_vdso_over_anonymous(void **state)
 	struct fixture f;
 
 	if (!at)
-		skip();
+		skip_without_vdso();
 	open_space(&f);
 	assert_int_equal(uw_space_add(&f.space, &e), 0);
 	e.path = "[vdso]";
