@@ -15,7 +15,7 @@ static const char *const wants[PROWL_RATES] = {"bytes, such as 524288",
 					       "nanoseconds or a time such as 100us, 1ms",
 					       "a number: one of so many contentions"};
 
-/* What follows the number: 1, or the ns of a unit; 0: nothing that is known. */
+/* The unit behind the number, in ns; 1 without one; 0: unknown. */
 static uint64_t unit(enum prowl_rate which, const char *s)
 {
 	static const struct {
@@ -103,9 +103,10 @@ void allow_write_say_set(const struct prowl_rates_report *report)
 				 prowl_rate_variable((enum prowl_rate)i),
 				 (unsigned long long)c->set, (unsigned long long)c->before);
 		if (c->state == PROWL_RATE_SET && i == PROWL_RATE_HEAP && c->before != 0)
-			say_warning("the program samples its heap itself: all heap profiles of it, "
-				    "its own too, are wrong from now on, since they scale by one "
-				    "rate what was sampled at two");
+			say_warning(
+				"the program samples its heap itself: all its heap profiles, its "
+				"own too, are wrong from now on, since samples taken at two rates "
+				"are scaled by one");
 	}
 }
 

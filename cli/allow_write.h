@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The option --allow-write of the commands for runtime profiles: which rates may be set in the
- * target for the window, and what is said of it.
+ * The option --allow-write of the commands for runtime profiles: which rates are set in the target
+ * for the window, and the messages about them.
  */
 #pragma once
 
@@ -24,13 +24,13 @@
  */
 bool allow_write_take(const struct opt *o, void *field, const char *arg);
 
-/* Something is wished for. */
+/* Whether any rate is to be set. */
 bool allow_write_wanted(const struct prowl_rates_wish *wish);
 
 /*
- * A line for each rate that was set, with values as the runtime stores them; and a warning where
- * that spoils what the program records itself.
+ * Prints a line for each rate that was set, with values as the runtime stores them, and a warning
+ * where the program's own profiles suffer.
  */
 void allow_write_say_set(const struct prowl_rates_report *report);
-/* Afterwards: a warning for each that is not as it was. */
+/* After the window: a warning for each rate that was not restored. */
 void allow_write_say_end(const struct prowl_rates_report *report);

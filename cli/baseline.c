@@ -23,7 +23,7 @@ static const char INDEX_HEAD[] = "#dir\tkind\tpackage\trevision\tgo\tmachine\tti
 
 /* --- keys ------------------------------------------------------------------------ */
 
-/* A field of the index: no tabs, no ends of line. */
+/* A field of the index, without tabs and line ends. */
 static char *field(const char *s)
 {
 	char *text = strdup(s);
@@ -104,7 +104,7 @@ static bool path_in(const struct baseline *b, char path[PATH_MAX], const char *a
 	return failed(b->dir);
 }
 
-/* What a name in the folder may have in it; it never begins with a dot. */
+/* A name in the folder: a few safe characters, never a dot first. */
 static void slug(char *to, size_t len, const char *s)
 {
 	size_t n = 0;
@@ -143,7 +143,7 @@ static char *dir_of(const struct baseline_key *k)
 	return dir;
 }
 
-/* NN.pb.gz, with the highest number in *last; how many there are. */
+/* Counts the files NN.pb.gz; *last is the highest number. */
 static size_t count_files(const struct baseline *b, const char *dir, unsigned *last)
 {
 	char path[PATH_MAX];
@@ -189,7 +189,7 @@ static void set_fini(struct baseline_set *s)
 	*s = (struct baseline_set){0};
 }
 
-/* A folder's name from the index: it must not lead out of the folder. */
+/* Whether a name from the index stays inside the folder. */
 static bool is_inside(const char *dir)
 {
 	return dir[0] != '/' && dir[0] != '.' && !strstr(dir, "/.") && strchr(dir, '/');
@@ -214,7 +214,7 @@ static void read_line(struct baseline *b, char *line)
 	s.key.machine = field(words[5]);
 	s.time = strtoll(words[6], NULL, 10);
 	s.nfiles = s.dir ? count_files(b, s.dir, &last) : 0;
-	/* Sets that somebody removed by hand are no longer there. */
+	/* A set may have been removed by hand. */
 	if (s.nfiles == 0 || !s.key.machine || !add_set(b, &s))
 		set_fini(&s);
 }
@@ -242,7 +242,7 @@ static void put_index(FILE *to, void *ctx)
 	}
 }
 
-/* The old one stays as it is until the new one is there as a whole. */
+/* The old index stays until the new one is complete. */
 static bool write_index(struct baseline *b)
 {
 	char path[PATH_MAX];
@@ -255,7 +255,7 @@ static bool write_index(struct baseline *b)
 	return r == 0 || failed(path);
 }
 
-/* Of a set that no index tells of: what its first profile says. */
+/* Reads a set that is not in an index, from its newest profile. */
 static void read_set(struct baseline *b, const char *dir)
 {
 	char path[PATH_MAX], name[32];
@@ -275,7 +275,7 @@ static void read_set(struct baseline *b, const char *dir)
 	pprof_profile_free(p);
 }
 
-/* Calls fn for each folder in one; below "" that is the baseline itself. */
+/* Calls fn for each folder below one; "" is the baseline itself. */
 static void each_folder(struct baseline *b, const char *below,
 			void (*fn)(struct baseline *b, const char *dir))
 {
@@ -426,11 +426,11 @@ bool baseline_save(struct baseline *b, const struct pprof_profile *p)
 	qsort(b->sets, b->n, sizeof *b->sets, by_time);
 	if (write_index(b))
 		return true;
-	unlink(path); /* of which no index would tell */
+	unlink(path); /* no index has it */
 	return false;
 }
 
-/* Only what is a baseline's: other files stay, and then the folder does. */
+/* Removes the baseline's files only: with other files in it, the folder stays. */
 static void remove_files(const struct baseline *b, const char *dir)
 {
 	char path[PATH_MAX], name[32];
@@ -452,7 +452,7 @@ static bool alike(const struct baseline_key *a, const struct baseline_key *b)
 	       !strcmp(a->machine, b->machine);
 }
 
-/* The index first: what it doesn't tell of may go, what it tells of must be there. */
+/* The index is written first: files that it lists must exist. */
 int baseline_keep(struct baseline *b, size_t keep)
 {
 	struct baseline_set *old = calloc(b->n ? b->n : 1, sizeof *old);

@@ -26,10 +26,12 @@ struct cmd {
 	 * The command, in this order; all but run may be NULL. `options` is the struct, `words` are
 	 * the n operands.
 	 */
-	/* What the table can't express: takes words out of argv. False after saying what is wrong.
+	/*
+	 * Parses what the table can't express, and removes it from argv. False after an error
+	 * message.
 	 */
 	bool (*begin)(void *options, int *argc, char **argv);
-	/* Whether the options fit together. Anything but PROWL_OK after saying what is wrong. */
+	/* Whether the options fit together. Anything but PROWL_OK after an error message. */
 	enum prowl_code (*check)(void *options, char **words, size_t n);
 	/* The exit code; `profile` of a command passes on the command's own. */
 	enum prowl_code (*run)(void *options, char **words, size_t n);

@@ -25,7 +25,7 @@ static const struct opt baseline_opts[] = {
 	OPT_TEXT(0, "revision", "REV", "use: of this revision, instead of the newest other one",
 		 struct options, revision),
 	OPT_JSON("list: as JSON", struct options, json),
-	OPT_QUIET("print only what was asked for"),
+	OPT_QUIET("print only the result"),
 	OPT_END,
 };
 
@@ -115,7 +115,7 @@ static void list_json(const struct baseline *b)
 
 static void print_files(const struct baseline *b, const struct baseline_set *s)
 {
-	/* Numbers may have gaps: 99 is beyond what a set has. */
+	/* The numbers may have gaps. */
 	for (unsigned i = 1, found = 0; found < s->nfiles && i < 10000; i++) {
 		char path[4096];
 		FILE *f;

@@ -65,7 +65,7 @@ static char *with_path(const char *command, const char *path)
 	return fclose(f) == 0 ? text : NULL;
 }
 
-/* In the child: what the command says goes to the log. */
+/* In the child: the command's output goes to the log. */
 static void execute(const struct bench *b, const char *command, const char *path, const char *log)
 {
 	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -97,7 +97,7 @@ static void show_log(const char *log)
 		fclose(f);
 }
 
-/* Returns the status. Until it is reaped, the number is its own. */
+/* Returns the status. The pid can't be reused before it is reaped. */
 static int wait_for(pid_t pid)
 {
 	siginfo_t info;
@@ -163,7 +163,7 @@ static bool run_command(const struct bench *b, const char *command, const char *
 
 /* --- all runs -------------------------------------------------------------------- */
 
-/* number 0: one that doesn't count. */
+/* number 0: a warm-up. */
 static bool run_one(struct bench *b, bool head, uint64_t number)
 {
 	const char *side = head ? "head" : "base", *command = head ? b->head : b->base;
@@ -187,7 +187,7 @@ static bool run_one(struct bench *b, bool head, uint64_t number)
 	return ok && (!number || gate_take(head ? &b->gate.head : &b->gate.base, path));
 }
 
-/* Every second round begins with the other side: a drift of the machine then hits both alike. */
+/* Every second round begins with head, so that a drift of the machine affects both sides. */
 static bool run_all(struct bench *b)
 {
 	for (uint64_t i = 0; i < b->warmup; i++) {
@@ -281,7 +281,7 @@ static enum prowl_code check(void *options, char **words, size_t n)
 		say_error("which programs? prowl bench --base COMMAND --head COMMAND");
 		return PROWL_USAGE;
 	}
-	/* Said now, not after the runs. */
+	/* Refused now, not after the runs. */
 	return gate_check_outputs(&((struct bench *)options)->gate);
 }
 

@@ -58,7 +58,7 @@ static void bash(void)
 	       "complete -o filenames -F _prowl prowl\n");
 }
 
-/* Single quotes can't stand in a single-quoted word of a shell. */
+/* Escapes single quotes for a single-quoted word. */
 static void quoted(const char *s)
 {
 	for (; *s; s++) {

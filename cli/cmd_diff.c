@@ -34,7 +34,7 @@ static const struct opt diff_opts[] = {
 	OPT_END,
 };
 
-/* A pattern that the shell left as it is, in quotes or behind --base=, is what it stands for. */
+/* Expands a pattern that the shell left alone, in quotes or behind --base=. */
 static bool take(struct gate_side *s, const char *word)
 {
 	bool ok = true;
@@ -49,8 +49,8 @@ static bool take(struct gate_side *s, const char *word)
 }
 
 /*
- * --base and --head hold until the next option: what a shell makes of a pattern are several words.
- * Takes them out of argv; the rest is left to the usual parser. Two plain words are base and head.
+ * --base and --head take all words up to the next option, since a shell expands a pattern into
+ * several. Removes them from argv for the usual parser. Two plain words are base and head.
  */
 static bool split_sides(void *options, int *argc, char **argv)
 {
@@ -111,8 +111,7 @@ const struct cmd cmd_diff = {
 	.usage = "[options] BASE HEAD, or --base FILE... --head FILE...",
 	.summary = "compare profiles of runs; fail on a regression that is more than noise",
 	.text = "Give the profiles of several runs of the same work on each side, at least five, taken "
-		"in turn\non one machine. Exit code 0: no regression, 3: a regression, 7: the data can't "
-		"tell.\n\n"
+		"in turn\non one machine. Exit code 0: no regression, 3: a regression, 7: inconclusive.\n\n"
 		"Examples:\n"
 		"  prowl diff --base base/*.pb.gz --head head/*.pb.gz\n"
 		"  prowl diff --base base/*.pb.gz --head head/*.pb.gz -o diff.md --rules prowl.yaml\n"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What works here, and what would make the rest work. */
+/* Reports what works on this machine, and how to make the rest work. */
 #include <string.h>
 
 #include "cmd.h"
@@ -22,7 +22,9 @@ static const struct opt doctor_opts[] = {
 
 static const char *const states[] = {"ok", "warn", "FAIL"};
 
-/* Several lines, each behind a margin, so that commands and YAML can be copied; each text once. */
+/*
+ * Prints the lines of a fix with a margin, so that commands and YAML can be copied; each text once.
+ */
 static void put_fix(const struct prowl_doctor *d, size_t i)
 {
 	const char *s = d->checks[i].fix;
@@ -106,7 +108,7 @@ static enum prowl_code run(void *options, char **words, size_t n)
 const struct cmd cmd_doctor = {
 	.name = "doctor",
 	.usage = "[options]",
-	.summary = "check permissions and kernel features, and tell how to get them",
+	.summary = "check permissions and kernel features, and how to get what is missing",
 	.text = "Exits 0 when CPU profiles work (with --pid: of that process), 4 when they don't.\n"
 		"Nothing is changed.\n\n"
 		"Examples:\n"

@@ -51,7 +51,7 @@ static const struct opt goroutine_opts[] = {
 
 static enum prowl_code find_leaks(const struct goroutine *c, struct prowl_goroutines *h)
 {
-	/* One that isn't asked for now may be later, and is old then. */
+	/* Without filters: a goroutine may match a filter only later, and is old then. */
 	struct prowl_goroutines_options all = {.list = true, .system = c->take.o.goroutines.system};
 	struct prowl_dump dumps[3] = {{0}};
 	struct prowl_err err = {0};
@@ -111,7 +111,7 @@ static void show(FILE *to, void *ctx)
 		show_goroutines_text(to, x->h, x->d, x->c->take.o.goroutines.system);
 }
 
-/* Of the second and later runtimes of a process the goroutines come behind the earlier ones. */
+/* The goroutines of a second runtime are appended to those of the first one. */
 static enum prowl_code print(const struct goroutine *c, const struct prowl_goroutines *h,
 			     const struct prowl_dump *d)
 {
@@ -150,7 +150,7 @@ static enum prowl_code choose(const struct goroutine *c, struct prowl_goroutines
 	if (which == 0)
 		return PROWL_OK;
 	if (!c->take.common.who.core)
-		prowl_privilege_raise(); /* writing has laid it down */
+		prowl_privilege_raise(); /* writing has lowered it */
 	return prowl_goroutines_choose(h, which, &err) == PROWL_OK ? PROWL_OK : say_failure(&err);
 }
 

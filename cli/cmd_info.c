@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* All that prowl believes of one process or binary. */
+/* Everything that prowl knows about one process, core file or binary. */
 #include <string.h>
 
 #include "cmd.h"
@@ -10,15 +10,14 @@
 #include "show_figures.h"
 #include "term.h"
 
-/* Settings that are shown without -v: what tells one build from another. */
-static const char *const told[] = {
+/* Settings that are shown without -v: those that distinguish builds. */
+static const char *const shown[] = {
 	"vcs",     "vcs.revision", "vcs.time",       "vcs.modified", "-ldflags", "-tags",
 	"-race",   "-buildmode",   "-pgo",           "CGO_ENABLED",  "GOARCH",   "GOAMD64",
 	"GOARM64", "GOEXPERIMENT", "DefaultGODEBUG", NULL,
 };
 
-/* --- text --------------------------------------------------------------------------------------
- */
+/* --- text ---------------------------------------------------------------------------- */
 
 static void line(const char *what, const char *value)
 {
@@ -44,9 +43,9 @@ static void put_module(const char *what, const struct prowl_module *m)
 	putchar('\n');
 }
 
-static bool is_told(const char *key)
+static bool is_shown(const char *key)
 {
-	for (const char *const *t = told; *t; t++) {
+	for (const char *const *t = shown; *t; t++) {
 		if (!strcmp(*t, key))
 			return true;
 	}
@@ -66,7 +65,7 @@ static void put_build(const struct prowl_buildinfo *b, bool all)
 	for (size_t i = 0; all && i < b->ndeps; i++)
 		put_module("", &b->deps[i]);
 	for (size_t i = 0; i < b->nsettings; i++) {
-		if (!all && !is_told(b->settings[i].key))
+		if (!all && !is_shown(b->settings[i].key))
 			continue;
 		printf("%-14s ", "build");
 		text_put(stdout, b->settings[i].key);
@@ -165,10 +164,11 @@ static void put_core(const struct prowl_core_facts *c)
 	if (c->libs_missing)
 		printf("%-14s %zu mapped files can't be opened here\n", "", c->libs_missing);
 	if (c->libs_changed)
-		printf("%-14s %zu mapped files are not what was mapped\n", "", c->libs_changed);
+		printf("%-14s %zu mapped files have changed since they were mapped\n", "",
+		       c->libs_changed);
 }
 
-/* What was looked at, and the figures of its runtime, or why there are none. */
+/* The inspected target, and the figures of its runtime, or why there are none. */
 struct findings {
 	struct prowl_info *info;
 	bool has_figures;
@@ -217,8 +217,7 @@ static void put_text(const struct findings *fs, bool all)
 	       info->memory_error ? strerror(-info->memory_error) : "readable");
 }
 
-/* --- JSON --------------------------------------------------------------------------------------
- */
+/* --- JSON ---------------------------------------------------------------------------- */
 
 static void json_module(struct jsonout *j, const char *key, const struct prowl_module *m)
 {
@@ -365,8 +364,7 @@ static void put_json(const struct findings *fs)
 	pp_json_end(&j);
 }
 
-/* --- the command -------------------------------------------------------------------------------
- */
+/* --- the command --------------------------------------------------------------------- */
 
 struct info_opts { /* one of pid, core and the file that is an operand */
 	pid_t pid;
@@ -399,7 +397,7 @@ static enum prowl_code find(const struct info_opts *s, struct findings *fs, stru
 		code = prowl_inspect_file(s->file, &fs->info, err);
 	if (code != PROWL_OK || s->file)
 		return code;
-	/* That the runtime can't be read is no failure: the rest is known. */
+	/* An unreadable runtime is no failure: the rest is known. */
 	code = prowl_figures_of(&(struct prowl_who){s->pid, s->core, s->exe}, &fs->figures,
 				&fs->why);
 	fs->has_figures = code == PROWL_OK;

@@ -61,7 +61,7 @@ static int render(struct opening *x)
 	return r;
 }
 
-/* As prowl report has it: without the frames that a profile wants to be dropped. */
+/* As in prowl report: without the profile's drop_frames. */
 static bool view_as_report(struct pprof_profile **p, enum prowl_code *code)
 {
 	struct view whole = {0};
@@ -82,7 +82,7 @@ static enum prowl_code load(struct opening *x, char **paths, size_t n)
 		if (!x->base)
 			return PROWL_FAILED;
 	}
-	/* The file is served as it is. */
+	/* The profile is served unchanged. */
 	r = pprof_encode(x->p, PPROF_LEVEL_DEFAULT, &x->pprof, &x->pprof_len);
 	if (r == 0 && (!view_as_report(&x->p, &code) || !view_as_report(&x->base, &code)))
 		return code;
@@ -102,7 +102,7 @@ static enum prowl_code load(struct opening *x, char **paths, size_t n)
 	return r < 0 ? PROWL_FAILED : PROWL_OK;
 }
 
-/* Where there is a desktop; not as root, for whom browsers don't start, and who should not. */
+/* Only on a desktop, and not as root: browsers refuse to start as root. */
 static void start_browser(const char *url)
 {
 	char program[] = "xdg-open", *argv[] = {program, (char *)url, NULL};
@@ -141,7 +141,7 @@ static enum prowl_code serve(struct opening *x)
 	sigset_t before;
 	int r;
 
-	/* Before there is a thread, which then doesn't take them either. */
+	/* Before the server's thread starts: it inherits the mask. */
 	stop_hold(&before);
 	r = http_serve(pages, &port, &server, &why);
 	if (r == -ENOTSUP) {

@@ -30,7 +30,7 @@ struct profile {
 	struct common_opts common;
 	char *const *command; /* NULL: none */
 	pid_t child;
-	int release;     /* pipe end: writing lets the child go on, closing ends it */
+	int release;     /* pipe end: writing releases the child, closing ends it */
 	int exec_failed; /* pipe end: an errno, or nothing when exec succeeded */
 };
 
@@ -66,8 +66,8 @@ static const struct opt profile_opts[] = {
 /* --- targets --------------------------------------------------------------------- */
 
 /*
- * Starts the command, but holds it before exec until sampling has begun. A second pipe, which a
- * successful exec closes, tells whether there was one.
+ * Starts the command, but holds it before exec until sampling has begun. A successful exec closes a
+ * second pipe, a failed one writes to it.
  */
 static enum prowl_code launch(struct profile *p)
 {
@@ -106,7 +106,7 @@ static enum prowl_code launch(struct profile *p)
 	return target_add_pid(&p->common.pids, pid) ? PROWL_OK : PROWL_USAGE;
 }
 
-/* Lets the command go on, or, with go false, end. 0, or its exit code where it can't be run. */
+/* Releases the command or, with go false, ends it. 0, or its exit code where it can't be run. */
 static int release_child(struct profile *p, bool go)
 {
 	int e = 0;
@@ -213,7 +213,7 @@ static double percent(uint64_t part, uint64_t of)
 	return of ? 100.0 * (double)part / (double)of : 0.0;
 }
 
-/* Less than some samples' worth is nothing to warn of; the profile says it all the same. */
+/* Not for less than some samples' worth; the profile has it in any case. */
 static bool much_is_unsampled(const struct prowl_result *r)
 {
 	return r->unsampled_ns >= WORTH_WARNING * r->period_ns &&
@@ -282,7 +282,7 @@ static int join_equal(struct pprof_profile **profile)
 	return r;
 }
 
-/* What the file is called by: those that were asked for, not the children that they had. */
+/* The names for the file: those of the given processes, without their children. */
 static pid_t name_targets(const struct profile *p, struct prowl_session *s, char *names, size_t len)
 {
 	size_t n = prowl_session_targets(s) < p->o.npids ? prowl_session_targets(s) : p->o.npids;
@@ -348,7 +348,7 @@ static enum prowl_code take(struct profile *p)
 	say_first_line(p, s);
 	say_warnings(s);
 	code = prowl_session_run(s, p->common.duration_ns, on_progress, p, &err);
-	prowl_privilege_drop(PROWL_MAY_SAMPLE); /* till then events may be opened anew */
+	prowl_privilege_drop(PROWL_MAY_SAMPLE); /* until now events may be opened again */
 	say_progress_end();
 	say_detail("first sample after %.1f ms",
 		   (double)prowl_session_result(s)->first_sample_ns / 1e6);
@@ -356,7 +356,7 @@ static enum prowl_code take(struct profile *p)
 		code = finish(p, s, &err);
 	else
 		say_failure(&err);
-	stop_release(); /* from here on a signal ends prowl, which only waits for its command */
+	stop_release(); /* from here on prowl only waits for its command, and a signal ends it */
 	prowl_session_free(s);
 	return code;
 }
@@ -408,8 +408,7 @@ static enum prowl_code run(void *options, char **words, size_t n)
 		return code;
 	release_child(p, false);
 	status = child_status(p);
-	/* A command that failed by itself is more to say than that it was too short to be sampled.
-	 */
+	/* The command's own failure is more useful than "too short to be sampled". */
 	return code && !(code == PROWL_NOTHING && status) ? code : (enum prowl_code)status;
 }
 

@@ -38,8 +38,7 @@ struct table {
 	size_t n, cap;
 };
 
-/* --- the table ---------------------------------------------------------------------------------
- */
+/* --- the table ----------------------------------------------------------------------- */
 
 /* Columns on a terminal: characters, not bytes, of text that text_put prints. */
 static size_t columns_of(const char *s)
@@ -63,7 +62,7 @@ static void put_cut(const char *s, size_t width)
 	}
 }
 
-/* Of the terminal, or SIZE_MAX where lines need not fit anything. */
+/* The terminal's width, or SIZE_MAX where the output is no terminal. */
 static size_t terminal_width(void)
 {
 	const char *env = getenv("COLUMNS");
@@ -120,7 +119,7 @@ static void put_table(const struct table *t)
 		if (c < NCOLUMNS - 1)
 			used += widths[c] + 2;
 	}
-	/* The module is cut first; what then still doesn't fit goes over the edge. */
+	/* The module is cut first; a row that is still too long stays too long. */
 	put_row(head, widths, total > used + 8 ? total - used : 8);
 	for (size_t i = 0; i < t->n; i++)
 		put_row(t->rows[i].cells, widths, total > used + 8 ? total - used : 8);
@@ -135,8 +134,7 @@ static void table_fini(struct table *t)
 	free(t->rows);
 }
 
-/* --- rows --------------------------------------------------------------------------------------
- */
+/* --- rows ---------------------------------------------------------------------------- */
 
 static void flags_of(const struct prowl_program *p, char *buf, size_t len)
 {
@@ -156,7 +154,7 @@ static void readable_of(const struct prowl_process *p, char *buf, size_t len)
 	snprintf(buf, len, "%s", p->memory_error ? "CPU, not memory" : "yes");
 }
 
-/* What it is: the main module with its version, or the main package where there is no module. */
+/* The main module with its version, or the main package where there is no module. */
 static void module_of(const struct prowl_process *p, char *buf, size_t len)
 {
 	const struct prowl_buildinfo *b = &p->program->build;
@@ -247,8 +245,7 @@ static int add_json(void *ctx, const struct prowl_process *p)
 	return 0;
 }
 
-/* --- the command -------------------------------------------------------------------------------
- */
+/* --- the command --------------------------------------------------------------------- */
 
 static enum prowl_code run(void *options, char **words, size_t n)
 {
@@ -302,8 +299,8 @@ const struct cmd cmd_ps = {
 	.name = "ps",
 	.usage = "[options]",
 	.summary = "list Go processes",
-	.text = "READABLE tells whether prowl may profile the process, and if not, what is missing;\n"
-		"prowl doctor --pid PID tells how to grant it.\n\n"
+	.text = "READABLE: whether prowl may profile the process and, if not, what is missing;\n"
+		"prowl doctor --pid PID prints how to grant it.\n\n"
 		"Examples:\n"
 		"  prowl ps\n"
 		"  prowl ps --json | jq '.processes[].module'\n",

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The rates at which a Go runtime samples its own profiles: shown, and put back where they were
- * left. */
+/* Shows the rates at which a Go runtime samples its own profiles, and restores them. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,7 +67,7 @@ static void show_json(const struct prowl_rate_now *now)
 	pp_json_end(&j);
 }
 
-/* Those that are as they were at the start already are not written to. */
+/* Rates that already have their start value are not written. */
 static void wish_for_start(struct rates *c, const struct prowl_rate_now *now)
 {
 	for (int i = 0; i < PROWL_RATES; i++) {

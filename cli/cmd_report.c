@@ -45,7 +45,7 @@ static enum prowl_code print_comments(const struct pprof_profile *p)
 	return PROWL_OK;
 }
 
-/* Said before a file is touched. */
+/* Before any file is written. */
 static bool has_type(const struct pprof_profile *p, const char *name)
 {
 	size_t type;
@@ -65,7 +65,7 @@ static bool has_type(const struct pprof_profile *p, const char *name)
 	return false;
 }
 
-/* The format that is asked for, or NULL after saying what is wrong. */
+/* The wanted format, or NULL after an error message. */
 static const struct pprof_exporter *choose_format(const struct report *r)
 {
 	bool peek = r->view.report.peek;
@@ -79,7 +79,7 @@ static const struct pprof_exporter *choose_format(const struct report *r)
 	return f;
 }
 
-/* The compiler knows functions by their names and places. */
+/* The compiler identifies functions by name and position. */
 static bool keeps_names(const struct pprof_filter_options *f)
 {
 	if (f->granularity == PPROF_FUNCTION && f->runtime == PPROF_RUNTIME_SHOW &&
@@ -112,7 +112,7 @@ static enum prowl_code write_report(struct report *r, struct pprof_profile **p,
 	use = (f->flags & PPROF_EXPORT_BINARY) ? VIEW_AS_DATA
 	      : strcmp(f->name, "traces")      ? VIEW_AS_REPORT
 					       : VIEW_AS_TRACES;
-	/* Both are looked at in the same way. */
+	/* The same view of both. */
 	if (*base && !view_apply(&view, base, use, &code))
 		return code;
 	r->view.report.base = *base;

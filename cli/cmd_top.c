@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where the CPU time goes now: a table on the terminal, or for scripts. */
+/* Shows where CPU time goes, as a live table on the terminal, or for scripts. */
 #include <errno.h>
 #include <locale.h>
 #include <poll.h>
@@ -54,7 +54,7 @@ struct top {
 	struct top_model *model;
 	struct top_history *history;
 	struct prowl_result last; /* at the last cut */
-	uint64_t own_cpu, own_at; /* of prowl itself, when last looked */
+	uint64_t own_cpu, own_at; /* of prowl itself, at the last look */
 	double own_percent;
 	struct output_file written; /* path "": nothing was */
 };
@@ -180,7 +180,7 @@ static struct top_counts counts_since(const struct prowl_result *r, const struct
 	};
 }
 
-/* Ends a window; `keep` false: what is in it doesn't count. */
+/* Ends a window; `keep` false: its samples are dropped. */
 static enum prowl_code cut(struct top *t, bool keep)
 {
 	struct pprof_profile *window;
@@ -209,7 +209,7 @@ static double percent(uint64_t part, uint64_t whole)
 	return whole ? 100.0 * (double)part / (double)whole : 0;
 }
 
-static void tell_facts(struct top *t, const struct top_counts *c, struct top_facts *f)
+static void fill_facts(struct top *t, const struct top_counts *c, struct top_facts *f)
 {
 	memcpy(f->who, t->who, sizeof f->who);
 	f->rate = t->o.rate;
@@ -238,8 +238,8 @@ static enum prowl_code refresh(struct top *t)
 		say_error("out of memory");
 		return PROWL_FAILED;
 	}
-	tell_facts(t, &c, &recent.facts);
-	tell_facts(t, &c_all, &all.facts);
+	fill_facts(t, &c, &recent.facts);
+	fill_facts(t, &c_all, &all.facts);
 	top_model_update(t->model, &recent, &all);
 	return PROWL_OK;
 }
@@ -284,7 +284,7 @@ static enum prowl_code write_profile(struct top *t)
 	code = output_may_write(format, NULL)
 		       ? output_write_named(p, format, NULL, names, pid, "cpu", &t->written)
 		       : PROWL_FAILED;
-	prowl_privilege_raise(); /* writing has laid it down */
+	prowl_privilege_raise(); /* writing has lowered it */
 	if (code == PROWL_OK)
 		say_info("wrote %s (%.1f kB, %.0f s)", t->written.path,
 			 (double)t->written.size / 1000.0, (double)p->duration_nanos / 1e9);
@@ -294,7 +294,7 @@ static enum prowl_code write_profile(struct top *t)
 
 /* --- for scripts ------------------------------------------------------------------- */
 
-static bool told_to_stop(const struct top *t)
+static bool asked_to_stop(const struct top *t)
 {
 	struct pollfd p = {.fd = prowl_session_wake_fd(t->s), .events = POLLIN};
 
@@ -329,7 +329,7 @@ static enum prowl_code run_printing(struct top *t)
 			next = end;
 		prowl_session_collect(t->s, next > now ? next - now : 0,
 				      prowl_session_wake_fd(t->s));
-		over = t->once || r->all_exited || told_to_stop(t) || now_ns() >= end;
+		over = t->once || r->all_exited || asked_to_stop(t) || now_ns() >= end;
 		code = cut(t, true);
 		if (code == PROWL_OK && (r->samples > 0 || !over))
 			code = refresh(t);
@@ -348,7 +348,7 @@ static void say_in_table(void *ctx, const char *text)
 	top_model_message(ctx, text);
 }
 
-/* Keys and signals. False: the end. */
+/* Handles keys and signals. False: quit. */
 static bool take_events(struct top *t, struct top_screen *screen)
 {
 	int event;
@@ -381,8 +381,8 @@ static bool take_events(struct top *t, struct top_screen *screen)
 }
 
 /*
- * A window that was cut much too late is of a time in which prowl did not run (it was stopped, or
- * got no CPU): its samples are those of the beginning only, until there was no room.
+ * A window that is cut much too late covers a time in which prowl did not run (it was stopped, or
+ * got no CPU): it only has the samples of its beginning, until the rings were full.
  */
 static enum prowl_code next_table(struct top *t, uint64_t deadline)
 {
@@ -534,7 +534,7 @@ static enum prowl_code check(void *options, char **words, size_t n)
 		say_error("--interval wants at least 100ms");
 		return PROWL_USAGE;
 	}
-	if (t->once && t->common.duration_ns) { /* what the one table is of */
+	if (t->once && t->common.duration_ns) { /* the window of the one table */
 		t->interval = t->common.duration_ns;
 		t->common.duration_ns = 0;
 	}

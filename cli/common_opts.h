@@ -11,7 +11,7 @@ struct pprof_exporter;
 struct common_opts {
 	struct target_pids pids;
 	const char *name;
-	struct prowl_who who; /* pid is set by common_find_named, where one is wanted */
+	struct prowl_who who; /* common_find_named sets the pid where one is wanted */
 	uint64_t duration_ns; /* 0: not given */
 	const char *output, *format;
 	const struct pprof_exporter *out; /* set by common_check_output */

@@ -50,7 +50,7 @@ static const cyaml_schema_value_t top_schema = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct diff_rules, top_fields),
 };
 
-/* The library tells what is wrong line by line, with an indented trace; each is one of ours. */
+/* The library reports an error as several lines; each becomes a message. */
 static void on_message(cyaml_log_t level, void *ctx, const char *fmt, va_list args)
 {
 	char text[512];
@@ -105,7 +105,7 @@ static bool check(const char *path, const struct diff_rules *r)
 	}
 	for (unsigned i = 0; i < r->naccept; i++) {
 		if (!r->accept[i].reason)
-			say_warning("%s: nothing tells why %s is accepted (reason:)", path,
+			say_warning("%s: %s is accepted without a reason (reason:)", path,
 				    r->accept[i].name);
 	}
 	return ok;
@@ -148,7 +148,8 @@ double diff_rules_tolerance(const struct diff_rules *r)
 /* * and ? only: the brackets of "Map[...]" are part of a name. */
 static bool fits(const char *pattern, const char *name)
 {
-	const char *star = NULL, *from = NULL; /* behind the last *; what is tried next with it */
+	const char *star = NULL,
+		   *from = NULL; /* behind the last *; the next position to try it at */
 
 	while (*name) {
 		if (*pattern == '*') {

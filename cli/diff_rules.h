@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a build gate lets pass, from a YAML file:
+ * The rules of a build gate, from a YAML file:
  *
  *	tolerance: 5%             # an increase that is none, of every function
  *	functions:
@@ -18,15 +18,17 @@
 
 struct diff_rules;
 
-/* NULL after saying what is wrong, and in which line. */
+/* NULL after an error message with the line. */
 struct diff_rules *diff_rules_load(const char *path);
 void diff_rules_free(struct diff_rules *r);
 
-/* Negative: the file says nothing of it. */
+/* Negative: not in the file. */
 double diff_rules_tolerance(const struct diff_rules *r);
-/* Of one function: infinite when it is accepted, negative when the file says nothing of it. ctx is
- * the rules; may be NULL. */
+/*
+ * Of one function: infinite when it is accepted, negative when no rule matches. ctx is the rules;
+ * may be NULL.
+ */
 double diff_rules_tolerance_of(void *ctx, const char *name);
 
-/* "5%", "0.05", "5" (per cent) → 0.05; negative: it is none. */
+/* "5%", "0.05", "5" (per cent) → 0.05; negative: not a share. */
 double diff_parse_percent(const char *s);

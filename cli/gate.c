@@ -74,7 +74,7 @@ static void warn(struct gate *d, char *text)
 		free(text);
 }
 
-/* What makes two profiles hard to compare, whatever the change: told, not refused. */
+/* Warns where two profiles are hard to compare; they are compared all the same. */
 static void warn_of(struct gate *d, const char *key, const char *what)
 {
 	const char *first = input_comment(d->profiles[0], key);
@@ -108,7 +108,7 @@ static void warn_of_periods(struct gate *d)
 	}
 }
 
-/* One run that is there twice looks like two that agree. */
+/* The same run twice looks like two runs that agree. */
 static void warn_of_same_files(struct gate *d)
 {
 	size_t n = d->base.n + d->head.n;
@@ -119,7 +119,7 @@ static void warn_of_same_files(struct gate *d)
 
 			if (strcmp(path_of(d, i), path_of(d, k)) != 0)
 				continue;
-			if (asprintf(&text, "%s is there more than once: each run counts once",
+			if (asprintf(&text, "%s is given more than once: each run counts once",
 				     path_of(d, i)) >= 0)
 				warn(d, text);
 			return;
@@ -320,7 +320,7 @@ static enum prowl_code exit_of(const struct gate *d, const struct pprof_comparis
 	return PROWL_REGRESSION;
 }
 
-/* What GitHub shows below the run. */
+/* GitHub shows it below the run. */
 static void add_summary(const struct pprof_comparison *c, const struct diff_words *w)
 {
 	const char *path = getenv("GITHUB_STEP_SUMMARY");
@@ -365,13 +365,13 @@ static bool is_bad(const struct pprof_change *g)
 	return g->verdict == PPROF_REGRESSED || g->verdict == PPROF_NEW;
 }
 
-/* What was decided: the page shows a profile's comments above the graph. */
+/* Adds the verdicts as comments: the page shows them above the graph. */
 static int add_verdicts(struct pprof_profile *p, const struct pprof_comparison *c)
 {
 	enum { MOST = 20 };
-	int r = 0, told = 0;
+	int r = 0, added = 0;
 
-	for (size_t i = 0; r == 0 && i <= c->nchanges && told < MOST; i++) {
+	for (size_t i = 0; r == 0 && i <= c->nchanges && added < MOST; i++) {
 		char *line;
 
 		if (i > 0 && !is_bad(&c->changes[i - 1]))
@@ -379,12 +379,12 @@ static int add_verdicts(struct pprof_profile *p, const struct pprof_comparison *
 		line = show_diff_line(c, i);
 		r = line ? pprof_comment(p, line) : -ENOMEM;
 		free(line);
-		told++;
+		added++;
 	}
 	return r;
 }
 
-/* The mean runs of both sides: as one profile, or as a picture of one beside the other. */
+/* Writes the mean runs of both sides: their difference as a profile, or a picture of both. */
 static enum prowl_code write_profiles(const struct gate *d, const struct pprof_comparison *c,
 				      const char *path, const struct pprof_exporter *f)
 {
@@ -425,7 +425,7 @@ static enum prowl_code write_out(const struct gate *d, const struct pprof_compar
 			       .warnings = (const char *const *)d->warnings,
 			       .nwarnings = d->nwarnings};
 	const char *actions = getenv("GITHUB_ACTIONS");
-	bool told = false, annotated = false;
+	bool printed = false, annotated = false;
 	enum prowl_code code = PROWL_OK;
 
 	for (size_t i = 0; i < d->noutputs && code == PROWL_OK; i++) {
@@ -433,13 +433,13 @@ static enum prowl_code write_out(const struct gate *d, const struct pprof_compar
 		struct format f;
 
 		choose_format(d, path, &f); /* gate_check_outputs has refused unknown ones */
-		told |= f.show == show_diff_text && !strcmp(path, "-");
+		printed |= f.show == show_diff_text && !strcmp(path, "-");
 		annotated |= !strcmp(path, "-") && f.show != show_diff_text;
 		code = f.show ? write_words(c, path, f.show, &w)
 			      : write_profiles(d, c, path, f.exporter);
 	}
-	/* A file for machines, and a line for who reads the log. */
-	if (code == PROWL_OK && !told)
+	/* The file is for machines; a line for people who read the log. */
+	if (code == PROWL_OK && !printed)
 		show_diff_verdict(stderr, c);
 	if (code == PROWL_OK && actions && !strcmp(actions, "true")) {
 		if (!annotated)

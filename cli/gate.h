@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The comparison that `diff` and `bench` end with: its options, its files, its answer. */
+/* The comparison at the end of `diff` and `bench`: its options, files and verdict. */
 #pragma once
 
 #include <stdbool.h>
@@ -65,11 +65,10 @@ struct gate { /* zero-initialised, but for lines; private but for base and head 
 	const char *format, *ops;
 	const char *outputs[8];
 	size_t noutputs;
-	const char *base_name,
-		*head_name; /* what the sides are called; NULL: by their first files */
+	const char *base_name, *head_name; /* names of the sides; NULL: their first files */
 	enum gate_fail_on fail_on;
 	uint64_t lines;
-	char *warnings[8]; /* of a kind one */
+	char *warnings[8]; /* at most one of each kind */
 	size_t nwarnings;
 };
 

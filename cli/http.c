@@ -20,14 +20,14 @@ static const char library[] = "libmicrohttpd.so.12";
 
 enum {
 	MAX_PAGES = 4,
-	MAX_KEPT = 64, /* connections: of more, the one that has been silent for longest goes */
+	MAX_KEPT = 64, /* connections: with more, the one that was silent for longest is closed */
 	MAX_ACCEPTED = 128, /* with those that are just going */
 };
 
 struct kept {
 	bool used;
 	int fd;
-	uint64_t active; /* when, by a count of what happens */
+	uint64_t active; /* the time, as a count of events */
 };
 
 struct http_server {
@@ -71,7 +71,7 @@ static int find_functions(struct http_server *s)
 		{"MHD_destroy_response", &s->destroy},
 	};
 
-	/* Not unloaded again: what it brings has data of threads, and is not made for that. */
+	/* Never unloaded: its dependencies have thread-local data and don't support it. */
 	s->lib = dlopen(library, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
 	if (!s->lib)
 		return -ENOTSUP;
@@ -113,7 +113,7 @@ static bool make_token(char token[HTTP_TOKEN])
 	return true;
 }
 
-/* In the same time whatever differs. */
+/* In constant time. */
 static bool same_token(const char *given, const char *token)
 {
 	unsigned int differs = 0;
@@ -160,7 +160,7 @@ static void drop_oldest(struct http_server *s)
 	oldest->fd = -1;
 }
 
-/* Of the library's one thread. */
+/* Called by the library's one thread. */
 static void on_connection(void *ctx, struct MHD_Connection *c, void **state,
 			  enum MHD_ConnectionNotificationCode what)
 {
@@ -207,7 +207,7 @@ static const struct http_page *find_page(const struct http_server *s, const char
 static enum MHD_Result answer(const struct http_server *s, struct MHD_Connection *c,
 			      unsigned status, const struct http_page *page, bool cookie)
 {
-	/* Beside the policy that the page itself has. */
+	/* In addition to the page's own policy. */
 	static const char *const always[][2] = {
 		{"X-Content-Type-Options", "nosniff"},
 		{"Content-Security-Policy", "frame-ancestors 'none'"},
@@ -301,7 +301,7 @@ static int start(struct http_server *s, uint16_t *port)
 	info = s->info(s->daemon, MHD_DAEMON_INFO_BIND_PORT);
 	if (info)
 		*port = info->port;
-	/* Cookies know no ports; nobody has the address yet. */
+	/* Cookies are shared by all ports; the address is not known to anybody yet. */
 	snprintf(s->cookie_name, sizeof s->cookie_name, "prowl-%u", *port);
 	return 0;
 }

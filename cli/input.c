@@ -83,7 +83,7 @@ struct pprof_profile *input_load_base(const char *path, const struct pprof_profi
 	struct pprof_profile *base = input_load((char *const[]){(char *)path}, 1);
 	size_t index;
 
-	/* What p itself doesn't have is said by those who show it. */
+	/* The report itself refuses values that p doesn't have. */
 	if (!base || pprof_find_sample_type(p, type, &index) < 0)
 		return base;
 	type = p->strings[p->sample_types[index].type];

@@ -6,15 +6,15 @@
 
 struct pprof_profile;
 
-/* Reads all files ("-" is standard input) and merges them; NULL after saying what is wrong. */
+/* Reads all files ("-" is standard input) and merges them; NULL after an error message. */
 struct pprof_profile *input_load(char *const *paths, size_t n);
 
-/* What the comment that begins with `key` says behind it; "" without one. Borrowed from p. */
+/* The rest of the comment that begins with `key`; "" without one. Borrowed from p. */
 const char *input_comment(const struct pprof_profile *p, const char *key);
 
 /*
- * The profile that p is compared with; it must have the values of that type, too (NULL: p's
- * default). NULL after saying what is wrong.
+ * The profile that p is compared with; it must also have values of that type (NULL: p's default).
+ * NULL after an error message.
  */
 struct pprof_profile *input_load_base(const char *path, const struct pprof_profile *p,
 				      const char *type);

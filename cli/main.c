@@ -13,8 +13,8 @@
 #include "truncated.h"
 
 /*
- * A standard stream that was closed would become a file of ours, into which words would then be
- * written. These can be neither read nor written in the stream's direction.
+ * Opens closed standard streams, since a file of prowl would get their number otherwise, and
+ * messages would be written into it. The replacement can't be used in the stream's direction.
  */
 static void occupy_streams(void)
 {
@@ -47,7 +47,7 @@ static int dispatch(int argc, char **argv)
 	return (int)cmd_run(c, argc - 1, argv + 1);
 }
 
-/* Before anything is opened or read: what the file of prowl has beyond its user (setcap). */
+/* Before anything is opened or read: handles the privilege of prowl's file (setcap). */
 static bool settle_privilege(int argc, char **argv)
 {
 	const struct cmd *c = argc > 1 ? cmd_find(argv[1]) : NULL;
@@ -74,9 +74,8 @@ int main(int argc, char **argv)
 		return PROWL_FAILED;
 	}
 	/*
-	 * Large arrays grow by moving their pages, not by copying: glibc would otherwise take the
-	 * size of the first one freed for what the heap shall hold, and the holes are never given
-	 * back.
+	 * Large arrays grow by moving their pages, not by copying: otherwise glibc raises its
+	 * threshold to the size of the first one freed, and holes in the heap are never returned.
 	 */
 	mallopt(M_MMAP_THRESHOLD, 128 * 1024);
 	uw_survive_truncated_files(); /* without it a target can end prowl, no more */

@@ -22,7 +22,7 @@ bool new_file_is_stdout(const char *path)
 	return !strcmp(path, "-") || !strcmp(path, "/dev/stdout");
 }
 
-/* Beside the file, with a name that is never too long where the file's own is not. */
+/* In the file's folder, with a name that is not longer than NAME_MAX. */
 static int make_temporary(struct new_file *f, mode_t mode)
 {
 	const char *slash = strrchr(f->path, '/');
@@ -67,7 +67,7 @@ int new_file_open(struct new_file *f, const char *path, mode_t mode)
 		return f->fd < 0 ? -errno : 0;
 	}
 	if (old && !S_ISREG(st.st_mode)) {
-		/* O_CREAT: so that fs.protected_fifos is asked. */
+		/* O_CREAT, so that fs.protected_fifos applies. */
 		f->fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, mode);
 		return f->fd < 0 ? -errno : 0;
 	}
@@ -75,7 +75,7 @@ int new_file_open(struct new_file *f, const char *path, mode_t mode)
 	old = old && st.st_uid == geteuid();
 	r = make_temporary(f, old ? st.st_mode & 0777 : mode);
 	if (r == 0 && old && fchmod(f->fd, st.st_mode & 0777) < 0)
-		return new_file_close(f, -errno); /* the umask has been at it */
+		return new_file_close(f, -errno); /* open() applied the umask */
 	return r;
 }
 
@@ -94,7 +94,7 @@ static int rename_new(const char *from, const char *to)
 		return 0;
 	if (errno != EINVAL && errno != ENOSYS)
 		return -errno;
-	/* Some file systems can't; neither does link() take the place of anything. */
+	/* Some file systems don't support it; link() doesn't replace anything either. */
 	if (link(from, to) < 0)
 		return -errno;
 	unlink(from);
@@ -133,7 +133,7 @@ static int copy(int from, int to)
 	return n < 0 ? -errno : 0;
 }
 
-/* Not before all of it is there: from here on what it leads to is no longer what it was. */
+/* Only when everything was written: from here on the old content is lost. */
 static int write_through(struct new_file *f)
 {
 	int r, fd = open(f->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, f->mode);
@@ -165,7 +165,7 @@ int new_file_words(const char *path, void (*write)(FILE *to, void *ctx), void *c
 	}
 	errno = 0;
 	write(to, ctx);
-	/* A failure in the middle is remembered, and what was said of it is not. */
+	/* ferror() remembers an earlier failure, errno may not. */
 	if (fflush(to) != 0 || ferror(to))
 		r = errno ? -errno : -EIO;
 	if (fclose(to) != 0 && r == 0)
@@ -196,7 +196,7 @@ int new_file_close(struct new_file *f, int r)
 {
 	if (r == 0 && f->way == NEW_FILE_LINK)
 		r = write_through(f);
-	/* Some file systems tell only now that there was no space. */
+	/* Some file systems report only now that there was no space. */
 	if (close(f->fd) < 0 && r == 0)
 		r = -errno;
 	if (r == 0 && f->way == NEW_FILE_REPLACE && rename(f->tmp, f->path) < 0)

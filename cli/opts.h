@@ -17,7 +17,7 @@ struct opt {
 	const char *name; /* long form; NULL ends a table */
 	const char *arg;  /* name of the argument, or NULL */
 	const char *help;
-	/* Stores the argument in the field; false after saying what is wrong. */
+	/* Stores the argument in the field; false after an error message. */
 	bool (*take)(const struct opt *o, void *field, const char *arg);
 	size_t at;                         /* of the field in the struct of options */
 	uint64_t min, max;                 /* of numbers */
@@ -82,7 +82,7 @@ void opts_print_help(const struct cmd *cmd);
 /* The index-th argument that an option of few words takes; NULL behind the last. */
 const char *opts_choice(const struct opt *o, size_t index);
 
-/* The help of an option: its words, where it has some, and what they are for. */
+/* The help of an option: its words, if any, and the text behind them. */
 enum { OPTS_HELP_LEN = 512 };
 const char *opts_help(const struct opt *o, char buf[OPTS_HELP_LEN]);
 

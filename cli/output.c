@@ -51,7 +51,7 @@ const struct pprof_exporter *output_choose(const char *format, const char *path)
 	return e || format ? e : pprof_exporter_at(0);
 }
 
-/* The folder of a path, "." where it names none. False: the path is too long. */
+/* The folder of a path; "." where it has none. False: the path is too long. */
 static bool folder_of(const char *path, char *dir, size_t len)
 {
 	char *slash;
@@ -81,7 +81,7 @@ bool output_may_write(const struct pprof_exporter *f, const char *path)
 	struct stat st;
 
 	if (!path)
-		return may_make("."); /* the default is a new name there */
+		return may_make("."); /* the default name is a new one there */
 	if (new_file_is_stdout(path)) {
 		if ((f->flags & PPROF_EXPORT_BINARY) && isatty(STDOUT_FILENO)) {
 			say_error("a binary profile is not written to a terminal; give a file, or "
@@ -90,7 +90,7 @@ bool output_may_write(const struct pprof_exporter *f, const char *path)
 		}
 		return true;
 	}
-	/* Said now, not after the window. */
+	/* Refused now, not after the window. */
 	name = strrchr(path, '/');
 	name = name ? name + 1 : path;
 	if (!folder_of(path, dir, sizeof dir) || strlen(name) > NAME_MAX) {
@@ -102,14 +102,14 @@ bool output_may_write(const struct pprof_exporter *f, const char *path)
 			  *path ? "it names a folder" : "it is empty");
 		return false;
 	}
-	/* A device or pipe is written to as it is, without a temporary file beside it. */
+	/* A device or pipe is written to directly, without a temporary file. */
 	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
 		if (access(path, W_OK) == 0)
 			return true;
 		say_error("can't write to %s: %s", path, strerror(errno));
 		return false;
 	}
-	/* What a link leads to may be anywhere; open() knows. */
+	/* A link may lead anywhere; open() decides. */
 	return (lstat(path, &st) == 0 && S_ISLNK(st.st_mode)) || may_make(dir);
 }
 
@@ -143,7 +143,7 @@ static int write_to(const struct pprof_profile *p, const struct pprof_exporter *
 		return -errno;
 	errno = 0;
 	r = f->write(p, o, file);
-	if (r == -EIO && errno) /* the writers only know that it failed */
+	if (r == -EIO && errno) /* the writers return no more than that */
 		r = -errno;
 	if (fclose(file) != 0 && r == 0)
 		r = -errno;
@@ -156,7 +156,7 @@ static enum prowl_code failed(const char *path, int r)
 		say_error("no function matches --peek");
 		return PROWL_FAILED;
 	}
-	say_error("writing %s: %s", new_file_is_stdout(path) ? "standard output" : path,
+	say_error("can't write %s: %s", new_file_is_stdout(path) ? "standard output" : path,
 		  strerror(-r));
 	return PROWL_FAILED;
 }
@@ -168,8 +168,8 @@ enum prowl_code output_write(const struct pprof_profile *p, const struct pprof_e
 }
 
 /*
- * Labels are data of the program (a user's name, the address of a request), unlike the names of its
- * functions; what prowl itself adds to tell threads and processes apart is not.
+ * Labels are data of the program (a user's name, the address of a request), unlike names of
+ * functions, and unlike the labels that prowl adds to distinguish threads and processes.
  */
 static bool has_data(const struct pprof_profile *p)
 {
@@ -224,7 +224,7 @@ enum prowl_code output_write_named(const struct pprof_profile *p, const struct p
 				   const char *path, const char *comm, pid_t pid, const char *kind,
 				   struct output_file *used)
 {
-	/* What root has seen of processes is not for everybody who may look into the folder. */
+	/* What root has read of processes is not for everybody who can read the folder. */
 	mode_t mode = has_data(p) || geteuid() == 0 ? 0600 : 0666;
 	char name[PATH_MAX];
 	struct new_file file;

@@ -6,6 +6,8 @@
 
 struct pprof_profile;
 
-/* What the compiler makes use of. An exit code, after saying what is wrong; says what was left out.
+/*
+ * The part of a profile that the compiler uses. An exit code, after an error message; reports what
+ * was left out.
  */
 enum prowl_code pgo_make(const struct pprof_profile *p, struct pprof_profile **ret_profile);

@@ -11,8 +11,8 @@
 enum {
 	TEXT = 32,
 	MARKDOWN_MAX = 60000,
-	MARKDOWN_NAME = 200, /* of a longer name so much is shown */
-	ANNOTATIONS = 10,    /* GitHub shows that many of a step */
+	MARKDOWN_NAME = 200, /* longer names are cut */
+	ANNOTATIONS = 10,    /* GitHub's limit for a step */
 };
 
 static bool is_bad(const struct pprof_change *g)
@@ -20,7 +20,7 @@ static bool is_bad(const struct pprof_change *g)
 	return g->verdict == PPROF_REGRESSED || g->verdict == PPROF_NEW;
 }
 
-static bool is_told(const struct pprof_change *g)
+static bool is_change(const struct pprof_change *g)
 {
 	return g->verdict != PPROF_SAME && g->verdict != PPROF_NOT_JUDGED;
 }
@@ -65,7 +65,7 @@ static const char *mode_of(const struct pprof_comparison *c)
 
 /* --- figures --------------------------------------------------------------------- */
 
-/* Those that the verdict is of: by its own samples, or with what it calls. */
+/* The figures that the verdict is based on: flat, or cum. */
 struct figures {
 	double base, head, ratio, low, high, p, q, detectable;
 };
@@ -86,7 +86,7 @@ static const char *verdict_text(char text[TEXT], const struct pprof_change *g)
 	return text;
 }
 
-/* Where shares are compared, the total is what they are shares of. */
+/* Where shares are compared, the total is no share. */
 static const char *value(char text[TEXT], const struct pprof_comparison *c,
 			 const struct pprof_change *g, double v)
 {
@@ -96,7 +96,7 @@ static const char *value(char text[TEXT], const struct pprof_comparison *c,
 	return text;
 }
 
-/* Which line, where lines are compared; else nothing. */
+/* " file.go:12" where lines are compared, else "". */
 static const char *place(char text[TEXT * 4], const struct pprof_comparison *c,
 			 const struct pprof_change *g)
 {
@@ -171,8 +171,8 @@ void show_diff_verdict(FILE *f, const struct pprof_comparison *c)
 /* --- text ------------------------------------------------------------------------ */
 
 /*
- * How much runs differ, which is what the intervals are made of: few samples differ by chance; what
- * is beyond that is the machine's and the program's.
+ * How much runs differ, on which the intervals are based: by the chance of sampling and, beyond it,
+ * by machine and program.
  */
 static void put_variation(FILE *f, const struct pprof_comparison *c)
 {
@@ -210,7 +210,7 @@ static void text_head(FILE *f, const struct pprof_comparison *c, const struct di
 	}
 }
 
-/* Behind the name; that of a regression ends its row. */
+/* Behind the name: renamed from, explained by, smallest change that would have been found. */
 static void text_remarks(FILE *f, const struct pprof_comparison *c, const struct pprof_change *g)
 {
 	char a[TEXT], at[TEXT * 4];
@@ -259,9 +259,9 @@ void show_diff_text(FILE *f, const struct pprof_comparison *c, const struct diff
 	for (size_t i = 0; i < c->nchanges; i++) {
 		const struct pprof_change *g = &c->changes[i];
 
-		if (is_told(g) || plain < w->lines) {
+		if (is_change(g) || plain < w->lines) {
 			text_row(f, c, g);
-			plain += !is_told(g);
+			plain += !is_change(g);
 		} else {
 			left++;
 		}
@@ -273,7 +273,7 @@ void show_diff_text(FILE *f, const struct pprof_comparison *c, const struct diff
 
 /* --- Markdown -------------------------------------------------------------------- */
 
-/* Inside of a table cell and of a code span: neither ends it, nor the line. */
+/* A name in a table cell and a code span: it must not end either, nor the line. */
 static void markdown_name(FILE *f, const char *s)
 {
 	size_t n = 0;
@@ -316,15 +316,15 @@ static void markdown_row(FILE *f, const struct pprof_comparison *c, const struct
 static const char markdown_table[] =
 	"| function | base | head | change | 95 % interval | q | |\n|---|--:|--:|--:|:-:|--:|---|\n";
 
-/* Rows [from, n) that are told or not, while they fit; how many didn't. */
-static size_t markdown_rows(FILE *f, const struct pprof_comparison *c, bool told, size_t lines)
+/* Rows of changes, or of the others, while they fit; returns how many didn't. */
+static size_t markdown_rows(FILE *f, const struct pprof_comparison *c, bool changes, size_t lines)
 {
 	size_t left = 0, shown = 0;
 
 	for (size_t i = 0; i < c->nchanges; i++) {
 		const struct pprof_change *g = &c->changes[i];
 
-		if (is_told(g) != told)
+		if (is_change(g) != changes)
 			continue;
 		/* The position in a stream of bytes in memory; a row takes less than 1,000. */
 		if (shown < lines && ftell(f) < MARKDOWN_MAX - 3000) {
@@ -500,7 +500,7 @@ void show_diff_json(FILE *f, const struct pprof_comparison *c, const struct diff
 
 /* --- JUnit ----------------------------------------------------------------------- */
 
-/* U+FFFE and U+FFFF are no characters of XML. */
+/* XML excludes U+FFFE and U+FFFF. */
 static size_t xml_control(const char *s)
 {
 	return !strncmp(s, "\xef\xbf\xbe", 3) || !strncmp(s, "\xef\xbf\xbf", 3) ? 3
@@ -582,8 +582,7 @@ void show_diff_junit(FILE *f, const struct pprof_comparison *c, const struct dif
 
 /* --- GitHub ---------------------------------------------------------------------- */
 
-/* In a property a colon and a comma end it; in the text only what ends the line or begins an
- * escape does. */
+/* Escapes what ends a text (line ends, %), and in a property also colons and commas. */
 static void github_text(FILE *f, const char *s, bool property)
 {
 	while (*s) {
@@ -603,7 +602,7 @@ static void github_text(FILE *f, const char *s, bool property)
 	}
 }
 
-/* A file of the checkout is named from its top. */
+/* The path of a file relative to the checkout. */
 static const char *in_workspace(const char *file, const char *workspace)
 {
 	size_t n = workspace ? strlen(workspace) : 0;

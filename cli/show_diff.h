@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A comparison in words, for people, pull requests and machines. */
+/* A comparison as text, for people, pull requests and machines. */
 #pragma once
 
 #include <stdio.h>
@@ -8,9 +8,9 @@
 #include "pprof_compare.h"
 
 struct diff_words {
-	const char *base, *head; /* what the sides are called */
-	size_t lines;            /* rows that show no change; those that do are all shown */
-	const char *workspace; /* the folder that a checkout is in, for annotations; may be NULL */
+	const char *base, *head; /* names of the sides */
+	size_t lines;            /* rows without a change; all changes are shown */
+	const char *workspace;   /* the folder of the checkout, for annotations; may be NULL */
 	const char *const *warnings;
 	size_t nwarnings;
 };

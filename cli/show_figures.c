@@ -21,7 +21,7 @@ static void label(const char *what)
 	printf("%-14s ", what);
 }
 
-/* " 12 idle", or "? idle" for what is not known; before stands what separates. */
+/* "12 idle", or "? idle" where it is unknown, with the text before it. */
 static void put(const struct prowl_figures *f, const char *before, enum prowl_figure which,
 		const char *after)
 {
@@ -37,7 +37,7 @@ struct size { /* and the words around it */
 	const char *after;
 };
 
-/* Nothing where it is not known. */
+/* Nothing where it is unknown. */
 static void put_size(const struct prowl_figures *f, const struct size *s)
 {
 	if (f->known[s->which])

@@ -42,7 +42,7 @@ static void texts_fini(struct texts *t)
 }
 
 /*
- * What a panic shows: the program's functions, and of the runtime's those that a program may call
+ * As in a panic: the program's functions, and those of the runtime that a program may call
  * (runtime/traceback.go, showfuncinfo).
  */
 static bool is_shown(const char *name)
@@ -83,7 +83,7 @@ static void put_place(FILE *f, const struct pprof_profile *p, const struct pprof
 	putc('\n', f);
 }
 
-/* Was the frame below one of these interrupted where it stands, instead of calling? */
+/* Whether the frame below was interrupted at its pc, instead of calling. */
 static bool interrupts(const char *name)
 {
 	return !strcmp(name, "runtime.sigpanic") || !strcmp(name, "runtime.asyncPreempt") ||
@@ -140,8 +140,7 @@ static const char *stack_text(struct texts *t, uint32_t stack)
 	return t->text[stack] ? t->text[stack] : "";
 }
 
-/* The function that the go statement is in, as Go names it there: the one that is no inlined one.
- */
+/* The function with the go statement, named as Go does: the outermost one, not an inlined one. */
 static void make_created(FILE *name, FILE *place, const struct texts *t, uint32_t location)
 {
 	const struct pprof_profile *p = t->d->profile;
@@ -154,7 +153,7 @@ static void make_created(FILE *name, FILE *place, const struct texts *t, uint32_
 	put_place(place, p, &line[0], prowl_goroutines_offset(t->h, l->address, function));
 }
 
-/* Two strings, one behind the other: what stands before the creator's number, and after it. */
+/* Two strings, one behind the other: the texts before and after the creator's number. */
 static const char *created_text(struct texts *t, uint32_t location)
 {
 	char *name = NULL, *place = NULL, *both = NULL;
@@ -543,16 +542,15 @@ static const struct prowl_goroutine *find(const struct prowl_dump *d, uint64_t g
 	return lo < d->n && d->g[lo].goid == goid ? &d->g[lo] : NULL;
 }
 
-/* One that the runtime itself has found to be leaked meanwhile waits all the same. */
+/* A goroutine that the runtime found to be leaked is still waiting. */
 static unsigned int waits_as(const struct prowl_goroutine *g)
 {
 	return g->status == 10 /* leaked */ ? 4 /* waiting */ : g->status;
 }
 
 /*
- * Made after the first dump, there in the second, and in the last one still blocked at the same
- * place without having run: it has waited for at least the second half of the window, and nobody
- * came.
+ * Created after the first dump, in the second one, and in the last one still blocked at the same
+ * place without having run: it has waited for at least the second half of the window.
  */
 static bool is_suspect(const void *ctx, const struct prowl_goroutine *g)
 {
@@ -566,7 +564,7 @@ static bool is_suspect(const void *ctx, const struct prowl_goroutine *g)
 	       g->status != 2 /* running */ && g->status != 1;
 }
 
-/* Also those that were not asked for. */
+/* With those that the filters dropped. */
 static uint64_t all_of(const struct prowl_dump *d)
 {
 	return d->counts.goroutines + d->counts.filtered;

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Goroutines in words: one by one as a panic prints them, by stack, as JSON, and suspected leaks.
- */
+/* Prints goroutines: one by one as in a panic, by stack, as JSON, and suspected leaks. */
 #pragma once
 
 #include <stdbool.h>
@@ -8,7 +7,7 @@
 
 #include "goroutines.h"
 
-/* all: also the runtime's own functions that a panic leaves out. */
+/* all: also the runtime's functions, which a panic leaves out. */
 void show_goroutines_text(FILE *f, const struct prowl_goroutines *h, const struct prowl_dump *d,
 			  bool all);
 /* One entry for each stack with its labels, the most frequent first. */
@@ -16,6 +15,6 @@ void show_goroutines_groups(FILE *f, const struct prowl_goroutines *h, const str
 			    bool all);
 void show_goroutines_json(FILE *f, const struct prowl_goroutines *h, const struct prowl_dump *d);
 
-/* Three dumps in the order of time; the number of goroutines that are suspected. */
+/* Three dumps in the order of time. Returns the number of suspected goroutines. */
 size_t show_goroutines_leaks(FILE *f, const struct prowl_goroutines *h,
 			     const struct prowl_dump dumps[3], bool json, bool all);

@@ -55,7 +55,7 @@ static struct sigaction action(void (*handler)(int))
 {
 	struct sigaction sa = {.sa_handler = handler, .sa_flags = (int)SA_RESTART};
 
-	/* One at a time: what the handler has are words that it may not be interrupted in. */
+	/* One at a time: the handler must not be interrupted by another one. */
 	for (int i = 0; i < NENDS; i++)
 		sigaddset(&sa.sa_mask, ends[i]);
 	return sa;
@@ -157,7 +157,7 @@ void stop_release(void)
 	wake = -1;
 }
 
-/* Where a signal ends us anyway, it does so after the file. */
+/* Where a signal is not caught, it removes the file before it ends prowl. */
 static void replace(void (*old)(int), void (*now)(int))
 {
 	struct sigaction sa = action(now), is;

@@ -16,12 +16,12 @@ struct take {
 
 /* Whether target, window, rates and output fit the kind. For a struct that begins with a take. */
 enum prowl_code take_check(void *options, char **words, size_t n);
-/* Takes the profile, writes it, says how it went. */
+/* Takes the profile, writes it, prints the result. */
 enum prowl_code take_run(void *options, char **words, size_t n);
 
-/* The first line of a target that was opened: "reading the WHAT of NAME (pid 42, go1.25)WINDOW". */
+/* Prints the first line for an opened target: "reading the WHAT of NAME (pid 42, go1.25)WINDOW". */
 void take_say_reading(const struct prowl_target *t, const char *what, const char *window);
-/* The warning of a Go version that is newer than the known ones; nothing of others. */
+/* Prints a warning where the Go version is newer than all known ones. */
 void take_say_guessed(const struct prowl_target *t);
-/* What was read of goroutines: their numbers, in n of what ("different stacks"). */
+/* Prints how many goroutines were read, in n of what ("different stacks"). */
 void take_say_goroutines(const struct prowl_goroutines_counts *c, size_t n, const char *what);

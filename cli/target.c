@@ -28,8 +28,7 @@ bool target_add_pid(struct target_pids *t, pid_t pid)
 	return true;
 }
 
-/* Is it one of the words between the dashes? A name may have dashes itself: then it is there twice
- * at worst. */
+/* Whether it is one of the words between dashes. A name with dashes may be added twice. */
 static bool has_word(const char *names, const char *word)
 {
 	size_t n = strlen(word);
@@ -88,7 +87,7 @@ enum prowl_code target_add_name(struct target_pids *t, const char *name)
 {
 	enum prowl_code code;
 
-	prowl_privilege_raise(); /* for the names of their programs */
+	prowl_privilege_raise(); /* to read the names of their programs */
 	code = add_named(t, name);
 	prowl_privilege_lower();
 	return code;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which processes a command is about: by number, by name, or a core file. */
+/* The target of a command: processes by number or name. */
 #pragma once
 
 #include <stdbool.h>
@@ -15,10 +15,12 @@ struct target_pids {
 	size_t n;
 };
 
-/* Adds one that isn't there yet; false after saying that there are too many. */
+/* Adds a process once; false after an error message where there are too many. */
 bool target_add_pid(struct target_pids *t, pid_t pid);
-/* Several processes in the name of a file: adds a process' name to those before it
- * ("first-second"), each once, while there is room; "" is the beginning. */
+/*
+ * The names of several processes for a file name: adds one to those before it ("first-second"),
+ * each once, while there is room. Begin with "".
+ */
 void target_names(char *names, size_t len, const char *comm);
-/* Adds all processes of that name (comm or file name). An exit code, after saying what failed. */
+/* Adds all processes of that name (comm or file name). An exit code, after an error message. */
 enum prowl_code target_add_name(struct target_pids *t, const char *name);

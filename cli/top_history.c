@@ -65,7 +65,7 @@ static void add_counts(struct top_counts *to, const struct top_counts *c)
 
 /* --- windows --------------------------------------------------------------------- */
 
-/* The first of the windows that are recent: half of one more or less is no matter. */
+/* The first of the recent windows, to within half a window. */
 static size_t first_recent(const struct top_history *h)
 {
 	size_t i = h->nwindows;

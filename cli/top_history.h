@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What prowl top has seen: the tables of the last windows, one of all of them, and the profile of
- * all for writing it to a file.
+ * The history of prowl top: the tables of the last windows, one table of all windows, and the
+ * profile of all windows for writing it to a file.
  *
- * Memory is bounded: of that profile the oldest part, an eighth, is let go where it has more than
- * TOP_HISTORY_STACKS different stacks (some 150 bytes each). The tables grow with the functions
- * that were seen.
+ * Memory is bounded: a profile with more than TOP_HISTORY_STACKS different stacks (some 150 bytes
+ * each) loses its oldest eighth. The tables grow with the number of functions.
  *
  * One thread.
  */
@@ -33,8 +32,8 @@ struct top_counts { /* of one window, or of several, added up */
 struct top_history;
 
 /*
- * recent_ns: how long the last windows are together, at least one. keep_profile false: nobody will
- * ask for the profile. -ENOMEM.
+ * recent_ns: the time of the last windows together, at least one. keep_profile false: the profile
+ * is not needed. -ENOMEM.
  */
 int top_history_new(uint64_t recent_ns, bool keep_profile, struct top_history **ret);
 void top_history_free(struct top_history *h);
@@ -43,7 +42,7 @@ void top_history_free(struct top_history *h);
 int top_history_add(struct top_history *h, struct pprof_profile *window,
 		    const struct top_counts *counts);
 
-/* Tables for the caller to free; and of what. */
+/* Tables for the caller to free, and their counts. */
 int top_history_recent(const struct top_history *h, struct pprof_functions **ret,
 		       struct top_counts *counts);
 int top_history_all(const struct top_history *h, struct pprof_functions **ret,
@@ -51,5 +50,5 @@ int top_history_all(const struct top_history *h, struct pprof_functions **ret,
 
 /* The profile of all windows that are still there, for the caller to free. -ENODATA: none yet. */
 int top_history_profile(const struct top_history *h, struct pprof_profile **ret);
-/* Whether the beginning was let go. */
+/* Whether the beginning was dropped. */
 bool top_history_cut(const struct top_history *h);

@@ -97,7 +97,7 @@ static void head_samples(struct drawing *d)
 		 f->cpu_percent, f->samples, f->lost, f->truncated, f->unknown);
 }
 
-/* "12", or "?" for what is not known. */
+/* "12", or "?" where it is unknown. */
 static const char *figure(const struct prowl_figures *f, enum prowl_figure which,
 			  char text[TOP_NUMBER * 2])
 {
@@ -200,8 +200,8 @@ static int numbers(const struct drawing *d, char *to, const char *flat, const ch
 }
 
 /*
- * A name that is too long for its column first goes without the folders of its package, then
- * without its beginning: the end tells most.
+ * A name that is too long for its column loses the folders of its package, then its beginning: the
+ * end says most.
  */
 static const char *short_name(const char *name, int room)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the table of prowl top shows: rows in order, which one is chosen, what is open, filtered and
- * frozen. Knows keys and lines of text, but no terminal, session or clock.
+ * The model of prowl top's table: rows in order, cursor, open rows, filter, freezing. Knows keys
+ * and lines of text, but no terminal, session or clock.
  *
- * One thread. Where memory runs out, what is shown stays as it was.
+ * One thread. Without memory the table stays as it is.
  */
 #pragma once
 
@@ -16,7 +16,7 @@
 #include "pprof_report.h"
 #include "top_text.h"
 
-/* The first lines: of the process and of the samples that the table is made of. */
+/* The first lines: about the process and the samples behind the table. */
 struct top_facts {
 	char who[256]; /* "etcd (pid 19352, go1.19.8)" */
 	unsigned int rate;
@@ -53,7 +53,7 @@ enum top_key {
 	TOP_KEY_END,
 };
 
-/* What the owner has to do after a key, beside drawing. */
+/* An action for the caller after a key, in addition to drawing. */
 enum top_action { TOP_NOTHING, TOP_QUIT, TOP_WRITE, TOP_REPAINT, TOP_UPDATE };
 
 struct top_model;
@@ -62,8 +62,8 @@ int top_model_new(enum top_sort sort, struct top_model **ret);
 void top_model_free(struct top_model *m);
 
 /*
- * Takes new tables, of the last seconds and since the start; unless frozen they are shown. The
- * second one need not be made (functions NULL) while nobody wants it.
+ * Takes new tables, of the last seconds and since the start; they are shown unless frozen. The
+ * second one may be empty (functions NULL) unless top_model_wants_all.
  */
 bool top_model_wants_all(const struct top_model *m);
 void top_model_update(struct top_model *m, const struct top_view *recent,
@@ -71,13 +71,13 @@ void top_model_update(struct top_model *m, const struct top_view *recent,
 enum top_action top_model_key(struct top_model *m, int key);
 /* A line for the user, until the next key. NULL: none. Foreign text is allowed. */
 void top_model_message(struct top_model *m, const char *text);
-/* Nothing comes any more; told until the end. */
+/* No more windows will come; the text is shown until the end. */
 void top_model_over(struct top_model *m, const char *why);
 
 enum top_style {
 	TOP_PLAIN,
 	TOP_TITLE,
-	TOP_WARNING, /* a figure that should not be so */
+	TOP_WARNING, /* a figure that is a problem */
 	TOP_HEADS,   /* of the columns */
 	TOP_CHOSEN,  /* the row of the cursor; it starts with '>' */
 	TOP_DETAIL,  /* callers and callees */
@@ -91,6 +91,6 @@ void top_model_draw(struct top_model *m, int rows, int cols, top_put put, void *
 /* The whole table as plain lines that are not cut, the first n rows of it: for --once. */
 void top_model_print(struct top_model *m, size_t n, top_put put, void *ctx);
 
-/* What is shown now, in its order: for --json. */
+/* The functions as they are shown, for --json. */
 const struct top_view *top_model_view(const struct top_model *m);
 size_t top_model_rows(const struct top_model *m, const uint32_t **ret_rows);

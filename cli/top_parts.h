@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The insides of the model, shared by top_model.c (what is shown) and top_lines.c (as what). */
+/* The insides of the model, shared by top_model.c and top_lines.c. */
 #pragma once
 
 #include "top_model.h"
@@ -27,7 +27,7 @@ struct top_model {
 	char **open; /* names of functions */
 	size_t nopen;
 	size_t cursor, scroll; /* lines */
-	size_t page;           /* lines that were last to be seen */
+	size_t page;           /* lines that were visible last */
 	bool moved;            /* the cursor, so that it stays on a function: */
 	char *chosen;
 	size_t below; /* lines of callers and callees that it is below that one */

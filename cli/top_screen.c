@@ -16,7 +16,8 @@
 #include "term.h"
 
 enum {
-	ESCAPE_MS = 25, /* after which Esc is a key by itself; keys come over ssh as a whole */
+	ESCAPE_MS =
+		25, /* after which Esc is a key of its own; over ssh, keys arrive in one piece */
 	STACK = 64 * 1024,
 };
 
@@ -29,11 +30,11 @@ struct top_screen {
 /* For the signal handlers, which have no other way to know them. */
 static struct {
 	int to, from;    /* a pipe of signal numbers */
-	char reset[256]; /* what brings the terminal back */
+	char reset[256]; /* the sequence that restores the terminal */
 	size_t reset_len;
 	struct termios before;
-	struct sigaction bus; /* what is done about files that were cut short */
-	unsigned int ends;    /* times that prowl was told to end */
+	struct sigaction bus; /* the handler for truncated files */
+	unsigned int ends;    /* how often a signal asked prowl to end */
 } tty = {.to = -1, .from = -1};
 
 bool top_screen_built(void)
@@ -52,7 +53,7 @@ static void restore_terminal(void)
 
 static void on_crash(int sig, siginfo_t *info, void *ctx)
 {
-	/* A page that a shortened file lacks is put right; the rest is a crash. */
+	/* A missing page of a truncated file is replaced; anything else is a crash. */
 	if (sig == SIGBUS && info->si_code == BUS_ADRERR && (tty.bus.sa_flags & SA_SIGINFO)) {
 		tty.bus.sa_sigaction(sig, info, ctx);
 		return;
@@ -68,7 +69,7 @@ static void on_signal(int sig)
 	char c = (char)sig;
 	bool end = sig == SIGINT || sig == SIGTERM || sig == SIGHUP || sig == SIGQUIT;
 
-	if (end && tty.ends++ > 0) { /* told twice: nobody listens */
+	if (end && tty.ends++ > 0) { /* the second one: the loop does not respond */
 		restore_terminal();
 		signal(sig, SIG_DFL);
 		raise(sig);
@@ -264,7 +265,7 @@ static void stop_ourselves(void)
 	sigemptyset(&set);
 	sigaddset(&set, SIGTSTP);
 	raise(SIGTSTP);
-	/* Here again, after SIGCONT. */
+	/* Running again, after SIGCONT. */
 	sigprocmask(SIG_UNBLOCK, &set, NULL);
 	sigaction(SIGTSTP, &old, NULL);
 }
@@ -317,7 +318,7 @@ static int key_of(int c)
 	case KEY_BACKSPACE:
 		return TOP_KEY_BACKSPACE;
 	default:
-		return c < 256 ? c : ' ' - 1; /* a key that means nothing */
+		return c < 256 ? c : ' ' - 1; /* an unknown key */
 	}
 }
 

@@ -8,7 +8,7 @@
 
 #include "utf8.h"
 
-/* What stands for one character: where it is, how long, and how wide it is shown. */
+/* A character: its bytes, and its width on the screen. */
 struct glyph {
 	const char *text;
 	size_t len;

@@ -11,10 +11,10 @@ enum {
 };
 
 /*
- * Puts foreign text into dst so that it takes at most `width` columns: what is too long is cut at
- * its end, or, in _tail, at its beginning, and ".." stands for what is missing. Control characters,
- * invalid UTF-8 and what the terminal can't show become '?', characters without a width are left
- * out. Returns the columns it takes.
+ * Puts foreign text into dst in at most `width` columns. Longer text is cut at its end or, in
+ * _tail, at its beginning, with ".." instead. Control characters, invalid UTF-8 and characters that
+ * the terminal can't show become '?', characters without a width are left out. Returns the columns
+ * it takes.
  */
 int top_text_fit(char dst[TOP_LINE], const char *src, int width);
 int top_text_fit_tail(char dst[TOP_LINE], const char *src, int width);

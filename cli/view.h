@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What of a profile is shown and how: options that all commands which print profiles can have. */
+/* The view of a profile: options for commands that print profiles. */
 #pragma once
 
 #include <stdbool.h>
@@ -73,8 +73,8 @@ bool view_take_word(const struct opt *o, void *field, const char *arg);
 enum view_use { VIEW_AS_REPORT, VIEW_AS_TRACES, VIEW_AS_DATA };
 
 /*
- * Replaces the profile by the part of it that is to be shown, with v->report. False after saying
- * what is wrong; *code is the exit code then. For traces, samples stay apart; for data, a profile
- * of which nothing is filtered stays as it is.
+ * Replaces the profile by the part that the view shows, for use with v->report. False after an
+ * error message; *code is the exit code then. For traces, samples stay apart; for data, an
+ * unfiltered profile is not changed.
  */
 bool view_apply(struct view *v, struct pprof_profile **p, enum view_use use, enum prowl_code *code);

@@ -204,7 +204,7 @@ static void a_profile_is_written_and_read(void **state)
 	t_has(text, "main.main;main.b 50000000\n");
 	free(text);
 	assert_int_equal(output_write(p, f, "/nowhere/x", &size), PROWL_FAILED);
-	assert_said("writing /nowhere/x: No such file");
+	assert_said("can't write /nowhere/x: No such file");
 	pprof_profile_free(p);
 }
 

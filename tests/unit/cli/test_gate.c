@@ -244,13 +244,12 @@ static void what_makes_it_hard_to_compare_is_said(void **state)
 	assert_true(gate_take_output(&row, &g, t_path("x.txt")));
 	assert_int_equal(answer(&g), PROWL_OK);
 	text = t_read(t_path("x.txt"));
-	t_has(text, "head-0.pb.gz is there more than once");
+	t_has(text, "head-0.pb.gz is given more than once");
 	t_has(text, "the Go version differs: go1.24 in ");
 	free(text);
 }
 
-/* --- words -------------------------------------------------------------------------------------
- */
+/* --- words ---------------------------------------------------------------------- */
 
 /* A comparison with names that each format must escape. */
 static struct pprof_comparison made(struct pprof_change changes[2])
