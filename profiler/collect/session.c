@@ -222,7 +222,7 @@ enum prowl_code prowl_session_open(const struct prowl_options *o, struct prowl_s
 	if (!s)
 		return prowl_fail(err, PROWL_FAILED, "out of memory");
 	take_options(s, o);
-	prowl_trim_init(&s->trim);
+	prowl_residency_init(&s->residency);
 	s->wake_fd = o->wake_fd > 0 ? fcntl(o->wake_fd, F_DUPFD_CLOEXEC, 0)
 				    : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (s->wake_fd < 0)
@@ -253,10 +253,10 @@ void prowl_session_free(struct prowl_session *s)
 	prowl_moments_close(&s->moments);
 	prowl_timeline_fini(&s->timeline);
 	prowl_threads_fini(&s->threads);
-	prowl_trim_fini(&s->trim);
+	prowl_residency_fini(&s->residency);
 	prowl_procs_fini(&s->procs);
-	prowl_knames_fini(&s->names.kernel);
-	prowl_symcache_fini(&s->names.native);
+	prowl_kernel_names_fini(&s->names.kernel);
+	prowl_symbol_cache_fini(&s->names.native);
 	if (s->hash_mem)
 		munmap(s->hash_mem, s->hash_len);
 	if (s->wake_fd >= 0)

@@ -341,7 +341,8 @@ static void collect(struct prowl_session *s, uint64_t end, int wake_fd,
 		uw_walker_patience(s->walker, DRAIN_PAUSES);
 		session_drain(s);
 		grow_copies(s);
-		prowl_trim(&s->trim, &s->procs.files, uw_walker_stats(s->walker)->lookups);
+		prowl_residency_keep(&s->residency, &s->procs.files,
+				     uw_walker_stats(s->walker)->lookups);
 		if (uw_walker_stats(s->walker)->live_attempts != s->live_attempts) {
 			s->live_attempts = uw_walker_stats(s->walker)->live_attempts;
 			s->prompt_until = now + PROMPT_MS * 1000000ull;

@@ -31,7 +31,7 @@ struct prowl_session {
 	struct uw_walker *walker;
 	struct prowl_labels *labels; /* NULL: not asked for */
 	struct prowl_moments moments;
-	struct prowl_trim trim;
+	struct prowl_residency residency;
 	struct prowl_stackhash hash;
 	void *hash_mem;
 	size_t hash_len;

@@ -71,7 +71,7 @@ static void describe(struct prowl_session *s, struct prowl_window *w)
 	const struct prowl_result *r = &s->result, *before = &s->at_window_start;
 
 	s->several |= s->procs.n >= 2;
-	s->names.trim = &s->trim;
+	s->names.residency = &s->residency;
 	s->names.files = &s->procs.files;
 	s->names.lookups = r->walks.lookups;
 	prowl_timeline_sort(&s->timeline);
@@ -113,7 +113,7 @@ static void take_made(struct prowl_session *s, const struct prowl_made *made)
 	if (made->kernel_sampled) {
 		r->kernel_sampled = true;
 		r->kernel_names = made->kernel_names;
-		if (s->names.kernel.cache == PROWL_KSYMS_UNWRITABLE)
+		if (s->names.kernel.cache == PROWL_KERNEL_SYMBOLS_UNWRITABLE)
 			r->ksyms_cache_error = s->names.kernel.cache_error;
 	}
 	r->hurried = s->procs.files.care.hurry;
@@ -171,7 +171,7 @@ static void forget_ended(struct prowl_session *s)
 	prowl_threads_release(&s->threads);
 	if (!prowl_procs_ended(&s->procs))
 		return;
-	prowl_symcache_forget(&s->names.native, has_ended, &s->procs);
+	prowl_symbol_cache_forget(&s->names.native, has_ended, &s->procs);
 	prowl_procs_reuse(&s->procs);
 }
 

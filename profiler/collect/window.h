@@ -50,9 +50,9 @@ struct prowl_window_image {     /* what keys of the hash name by its index */
 
 /* Names and files, kept from one window to the next. Zero-initialised is empty. */
 struct prowl_names {
-	struct prowl_knames kernel;
-	struct prowl_symcache native;
-	struct prowl_trim *trim;
+	struct prowl_kernel_names kernel;
+	struct prowl_symbol_cache native;
+	struct prowl_residency *residency;
 	struct uw_binaries *files;
 	uint64_t lookups; /* in the tables of the files, so far */
 };

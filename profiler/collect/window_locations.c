@@ -80,16 +80,16 @@ static size_t symbols_at(struct window_maker *m, const struct prowl_window_image
 	enum uw_kind kind;
 	size_t n;
 
-	if (cached && prowl_symcache_get(&names->native, image, pc, syms, &n)) {
+	if (cached && prowl_symbol_cache_get(&names->native, image, pc, syms, &n)) {
 		*ret_map = uw_space_at(im->space, pc);
 		return n;
 	}
 	if (!go)
 		look_for_hurry(m);
-	prowl_trim(names->trim, names->files, ++names->lookups);
+	prowl_residency_keep(names->residency, names->files, ++names->lookups);
 	n = uw_symbolize(im->space, pc, syms, UW_MAX_INLINE, &kind, ret_map);
 	if (cached && *ret_map) /* what is mapped there later has names */
-		prowl_symcache_put(&names->native, image, pc, syms, n);
+		prowl_symbol_cache_put(&names->native, image, pc, syms, n);
 	return n;
 }
 
@@ -323,7 +323,7 @@ int window_name_kernel(struct window_maker *m)
 	if (r < 0)
 		return r;
 	drop_equal(k); /* several profiles may have it */
-	r = prowl_knames_learn(&m->w->names->kernel, k->pc, k->n);
+	r = prowl_kernel_names_learn(&m->w->names->kernel, k->pc, k->n);
 	m->made.kernel_sampled = true;
 	m->made.kernel_names = r == 0;
 	pm.start = k->pc[0] & ~0xfffull;
@@ -344,13 +344,13 @@ int window_name_kernel(struct window_maker *m)
 static int kernel_location_new(struct window_maker *m, struct window_target *t, uint64_t pc,
 			       uint32_t *ret)
 {
-	const struct prowl_kname *k;
+	const struct prowl_kernel_name *k;
 	char file[80] = "";
 	int r;
 
 	if (prowl_idmap_get(&t->kernel_locations, pc, ret) && *ret != PPROF_NONE)
 		return 0;
-	k = prowl_knames_of(&m->w->names->kernel, pc);
+	k = prowl_kernel_names_of(&m->w->names->kernel, pc);
 	if (k && k->module)
 		snprintf(file, sizeof file, "[%s]", k->module);
 	r = window_named_location(t, t->kernel_map, pc, k ? k->name : "[kernel]", file, ret);

@@ -38,7 +38,7 @@ struct dumping {
 	struct prowl_goroutines *h;
 	const struct prowl_goroutines_options *o;
 	struct prowl_dump *d;
-	struct prowl_stored stored;
+	struct prowl_rtstack stored;
 	struct prowl_stackset set; /* of the words of the stacks of the dump */
 	bool *matches;             /* by stack */
 	size_t cap_matches;
@@ -136,7 +136,7 @@ static int name_stack(struct dumping *t, const uint64_t *words, size_t n, uint64
 					sizeof *d->locations);
 	if (r < 0)
 		return r;
-	k = prowl_stored_stack(&t->stored, words, n, false, d->locations + t->nlocations);
+	k = prowl_rtstack_stack(&t->stored, words, n, false, d->locations + t->nlocations);
 	if (k < 0)
 		return k;
 	s = &d->stacks[d->nstacks];
@@ -170,7 +170,7 @@ static int created_at(struct dumping *t, uint64_t gopc, uint32_t *ret)
 		*ret = at - 1;
 		return 0;
 	}
-	r = prowl_stored_stack(&t->stored, &gopc, 1, false, &at);
+	r = prowl_rtstack_stack(&t->stored, &gopc, 1, false, &at);
 	if (r < 0)
 		return r;
 	if (r > 0)
@@ -510,30 +510,31 @@ static void add_comments(struct dumping *t)
 	const struct prowl_runtime *rt = t->h->rt;
 	enum uw_goglobal_source source = rt->globals.var[UW_GLOBAL_ALLGS].source;
 
-	prowl_note(p, "prowl " PROWL_VERSION ": goroutine profile, read from %s",
-		   rt->target.core ? "a core file" : "outside");
-	prowl_notes_runtime(p, t->h->rt);
-	prowl_note(p, "runtime.allgs found by %s", uw_goglobal_source_name(source));
-	prowl_note(
+	prowl_comment(p, "prowl " PROWL_VERSION ": goroutine profile, read from %s",
+		      rt->target.core ? "a core file" : "outside");
+	prowl_comments_runtime(p, t->h->rt);
+	prowl_comment(p, "runtime.allgs found by %s", uw_goglobal_source_name(source));
+	prowl_comment(
 		p,
 		"goroutines: %llu; of the runtime, left out: %llu; filtered out: %llu; dead: %llu",
 		(unsigned long long)c->goroutines, (unsigned long long)c->system,
 		(unsigned long long)c->filtered, (unsigned long long)c->dead);
-	prowl_note(p, "running: %llu, %llu of them with a stack", (unsigned long long)c->running,
-		   (unsigned long long)c->running_sampled);
-	prowl_note(p,
-		   "stacks that never stood still: %llu; that made no sense: %llu; cut: %llu; read "
-		   "again: %llu times",
-		   (unsigned long long)c->unstable, (unsigned long long)c->bad,
-		   (unsigned long long)c->cut, (unsigned long long)c->retries);
+	prowl_comment(p, "running: %llu, %llu of them with a stack", (unsigned long long)c->running,
+		      (unsigned long long)c->running_sampled);
+	prowl_comment(
+		p,
+		"stacks that never stood still: %llu; that made no sense: %llu; cut: %llu; read "
+		"again: %llu times",
+		(unsigned long long)c->unstable, (unsigned long long)c->bad,
+		(unsigned long long)c->cut, (unsigned long long)c->retries);
 	if (c->labels_unknown)
-		prowl_note(
+		prowl_comment(
 			p,
 			"warning: labels of %llu goroutines could not be read, or there are more "
 			"than %d different sets",
 			(unsigned long long)c->labels_unknown, PROWL_LABELS_MAX_SETS);
 	if (c->labels_cut)
-		prowl_note(
+		prowl_comment(
 			p,
 			"warning: %llu goroutines have labels that were cut: " PROWL_LABELS_LIMITS,
 			(unsigned long long)c->labels_cut, UW_LABEL_BYTES, UW_LABELS_MAX);
@@ -548,11 +549,11 @@ static int dump_begin(struct dumping *t)
 		return r;
 	t->d->profile = p;
 	p->time_nanos = t->d->when;
-	prowl_stored_init(&t->stored, p, &t->h->rt->space, t->h->rt->go, false);
+	prowl_rtstack_init(&t->stored, p, &t->h->rt->space, t->h->rt->go, false);
 	r = pprof_period(p, "goroutine", "count", 1);
 	if (r == 0)
 		r = pprof_sample_type(p, "goroutine", "count");
-	return r < 0 ? r : prowl_stored_first_mapping(&t->stored);
+	return r < 0 ? r : prowl_rtstack_first_mapping(&t->stored);
 }
 
 /* --- what is called --- */
@@ -603,7 +604,7 @@ static int dump_all(struct dumping *t)
 
 static void dumping_fini(struct dumping *t)
 {
-	prowl_stored_fini(&t->stored);
+	prowl_rtstack_fini(&t->stored);
 	prowl_stackset_fini(&t->set);
 	prowl_idmap_fini(&t->created);
 	prowl_idmap_fini(&t->sets);

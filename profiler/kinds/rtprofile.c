@@ -383,7 +383,7 @@ static int labels_of(struct pprof_profile *p, const struct prowl_rtprofile *r,
 	return k < 0 ? k : n + k;
 }
 
-static int add_bucket(struct prowl_rtprofile *r, struct prowl_stored *stored,
+static int add_bucket(struct prowl_rtprofile *r, struct prowl_rtstack *stored,
 		      const struct uw_bucket *b)
 {
 	bool heap = kinds[r->kind].bucket == UW_BUCKET_MEM;
@@ -395,7 +395,7 @@ static int add_bucket(struct prowl_rtprofile *r, struct prowl_stored *stored,
 	values_of(r, b, values);
 	if (r->delta && !subtract_first(r, b, values))
 		return 0;
-	n = prowl_stored_stack(stored, r->last.b.pcs + b->first, b->nstack, heap, locs);
+	n = prowl_rtstack_stack(stored, r->last.b.pcs + b->first, b->nstack, heap, locs);
 	nl = n < 0 ? n : labels_of(stored->p, r, b, labels);
 	if (nl < 0)
 		return nl;
@@ -413,11 +413,12 @@ static void add_rates(const struct prowl_rtprofile *r, struct pprof_profile *p)
 
 		if (c->state == PROWL_RATE_UNTOUCHED)
 			continue;
-		prowl_note(p, "%s was %llu; prowl set it to %llu for this window",
-			   prowl_rate_variable((enum prowl_rate)i), (unsigned long long)c->before,
-			   (unsigned long long)c->set);
+		prowl_comment(p, "%s was %llu; prowl set it to %llu for this window",
+			      prowl_rate_variable((enum prowl_rate)i),
+			      (unsigned long long)c->before, (unsigned long long)c->set);
 		if (i == PROWL_RATE_HEAP && c->before != 0)
-			prowl_note(p, "warning: what was allocated before and freed in the window "
+			prowl_comment(p,
+				      "warning: what was allocated before and freed in the window "
 				      "was sampled at the old rate and is scaled by the new one");
 	}
 }
@@ -430,34 +431,35 @@ static void add_comments(struct prowl_rtprofile *r, struct pprof_profile *p,
 						 "this machine's clock, measured"};
 	const struct kind *k = &kinds[r->kind];
 
-	prowl_note(p,
-		   "prowl " PROWL_VERSION ": %s profile as the Go runtime records it, read from %s",
-		   k->name, r->rt->target.core ? "a core file" : "outside");
-	prowl_notes_runtime(p, r->rt);
+	prowl_comment(
+		p, "prowl " PROWL_VERSION ": %s profile as the Go runtime records it, read from %s",
+		k->name, r->rt->target.core ? "a core file" : "outside");
+	prowl_comments_runtime(p, r->rt);
 	for (size_t i = 0; i < k->nglobals; i++)
-		prowl_note(p, "%s found by %s", uw_goglobal_name(k->globals[i]),
-			   uw_goglobal_source_name(r->rt->globals.var[k->globals[i]].source));
+		prowl_comment(p, "%s found by %s", uw_goglobal_name(k->globals[i]),
+			      uw_goglobal_source_name(r->rt->globals.var[k->globals[i]].source));
 	add_rates(r, p);
-	prowl_note(p, "records: %zu; read again: %u times; being written: %u; not whole: %u",
-		   r->result.records, r->result.retries, r->result.reread, r->result.torn);
-	prowl_note(p, "stack words outside of all mappings: %llu; without a name: %llu",
-		   (unsigned long long)r->result.outside, (unsigned long long)r->result.unknown);
+	prowl_comment(p, "records: %zu; read again: %u times; being written: %u; not whole: %u",
+		      r->result.records, r->result.retries, r->result.reread, r->result.torn);
+	prowl_comment(p, "stack words outside of all mappings: %llu; without a name: %llu",
+		      (unsigned long long)r->result.outside, (unsigned long long)r->result.unknown);
 	if (r->result.unsettled)
-		prowl_note(
+		prowl_comment(
 			p,
 			"warning: garbage collections ended faster than the records could be read; "
 			"they are of up to three of them");
 	if (k->bucket == UW_BUCKET_MEM)
-		prowl_note(p, "garbage collections: %s",
-			   r->last.b.no_gc ? "none yet; objects count as soon as they are allocated"
-					   : "values are as of the last one");
+		prowl_comment(p, "garbage collections: %s",
+			      r->last.b.no_gc
+				      ? "none yet; objects count as soon as they are allocated"
+				      : "values are as of the last one");
 	if (k->bucket == UW_BUCKET_BLOCK || k->bucket == UW_BUCKET_MUTEX)
-		prowl_note(p, "ticks a second: %.0f, from %s", r->ticks, ticks_from[ticks]);
+		prowl_comment(p, "ticks a second: %.0f, from %s", r->ticks, ticks_from[ticks]);
 	if (k->bucket && r->last.rate == 0)
-		prowl_note(p, "warning: the rate is 0 now; the records are from before%s",
-			   r->result.unscaled ? UNSCALED : "");
+		prowl_comment(p, "warning: the rate is 0 now; the records are from before%s",
+			      r->result.unscaled ? UNSCALED : "");
 	if (k->bucket && r->delta && r->first.rate != r->last.rate)
-		prowl_note(
+		prowl_comment(
 			p,
 			"warning: the rate was %llu at the start of the window, and %llu at its end",
 			(unsigned long long)r->first.rate, (unsigned long long)r->last.rate);
@@ -492,18 +494,18 @@ static int add_runtime_samples(struct prowl_rtprofile *r, struct pprof_profile *
 	enum uw_goticks_source source = UW_TICKS_NANOSECONDS;
 	enum uw_bucket_kind bucket = kinds[r->kind].bucket;
 	const struct uw_elf *elf = uw_binary_elf(r->rt->space.go_bin);
-	struct prowl_stored stored;
+	struct prowl_rtstack stored;
 	size_t before = p->nsamples;
 	int e = 0;
 
-	prowl_stored_init(&stored, p, &r->rt->space, r->rt->go, true);
+	prowl_rtstack_init(&stored, p, &r->rt->space, r->rt->go, true);
 	if (e == 0 && (bucket == UW_BUCKET_BLOCK || bucket == UW_BUCKET_MUTEX) && r->last.b.n)
 		e = uw_goticks_per_second(r->rt->layout, &r->rt->globals, &r->rt->space.live,
 					  elf ? elf->machine : 0, !r->rt->target.core, &r->ticks,
 					  &source);
 	r->result.ticks_measured = source == UW_TICKS_MEASURED;
 	if (e == 0)
-		e = prowl_stored_first_mapping(&stored);
+		e = prowl_rtstack_first_mapping(&stored);
 	for (size_t i = 0; e == 0 && i < r->last.b.n; i++)
 		e = add_bucket(r, &stored, &r->last.b.buckets[i]);
 	r->result.outside = stored.outside;
@@ -512,7 +514,7 @@ static int add_runtime_samples(struct prowl_rtprofile *r, struct pprof_profile *
 	r->result.samples = p->nsamples - before;
 	if (e == 0)
 		add_comments(r, p, source);
-	prowl_stored_fini(&stored);
+	prowl_rtstack_fini(&stored);
 	return e;
 }
 
@@ -669,7 +671,7 @@ static int add_runtime(struct prowl_rtprofile *r, struct pprof_profile *p)
 	if (!records_nothing(r))
 		return add_runtime_samples(r, p);
 	no_record(r, &why);
-	return prowl_note(p, "runtime %s: %s", prowl_runtime_file(r->rt), why.text);
+	return prowl_comment(p, "runtime %s: %s", prowl_runtime_file(r->rt), why.text);
 }
 
 static enum prowl_code add_runtimes(struct prowl_rtprofile *r, struct pprof_profile *p,

@@ -434,24 +434,24 @@ static int add_running(struct prowl_wall *w, struct pprof_profile *p)
 
 static int add_waiting(struct prowl_wall *w, struct pprof_profile *p)
 {
-	struct prowl_stored stored;
+	struct prowl_rtstack stored;
 	int64_t values[CLASSES];
 	uint32_t *locs = malloc(UW_GOROUTINE_MAX_WORDS * sizeof *locs);
 	int r = locs ? 0 : -ENOMEM;
 
-	prowl_stored_init(&stored, p, &w->rt->space, w->rt->go, false);
+	prowl_rtstack_init(&stored, p, &w->rt->space, w->rt->go, false);
 	if (r == 0)
-		r = prowl_stored_first_mapping(&stored);
+		r = prowl_rtstack_first_mapping(&stored);
 	for (uint32_t i = 0; i < w->stacks.n && r == 0; i++) {
 		size_t nwords;
 		const uint64_t *words = prowl_stackset_words(&w->stacks, i, &nwords);
-		int n = prowl_stored_stack(&stored, words, nwords, false, locs);
+		int n = prowl_rtstack_stack(&stored, words, nwords, false, locs);
 
 		for (int k = 0; k < CLASSES; k++)
 			values[k] = (int64_t)w->times[i].ns[k];
 		r = n < 0 ? n : pprof_sample_add(p, locs, (size_t)n, values, NULL, 0);
 	}
-	prowl_stored_fini(&stored);
+	prowl_rtstack_fini(&stored);
 	free(locs);
 	for (int k = 0; k < CLASSES; k++)
 		values[k] = (int64_t)w->unread_ns[k];
@@ -462,28 +462,29 @@ static void add_comments(const struct prowl_wall *w, struct pprof_profile *p)
 {
 	const struct prowl_wall_result *r = &w->result;
 
-	prowl_note(p,
-		   "prowl " PROWL_VERSION ": wall-clock profile of goroutines, %u looks a second",
-		   w->o.rate);
-	prowl_notes_runtime(p, w->rt);
-	prowl_note(p,
-		   "looks: %llu; left out for the budget: %llu; goroutines on average: %llu, part "
-		   "looked at: %.4f",
-		   (unsigned long long)r->looks, (unsigned long long)r->skipped,
-		   (unsigned long long)r->goroutines, r->part);
-	prowl_note(p, "goroutines looked at: %llu; not read as a whole: %llu",
-		   (unsigned long long)r->seen, (unsigned long long)r->unread);
-	prowl_note(p, "own cpu time while looking: %.6f s in %.6f s", (double)r->cpu_ns / 1e9,
-		   (double)r->duration_ns / 1e9);
+	prowl_comment(
+		p, "prowl " PROWL_VERSION ": wall-clock profile of goroutines, %u looks a second",
+		w->o.rate);
+	prowl_comments_runtime(p, w->rt);
+	prowl_comment(
+		p,
+		"looks: %llu; left out for the budget: %llu; goroutines on average: %llu, part "
+		"looked at: %.4f",
+		(unsigned long long)r->looks, (unsigned long long)r->skipped,
+		(unsigned long long)r->goroutines, r->part);
+	prowl_comment(p, "goroutines looked at: %llu; not read as a whole: %llu",
+		      (unsigned long long)r->seen, (unsigned long long)r->unread);
+	prowl_comment(p, "own cpu time while looking: %.6f s in %.6f s", (double)r->cpu_ns / 1e9,
+		      (double)r->duration_ns / 1e9);
 	if (r->cpu_failed)
-		prowl_note(
+		prowl_comment(
 			p,
 			"warning: no permission to sample the process: running goroutines have no "
 			"stack");
 	else
-		prowl_note(p,
-			   "running goroutines: time by looks, stacks by %llu samples of the CPU",
-			   (unsigned long long)r->cpu_samples);
+		prowl_comment(
+			p, "running goroutines: time by looks, stacks by %llu samples of the CPU",
+			(unsigned long long)r->cpu_samples);
 }
 
 enum prowl_code prowl_wall_build(struct prowl_wall *w, struct pprof_profile **ret,

@@ -67,7 +67,7 @@ static int add_modules(struct pprof_profile *p, const struct uw_go *go)
 	return r;
 }
 
-int prowl_notes_build(struct pprof_profile *p, const struct uw_go *go, const struct uw_elf *elf)
+int prowl_comments_build(struct pprof_profile *p, const struct uw_go *go, const struct uw_elf *elf)
 {
 	int r = go ? add(p, "go", uw_go_version(go)) : 0;
 
@@ -76,7 +76,7 @@ int prowl_notes_build(struct pprof_profile *p, const struct uw_go *go, const str
 	return r == 0 && elf ? add(p, "id", elf->build_id) : r;
 }
 
-int prowl_note(struct pprof_profile *p, const char *fmt, ...)
+int prowl_comment(struct pprof_profile *p, const char *fmt, ...)
 {
 	char text[MAX_NOTE];
 	va_list ap;
@@ -108,7 +108,7 @@ static void read_model(char *model, size_t len)
 		fclose(f);
 }
 
-int prowl_notes_machine(struct pprof_profile *p)
+int prowl_comments_machine(struct pprof_profile *p)
 {
 	struct utsname u;
 	char model[128];
@@ -116,8 +116,8 @@ int prowl_notes_machine(struct pprof_profile *p)
 	if (uname(&u) < 0)
 		return 0;
 	read_model(model, sizeof model);
-	return prowl_note(p, "machine: %s, %ld CPUs, %s", model, sysconf(_SC_NPROCESSORS_ONLN),
-			  u.machine);
+	return prowl_comment(p, "machine: %s, %ld CPUs, %s", model, sysconf(_SC_NPROCESSORS_ONLN),
+			     u.machine);
 }
 
 int prowl_label_runtime(struct pprof_profile *p, const struct prowl_runtime *rt,
@@ -134,20 +134,21 @@ int prowl_label_runtime(struct pprof_profile *p, const struct prowl_runtime *rt,
 	return r < 0 ? r : 1;
 }
 
-int prowl_notes_runtime(struct pprof_profile *p, struct prowl_runtime *rt)
+int prowl_comments_runtime(struct pprof_profile *p, struct prowl_runtime *rt)
 {
 	const struct uw_elf *elf = rt->space.exe ? uw_binary_elf(rt->space.exe) : NULL;
-	int r = prowl_note(p, "target: %s, pid %d, %s", rt->target.comm, (int)rt->target.pid,
-			   uw_go_version(rt->go));
+	int r = prowl_comment(p, "target: %s, pid %d, %s", rt->target.comm, (int)rt->target.pid,
+			      uw_go_version(rt->go));
 
 	if (r == 0 && rt->target.nruntimes > 1)
-		r = prowl_note(p, "runtime: %s, %s, one of %zu in this process",
-			       prowl_runtime_file(rt), uw_go_version(rt->go), rt->target.nruntimes);
+		r = prowl_comment(p, "runtime: %s, %s, one of %zu in this process",
+				  prowl_runtime_file(rt), uw_go_version(rt->go),
+				  rt->target.nruntimes);
 	if (r == 0)
-		r = prowl_notes_build(p, rt->go, elf);
+		r = prowl_comments_build(p, rt->go, elf);
 	if (r == 0 && !rt->target.core)
-		r = prowl_notes_machine(p);
+		r = prowl_comments_machine(p);
 	if (r == 0 && rt->target.go_guessed)
-		r = prowl_note(p, "warning: " PROWL_GO_GUESSED, rt->target.go_version);
+		r = prowl_comment(p, "warning: " PROWL_GO_GUESSED, rt->target.go_version);
 	return r;
 }

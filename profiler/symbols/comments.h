@@ -16,16 +16,17 @@ struct uw_elf;
  * One that the profile has already is not added again. go and elf may be NULL. Returns 0 or
  * -ENOMEM.
  */
-int prowl_notes_build(struct pprof_profile *p, const struct uw_go *go, const struct uw_elf *elf);
+int prowl_comments_build(struct pprof_profile *p, const struct uw_go *go, const struct uw_elf *elf);
 
 /*
  * Adds the comment "machine: MODEL OF THE CPU, N CPUs, ARCHITECTURE" of the machine that this runs
  * on: times of two machines are not to be compared. -ENOMEM.
  */
-int prowl_notes_machine(struct pprof_profile *p);
+int prowl_comments_machine(struct pprof_profile *p);
 
 /* Adds a comment. */
-int prowl_note(struct pprof_profile *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+int prowl_comment(struct pprof_profile *p, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
 
 struct prowl_runtime;
 /*
@@ -35,4 +36,4 @@ struct prowl_runtime;
 int prowl_label_runtime(struct pprof_profile *p, const struct prowl_runtime *rt,
 			struct pprof_label *ret);
 /* Of whom a profile of the runtime is: the process, its build, and whether its version is known. */
-int prowl_notes_runtime(struct pprof_profile *p, struct prowl_runtime *rt);
+int prowl_comments_runtime(struct pprof_profile *p, struct prowl_runtime *rt);

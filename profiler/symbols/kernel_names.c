@@ -9,9 +9,9 @@
 
 #include "array.h"
 
-static int put(struct prowl_knames *k, uint64_t pc, const char *name, const char *module)
+static int put(struct prowl_kernel_names *k, uint64_t pc, const char *name, const char *module)
 {
-	struct prowl_kname n = {0};
+	struct prowl_kernel_name n = {0};
 	int r = prowl_array_reserve(&k->names, &k->cap, k->n + 1, sizeof *k->names);
 
 	if (r < 0)
@@ -29,7 +29,7 @@ static int put(struct prowl_knames *k, uint64_t pc, const char *name, const char
 }
 
 /* Nothing is kept on disk: all symbols, for now and later. */
-static void read_all(struct prowl_knames *k)
+static void read_all(struct prowl_kernel_names *k)
 {
 	int fd = open("/proc/kallsyms", O_RDONLY | O_CLOEXEC);
 
@@ -40,31 +40,31 @@ static void read_all(struct prowl_knames *k)
 	close(fd);
 }
 
-static int learn_new(struct prowl_knames *k, const uint64_t *pcs, size_t n)
+static int learn_new(struct prowl_kernel_names *k, const uint64_t *pcs, size_t n)
 {
-	struct prowl_ksyms syms = {0};
+	struct prowl_kernel_symbols syms = {0};
 	const char *name, *module;
 	int r = 0;
 
-	if (k->times++ > 0 && !k->all && k->cache != PROWL_KSYMS_KEPT &&
-	    k->cache != PROWL_KSYMS_WRITTEN)
+	if (k->times++ > 0 && !k->all && k->cache != PROWL_KERNEL_SYMBOLS_KEPT &&
+	    k->cache != PROWL_KERNEL_SYMBOLS_WRITTEN)
 		read_all(k);
 	if (!k->all) {
-		r = prowl_ksyms_init(&syms, pcs, n, NULL);
+		r = prowl_kernel_symbols_init(&syms, pcs, n, NULL);
 		k->cache = syms.cache;
 		k->cache_error = syms.cache_error;
 	}
 	for (size_t i = 0; r == 0 && i < n; i++) {
 		module = NULL;
 		name = k->all ? uw_kallsyms_name(k->all, pcs[i], &module, NULL)
-			      : prowl_ksyms_name(&syms, pcs[i], &module);
+			      : prowl_kernel_symbols_name(&syms, pcs[i], &module);
 		r = put(k, pcs[i], name, module);
 	}
-	prowl_ksyms_fini(&syms);
+	prowl_kernel_symbols_fini(&syms);
 	return r;
 }
 
-int prowl_knames_learn(struct prowl_knames *k, const uint64_t *pcs, size_t n)
+int prowl_kernel_names_learn(struct prowl_kernel_names *k, const uint64_t *pcs, size_t n)
 {
 	uint64_t *fresh = malloc((n + 1) * sizeof *fresh);
 	size_t nfresh = 0;
@@ -83,14 +83,15 @@ int prowl_knames_learn(struct prowl_knames *k, const uint64_t *pcs, size_t n)
 	return r;
 }
 
-const struct prowl_kname *prowl_knames_of(const struct prowl_knames *k, uint64_t pc)
+const struct prowl_kernel_name *prowl_kernel_names_of(const struct prowl_kernel_names *k,
+						      uint64_t pc)
 {
 	uint32_t id;
 
 	return prowl_idmap_get(&k->ids, pc, &id) && k->names[id].name ? &k->names[id] : NULL;
 }
 
-void prowl_knames_fini(struct prowl_knames *k)
+void prowl_kernel_names_fini(struct prowl_kernel_names *k)
 {
 	for (size_t i = 0; i < k->n; i++) {
 		free(k->names[i].name);
@@ -99,5 +100,5 @@ void prowl_knames_fini(struct prowl_knames *k)
 	free(k->names);
 	prowl_idmap_fini(&k->ids);
 	uw_kallsyms_free(k->all);
-	*k = (struct prowl_knames){0};
+	*k = (struct prowl_kernel_names){0};
 }

@@ -14,18 +14,18 @@
 #include "idmap.h"
 #include "kernel_symbols.h"
 
-struct prowl_kname {
+struct prowl_kernel_name {
 	char *name;   /* NULL: none covers the address */
 	char *module; /* NULL: the kernel itself */
 };
 
-struct prowl_knames { /* zero-initialised is empty */
+struct prowl_kernel_names { /* zero-initialised is empty */
 	struct prowl_idmap ids;
-	struct prowl_kname *names;
+	struct prowl_kernel_name *names;
 	size_t n, cap;
 	unsigned int times; /* that symbols were looked for */
 	struct uw_kallsyms *all;
-	enum prowl_ksyms_cache cache; /* of the last time */
+	enum prowl_kernel_symbols_cache cache; /* of the last time */
 	int cache_error;
 };
 
@@ -33,7 +33,8 @@ struct prowl_knames { /* zero-initialised is empty */
  * Learns the names of n addresses in ascending order. -EPERM: the kernel hides its addresses;
  * -ENOMEM; or why symbols could not be read. After an error, addresses that are new have no name.
  */
-int prowl_knames_learn(struct prowl_knames *k, const uint64_t *pcs, size_t n);
+int prowl_kernel_names_learn(struct prowl_kernel_names *k, const uint64_t *pcs, size_t n);
 /* NULL: no name. Borrowed from k. */
-const struct prowl_kname *prowl_knames_of(const struct prowl_knames *k, uint64_t pc);
-void prowl_knames_fini(struct prowl_knames *k);
+const struct prowl_kernel_name *prowl_kernel_names_of(const struct prowl_kernel_names *k,
+						      uint64_t pc);
+void prowl_kernel_names_fini(struct prowl_kernel_names *k);

@@ -76,7 +76,7 @@ static uint64_t module_instance(void *ctx, const char *module)
 	return stat(path, &st) == 0 ? (uint64_t)st.st_ino : 0;
 }
 
-static int read_key(const struct prowl_ksyms_paths *paths, struct uw_kallsyms_key *key)
+static int read_key(const struct prowl_kernel_symbols_paths *paths, struct uw_kallsyms_key *key)
 {
 	char *boot = NULL, *modules = NULL;
 	size_t boot_len = 0, modules_len = 0;
@@ -222,7 +222,8 @@ static int resolve(const char *path, const uint64_t *pcs, size_t n, struct uw_ka
 }
 
 /* What the kept symbols leave open. That it stays open is no error. */
-static void resolve_rest(struct prowl_ksyms *k, const uint64_t *pcs, size_t n, const char *path)
+static void resolve_rest(struct prowl_kernel_symbols *k, const uint64_t *pcs, size_t n,
+			 const char *path)
 {
 	uint64_t *rest = NULL;
 	size_t nrest = 0;
@@ -242,7 +243,8 @@ static void resolve_rest(struct prowl_ksyms *k, const uint64_t *pcs, size_t n, c
 }
 
 /* Reads all symbols and keeps them. *key is of before: only if it still holds are they kept. */
-static int read_and_keep(struct prowl_ksyms *k, const struct prowl_ksyms_paths *paths,
+static int read_and_keep(struct prowl_kernel_symbols *k,
+			 const struct prowl_kernel_symbols_paths *paths,
 			 const struct uw_kallsyms_key *key, struct new_file *f)
 {
 	struct uw_kallsyms_key now;
@@ -259,7 +261,8 @@ static int read_and_keep(struct prowl_ksyms *k, const struct prowl_ksyms_paths *
 	if (w == 0)
 		w = uw_kallsyms_save(k->read, key, f->fd);
 	k->cache_error = new_file_close(f, w);
-	k->cache = k->cache_error == 0 ? PROWL_KSYMS_WRITTEN : PROWL_KSYMS_UNWRITABLE;
+	k->cache = k->cache_error == 0 ? PROWL_KERNEL_SYMBOLS_WRITTEN
+				       : PROWL_KERNEL_SYMBOLS_UNWRITABLE;
 	return r;
 }
 
@@ -268,12 +271,12 @@ static const char *either(const char *path, const char *standard)
 	return path ? path : standard;
 }
 
-int prowl_ksyms_init(struct prowl_ksyms *k, const uint64_t *pcs, size_t n,
-		     const struct prowl_ksyms_paths *given)
+int prowl_kernel_symbols_init(struct prowl_kernel_symbols *k, const uint64_t *pcs, size_t n,
+			      const struct prowl_kernel_symbols_paths *given)
 {
-	static const struct prowl_ksyms_paths none;
-	const struct prowl_ksyms_paths *g = given ? given : &none;
-	const struct prowl_ksyms_paths paths = {
+	static const struct prowl_kernel_symbols_paths none;
+	const struct prowl_kernel_symbols_paths *g = given ? given : &none;
+	const struct prowl_kernel_symbols_paths paths = {
 		.kallsyms = either(g->kallsyms, "/proc/kallsyms"),
 		.modules = either(g->modules, "/proc/modules"),
 		.boot_id = either(g->boot_id, "/proc/sys/kernel/random/boot_id"),
@@ -282,20 +285,20 @@ int prowl_ksyms_init(struct prowl_ksyms *k, const uint64_t *pcs, size_t n,
 	struct new_file f = {0};
 	int r, folder;
 
-	*k = (struct prowl_ksyms){0};
+	*k = (struct prowl_kernel_symbols){0};
 	if (n == 0)
 		return 0;
 	folder = open_folder();
 	r = folder < 0 ? folder : read_key(&paths, &key);
 	if (r == 0 && load_kept(folder, &key, pcs, n, &k->kept) == 0) {
-		k->cache = PROWL_KSYMS_KEPT;
+		k->cache = PROWL_KERNEL_SYMBOLS_KEPT;
 		resolve_rest(k, pcs, n, paths.kallsyms);
 	} else {
 		/* To read all symbols is worth it only where they can be kept. */
 		if (r == 0) {
 			r = cache_file_new(&f, folder);
 			if (r < 0)
-				k->cache = PROWL_KSYMS_UNWRITABLE;
+				k->cache = PROWL_KERNEL_SYMBOLS_UNWRITABLE;
 		}
 		k->cache_error = r;
 		r = r == 0 ? read_and_keep(k, &paths, &key, &f)
@@ -308,7 +311,8 @@ int prowl_ksyms_init(struct prowl_ksyms *k, const uint64_t *pcs, size_t n,
 	return r;
 }
 
-const char *prowl_ksyms_name(const struct prowl_ksyms *k, uint64_t pc, const char **module)
+const char *prowl_kernel_symbols_name(const struct prowl_kernel_symbols *k, uint64_t pc,
+				      const char **module)
 {
 	const char *name = k->kept ? uw_kallsyms_name(k->kept, pc, module, NULL) : NULL;
 
@@ -317,9 +321,9 @@ const char *prowl_ksyms_name(const struct prowl_ksyms *k, uint64_t pc, const cha
 	return name;
 }
 
-void prowl_ksyms_fini(struct prowl_ksyms *k)
+void prowl_kernel_symbols_fini(struct prowl_kernel_symbols *k)
 {
 	uw_kallsyms_free(k->kept);
 	uw_kallsyms_free(k->read);
-	*k = (struct prowl_ksyms){0};
+	*k = (struct prowl_kernel_symbols){0};
 }

@@ -15,17 +15,18 @@
 
 #include "kallsyms.h"
 
-struct prowl_ksyms_paths { /* NULL: the system's */
+struct prowl_kernel_symbols_paths { /* NULL: the system's */
 	const char *kallsyms, *modules, *boot_id;
 };
 
-struct prowl_ksyms {
+struct prowl_kernel_symbols {
 	struct uw_kallsyms *kept, *read; /* either may be NULL */
-	enum prowl_ksyms_cache {
-		PROWL_KSYMS_NO_CACHE,
-		PROWL_KSYMS_KEPT,    /* named from the file, as far as it goes */
-		PROWL_KSYMS_WRITTEN, /* there was none, or one that doesn't hold any more */
-		PROWL_KSYMS_UNWRITABLE,
+	enum prowl_kernel_symbols_cache {
+		PROWL_KERNEL_SYMBOLS_NO_CACHE,
+		PROWL_KERNEL_SYMBOLS_KEPT,    /* named from the file, as far as it goes */
+		PROWL_KERNEL_SYMBOLS_WRITTEN, /* there was none, or one that doesn't hold any more
+					       */
+		PROWL_KERNEL_SYMBOLS_UNWRITABLE,
 	} cache;
 	int cache_error; /* negative errno: why there is no cache, or why it could not be written */
 };
@@ -35,9 +36,10 @@ struct prowl_ksyms {
  * addresses. A cache that can't be used or written is no error. After an error *k is empty; it may
  * be asked and ended like any other.
  */
-int prowl_ksyms_init(struct prowl_ksyms *k, const uint64_t *pcs, size_t n,
-		     const struct prowl_ksyms_paths *paths);
-void prowl_ksyms_fini(struct prowl_ksyms *k);
+int prowl_kernel_symbols_init(struct prowl_kernel_symbols *k, const uint64_t *pcs, size_t n,
+			      const struct prowl_kernel_symbols_paths *paths);
+void prowl_kernel_symbols_fini(struct prowl_kernel_symbols *k);
 
 /* As uw_kallsyms_name, for one of the addresses. */
-const char *prowl_ksyms_name(const struct prowl_ksyms *k, uint64_t pc, const char **module);
+const char *prowl_kernel_symbols_name(const struct prowl_kernel_symbols *k, uint64_t pc,
+				      const char **module);

@@ -8,19 +8,19 @@
 #include "locations.h"
 #include "symbolize.h"
 
-struct prowl_stored_place {
+struct prowl_rtstack_place {
 	uint32_t location; /* PPROF_NONE: shows nothing */
 	bool keeps_wrapper;
 	size_t first_follow, nfollow;
 };
 
-void prowl_stored_init(struct prowl_stored *s, struct pprof_profile *p, struct uw_space *space,
-		       struct uw_go *go, bool recorded)
+void prowl_rtstack_init(struct prowl_rtstack *s, struct pprof_profile *p, struct uw_space *space,
+			struct uw_go *go, bool recorded)
 {
-	*s = (struct prowl_stored){.p = p, .space = space, .go = go, .recorded = recorded};
+	*s = (struct prowl_rtstack){.p = p, .space = space, .go = go, .recorded = recorded};
 }
 
-void prowl_stored_fini(struct prowl_stored *s)
+void prowl_rtstack_fini(struct prowl_rtstack *s)
 {
 	prowl_idmap_fini(&s->places[0]);
 	prowl_idmap_fini(&s->places[1]);
@@ -30,7 +30,7 @@ void prowl_stored_fini(struct prowl_stored *s)
 	free(s->follow);
 }
 
-int prowl_stored_first_mapping(struct prowl_stored *s)
+int prowl_rtstack_first_mapping(struct prowl_rtstack *s)
 {
 	for (size_t i = 0; i < s->space->n; i++) {
 		uint32_t unused;
@@ -41,7 +41,7 @@ int prowl_stored_first_mapping(struct prowl_stored *s)
 	return 0;
 }
 
-static int add_lines(struct prowl_stored *s, uint32_t map, uint64_t pc,
+static int add_lines(struct prowl_rtstack *s, uint32_t map, uint64_t pc,
 		     const struct uw_frame *const *frames, size_t n, uint32_t *ret)
 {
 	struct pprof_line lines[UW_MAX_INLINE];
@@ -63,8 +63,8 @@ static int add_lines(struct prowl_stored *s, uint32_t map, uint64_t pc,
 	return pprof_location(s->p, map, pc, lines, n, ret);
 }
 
-static int go_place(struct prowl_stored *s, const struct uw_gostored *g, uint32_t map,
-		    struct prowl_stored_place *ret)
+static int go_place(struct prowl_rtstack *s, const struct uw_gostored *g, uint32_t map,
+		    struct prowl_rtstack_place *ret)
 {
 	const struct uw_frame *frames[UW_MAX_INLINE];
 	uint64_t *bigger;
@@ -92,7 +92,7 @@ static int go_place(struct prowl_stored *s, const struct uw_gostored *g, uint32_
 }
 
 /* C code that called Go, or what no table names. */
-static int other_place(struct prowl_stored *s, uint64_t pc, struct prowl_stored_place *ret)
+static int other_place(struct prowl_rtstack *s, uint64_t pc, struct prowl_rtstack_place *ret)
 {
 	static const struct uw_frame nameless = {.name = "[unknown]", .readable = "[unknown]"};
 	struct uw_symbol syms[UW_MAX_INLINE];
@@ -119,8 +119,8 @@ static int other_place(struct prowl_stored *s, uint64_t pc, struct prowl_stored_
 	return add_lines(s, map, pc, frames, n, &ret->location);
 }
 
-static int make_place(struct prowl_stored *s, uint64_t word, bool keep,
-		      struct prowl_stored_place *ret)
+static int make_place(struct prowl_rtstack *s, uint64_t word, bool keep,
+		      struct prowl_rtstack_place *ret)
 {
 	const struct uw_go_module *mod = uw_space_go_at(s->space, word);
 	const struct uw_mapping *m;
@@ -128,7 +128,7 @@ static int make_place(struct prowl_stored *s, uint64_t word, bool keep,
 	uint32_t map = PPROF_NONE;
 	int r = 0;
 
-	*ret = (struct prowl_stored_place){.location = PPROF_NONE};
+	*ret = (struct prowl_rtstack_place){.location = PPROF_NONE};
 	if (!mod || !uw_gostored_place(mod->go, mod->bias, word, keep, &g))
 		return other_place(s, word - 1, ret);
 	m = uw_space_at(s->space, g.pc);
@@ -137,10 +137,10 @@ static int make_place(struct prowl_stored *s, uint64_t word, bool keep,
 	return r < 0 ? r : go_place(s, &g, map, ret);
 }
 
-static int place_of(struct prowl_stored *s, uint64_t word, bool keep,
-		    const struct prowl_stored_place **ret)
+static int place_of(struct prowl_rtstack *s, uint64_t word, bool keep,
+		    const struct prowl_rtstack_place **ret)
 {
-	struct prowl_stored_place made;
+	struct prowl_rtstack_place made;
 	uint32_t at;
 	int r;
 
@@ -166,7 +166,7 @@ static int place_of(struct prowl_stored *s, uint64_t word, bool keep,
 	return r;
 }
 
-static bool in_runtime(struct prowl_stored *s, uint64_t word)
+static bool in_runtime(struct prowl_rtstack *s, uint64_t word)
 {
 	uint32_t hidden;
 
@@ -181,7 +181,7 @@ static bool in_runtime(struct prowl_stored *s, uint64_t word)
 	return hidden;
 }
 
-static size_t first_shown(struct prowl_stored *s, const uint64_t *words, size_t n)
+static size_t first_shown(struct prowl_rtstack *s, const uint64_t *words, size_t n)
 {
 	size_t i = 0;
 
@@ -190,15 +190,15 @@ static size_t first_shown(struct prowl_stored *s, const uint64_t *words, size_t 
 	return i < n ? i : 0;
 }
 
-int prowl_stored_stack(struct prowl_stored *s, const uint64_t *words, size_t n, bool hide_runtime,
-		       uint32_t *locs)
+int prowl_rtstack_stack(struct prowl_rtstack *s, const uint64_t *words, size_t n, bool hide_runtime,
+			uint32_t *locs)
 {
 	size_t start = hide_runtime ? first_shown(s, words, n) : 0;
 	bool keep = s->recorded;
 	int k = 0;
 
 	for (size_t i = start; i < n;) {
-		const struct prowl_stored_place *place;
+		const struct prowl_rtstack_place *place;
 		uint64_t word = words[i++];
 		int r;
 
@@ -217,6 +217,6 @@ int prowl_stored_stack(struct prowl_stored *s, const uint64_t *words, size_t n, 
 	}
 	/* Only goexit or so behind the runtime's own: then those. */
 	if (k == 0 && start > 0)
-		return prowl_stored_stack(s, words, n, false, locs);
+		return prowl_rtstack_stack(s, words, n, false, locs);
 	return k;
 }

@@ -14,9 +14,9 @@
 #include "pprof.h"
 #include "space.h"
 
-struct prowl_stored_place;
+struct prowl_rtstack_place;
 
-struct prowl_stored { /* borrows what it is made of */
+struct prowl_rtstack { /* borrows what it is made of */
 	struct pprof_profile *p;
 	struct uw_space *space;
 	struct uw_go *go;
@@ -30,7 +30,7 @@ struct prowl_stored { /* borrows what it is made of */
 	struct prowl_idmap places[2]; /* word → place; [1]: with wrappers kept */
 	struct prowl_idmap maps;      /* start of mapping → mapping of the profile */
 	struct prowl_idmap hidden;    /* word → is it in the runtime */
-	struct prowl_stored_place *place;
+	struct prowl_rtstack_place *place;
 	size_t n, cap;
 	uint64_t *follow;
 	size_t nfollow, cap_follow;
@@ -38,14 +38,14 @@ struct prowl_stored { /* borrows what it is made of */
 	uint64_t unknown; /* words without a name */
 };
 
-void prowl_stored_init(struct prowl_stored *s, struct pprof_profile *p, struct uw_space *space,
-		       struct uw_go *go, bool recorded);
-void prowl_stored_fini(struct prowl_stored *s);
+void prowl_rtstack_init(struct prowl_rtstack *s, struct pprof_profile *p, struct uw_space *space,
+			struct uw_go *go, bool recorded);
+void prowl_rtstack_fini(struct prowl_rtstack *s);
 /* The program itself becomes the first mapping of the profile. */
-int prowl_stored_first_mapping(struct prowl_stored *s);
+int prowl_rtstack_first_mapping(struct prowl_rtstack *s);
 /*
  * The locations of a stack, leaf first: at most n, into locs. hide_runtime: without the frames of
  * the runtime at the leaf, unless there are no others. Returns their number or negative errno.
  */
-int prowl_stored_stack(struct prowl_stored *s, const uint64_t *words, size_t n, bool hide_runtime,
-		       uint32_t *locs);
+int prowl_rtstack_stack(struct prowl_rtstack *s, const uint64_t *words, size_t n, bool hide_runtime,
+			uint32_t *locs);

@@ -14,20 +14,20 @@ static uint64_t key_of(uint32_t image, uint64_t pc)
 	return image >> (64 - PC_BITS) || pc >> PC_BITS ? 0 : (uint64_t)image << PC_BITS | pc;
 }
 
-void prowl_symcache_fini(struct prowl_symcache *c)
+void prowl_symbol_cache_fini(struct prowl_symbol_cache *c)
 {
 	for (size_t i = 0; i < c->n; i++)
 		free(c->entries[i].symbols);
 	free(c->entries);
 	prowl_idmap_fini(&c->ids);
-	*c = (struct prowl_symcache){0};
+	*c = (struct prowl_symbol_cache){0};
 }
 
-bool prowl_symcache_get(const struct prowl_symcache *c, uint32_t image, uint64_t pc,
-			struct uw_symbol *symbols, size_t *ret_n)
+bool prowl_symbol_cache_get(const struct prowl_symbol_cache *c, uint32_t image, uint64_t pc,
+			    struct uw_symbol *symbols, size_t *ret_n)
 {
 	uint64_t key = key_of(image, pc);
-	const struct prowl_symcache_entry *e;
+	const struct prowl_symbol_cache_entry *e;
 	uint32_t id;
 
 	if (!key || !prowl_idmap_get(&c->ids, key, &id))
@@ -81,16 +81,16 @@ static struct uw_symbol *copy_all(const struct uw_symbol *symbols, size_t n)
 	return to;
 }
 
-void prowl_symcache_put(struct prowl_symcache *c, uint32_t image, uint64_t pc,
-			const struct uw_symbol *symbols, size_t n)
+void prowl_symbol_cache_put(struct prowl_symbol_cache *c, uint32_t image, uint64_t pc,
+			    const struct uw_symbol *symbols, size_t n)
 {
 	uint64_t key = key_of(image, pc);
 	struct uw_symbol *kept;
 
 	if (!key)
 		return;
-	if (c->n == PROWL_SYMCACHE_MAX)
-		prowl_symcache_fini(c);
+	if (c->n == PROWL_SYMBOL_CACHE_MAX)
+		prowl_symbol_cache_fini(c);
 	if (prowl_array_reserve(&c->entries, &c->cap, c->n + 1, sizeof *c->entries) < 0)
 		return;
 	kept = copy_all(symbols, n);
@@ -98,16 +98,16 @@ void prowl_symcache_put(struct prowl_symcache *c, uint32_t image, uint64_t pc,
 		free(kept);
 		return;
 	}
-	c->entries[c->n++] = (struct prowl_symcache_entry){key, kept, n};
+	c->entries[c->n++] = (struct prowl_symbol_cache_entry){key, kept, n};
 }
 
-void prowl_symcache_forget(struct prowl_symcache *c, bool (*ended)(void *ctx, uint32_t image),
-			   void *ctx)
+void prowl_symbol_cache_forget(struct prowl_symbol_cache *c,
+			       bool (*ended)(void *ctx, uint32_t image), void *ctx)
 {
 	size_t kept = 0;
 
 	for (size_t i = 0; i < c->n; i++) {
-		struct prowl_symcache_entry *e = &c->entries[i];
+		struct prowl_symbol_cache_entry *e = &c->entries[i];
 
 		if (ended(ctx, (uint32_t)(e->key >> PC_BITS))) {
 			prowl_idmap_del(&c->ids, e->key);

@@ -3,7 +3,7 @@
  * Names of native addresses, kept from one window of a session to the next: to look them up means
  * to read symbol tables and debug information, which are unpacked for that and not kept.
  *
- * Holds copies. Emptied when it has PROWL_SYMCACHE_MAX addresses, some 4 MB. One thread.
+ * Holds copies. Emptied when it has PROWL_SYMBOL_CACHE_MAX addresses, some 4 MB. One thread.
  */
 #pragma once
 
@@ -14,11 +14,11 @@
 #include "idmap.h"
 #include "symbolize.h"
 
-enum { PROWL_SYMCACHE_MAX = 16384 };
+enum { PROWL_SYMBOL_CACHE_MAX = 16384 };
 
-struct prowl_symcache { /* zero-initialised is empty */
+struct prowl_symbol_cache { /* zero-initialised is empty */
 	struct prowl_idmap ids;
-	struct prowl_symcache_entry {
+	struct prowl_symbol_cache_entry {
 		uint64_t key;
 		struct uw_symbol *symbols;
 		size_t n;
@@ -26,16 +26,16 @@ struct prowl_symcache { /* zero-initialised is empty */
 	size_t n, cap;
 };
 
-void prowl_symcache_fini(struct prowl_symcache *c);
+void prowl_symbol_cache_fini(struct prowl_symbol_cache *c);
 /*
  * The frames at pc in an image, as uw_symbolize gave them; false: not known. The strings live until
  * the next put.
  */
-bool prowl_symcache_get(const struct prowl_symcache *c, uint32_t image, uint64_t pc,
-			struct uw_symbol *symbols, size_t *ret_n);
+bool prowl_symbol_cache_get(const struct prowl_symbol_cache *c, uint32_t image, uint64_t pc,
+			    struct uw_symbol *symbols, size_t *ret_n);
 /* Keeps them; where memory runs out it doesn't, and the address is looked up again. */
-void prowl_symcache_put(struct prowl_symcache *c, uint32_t image, uint64_t pc,
-			const struct uw_symbol *symbols, size_t n);
+void prowl_symbol_cache_put(struct prowl_symbol_cache *c, uint32_t image, uint64_t pc,
+			    const struct uw_symbol *symbols, size_t n);
 /* Forgets what it has of the images for which `ended` is true. */
-void prowl_symcache_forget(struct prowl_symcache *c, bool (*ended)(void *ctx, uint32_t image),
-			   void *ctx);
+void prowl_symbol_cache_forget(struct prowl_symbol_cache *c,
+			       bool (*ended)(void *ctx, uint32_t image), void *ctx);

@@ -10,7 +10,7 @@ enum {
 	BUDGET = 6 * (1 << 20), /* bytes */
 };
 
-static uint64_t resident(const struct prowl_trim *t)
+static uint64_t resident(const struct prowl_residency *t)
 {
 	unsigned long long shared = 0;
 	char text[128];
@@ -24,21 +24,21 @@ static uint64_t resident(const struct prowl_trim *t)
 	return (uint64_t)shared * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-void prowl_trim_init(struct prowl_trim *t)
+void prowl_residency_init(struct prowl_residency *t)
 {
-	*t = (struct prowl_trim){.fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC)};
+	*t = (struct prowl_residency){.fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC)};
 	t->floor = resident(t);
 	t->next = STEP;
 }
 
-void prowl_trim_fini(struct prowl_trim *t)
+void prowl_residency_fini(struct prowl_residency *t)
 {
 	if (t->fd >= 0)
 		close(t->fd);
 	t->fd = -1;
 }
 
-void prowl_trim(struct prowl_trim *t, struct uw_binaries *files, uint64_t lookups)
+void prowl_residency_keep(struct prowl_residency *t, struct uw_binaries *files, uint64_t lookups)
 {
 	if (lookups < t->next)
 		return;

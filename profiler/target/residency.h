@@ -11,13 +11,13 @@
 
 #include "binary.h"
 
-struct prowl_trim {
+struct prowl_residency {
 	uint64_t next;  /* look-ups at which the kernel is asked again */
 	uint64_t floor; /* bytes of files and shared memory that were resident at first */
 	int fd;         /* /proc/self/statm; -1: none */
 };
 
-void prowl_trim_init(struct prowl_trim *t);
-void prowl_trim_fini(struct prowl_trim *t);
+void prowl_residency_init(struct prowl_residency *t);
+void prowl_residency_fini(struct prowl_residency *t);
 /* lookups: in the tables of the files, a number that grows. */
-void prowl_trim(struct prowl_trim *t, struct uw_binaries *files, uint64_t lookups);
+void prowl_residency_keep(struct prowl_residency *t, struct uw_binaries *files, uint64_t lookups);

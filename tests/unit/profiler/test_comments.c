@@ -51,7 +51,7 @@ static void says_which_build(void **state)
 		    "path\texample.com/app/cmd\nmod\texample.com/app\tv1.2.3\th1:x\n"
 		    "build\t-tags=x\nbuild\tvcs=git\nbuild\tvcs.revision=0123abc\n"
 		    "build\tvcs.time=2026-01-02T03:04:05Z\nbuild\tvcs.modified=false\n");
-	assert_int_equal(prowl_notes_build(f.p, f.go, f.elf), 0);
+	assert_int_equal(prowl_comments_build(f.p, f.go, f.elf), 0);
 	assert_comment(&f, 0, "build: go=go1.24.4");
 	assert_comment(&f, 1, "build: package=example.com/app/cmd");
 	assert_comment(&f, 2, "build: module=example.com/app");
@@ -62,7 +62,7 @@ static void says_which_build(void **state)
 	assert_comment(&f, 7, "build: vcs.modified=false");
 	assert_int_equal(f.p->ncomments, 8);
 	/* Several processes of one program. */
-	assert_int_equal(prowl_notes_build(f.p, f.go, f.elf), 0);
+	assert_int_equal(prowl_comments_build(f.p, f.go, f.elf), 0);
 	assert_int_equal(f.p->ncomments, 8);
 	close_sample(&f);
 }
@@ -72,9 +72,9 @@ static void leaves_out_what_is_not_known(void **state)
 	struct fixture f;
 
 	open_sample(&f, "go1.24.4", "path\tcmd\x01/\xff\n");
-	assert_int_equal(prowl_notes_build(f.p, NULL, NULL), 0);
+	assert_int_equal(prowl_comments_build(f.p, NULL, NULL), 0);
 	assert_int_equal(f.p->ncomments, 0);
-	assert_int_equal(prowl_notes_build(f.p, f.go, NULL), 0);
+	assert_int_equal(prowl_comments_build(f.p, f.go, NULL), 0);
 	assert_comment(&f, 0, "build: go=go1.24.4");
 	assert_comment(&f, 1, "build: package=cmd?/?");
 	assert_int_equal(f.p->ncomments, 2);
@@ -86,7 +86,7 @@ static void is_one_line(void **state)
 	struct fixture f;
 
 	open_sample(&f, "go1.24.4", "");
-	assert_int_equal(prowl_note(f.p, "target: %s, pid %d", "a\nb\033[31m\x7f é", 7), 0);
+	assert_int_equal(prowl_comment(f.p, "target: %s, pid %d", "a\nb\033[31m\x7f é", 7), 0);
 	assert_comment(&f, 0, "target: a?b?[31m? é, pid 7");
 	close_sample(&f);
 }
@@ -98,7 +98,7 @@ static void the_machine(void **state)
 	long n = 0;
 
 	assert_int_equal(pprof_profile_new(&p), 0);
-	assert_int_equal(prowl_notes_machine(p), 0);
+	assert_int_equal(prowl_comments_machine(p), 0);
 	assert_int_equal(p->ncomments, 1);
 	text = p->strings[p->comments[0]];
 	assert_ptr_equal(strstr(text, "machine: "), text);

@@ -57,7 +57,7 @@ static int read_symbols(void **state)
 
 static void learns_each_once(void **state)
 {
-	struct prowl_knames k = {0};
+	struct prowl_kernel_names k = {0};
 	uint64_t pcs[SOME];
 	unsigned int times;
 	size_t right = 0;
@@ -69,20 +69,20 @@ static void learns_each_once(void **state)
 	for (size_t i = 0; i < nsymbols; i++)
 		pcs[i] = symbols[i].at;
 	for (size_t n = 5; n < nsymbols; n += nsymbols / 5) { /* more and more of them */
-		assert_int_equal(prowl_knames_learn(&k, pcs, n), 0);
+		assert_int_equal(prowl_kernel_names_learn(&k, pcs, n), 0);
 		assert_int_equal(k.n, n);
 	}
-	assert_int_equal(prowl_knames_learn(&k, pcs, nsymbols), 0);
+	assert_int_equal(prowl_kernel_names_learn(&k, pcs, nsymbols), 0);
 	times = k.times;
-	assert_int_equal(prowl_knames_learn(&k, pcs, nsymbols), 0);
+	assert_int_equal(prowl_kernel_names_learn(&k, pcs, nsymbols), 0);
 	assert_int_equal(k.times, times);
 	for (size_t i = 0; i < nsymbols; i++) {
-		const struct prowl_kname *n = prowl_knames_of(&k, pcs[i]);
+		const struct prowl_kernel_name *n = prowl_kernel_names_of(&k, pcs[i]);
 
 		right += n && !strcmp(n->name, symbols[i].name);
 	}
 	assert_true(right >= nsymbols - nsymbols / 20);
-	prowl_knames_fini(&k);
+	prowl_kernel_names_fini(&k);
 }
 
 static void learns_without_a_cache(void **state)
@@ -95,14 +95,14 @@ static void learns_without_a_cache(void **state)
 static void what_is_no_code(void **state)
 {
 	const uint64_t pcs[] = {1, 2};
-	struct prowl_knames k = {0};
+	struct prowl_kernel_names k = {0};
 
-	(void)prowl_knames_learn(&k, pcs, 2);
-	assert_null(prowl_knames_of(&k, 1));
-	assert_null(prowl_knames_of(&k, 7));
-	prowl_knames_fini(&k);
-	assert_int_equal(prowl_knames_learn(&k, pcs, 0), 0);
-	prowl_knames_fini(&k);
+	(void)prowl_kernel_names_learn(&k, pcs, 2);
+	assert_null(prowl_kernel_names_of(&k, 1));
+	assert_null(prowl_kernel_names_of(&k, 7));
+	prowl_kernel_names_fini(&k);
+	assert_int_equal(prowl_kernel_names_learn(&k, pcs, 0), 0);
+	prowl_kernel_names_fini(&k);
 }
 
 int main(void)

@@ -20,7 +20,7 @@
 
 static char dir[64];
 static char kallsyms[96], modules[96], boot_id[96], cache[96], folder[128], kept[160];
-static struct prowl_ksyms_paths paths;
+static struct prowl_kernel_symbols_paths paths;
 
 static void write_file(const char *path, const char *text)
 {
@@ -58,7 +58,7 @@ static int setup(void **state)
 	snprintf(cache, sizeof cache, "%s/cache", dir);
 	snprintf(folder, sizeof folder, "%s/prowl", cache);
 	snprintf(kept, sizeof kept, "%s/kallsyms", folder);
-	paths = (struct prowl_ksyms_paths){kallsyms, modules, boot_id};
+	paths = (struct prowl_kernel_symbols_paths){kallsyms, modules, boot_id};
 	write_file(kallsyms, symbols);
 	write_file(modules, "alpha 4096 1 - Live 0xffffffffc0200000\n");
 	write_file(boot_id, "00000000-0000-0000-0000-000000000001\n");
@@ -93,26 +93,26 @@ static int teardown(void **state)
 }
 
 /* Names `pcs`, the first of which has to be `first`; how it went with the cache is returned. */
-static enum prowl_ksyms_cache run_with(const uint64_t *p, size_t n, const char *first)
+static enum prowl_kernel_symbols_cache run_with(const uint64_t *p, size_t n, const char *first)
 {
-	struct prowl_ksyms k;
-	enum prowl_ksyms_cache cache_was;
+	struct prowl_kernel_symbols k;
+	enum prowl_kernel_symbols_cache cache_was;
 	const char *module = NULL, *name;
 
-	assert_int_equal(prowl_ksyms_init(&k, p, n, &paths), 0);
-	name = prowl_ksyms_name(&k, p[0], &module);
+	assert_int_equal(prowl_kernel_symbols_init(&k, p, n, &paths), 0);
+	name = prowl_kernel_symbols_name(&k, p[0], &module);
 	assert_non_null(name);
 	assert_string_equal(name, first);
 	assert_null(module);
-	name = prowl_ksyms_name(&k, p[n - 1], &module);
+	name = prowl_kernel_symbols_name(&k, p[n - 1], &module);
 	assert_non_null(name);
 	assert_non_null(module);
 	cache_was = k.cache;
-	prowl_ksyms_fini(&k);
+	prowl_kernel_symbols_fini(&k);
 	return cache_was;
 }
 
-static enum prowl_ksyms_cache run(const char *first)
+static enum prowl_kernel_symbols_cache run(const char *first)
 {
 	return run_with(pcs, sizeof pcs / sizeof *pcs, first);
 }
@@ -134,69 +134,69 @@ static void the_second_run_reads_what_the_first_kept(void **state)
 {
 	struct stat st;
 
-	assert_int_equal(run("start"), PROWL_KSYMS_WRITTEN);
+	assert_int_equal(run("start"), PROWL_KERNEL_SYMBOLS_WRITTEN);
 	assert_int_equal(stat(kept, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0600);
 	assert_int_equal(stat(folder, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0700);
 	assert_int_equal(files_in(folder), 1);
 	write_file(kallsyms, renamed);
-	assert_int_equal(run("start"), PROWL_KSYMS_KEPT);
+	assert_int_equal(run("start"), PROWL_KERNEL_SYMBOLS_KEPT);
 	/* Not even that it can be read is needed. */
 	assert_int_equal(unlink(kallsyms), 0);
-	assert_int_equal(run("start"), PROWL_KSYMS_KEPT);
+	assert_int_equal(run("start"), PROWL_KERNEL_SYMBOLS_KEPT);
 }
 
 static void what_is_not_kept_is_asked_for(void **state)
 {
-	struct prowl_ksyms k;
+	struct prowl_kernel_symbols k;
 
-	assert_int_equal(run_with(with_bpf, 2, "start"), PROWL_KSYMS_WRITTEN);
+	assert_int_equal(run_with(with_bpf, 2, "start"), PROWL_KERNEL_SYMBOLS_WRITTEN);
 	write_file(kallsyms, renamed);
-	assert_int_equal(prowl_ksyms_init(&k, with_bpf, 2, &paths), 0);
-	assert_int_equal(k.cache, PROWL_KSYMS_KEPT);
-	assert_string_equal(prowl_ksyms_name(&k, with_bpf[0], NULL), "start");
-	assert_string_equal(prowl_ksyms_name(&k, with_bpf[1], NULL), "new_bpf_prog");
-	prowl_ksyms_fini(&k);
+	assert_int_equal(prowl_kernel_symbols_init(&k, with_bpf, 2, &paths), 0);
+	assert_int_equal(k.cache, PROWL_KERNEL_SYMBOLS_KEPT);
+	assert_string_equal(prowl_kernel_symbols_name(&k, with_bpf[0], NULL), "start");
+	assert_string_equal(prowl_kernel_symbols_name(&k, with_bpf[1], NULL), "new_bpf_prog");
+	prowl_kernel_symbols_fini(&k);
 	/* Not to be had: the others have their names all the same. */
 	write_file(kallsyms, hidden);
-	assert_int_equal(prowl_ksyms_init(&k, with_bpf, 2, &paths), 0);
-	assert_string_equal(prowl_ksyms_name(&k, with_bpf[0], NULL), "start");
-	assert_null(prowl_ksyms_name(&k, with_bpf[1], NULL));
-	prowl_ksyms_fini(&k);
+	assert_int_equal(prowl_kernel_symbols_init(&k, with_bpf, 2, &paths), 0);
+	assert_string_equal(prowl_kernel_symbols_name(&k, with_bpf[0], NULL), "start");
+	assert_null(prowl_kernel_symbols_name(&k, with_bpf[1], NULL));
+	prowl_kernel_symbols_fini(&k);
 }
 
 static void another_boot_or_module_makes_it_stale(void **state)
 {
-	assert_int_equal(run("start"), PROWL_KSYMS_WRITTEN);
+	assert_int_equal(run("start"), PROWL_KERNEL_SYMBOLS_WRITTEN);
 	write_file(kallsyms, renamed);
 	write_file(modules, "alpha 4096 9 beta, Live 0xffffffffc0200000\n");
-	assert_int_equal(run("start"), PROWL_KSYMS_KEPT);
+	assert_int_equal(run("start"), PROWL_KERNEL_SYMBOLS_KEPT);
 	write_file(modules, "alpha 4096 9 beta, Live 0xffffffffc0300000\n");
-	assert_int_equal(run("new_start"), PROWL_KSYMS_WRITTEN);
+	assert_int_equal(run("new_start"), PROWL_KERNEL_SYMBOLS_WRITTEN);
 	write_file(kallsyms, symbols);
-	assert_int_equal(run("new_start"), PROWL_KSYMS_KEPT);
+	assert_int_equal(run("new_start"), PROWL_KERNEL_SYMBOLS_KEPT);
 	write_file(boot_id, "00000000-0000-0000-0000-000000000002\n");
-	assert_int_equal(run("start"), PROWL_KSYMS_WRITTEN);
+	assert_int_equal(run("start"), PROWL_KERNEL_SYMBOLS_WRITTEN);
 	assert_int_equal(files_in(folder), 1);
 }
 
 static void a_kernel_without_modules_has_a_cache_too(void **state)
 {
 	assert_int_equal(unlink(modules), 0);
-	assert_int_equal(run("start"), PROWL_KSYMS_WRITTEN);
+	assert_int_equal(run("start"), PROWL_KERNEL_SYMBOLS_WRITTEN);
 	write_file(kallsyms, renamed);
-	assert_int_equal(run("start"), PROWL_KSYMS_KEPT);
+	assert_int_equal(run("start"), PROWL_KERNEL_SYMBOLS_KEPT);
 }
 
 static void without_a_key_nothing_is_kept(void **state)
 {
 	write_file(modules, "alpha 4096 1 - Loading 0xffffffffc0200000\n");
-	assert_int_equal(run("start"), PROWL_KSYMS_NO_CACHE);
+	assert_int_equal(run("start"), PROWL_KERNEL_SYMBOLS_NO_CACHE);
 	assert_int_equal(files_in(folder), 0);
 	write_file(modules, "");
 	assert_int_equal(unlink(boot_id), 0);
-	assert_int_equal(run("start"), PROWL_KSYMS_NO_CACHE);
+	assert_int_equal(run("start"), PROWL_KERNEL_SYMBOLS_NO_CACHE);
 	assert_int_equal(files_in(folder), 0);
 }
 
@@ -205,15 +205,15 @@ static void damage_is_repaired(void **state)
 	struct stat st;
 	int fd;
 
-	assert_int_equal(run("start"), PROWL_KSYMS_WRITTEN);
+	assert_int_equal(run("start"), PROWL_KERNEL_SYMBOLS_WRITTEN);
 	assert_int_equal(stat(kept, &st), 0);
 	write_file(kallsyms, renamed);
 	assert_int_equal(truncate(kept, st.st_size / 2), 0);
-	assert_int_equal(run("new_start"), PROWL_KSYMS_WRITTEN);
+	assert_int_equal(run("new_start"), PROWL_KERNEL_SYMBOLS_WRITTEN);
 	write_file(kallsyms, symbols);
-	assert_int_equal(run("new_start"), PROWL_KSYMS_KEPT);
+	assert_int_equal(run("new_start"), PROWL_KERNEL_SYMBOLS_KEPT);
 	write_file(kept, "something else\n");
-	assert_int_equal(run("start"), PROWL_KSYMS_WRITTEN);
+	assert_int_equal(run("start"), PROWL_KERNEL_SYMBOLS_WRITTEN);
 	/* A bit of a name. */
 	write_file(kallsyms, renamed);
 	fd = open(kept, O_RDWR);
@@ -224,30 +224,30 @@ static void damage_is_repaired(void **state)
 			assert_int_equal(pwrite(fd, "spart", 5, at), 5);
 	}
 	close(fd);
-	assert_int_equal(run("new_start"), PROWL_KSYMS_WRITTEN);
+	assert_int_equal(run("new_start"), PROWL_KERNEL_SYMBOLS_WRITTEN);
 }
 
 static void files_of_others_are_ignored(void **state)
 {
-	assert_int_equal(run("start"), PROWL_KSYMS_WRITTEN);
+	assert_int_equal(run("start"), PROWL_KERNEL_SYMBOLS_WRITTEN);
 	write_file(kallsyms, renamed);
 	assert_int_equal(chmod(kept, 0620), 0);
-	assert_int_equal(run("new_start"), PROWL_KSYMS_WRITTEN);
+	assert_int_equal(run("new_start"), PROWL_KERNEL_SYMBOLS_WRITTEN);
 	write_file(kallsyms, symbols);
 	assert_int_equal(chmod(kept, 0602), 0);
-	assert_int_equal(run("start"), PROWL_KSYMS_WRITTEN);
+	assert_int_equal(run("start"), PROWL_KERNEL_SYMBOLS_WRITTEN);
 	/* A link, a pipe (that must not block), a folder. */
 	write_file(kallsyms, renamed);
 	assert_int_equal(rename(kept, boot_id), 0);
 	write_file(modules, "");
 	assert_int_equal(symlink(boot_id, kept), 0);
-	assert_int_equal(run("new_start"), PROWL_KSYMS_WRITTEN);
+	assert_int_equal(run("new_start"), PROWL_KERNEL_SYMBOLS_WRITTEN);
 	assert_int_equal(unlink(kept), 0);
 	assert_int_equal(mkfifo(kept, 0600), 0);
-	assert_int_equal(run("new_start"), PROWL_KSYMS_WRITTEN);
+	assert_int_equal(run("new_start"), PROWL_KERNEL_SYMBOLS_WRITTEN);
 	assert_int_equal(unlink(kept), 0);
 	assert_int_equal(mkdir(kept, 0700), 0);
-	assert_int_equal(run("new_start"), PROWL_KSYMS_UNWRITABLE);
+	assert_int_equal(run("new_start"), PROWL_KERNEL_SYMBOLS_UNWRITABLE);
 	assert_int_equal(files_in(folder), 1);
 }
 
@@ -255,21 +255,21 @@ static void a_foreign_owner_is_ignored(void **state)
 {
 	if (geteuid() != 0)
 		skip();
-	assert_int_equal(run("start"), PROWL_KSYMS_WRITTEN);
+	assert_int_equal(run("start"), PROWL_KERNEL_SYMBOLS_WRITTEN);
 	write_file(kallsyms, renamed);
 	assert_int_equal(chown(kept, 12345, 12345), 0);
-	assert_int_equal(run("new_start"), PROWL_KSYMS_WRITTEN);
+	assert_int_equal(run("new_start"), PROWL_KERNEL_SYMBOLS_WRITTEN);
 	write_file(kallsyms, symbols);
 	/* In a foreign folder nothing is read or written. */
 	assert_int_equal(chown(folder, 12345, 12345), 0);
-	assert_int_equal(run("start"), PROWL_KSYMS_NO_CACHE);
+	assert_int_equal(run("start"), PROWL_KERNEL_SYMBOLS_NO_CACHE);
 	assert_int_equal(chown(folder, 0, 0), 0);
 	assert_int_equal(chown(cache, 12345, 12345), 0);
-	assert_int_equal(run("start"), PROWL_KSYMS_NO_CACHE);
+	assert_int_equal(run("start"), PROWL_KERNEL_SYMBOLS_NO_CACHE);
 	assert_int_equal(chown(cache, 0, 0), 0);
-	assert_int_equal(run("new_start"), PROWL_KSYMS_KEPT);
+	assert_int_equal(run("new_start"), PROWL_KERNEL_SYMBOLS_KEPT);
 	assert_int_equal(chmod(folder, 0777), 0);
-	assert_int_equal(run("start"), PROWL_KSYMS_NO_CACHE);
+	assert_int_equal(run("start"), PROWL_KERNEL_SYMBOLS_NO_CACHE);
 }
 
 static void the_environment_chooses(void **state)
@@ -277,42 +277,42 @@ static void the_environment_chooses(void **state)
 	char home_cache[160];
 
 	setenv("PROWL_NO_CACHE", "1", 1);
-	assert_int_equal(run("start"), PROWL_KSYMS_NO_CACHE);
+	assert_int_equal(run("start"), PROWL_KERNEL_SYMBOLS_NO_CACHE);
 	assert_int_equal(access(cache, F_OK), -1);
 	unsetenv("PROWL_NO_CACHE");
 	setenv("XDG_CACHE_HOME", "relative", 1);
 	setenv("HOME", dir, 1);
-	assert_int_equal(run("start"), PROWL_KSYMS_WRITTEN);
+	assert_int_equal(run("start"), PROWL_KERNEL_SYMBOLS_WRITTEN);
 	snprintf(home_cache, sizeof home_cache, "%s/.cache/prowl/kallsyms", dir);
 	assert_int_equal(access(home_cache, F_OK), 0);
 	unsetenv("XDG_CACHE_HOME");
-	assert_int_equal(run("start"), PROWL_KSYMS_KEPT);
+	assert_int_equal(run("start"), PROWL_KERNEL_SYMBOLS_KEPT);
 	unsetenv("HOME");
-	assert_int_equal(run("start"), PROWL_KSYMS_NO_CACHE);
+	assert_int_equal(run("start"), PROWL_KERNEL_SYMBOLS_NO_CACHE);
 	/* A home that isn't there is not made. */
 	setenv("HOME", cache, 1);
-	assert_int_equal(run("start"), PROWL_KSYMS_NO_CACHE);
+	assert_int_equal(run("start"), PROWL_KERNEL_SYMBOLS_NO_CACHE);
 	assert_int_equal(access(cache, F_OK), -1);
 }
 
 static void hidden_addresses_are_told_and_not_kept(void **state)
 {
-	struct prowl_ksyms k;
+	struct prowl_kernel_symbols k;
 
 	write_file(kallsyms, hidden);
-	assert_int_equal(prowl_ksyms_init(&k, pcs, 3, &paths), -EPERM);
-	assert_null(prowl_ksyms_name(&k, pcs[0], NULL));
-	prowl_ksyms_fini(&k);
+	assert_int_equal(prowl_kernel_symbols_init(&k, pcs, 3, &paths), -EPERM);
+	assert_null(prowl_kernel_symbols_name(&k, pcs[0], NULL));
+	prowl_kernel_symbols_fini(&k);
 	assert_int_equal(files_in(folder), 0);
 	setenv("PROWL_NO_CACHE", "1", 1);
-	assert_int_equal(prowl_ksyms_init(&k, pcs, 3, &paths), -EPERM);
-	prowl_ksyms_fini(&k);
+	assert_int_equal(prowl_kernel_symbols_init(&k, pcs, 3, &paths), -EPERM);
+	prowl_kernel_symbols_fini(&k);
 	unlink(kallsyms);
-	assert_int_equal(prowl_ksyms_init(&k, pcs, 3, &paths), -ENOENT);
-	prowl_ksyms_fini(&k);
-	assert_int_equal(prowl_ksyms_init(&k, NULL, 0, &paths), 0);
-	assert_null(prowl_ksyms_name(&k, pcs[0], NULL));
-	prowl_ksyms_fini(&k);
+	assert_int_equal(prowl_kernel_symbols_init(&k, pcs, 3, &paths), -ENOENT);
+	prowl_kernel_symbols_fini(&k);
+	assert_int_equal(prowl_kernel_symbols_init(&k, NULL, 0, &paths), 0);
+	assert_null(prowl_kernel_symbols_name(&k, pcs[0], NULL));
+	prowl_kernel_symbols_fini(&k);
 }
 
 static double cpu_ms(void)
@@ -328,7 +328,7 @@ static void the_running_kernel(void **state)
 {
 	enum { STEPS = 200 };
 	uint64_t some[STEPS], text = 0;
-	struct prowl_ksyms none, cold, warm;
+	struct prowl_kernel_symbols none, cold, warm;
 	double t[4];
 	char line[600];
 	FILE *f = fopen("/proc/kallsyms", "r");
@@ -345,27 +345,27 @@ static void the_running_kernel(void **state)
 		some[i] = text + 0x1000 + i * 0xc000;
 	setenv("PROWL_NO_CACHE", "1", 1);
 	t[0] = cpu_ms();
-	assert_int_equal(prowl_ksyms_init(&none, some, STEPS, NULL), 0);
+	assert_int_equal(prowl_kernel_symbols_init(&none, some, STEPS, NULL), 0);
 	unsetenv("PROWL_NO_CACHE");
 	t[1] = cpu_ms();
-	assert_int_equal(prowl_ksyms_init(&cold, some, STEPS, NULL), 0);
+	assert_int_equal(prowl_kernel_symbols_init(&cold, some, STEPS, NULL), 0);
 	t[2] = cpu_ms();
-	assert_int_equal(prowl_ksyms_init(&warm, some, STEPS, NULL), 0);
+	assert_int_equal(prowl_kernel_symbols_init(&warm, some, STEPS, NULL), 0);
 	t[3] = cpu_ms();
 	print_message("# %d addresses: no cache %.2f ms, new %.2f ms, old %.2f ms\n", STEPS,
 		      t[1] - t[0], t[2] - t[1], t[3] - t[2]);
 	for (size_t i = 0; i < STEPS; i++) {
-		const char *a = prowl_ksyms_name(&none, some[i], NULL);
-		const char *b = prowl_ksyms_name(&cold, some[i], NULL);
-		const char *c = prowl_ksyms_name(&warm, some[i], NULL);
+		const char *a = prowl_kernel_symbols_name(&none, some[i], NULL);
+		const char *b = prowl_kernel_symbols_name(&cold, some[i], NULL);
+		const char *c = prowl_kernel_symbols_name(&warm, some[i], NULL);
 
 		assert_true(a && b && c);
 		assert_string_equal(a, b);
 		assert_string_equal(a, c);
 	}
-	prowl_ksyms_fini(&none);
-	prowl_ksyms_fini(&cold);
-	prowl_ksyms_fini(&warm);
+	prowl_kernel_symbols_fini(&none);
+	prowl_kernel_symbols_fini(&cold);
+	prowl_kernel_symbols_fini(&warm);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)

@@ -69,20 +69,20 @@ static void test_trim(void **state)
 	struct uw_binary bin = {.parsed = true, .elf = elf, .fd = -1};
 	struct uw_binaries files = {.first = &bin};
 	uint64_t lookups = 0;
-	struct prowl_trim t;
+	struct prowl_residency t;
 
-	prowl_trim_init(&t);
+	prowl_residency_init(&t);
 	touch(elf, 1 << 20);
 	for (int i = 0; i < 1000; i++)
-		prowl_trim(&t, &files, ++lookups);
+		prowl_residency_keep(&t, &files, ++lookups);
 	assert_true(resident(elf) >= 1 << 20);
 	touch(elf, LARGE);
 	assert_true(resident(elf) >= LARGE / 2);
 	for (int i = 0; i < 1000; i++)
-		prowl_trim(&t, &files, ++lookups);
+		prowl_residency_keep(&t, &files, ++lookups);
 	assert_true(resident(elf) < 1 << 20);
-	prowl_trim_fini(&t);
-	prowl_trim_fini(&t);
+	prowl_residency_fini(&t);
+	prowl_residency_fini(&t);
 	uw_elf_free(elf);
 }
 

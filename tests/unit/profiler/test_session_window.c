@@ -69,8 +69,8 @@ static int teardown(void **state)
 {
 	pprof_profile_free(profile);
 	prowl_labels_free(s.labels);
-	prowl_knames_fini(&s.names.kernel);
-	prowl_symcache_fini(&s.names.native);
+	prowl_kernel_names_fini(&s.names.kernel);
+	prowl_symbol_cache_fini(&s.names.native);
 	prowl_timeline_fini(&s.timeline);
 	prowl_procs_fini(&s.procs);
 	munmap(s.hash_mem, s.hash_len);
@@ -686,10 +686,11 @@ static void test_window_before_mapping(void **state)
 	charge(1);
 	name_window();
 	assert_int_equal(profile->nsamples, 1);
-	assert_true(prowl_symcache_get(&s.names.native, proc->image->id, LEAF - 1, symbols, &n) ||
-		    prowl_symcache_get(&s.names.native, proc->image->id, LEAF, symbols, &n));
-	assert_false(prowl_symcache_get(&s.names.native, proc->image->id, 0x1000, symbols, &n));
-	prowl_symcache_fini(&s.names.native);
+	assert_true(
+		prowl_symbol_cache_get(&s.names.native, proc->image->id, LEAF - 1, symbols, &n) ||
+		prowl_symbol_cache_get(&s.names.native, proc->image->id, LEAF, symbols, &n));
+	assert_false(prowl_symbol_cache_get(&s.names.native, proc->image->id, 0x1000, symbols, &n));
+	prowl_symbol_cache_fini(&s.names.native);
 }
 
 /* A stack of two windows: each has the times of its own. */

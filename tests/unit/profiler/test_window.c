@@ -51,7 +51,7 @@ __attribute__((noinline, used)) void window_root(void)
 /* Three processes, the last one without an image of its own. */
 static struct uw_binaries files;
 static struct uw_space spaces[2];
-static struct prowl_trim trim;
+static struct prowl_residency residency;
 static struct prowl_names names;
 static struct prowl_stackhash hash;
 static void *hash_mem;
@@ -77,8 +77,8 @@ static int setup(void **state)
 		if (uw_space_load(&spaces[i]) < 0)
 			return -1;
 	}
-	prowl_trim_init(&trim);
-	names = (struct prowl_names){.files = &files, .trim = &trim};
+	prowl_residency_init(&residency);
+	names = (struct prowl_names){.files = &files, .residency = &residency};
 	hash_mem = mmap(NULL, HASH_LEN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (hash_mem == MAP_FAILED ||
 	    prowl_stackhash_init(hash_mem, HASH_LEN, &geometry, &hash) != 0)
@@ -112,9 +112,9 @@ static int teardown(void **state)
 {
 	for (size_t i = 0; i < ngot; i++)
 		pprof_profile_free(got[i].p);
-	prowl_knames_fini(&names.kernel);
-	prowl_symcache_fini(&names.native);
-	prowl_trim_fini(&trim);
+	prowl_kernel_names_fini(&names.kernel);
+	prowl_symbol_cache_fini(&names.native);
+	prowl_residency_fini(&residency);
 	uw_space_fini(&spaces[0]);
 	uw_space_fini(&spaces[1]);
 	uw_binaries_fini(&files);
