@@ -126,6 +126,84 @@ static const char *string_at(const uint8_t *p, const uint8_t *end)
 	return p < end && memchr(p, 0, (size_t)(end - p)) ? (const char *)p : NULL;
 }
 
+/* Copies the fixed part of a record's body. False: it does not fit. */
+static bool body_of(const uint8_t *body, const uint8_t *end, void *ret, size_t len)
+{
+	if (end - body < (ptrdiff_t)len)
+		return false;
+	memcpy(ret, body, len);
+	return true;
+}
+
+static int decode_mmap(const uint8_t *body, const uint8_t *end, struct prowl_event *ev)
+{
+	struct {
+		uint32_t pid, tid;
+		uint64_t start, len, offset;
+		uint32_t major, minor;
+		uint64_t ino, gen;
+		uint32_t prot, flags;
+	} m;
+
+	if (!body_of(body, end, &m, sizeof m))
+		return -EBADMSG;
+	ev->type = PROWL_EVENT_MMAP;
+	ev->pid = (pid_t)m.pid;
+	ev->tid = (pid_t)m.tid;
+	ev->mmap.start = m.start;
+	ev->mmap.len = m.len;
+	ev->mmap.offset = m.offset;
+	ev->mmap.ino = m.ino;
+	ev->mmap.major = m.major;
+	ev->mmap.minor = m.minor;
+	ev->mmap.prot = m.prot;
+	ev->mmap.path = string_at(body + sizeof m, end);
+	return ev->mmap.path ? 0 : -EBADMSG;
+}
+
+static int decode_comm(const uint8_t *body, const uint8_t *end, bool exec, struct prowl_event *ev)
+{
+	uint32_t id[2];
+
+	if (!body_of(body, end, id, sizeof id))
+		return -EBADMSG;
+	ev->type = PROWL_EVENT_COMM;
+	ev->pid = (pid_t)id[0];
+	ev->tid = (pid_t)id[1];
+	ev->comm.exec = exec;
+	ev->comm.comm = string_at(body + sizeof id, end);
+	return ev->comm.comm ? 0 : -EBADMSG;
+}
+
+static int decode_task(const uint8_t *body, const uint8_t *end, enum prowl_event_type type,
+		       struct prowl_event *ev)
+{
+	struct {
+		uint32_t pid, ppid, tid, ptid;
+		uint64_t time;
+	} f;
+
+	if (!body_of(body, end, &f, sizeof f))
+		return -EBADMSG;
+	ev->type = type;
+	ev->pid = (pid_t)f.pid;
+	ev->tid = (pid_t)f.tid;
+	ev->fork.ppid = (pid_t)f.ppid;
+	ev->fork.ptid = (pid_t)f.ptid;
+	return 0;
+}
+
+static int decode_lost(const uint8_t *body, const uint8_t *end, struct prowl_event *ev)
+{
+	uint64_t v[2];
+
+	if (!body_of(body, end, v, sizeof v))
+		return -EBADMSG;
+	ev->type = PROWL_EVENT_LOST;
+	ev->lost = v[1];
+	return 0;
+}
+
 static int decode_side(const struct perf_event_header *rec, struct prowl_event *ev)
 {
 	const uint8_t *body = (const uint8_t *)(rec + 1);
@@ -142,71 +220,16 @@ static int decode_side(const struct perf_event_header *rec, struct prowl_event *
 	ev->tid = (pid_t)t.tid;
 	ev->cpu = t.cpu;
 	switch (rec->type) {
-	case PERF_RECORD_MMAP2: {
-		struct {
-			uint32_t pid, tid;
-			uint64_t start, len, offset;
-			uint32_t major, minor;
-			uint64_t ino, gen;
-			uint32_t prot, flags;
-		} m;
-
-		if (end - body < (ptrdiff_t)sizeof m)
-			return -EBADMSG;
-		memcpy(&m, body, sizeof m);
-		ev->type = PROWL_EVENT_MMAP;
-		ev->pid = (pid_t)m.pid;
-		ev->tid = (pid_t)m.tid;
-		ev->mmap.start = m.start;
-		ev->mmap.len = m.len;
-		ev->mmap.offset = m.offset;
-		ev->mmap.ino = m.ino;
-		ev->mmap.major = m.major;
-		ev->mmap.minor = m.minor;
-		ev->mmap.prot = m.prot;
-		ev->mmap.path = string_at(body + sizeof m, end);
-		return ev->mmap.path ? 0 : -EBADMSG;
-	}
-	case PERF_RECORD_COMM: {
-		uint32_t id[2];
-
-		if (end - body < (ptrdiff_t)sizeof id)
-			return -EBADMSG;
-		memcpy(id, body, sizeof id);
-		ev->type = PROWL_EVENT_COMM;
-		ev->pid = (pid_t)id[0];
-		ev->tid = (pid_t)id[1];
-		ev->comm.exec = rec->misc & PERF_RECORD_MISC_COMM_EXEC;
-		ev->comm.comm = string_at(body + sizeof id, end);
-		return ev->comm.comm ? 0 : -EBADMSG;
-	}
+	case PERF_RECORD_MMAP2:
+		return decode_mmap(body, end, ev);
+	case PERF_RECORD_COMM:
+		return decode_comm(body, end, rec->misc & PERF_RECORD_MISC_COMM_EXEC, ev);
 	case PERF_RECORD_FORK:
-	case PERF_RECORD_EXIT: {
-		struct {
-			uint32_t pid, ppid, tid, ptid;
-			uint64_t time;
-		} f;
-
-		if (end - body < (ptrdiff_t)sizeof f)
-			return -EBADMSG;
-		memcpy(&f, body, sizeof f);
-		ev->type = rec->type == PERF_RECORD_FORK ? PROWL_EVENT_FORK : PROWL_EVENT_EXIT;
-		ev->pid = (pid_t)f.pid;
-		ev->tid = (pid_t)f.tid;
-		ev->fork.ppid = (pid_t)f.ppid;
-		ev->fork.ptid = (pid_t)f.ptid;
-		return 0;
-	}
-	case PERF_RECORD_LOST: {
-		uint64_t v[2];
-
-		if (end - body < (ptrdiff_t)sizeof v)
-			return -EBADMSG;
-		memcpy(v, body, sizeof v);
-		ev->type = PROWL_EVENT_LOST;
-		ev->lost = v[1];
-		return 0;
-	}
+		return decode_task(body, end, PROWL_EVENT_FORK, ev);
+	case PERF_RECORD_EXIT:
+		return decode_task(body, end, PROWL_EVENT_EXIT, ev);
+	case PERF_RECORD_LOST:
+		return decode_lost(body, end, ev);
 	case PERF_RECORD_THROTTLE:
 		ev->type = PROWL_EVENT_THROTTLE;
 		return 0;
