@@ -20,7 +20,6 @@
 #include "whatis.h"
 #include "who.h"
 
-
 /* --- in full --- */
 
 static enum prowl_code no_memory(struct prowl_err *err)
