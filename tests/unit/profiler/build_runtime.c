@@ -148,7 +148,9 @@ struct prowl_who made_who(struct made_runtime *m)
 	m->core_fd = built_core_fd(&b, b.size);
 	built_core_fini(&b);
 	snprintf(m->core, sizeof m->core, "/proc/self/fd/%d", m->core_fd);
-	return m->live ? (struct prowl_who){.pid = MADE_PID} : (struct prowl_who){.core = m->core};
+	if (m->live)
+		return (struct prowl_who){.pid = MADE_PID};
+	return (struct prowl_who){.core = m->core};
 }
 
 void made_poke(struct made_runtime *m, uint64_t off, uint64_t v, size_t size)
