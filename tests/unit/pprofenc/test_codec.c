@@ -95,7 +95,7 @@ static void files_are_the_same_bytes(void **state)
 	pprof_profile_free(q);
 }
 
-/* Stacks of a few locations that share much, labels in any order; the same ones again and again. */
+/* Stacks of a few locations that share much, labels in any order, with many repeats. */
 static void random_sample(struct pprof_profile *p, bool append)
 {
 	struct pprof_label labels[] = {{.key = t_str(p, "k"), .str = t_str(p, "v")},
@@ -130,7 +130,7 @@ static const char *root(const struct pprof_profile *p, size_t sample, size_t dep
 	return p->strings[p->functions[p->lines[l->first_line].function].name];
 }
 
-/* Samples that were appended apart are one in the file, as if they had been added up before. */
+/* Equal samples that were appended are one in the file, as if they had been added up before. */
 static void equal_samples_are_written_as_one(void **state)
 {
 	struct pprof_profile *apart = t_new(), *summed = t_new(), *read;
@@ -259,7 +259,7 @@ static void order_of_mappings_does_not_show(void **state)
 		free(bytes[i]);
 }
 
-/* Beyond what is packed at once, and in every level. */
+/* Larger than what is packed at once, and in every level. */
 static void a_large_profile(void **state)
 {
 	static const int levels[] = {PPROF_LEVEL_RAW, PPROF_LEVEL_DEFAULT, 9};

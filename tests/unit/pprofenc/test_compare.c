@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Comparisons of runs that are drawn: counts are Poisson around means that vary from run to run, as
- * those of real machines do (cv 2 to 8 per cent). So it is known what there is to be found.
+ * Comparisons of simulated runs: counts are Poisson around means that vary from run to run, as on
+ * real machines (cv 2 to 8 per cent). So the true change is known.
  */
 #include "testing.h"
 #include "pprof_compare.h"
@@ -51,7 +51,7 @@ struct plan {
 	double total;             /* samples of a run */
 	double cv;                /* of runs, per function */
 	double machine;           /* of runs, all functions alike */
-	double factor[FUNCTIONS]; /* how much slower head is; 1 at 0: as base */
+	double factor[FUNCTIONS]; /* how much slower head is; 0: like base */
 };
 
 /* A few large functions, many small ones; number 3 has 10 % of the total. */
@@ -222,7 +222,7 @@ static void shares_don_t_see_the_load(void **state)
 	assert_in_range(s.blamed, 0, 2);
 }
 
-static void operations_are_what_is_compared(void **state)
+static void operations_are_compared(void **state)
 {
 	struct dice d = {3};
 	struct plan plan = {8000, 0.02, 0.01, {0}};
@@ -252,7 +252,7 @@ static void operations_are_what_is_compared(void **state)
 	drop_runs(&r);
 }
 
-/* What would have been found is about what is found. */
+/* The reported detectable change is about the one that is detected. */
 static void the_power_line_is_true(void **state)
 {
 	struct dice d = {4};
@@ -285,8 +285,10 @@ static double tolerant(void *ctx, const char *name)
 
 enum { LEAVES = 30, CALLERS = 10 };
 
-/* main.main calls ten functions, they call ten each, and these have 80 % of their time in 30
- * functions of the runtime: `factor` is of that part. */
+/*
+ * main.main calls ten functions, they call ten each, and these have 80 % of their time in 30
+ * functions of the runtime: `factor` is the slowdown of that part.
+ */
 static struct pprof_profile *draw_scattered(struct dice *d, const struct plan *plan, bool head)
 {
 	struct pprof_profile *p = t_new();
@@ -404,8 +406,8 @@ static void unchanged_programs_pass_by_cum(void **state)
 	}
 }
 
-/* 55 % and 30 % dearer, and no leaf more than a few per cent. */
-static void what_scatters_is_found(void **state)
+/* 55 % and 30 % slower, and no leaf by more than a few per cent. */
+static void scattered_increases_are_found(void **state)
 {
 	static const double dearer[] = {1.55, 1.30};
 	static const struct pprof_compare_options modes[] = {
@@ -474,7 +476,7 @@ static void make_runs(struct runs *r, const struct made *made, const char *comme
 	{                                                                           \
 		{__VA_ARGS__, "runtime.d"}, 100, n                                  \
 	}
-/* So much of the leaves elsewhere that they show nothing. */
+/* The leaves have so many samples elsewhere that they show nothing. */
 #define REST                                                                                 \
 	SPREAD(100, "main.main", "a.org/b.rest"), {{"runtime.bg", "runtime.a"}, 3000, 3000}, \
 		{{"runtime.bg", "runtime.b"}, 3000, 3000},                                   \
@@ -488,7 +490,7 @@ static enum pprof_verdict verdict_of(const struct pprof_comparison *c, const cha
 	return find(c, name)->verdict;
 }
 
-/* Two that are independent are both blamed; what calls them is explained. */
+/* Two independent functions are both blamed; their callers are explained. */
 static void the_deepest_are_blamed(void **state)
 {
 	static const struct made made[] = {
@@ -519,8 +521,8 @@ static void the_deepest_are_blamed(void **state)
 	drop_runs(&r);
 }
 
-/* A function that is new below one that costs more is what it costs more for. */
-static void what_is_new_explains_its_caller(void **state)
+/* A new function below one that costs more explains the increase. */
+static void new_functions_explain_their_caller(void **state)
 {
 	static const struct made grown[] = {
 		SPREAD(100, "main.main", "a.org/b.parse"),
@@ -547,7 +549,7 @@ static void what_is_new_explains_its_caller(void **state)
 	assert_true(verdict_of(c, "a.org/b.parse") == PPROF_EXPLAINED);
 	pprof_comparison_free(c);
 	drop_runs(&r);
-	/* What was only taken out of its caller costs no more. */
+	/* A function that was only extracted from its caller costs no more. */
 	make_runs(&r, moved, NULL);
 	c = compare(&r, &o);
 	assert_true(c->verdict == PPROF_SAME);
@@ -556,8 +558,10 @@ static void what_is_new_explains_its_caller(void **state)
 	drop_runs(&r);
 }
 
-/* What is accepted, or has a tolerance of its own, is not held against its callers. */
-static void what_may_cost_more_explains_its_callers(void **state)
+/*
+ * Accepted functions, and those with a tolerance of their own, are not held against their callers.
+ */
+static void accepted_functions_explain_their_callers(void **state)
 {
 	static const struct made made[] = {
 		SPREAD(150, "main.main", "a.org/b.serve", "example.org/pkg.f03"),
@@ -665,8 +669,8 @@ static void units_and_places_of_types_may_differ(void **state)
 	drop_runs(&r);
 }
 
-/* What runs vary by is told as it is: also where it is no more than the counts themselves do. */
-static void variation_is_told(void **state)
+/* The variation of the runs is reported as it is, also where it is no more than counting noise. */
+static void variation_is_reported(void **state)
 {
 	struct plan plan = {400, 0, 0, {0}}, wild = {8000, 0, 0.05, {0}};
 	struct pprof_comparison *c;
@@ -791,7 +795,7 @@ static void new_vanished_and_renamed(void **state)
 	assert_true(c->verdict == PPROF_SAME);
 	pprof_comparison_free(c);
 	drop_runs(&r);
-	/* Another package, or far more: that is no new name. */
+	/* Another package, or a far larger value, is no new name. */
 	c = replaced(&r, "a/b.old", "a/c.new", 510);
 	assert_true(find(c, "a/c.new")->verdict == PPROF_NEW);
 	pprof_comparison_free(c);
@@ -826,7 +830,7 @@ static void missed_by_few_runs_is_not_new(void **state)
 	assert_in_range(alarms, 0, 2);
 }
 
-/* What all happened in one run tells of that run. */
+/* Events of a single run say something about that run only. */
 static void a_burst_in_one_run_is_not_new(void **state)
 {
 	for (int64_t bursts = 1; bursts <= 5; bursts += 4) {
@@ -852,7 +856,9 @@ static void a_burst_in_one_run_is_not_new(void **state)
 	}
 }
 
-/* Objects of 64 bytes, sampled every 512 kB: each stands for 8,192, and varies as one does. */
+/*
+ * Objects of 64 bytes, sampled every 512 kB: each sample represents 8,192, and varies as one event.
+ */
 static struct pprof_profile *heap(struct dice *d, double objects)
 {
 	struct pprof_profile *p = t_new();
@@ -873,7 +879,7 @@ static struct pprof_profile *heap(struct dice *d, double objects)
 	return p;
 }
 
-static void allocations_count_as_what_was_sampled(void **state)
+static void allocations_count_as_sampled_objects(void **state)
 {
 	static const char *const types[] = {"alloc_space", "alloc_objects"};
 	struct dice d = {9};
@@ -894,7 +900,7 @@ static void allocations_count_as_what_was_sampled(void **state)
 			pprof_comparison_free(c);
 			drop_runs(&r);
 		}
-		/* Taken as bytes, hundreds of millions, every difference would be significant. */
+		/* Counted in bytes, hundreds of millions, every difference would be significant. */
 		assert_in_range(alarms, 0, 2);
 	}
 }
@@ -943,7 +949,7 @@ static void refuse(const struct runs *r, const char *type, int error, size_t at)
 	assert_int_equal(d.at, at);
 }
 
-static void what_can_t_be_compared(void **state)
+static void incomparable_profiles_are_refused(void **state)
 {
 	struct dice d = {10};
 	struct plan plan = {100, 0, 0, {0}};
@@ -974,25 +980,25 @@ int main(void)
 		cmocka_unit_test(unchanged_programs_pass),
 		cmocka_unit_test(a_slower_function_is_found),
 		cmocka_unit_test(shares_don_t_see_the_load),
-		cmocka_unit_test(operations_are_what_is_compared),
+		cmocka_unit_test(operations_are_compared),
 		cmocka_unit_test(the_power_line_is_true),
 		cmocka_unit_test(unchanged_programs_pass_by_cum),
-		cmocka_unit_test(what_scatters_is_found),
+		cmocka_unit_test(scattered_increases_are_found),
 		cmocka_unit_test(the_deepest_are_blamed),
-		cmocka_unit_test(what_is_new_explains_its_caller),
-		cmocka_unit_test(what_may_cost_more_explains_its_callers),
+		cmocka_unit_test(new_functions_explain_their_caller),
+		cmocka_unit_test(accepted_functions_explain_their_callers),
 		cmocka_unit_test(own_functions_are_judged_by_cum),
 		cmocka_unit_test(units_and_places_of_types_may_differ),
-		cmocka_unit_test(variation_is_told),
+		cmocka_unit_test(variation_is_reported),
 		cmocka_unit_test(one_run_decides_nothing),
 		cmocka_unit_test(a_base_that_jumps_decides_nothing),
 		cmocka_unit_test(tolerances_of_their_own),
 		cmocka_unit_test(new_vanished_and_renamed),
 		cmocka_unit_test(missed_by_few_runs_is_not_new),
 		cmocka_unit_test(a_burst_in_one_run_is_not_new),
-		cmocka_unit_test(allocations_count_as_what_was_sampled),
+		cmocka_unit_test(allocations_count_as_sampled_objects),
 		cmocka_unit_test(the_kernel_and_the_unknown_are_not_judged),
-		cmocka_unit_test(what_can_t_be_compared),
+		cmocka_unit_test(incomparable_profiles_are_refused),
 	};
 
 	return cmocka_run_group_tests_name("compare", tests, NULL, NULL);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the decoder refuses, and what it must not. The messages are made byte by byte here. */
+/* Messages that the decoder must refuse, and others that it must accept, made byte by byte. */
 #include "testing.h"
 
 #include <errno.h>
@@ -108,7 +108,7 @@ static void label(struct msg *m, uint64_t key, uint64_t str, uint64_t unit)
 	sub(m, 2, &s);
 }
 
-/* A valid profile, to which each test adds what is wrong. */
+/* A valid profile; each test adds its fault. */
 static struct msg base(void)
 {
 	struct msg m = {.len = 0};
@@ -362,7 +362,9 @@ static void limit_is_exact(void **state)
 	pprof_profile_free(q);
 }
 
-/* A file of some kilobytes that asks for as many gigabytes: refused, whatever of it there is many.
+/*
+ * A file of some kilobytes that asks for as many gigabytes is refused, whatever its many elements
+ * are.
  */
 static void repeated_is_refused(const char *unit, size_t len)
 {
@@ -397,7 +399,8 @@ static void small_files_stay_small(void **state)
 
 static void survives(const uint8_t *b, size_t len)
 {
-	uint8_t *exact = malloc(len ? len : 1); /* so that a sanitizer sees reads beyond */
+	uint8_t *exact = malloc(
+		len ? len : 1); /* the exact size, so that a sanitizer sees reads beyond it */
 	struct pprof_profile *p = NULL;
 
 	memcpy(exact, b, len);
@@ -443,7 +446,7 @@ static size_t gzip_of(const void *in, size_t n, uint8_t *out, size_t room)
 
 #define WHOLE(text) text, sizeof(text) - 1
 
-/* What people hand over by mistake is called by its name, also inside of gzip. */
+/* Files that people pass by mistake are identified, also inside of gzip. */
 static void other_files_are_named(void **state)
 {
 	static const struct {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What filters leave, seen as folded stacks; tests/e2e/equal.py holds them against pprof. */
+/* Results of filters as folded stacks; tests/e2e/equal.py compares them with pprof's. */
 #include "testing.h"
 #include "pprof_report.h"
 
@@ -166,8 +166,8 @@ static void names_choose_stacks_and_frames(void **state)
 	pprof_profile_free(p);
 }
 
-/* A profile that is passed on without some of its stacks tells nothing of them. */
-static void what_is_left_out_leaves_no_trace(void **state)
+/* A filtered profile contains no names of what was removed. */
+static void removed_frames_leave_no_trace(void **state)
 {
 	static const struct pprof_filter_options cases[] = {
 		{.ignore = "kallsyms|runtimex|memcpy"},
@@ -194,7 +194,7 @@ static void what_is_left_out_leaves_no_trace(void **state)
 	pprof_profile_free(p);
 }
 
-/* How many samples a tag filter keeps of 1, 2 and 4, which have labels. */
+/* The sum that a tag filter keeps of samples with 1, 2 and 4, which have labels. */
 static int64_t kept(const struct pprof_profile *p, const char *tag)
 {
 	struct pprof_filter_options o = {.size = sizeof o, .tag_focus = tag};
@@ -537,7 +537,7 @@ static void pgo_sees_go_only(void **state)
 	pprof_profile_free(p);
 }
 
-/* What the compiler would refuse, or make nothing of. */
+/* Profiles that the compiler would refuse, or make nothing of. */
 static void pgo_is_checked(void **state)
 {
 	struct pprof_profile *p = t_new(), *q;
@@ -621,7 +621,7 @@ static void percentages_are_of_the_whole(void **state)
 	pprof_profile_free(q);
 }
 
-static void what_matches_nothing_is_told(void **state)
+static void options_without_a_match_are_reported(void **state)
 {
 	struct pprof_filter_options o = {.size = sizeof o,
 					 .focus = "nothing",
@@ -669,7 +669,7 @@ static void bad_expressions_are_refused(void **state)
 	pprof_profile_free(p);
 }
 
-/* An expression that needs exponential time on a name of its liking. */
+/* An expression that needs exponential time on a fitting name. */
 static void no_expression_can_hang(void **state)
 {
 	struct pprof_filter_options o = {.size = sizeof o, .focus = "^(a+)+$|(.*.*.*.*.*)*x$"};
@@ -789,7 +789,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(names_choose_stacks_and_frames),
-		cmocka_unit_test(what_is_left_out_leaves_no_trace),
+		cmocka_unit_test(removed_frames_leave_no_trace),
 		cmocka_unit_test(tags_choose_samples),
 		cmocka_unit_test(ranges_know_each_unit),
 		cmocka_unit_test(tags_are_shown_and_hidden),
@@ -804,7 +804,7 @@ int main(void)
 		cmocka_unit_test(nothing_asked_is_nothing_changed),
 		cmocka_unit_test(equal_samples_join_unless_apart),
 		cmocka_unit_test(percentages_are_of_the_whole),
-		cmocka_unit_test(what_matches_nothing_is_told),
+		cmocka_unit_test(options_without_a_match_are_reported),
 		cmocka_unit_test(bad_expressions_are_refused),
 		cmocka_unit_test(no_expression_can_hang),
 		cmocka_unit_test(expressions_mean_what_they_mean_in_go),

@@ -70,7 +70,7 @@ static void rows_and_calls(void **state)
 	assert_string_equal(row(f, "main.main")->file, "main.go");
 	assert_int_equal(row(f, "main.work")->flat, 12);
 	assert_int_equal(row(f, "main.work")->cum, 32);
-	/* most of what it does itself is there, though it calls more at 35 */
+	/* most of its flat value is there, though more of its cum is at 35 */
 	assert_int_equal(row(f, "main.work")->line, 36);
 	assert_int_equal(row(f, "main.leaf")->flat, 20);
 	assert_int_equal(row(f, "[libc.so.6]")->flat, 3);
@@ -135,7 +135,7 @@ static void an_empty_one(void **state)
 	pprof_functions_free(NULL);
 }
 
-/* The larger flat value tells the line, in whatever order tables come. */
+/* The larger flat value decides the line, whatever the order of tables. */
 static void lines_of_the_larger(void **state)
 {
 	for (int order = 0; order < 2; order++) {

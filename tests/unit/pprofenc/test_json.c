@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What speedscope and scripts are given: JSON, written as it comes. */
+/* The files for speedscope and for scripts: JSON, written as it comes. */
 #include "testing.h"
 #include "pprof_report.h"
 
@@ -92,7 +92,7 @@ static void speedscope_of_one_kind(void **state)
 	pprof_profile_free(p);
 }
 
-/* Thread by thread, the busiest first; what has no thread is not lost. */
+/* Thread by thread, the busiest first; samples without a thread are not lost. */
 static void speedscope_of_threads(void **state)
 {
 	struct pprof_profile *p = t_new();
@@ -295,7 +295,7 @@ static void json_of_all(void **state)
 	pprof_profile_free(p);
 }
 
-/* What the format allows and a table of keys doesn't: a name twice. Numbers keep their digits. */
+/* The format allows names that repeat, unlike a table of keys. Numbers keep their digits. */
 static void json_of_repeated_names(void **state)
 {
 	const int64_t values[] = {INT64_MAX, INT64_MIN};

@@ -13,7 +13,7 @@ static int fails(void)
 	return countdown >= 0 && countdown-- == 0;
 }
 
-/* What the linker puts in place of the real ones (--wrap). */
+/* Replacements by the linker (--wrap). */
 void *__real_malloc(size_t n);
 void *__real_calloc(size_t n, size_t size);
 void *__real_realloc(void *p, size_t n);

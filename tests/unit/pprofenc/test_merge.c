@@ -169,7 +169,7 @@ static struct pprof_profile *of_types(const char *const *types, const int64_t *v
 
 #define TYPES(...) ((const char *const[]){__VA_ARGS__, NULL})
 
-/* As pprof does since Go 1.21: what all have, in any order, in the finest unit. */
+/* As pprof does since Go 1.21: the common types, in any order, in the finest unit. */
 static void shared_types_are_merged(void **state)
 {
 	const int64_t values[] = {1, 10000000};
@@ -242,7 +242,7 @@ static void units_are_scaled(void **state)
 	t_same(m, again);
 	pprof_profile_free(again);
 	pprof_profile_free(m);
-	/* What doesn't fit stays the largest there is. */
+	/* Values saturate. */
 	assert_int_equal(pprof_merge((const struct pprof_profile *const[]){c, d}, 2, &m, NULL), 0);
 	assert_int_equal(pprof_sample_values(m, 0)[0], INT64_MAX);
 	pprof_profile_free(m);
@@ -252,7 +252,7 @@ static void units_are_scaled(void **state)
 	pprof_profile_free(d);
 }
 
-/* What is in both cancels out; what is in one keeps its sign. */
+/* Values in both cancel out; those in one keep their sign. */
 static void differences(void **state)
 {
 	struct pprof_profile *a = t_rich(), *b = t_rich(), *mean, *d;
@@ -314,7 +314,7 @@ static void a_copier_copies_what_samples_refer_to(void **state)
 				 0);
 	}
 	pprof_copier_free(c);
-	/* what isn't of samples */
+	/* the header */
 	assert_int_equal(pprof_merge(in, 1, &one, NULL), 0);
 	q->time_nanos = one->time_nanos;
 	q->duration_nanos = one->duration_nanos;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The tree of calls, the HTML report's data and the SVG; what a browser makes of them is tested in
- * one. */
+/*
+ * The call tree, the data of the HTML report and the SVG; tests/e2e/report_page.py drives them in a
+ * browser.
+ */
 #include "testing.h"
 #include "pprof_report.h"
 
@@ -172,7 +174,7 @@ static void a_base_stands_beside(void **state)
 	pprof_profile_free(base);
 }
 
-static void kinds_are_told_by_names(void **state)
+static void kinds_follow_names(void **state)
 {
 	static const struct {
 		const char *name, *file, *object;
@@ -282,7 +284,7 @@ static void several_processes_are_named(void **state)
 	text = written(p, "speedscope", &o);
 	has(text, "\"name\":\"sec<o>nd (pid 8), first (pid 7)\"");
 	free(text);
-	/* many: those of a name as one, the rest as a number */
+	/* many: grouped by name, the rest as a number */
 	for (int64_t i = 10; i < 20; i++)
 		add_process(p, i, "cc", 1);
 	add_process(p, 30, "", 5);
@@ -339,7 +341,7 @@ static void a_page_compares(void **state)
 	pprof_profile_free(q);
 }
 
-static void what_is_not_there_is_refused(void **state)
+static void missing_types_are_refused(void **state)
 {
 	struct pprof_profile *p = small(false), *none = t_new();
 	struct pprof_report_options typed = {.size = sizeof typed, .sample_type = "heap"},
@@ -382,7 +384,7 @@ static void a_picture_is_to_scale(void **state)
 	pprof_profile_free(q);
 }
 
-static void what_is_too_narrow_is_one(void **state)
+static void narrow_frames_are_merged(void **state)
 {
 	struct pprof_profile *p = t_new();
 	char name[32], *svg;
@@ -481,13 +483,13 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_tree_has_each_stack_once),
 		cmocka_unit_test(a_base_stands_beside),
-		cmocka_unit_test(kinds_are_told_by_names),
+		cmocka_unit_test(kinds_follow_names),
 		cmocka_unit_test(several_processes_are_named),
 		cmocka_unit_test(a_page_has_the_data),
 		cmocka_unit_test(a_page_compares),
-		cmocka_unit_test(what_is_not_there_is_refused),
+		cmocka_unit_test(missing_types_are_refused),
 		cmocka_unit_test(a_picture_is_to_scale),
-		cmocka_unit_test(what_is_too_narrow_is_one),
+		cmocka_unit_test(narrow_frames_are_merged),
 		cmocka_unit_test(names_stay_text),
 		cmocka_unit_test(long_names_are_cut_between_characters),
 		cmocka_unit_test(odd_values_are_drawn),

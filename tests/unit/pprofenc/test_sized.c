@@ -7,7 +7,7 @@
 #include "pprof_compare.h"
 #include "pprof_report.h"
 
-#define GARBAGE ((const char *)1) /* a pointer that nobody may follow */
+#define GARBAGE ((const char *)1) /* a pointer that must not be followed */
 
 static struct pprof_profile *profile(void)
 {
@@ -58,7 +58,7 @@ static char *top(const struct pprof_profile *p, const struct pprof_report_option
 	return text;
 }
 
-/* What lies behind the end of an older caller's struct is something else of the caller's. */
+/* Memory behind an older caller's struct is something else of the caller's. */
 static void fields_of_later_versions_are_zero(void **state)
 {
 	struct pprof_report_options report = {.size = offsetof(struct pprof_report_options, unit),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the tests of profiles share: short builders, and comparison by canonical bytes. */
+/* Shared by tests of profiles: short builders, and comparison by canonical bytes. */
 #pragma once
 
 #include <setjmp.h>
