@@ -7,10 +7,9 @@
 #include <unistd.h>
 
 #include "cmd.h"
-#include "log.h"
 #include "privilege.h"
+#include "setup.h"
 #include "term.h"
-#include "truncated.h"
 
 /*
  * Opens closed standard streams, since a file of prowl would get their number otherwise, and
@@ -55,17 +54,9 @@ static bool settle_privilege(int argc, char **argv)
 	return prowl_privilege_begin(c ? c->may : 0);
 }
 
-static void settle_debug(void)
-{
-	unsigned int domains;
-
-	if (!uw_log_parse(getenv("PROWL_DEBUG"), &domains))
-		say_error("PROWL_DEBUG takes some of %s, separated by commas", uw_log_domains());
-	uw_log_set(domains);
-}
-
 int main(int argc, char **argv)
 {
+	const char *known;
 	int code;
 
 	occupy_streams();
@@ -78,8 +69,8 @@ int main(int argc, char **argv)
 	 * threshold to the size of the first one freed, and holes in the heap are never returned.
 	 */
 	mallopt(M_MMAP_THRESHOLD, 128 * 1024);
-	uw_survive_truncated_files(); /* without it a target can end prowl, no more */
-	settle_debug();
+	if (!prowl_setup(getenv("PROWL_DEBUG"), &known))
+		say_error("PROWL_DEBUG takes some of %s, separated by commas", known);
 	code = dispatch(argc, argv);
 	if ((fflush(stdout) != 0 || ferror(stdout)) && code == 0) {
 		say_error("standard output could not be written");

@@ -14,7 +14,7 @@
 #include "http.h"
 #include "new_file.h"
 #include "opts.h"
-#include "pgo.h"
+#include "pgo_output.h"
 #include "pprof.h"
 #include "pprof_report.h"
 #include "term.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "pgo.h"
+#include "pgo_output.h"
 
 #include <errno.h>
 #include <string.h>
