@@ -10,6 +10,7 @@
 #include "opts.h"
 #include "rates.h"
 
+/* Types and fields take no parentheses. NOLINTBEGIN(bugprone-macro-parentheses) */
 /* clang-format off */
 #define OPT_ALLOW_WRITE(type, field) \
 	{.name = "allow-write", .arg = "WHAT", .take = allow_write_take, .min = 1, \
@@ -17,6 +18,7 @@
 	 .help = "set rates in the process for the window: heap-rate, block-rate or " \
 		 "mutex-rate, each [=VALUE]"}
 /* clang-format on */
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 /*
  * For `take` of a row: "heap-rate", "heap-rate=4096,mutex-rate=10", "block-rate=1ms". Values: heap

@@ -17,6 +17,7 @@ struct common_opts {
 	const struct pprof_exporter *out; /* set by common_check_output */
 };
 
+/* Types and fields take no parentheses. NOLINTBEGIN(bugprone-macro-parentheses) */
 /* clang-format off */
 /* One process, in a pid_t. */
 #define OPT_PID(h, type, field) \
@@ -52,6 +53,7 @@ struct common_opts {
 /* What commands say. */
 #define COMMON_SAY OPT_QUIET("only errors"), OPT_VERBOSE("say more"), OPT_COLOR
 /* clang-format on */
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 extern const char *const common_color_words[];
 

@@ -12,6 +12,7 @@
 
 struct diff_rules;
 
+/* Types and fields take no parentheses. NOLINTBEGIN(bugprone-macro-parentheses) */
 /* clang-format off */
 /* Rows of a command's table of options, for a struct with a gate in it. */
 #define GATE_OPTIONS(T, f) \
@@ -41,6 +42,7 @@ struct diff_rules;
 		   T, f.lines, 0, 1000000), \
 	OPT_COLOR
 /* clang-format on */
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 extern const char *const gate_by_words[], *const gate_mode_words[], *const gate_fail_words[];
 /* The name of each format, NULL behind the last one. */

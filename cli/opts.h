@@ -30,6 +30,7 @@ struct opt {
 		0 \
 	}
 
+/* Types and fields take no parentheses. NOLINTBEGIN(bugprone-macro-parentheses) */
 /* Where a field is; does not compile for a field of another type. */
 #define OPT_FIELD(type, field, T) _Generic(((type *)0)->field, T : offsetof(type, field))
 
@@ -55,6 +56,7 @@ struct opt {
 	{.letter = (l), .name = (n), .arg = (a), .help = (h), .take = opts_word, \
 	 .at = OPT_FIELD(type, field, unsigned int), .words = (list)}
 /* clang-format on */
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 struct cmd;
 

@@ -14,6 +14,7 @@ struct view {
 	bool relative; /* 100 % is what is left */
 };
 
+/* Types and fields take no parentheses. NOLINTBEGIN(bugprone-macro-parentheses) */
 /* clang-format off */
 /* Rows of a command's table of options, for a struct with a view in it. */
 #define VIEW_OPTS(T, f) \
@@ -61,6 +62,7 @@ struct view {
 	OPT_TEXT(0, "tagleaf", "KEYS", \
 		 "values of these labels as innermost frames", T, f.filter.tag_leaf)
 /* clang-format on */
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 extern const char *const view_runtime_words[], *const view_granularity_words[];
 

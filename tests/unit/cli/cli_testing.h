@@ -151,7 +151,8 @@ static inline struct pprof_profile *t_calls(const char *const *names, const int6
 
 /* --- output ------------------------------------------------------------------------- */
 
-/* Runs what is written to f; t is the text. */
+/* Runs what is written to f, which it declares; t is the text. */
+/* NOLINTBEGIN(bugprone-macro-parentheses) */
 #define T_SHOW(t, f, what)                              \
 	do {                                            \
 		size_t t_len;                           \
@@ -160,6 +161,7 @@ static inline struct pprof_profile *t_calls(const char *const *names, const int6
 		what;                                   \
 		assert_int_equal(fclose(f), 0);         \
 	} while (0)
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 static inline void t_has(const char *text, const char *part)
 {

@@ -63,7 +63,7 @@ static enum opts_end parse(enum operands operands, ...)
 	return opts_parse(&cmd, argc, argv, &f, &first);
 }
 
-#define PARSE(...) parse(OPERANDS_NONE, __VA_ARGS__, NULL)
+#define PARSE(...) parse(OPERANDS_NONE, __VA_ARGS__, (char *)NULL)
 
 static void each_row_fills_its_field(void **state)
 {
@@ -164,15 +164,15 @@ static void what_is_unknown_is_named(void **state)
 static void operands_are_where_the_command_has_them(void **state)
 {
 	/* behind the first word everything is the command's */
-	assert_int_equal(parse(OPERANDS_COMMAND, "-a", "ls", "-n", "x", NULL), OPTS_RUN);
+	assert_int_equal(parse(OPERANDS_COMMAND, "-a", "ls", "-n", "x", (char *)NULL), OPTS_RUN);
 	assert_int_equal(first, 2);
 	assert_string_equal(argv[first], "ls");
 	assert_string_equal(argv[3], "-n");
-	assert_int_equal(parse(OPERANDS_COMMAND, "-a", "--", "-t", NULL), OPTS_RUN);
+	assert_int_equal(parse(OPERANDS_COMMAND, "-a", "--", "-t", (char *)NULL), OPTS_RUN);
 	assert_string_equal(argv[first], "-t");
 	/* options may come behind files, with their arguments */
 	assert_int_equal(
-		parse(OPERANDS_FILES, "a", "-n", "3", "b", "--flag", "--text=t", "c", NULL),
+		parse(OPERANDS_FILES, "a", "-n", "3", "b", "--flag", "--text=t", "c", (char *)NULL),
 		OPTS_RUN);
 	assert_int_equal(f.n, 3);
 	assert_true(f.flag);
@@ -182,7 +182,7 @@ static void operands_are_where_the_command_has_them(void **state)
 	assert_string_equal(argv[first + 1], "b");
 	assert_string_equal(argv[first + 2], "c");
 	/* but not behind "--"; "-" is a file */
-	assert_int_equal(parse(OPERANDS_FILES, "-", "-a", "--", "-n", NULL), OPTS_RUN);
+	assert_int_equal(parse(OPERANDS_FILES, "-", "-a", "--", "-n", (char *)NULL), OPTS_RUN);
 	assert_true(f.flag);
 	assert_int_equal(argc - first, 2);
 	assert_string_equal(argv[first], "-");
