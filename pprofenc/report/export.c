@@ -140,8 +140,9 @@ int pprof_report_folded(const struct pprof_profile *p, const struct pprof_report
 	struct report_options o;
 	int r = pp_report_options(&o, options);
 
-	if (r == 0)
-		r = pp_graph_init(&f.g, p, o.o.sample_type);
+	if (r < 0)
+		return r;
+	r = pp_graph_init(&f.g, p, o.o.sample_type);
 	if (r < 0)
 		return r;
 	r = fold(&f);

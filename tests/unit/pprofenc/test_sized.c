@@ -75,7 +75,7 @@ static void fields_of_later_versions_are_zero(void **state)
 	struct pprof_compare_options compare = {
 		.size = offsetof(struct pprof_compare_options, operations),
 		.sample_type = "cpu",
-		.operations = (const double *)GARBAGE,
+		.operations = (const void *)GARBAGE,
 		.alpha = 0.5};
 	struct pprof_profile *p = profile(), *q;
 	const struct pprof_profile *one = p;
