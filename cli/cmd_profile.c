@@ -12,7 +12,7 @@
 #include "cmd.h"
 #include "grants.h"
 #include "common_opts.h"
-#include "labels.h"
+#include "label.h"
 #include "output.h"
 #include "pprof.h"
 #include "pprof_report.h"
@@ -222,14 +222,13 @@ static bool much_is_unsampled(const struct prowl_result *r)
 
 static void say_result(const struct prowl_result *r, bool labels, unsigned int rate)
 {
-	uint64_t truncated = r->ends[UW_END_TRUNCATED] + r->ends[UW_END_NO_MEM];
 
 	say_info("%llu samples, %.2f s of CPU in %.2f s; lost %llu (%.1f %%), truncated %.1f %%, "
 		 "unknown root %.1f %%, unknown frames %.1f %%",
 		 (unsigned long long)r->samples, (double)r->cpu_ns / 1e9,
 		 (double)r->duration_ns / 1e9, (unsigned long long)r->lost,
-		 percent(r->lost, r->lost + r->samples), percent(truncated, r->samples),
-		 percent(r->ends[UW_END_UNKNOWN] + r->no_user, r->samples),
+		 percent(r->lost, r->lost + r->samples), percent(r->truncated, r->samples),
+		 percent(r->unknown_root + r->no_user, r->samples),
 		 percent(r->unknown_frames, r->samples));
 	if (labels)
 		say_info("labels: %llu samples labelled, %llu without labels, %llu too old (read "
@@ -239,7 +238,7 @@ static void say_result(const struct prowl_result *r, bool labels, unsigned int r
 			 (unsigned long long)r->labels_unknown);
 	if (r->labels_cut)
 		say_warning("%llu samples have labels that were cut: " PROWL_LABELS_LIMITS,
-			    (unsigned long long)r->labels_cut, UW_LABEL_BYTES, UW_LABELS_MAX);
+			    (unsigned long long)r->labels_cut, PROWL_LABEL_BYTES, PROWL_LABELS_MAX);
 	if (r->untimed)
 		say_warning(
 			"times are kept of the first %llu samples; %llu more are counted without "

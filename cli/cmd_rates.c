@@ -9,7 +9,7 @@
 #include "common_opts.h"
 #include "jsonout.h"
 #include "privilege.h"
-#include "runtime.h"
+#include "who.h"
 #include "term.h"
 
 struct rates {

@@ -164,8 +164,7 @@ static uint64_t own_memory(void)
 
 static uint64_t truncated(const struct prowl_result *r)
 {
-	return r->ends[UW_END_TRUNCATED] + r->ends[UW_END_NO_MEM] + r->ends[UW_END_UNKNOWN] +
-	       r->no_user;
+	return r->truncated + r->unknown_root + r->no_user;
 }
 
 static struct top_counts counts_since(const struct prowl_result *r, const struct prowl_result *last)

@@ -9,7 +9,7 @@
 #include "pprof.h"
 #include "term.h"
 
-enum { MAX_LABELS = UW_LABELS_MAX };
+enum { MAX_LABELS = PROWL_LABELS_MAX };
 #define MINUTE_NS 60000000000u
 
 /* --- stacks ---------------------------------------------------------------------- */

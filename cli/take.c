@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "allow_write.h"
+#include "label.h"
 #include "output.h"
 #include "pprof.h"
 #include "privilege.h"
@@ -81,7 +82,7 @@ void take_say_goroutines(const struct prowl_goroutines_counts *c, size_t n, cons
 			    (unsigned long long)c->labels_unknown, PROWL_LABELS_MAX_SETS);
 	if (c->labels_cut)
 		say_warning("%llu goroutines have labels that were cut: " PROWL_LABELS_LIMITS,
-			    (unsigned long long)c->labels_cut, UW_LABEL_BYTES, UW_LABELS_MAX);
+			    (unsigned long long)c->labels_cut, PROWL_LABEL_BYTES, PROWL_LABELS_MAX);
 }
 
 static void goroutine_done(const struct take *c, const struct prowl_taken *taken, size_t n)

@@ -29,9 +29,8 @@
 #include <sys/types.h>
 
 #include "err.h"
-#include "walk.h"
 #include "who.h"
-#include "window.h"
+#include "window_group.h"
 
 struct pprof_profile;
 struct prowl_sampler_ops;
@@ -70,10 +69,9 @@ struct prowl_result {     /* counted, for the last lines and the comments of the
 	uint64_t hash_dropped;
 	uint64_t damaged;
 	uint64_t throttled;
-	uint64_t no_user;             /* samples without user registers */
-	uint64_t ends[UW_END_COUNT];  /* user stacks by how their walk ended */
-	uint64_t user_stacks;         /* their number */
-	struct uw_walk_stats walks;   /* what the walks had to repair, and by what */
+	uint64_t no_user;                           /* samples without user registers */
+	uint64_t complete, truncated, unknown_root; /* all of user_stacks, by how the walk ended */
+	uint64_t user_stacks;                       /* their number */
 	uint64_t unknown_frames;      /* samples with at least one unnamed frame, after build */
 	uint64_t cpu_ns;              /* charged by the kernel to the targets during the window */
 	uint64_t kernel_unsampled_ns; /* of which in the kernel, where that is not sampled */

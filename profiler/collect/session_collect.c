@@ -95,6 +95,17 @@ static void count(struct prowl_session *s, struct prowl_proc *p, const struct pr
 		p->sampled_at_clock += weight;
 }
 
+static void count_end(struct prowl_result *r, enum uw_end end)
+{
+	r->complete += end == UW_END_ROOT || end == UW_END_SWITCH;
+	r->truncated += end == UW_END_TRUNCATED || end == UW_END_NO_MEM;
+	r->unknown_root += end == UW_END_UNKNOWN;
+	if (end == UW_END_NO_REGS)
+		r->no_user++;
+	else
+		r->user_stacks++;
+}
+
 static void on_sample(struct prowl_session *s, const struct prowl_event *ev)
 {
 	struct prowl_proc *p = prowl_procs_find(&s->procs, ev->pid);
@@ -125,11 +136,7 @@ static void on_sample(struct prowl_session *s, const struct prowl_event *ev)
 	key.nkernel = (uint32_t)n;
 	key.nuser = (uint32_t)uw_walk(s->walker, &p->image->space, &us, key.pcs + n, PROWL_MAX_USER,
 				      &end);
-	if (end == UW_END_NO_REGS)
-		s->result.no_user++;
-	else
-		s->result.user_stacks++;
-	s->result.ends[end]++;
+	count_end(&s->result, end);
 	key.image = p->image->id;
 	key.end = (uint8_t)end;
 	key.labels = labels;
@@ -237,8 +244,7 @@ void session_drain(struct prowl_session *s)
  */
 static void grow_copies(struct prowl_session *s)
 {
-	const uint64_t *ends = s->result.ends;
-	uint64_t cut = ends[UW_END_TRUNCATED] + ends[UW_END_NO_MEM], now_cut = cut - s->copy.cut;
+	uint64_t cut = s->result.truncated, now_cut = cut - s->copy.cut;
 	uint64_t n = s->result.samples - s->copy.samples;
 	uint32_t most = s->o.rate > SESSION_WAKE_RATE ? SESSION_STACK_FAST_MOST : SESSION_STACK_C;
 	uint32_t bytes = s->copy.bytes < SESSION_STACK_GO ? SESSION_STACK_GO : most;
@@ -307,7 +313,7 @@ static void stop(struct prowl_session *s)
 	s->to = session_read_clocks(s, false);
 	s->result.duration_ns = s->to - s->from;
 	session_drain(s);
-	s->result.walks = *uw_walker_stats(s->walker);
+	s->walks = *uw_walker_stats(s->walker);
 	uw_walker_forget(s->walker); /* its caches make room for the profile */
 	take_counts(s);
 }
@@ -386,7 +392,7 @@ void prowl_session_collect(struct prowl_session *s, uint64_t duration_ns, int wa
 		return;
 	collect(s, duration_ns < UINT64_MAX - now ? now + duration_ns : UINT64_MAX, wake_fd, NULL,
 		NULL);
-	s->result.walks = *uw_walker_stats(s->walker);
+	s->walks = *uw_walker_stats(s->walker);
 	s->result.duration_ns = s->o.now() - s->from;
 	take_counts(s);
 }
@@ -408,7 +414,7 @@ static void settle(struct prowl_session *s)
 		if (!p->exited)
 			p->sampled_at_clock = p->sampled;
 	}
-	s->result.walks = *uw_walker_stats(s->walker);
+	s->walks = *uw_walker_stats(s->walker);
 	take_counts(s);
 }
 

@@ -44,20 +44,19 @@ void prowl_session_note(struct prowl_session *s, struct pprof_profile *p)
 		p,
 		"stacks: %llu; complete: %llu; truncated: %llu; unknown root: %llu; with unknown "
 		"frames: %llu",
-		(unsigned long long)r->user_stacks,
-		(unsigned long long)(r->ends[UW_END_ROOT] + r->ends[UW_END_SWITCH]),
-		(unsigned long long)(r->ends[UW_END_TRUNCATED] + r->ends[UW_END_NO_MEM]),
-		(unsigned long long)r->ends[UW_END_UNKNOWN], (unsigned long long)r->unknown_frames);
+		(unsigned long long)r->user_stacks, (unsigned long long)(r->complete),
+		(unsigned long long)(r->truncated), (unsigned long long)r->unknown_root,
+		(unsigned long long)r->unknown_frames);
 	prowl_comment(
 		p,
 		"walks: leaf's caller put back: %llu; through C frames: %llu; completed from what was "
 		"copied at the sample, exact: %llu; from live memory, verified: %llu of %llu; given up: "
 		"%llu; cut where the chain left the stack: %llu; places in C without unwind tables where frames "
 		"may be missing: %llu",
-		(unsigned long long)r->walks.repaired, (unsigned long long)r->walks.cfi,
-		(unsigned long long)r->walks.exact, (unsigned long long)r->walks.live,
-		(unsigned long long)r->walks.live_attempts, (unsigned long long)r->walks.given_up,
-		(unsigned long long)r->walks.off_stack, (unsigned long long)r->walks.gaps);
+		(unsigned long long)s->walks.repaired, (unsigned long long)s->walks.cfi,
+		(unsigned long long)s->walks.exact, (unsigned long long)s->walks.live,
+		(unsigned long long)s->walks.live_attempts, (unsigned long long)s->walks.given_up,
+		(unsigned long long)s->walks.off_stack, (unsigned long long)s->walks.gaps);
 	if (r->no_bpf)
 		prowl_comment(p, "other stacks: read after the sample, no BPF (%s)", r->no_bpf);
 	else

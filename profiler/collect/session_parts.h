@@ -41,6 +41,7 @@ struct prowl_session {
 	struct prowl_threads threads;   /* empty unless they are told apart */
 	struct prowl_timeline timeline; /* empty unless it was asked for */
 	struct prowl_result result;
+	struct uw_walk_stats walks; /* what the walks had to repair, and by what */
 	struct prowl_result at_window_start;
 	struct prowl_pool { /* children that are gone, see charge.h */
 		struct prowl_reaped reaped;

@@ -73,7 +73,7 @@ static void describe(struct prowl_session *s, struct prowl_window *w)
 	s->several |= s->procs.n >= 2;
 	s->names.residency = &s->residency;
 	s->names.files = &s->procs.files;
-	s->names.lookups = r->walks.lookups;
+	s->names.lookups = s->walks.lookups;
 	prowl_timeline_sort(&s->timeline);
 	*w = (struct prowl_window){
 		.kind = s->o.sampler->kind,
@@ -86,7 +86,7 @@ static void describe(struct prowl_session *s, struct prowl_window *w)
 		.nprocesses = s->procs.n,
 		.label_processes = s->several,
 		.last = s->stopped,
-		.native = r->walks.cfi > 0 || r->walks.live > 0,
+		.native = s->walks.cfi > 0 || s->walks.live > 0,
 		.kernel = r->kernel,
 		.hurry_fd = s->wake_fd,
 		.names = &s->names,

@@ -21,6 +21,7 @@
 #include "threads.h"
 #include "timeline.h"
 #include "residency.h"
+#include "window_group.h"
 
 struct pprof_profile;
 
@@ -94,8 +95,6 @@ struct prowl_made {
 	bool kernel_names;       /* and these have names */
 };
 
-enum prowl_group { PROWL_TOGETHER, PROWL_BY_PROCESS };
-
 /*
  * The profiles of a window, in one pass over its stacks: one of all processes, or one for each that
  * has something in it. In the latter case a profile of "process 0" has what belongs to none of
@@ -104,6 +103,5 @@ enum prowl_group { PROWL_TOGETHER, PROWL_BY_PROCESS };
  * cb owns the profile that it is given (pprof_profile_free), also where it returns an error, which
  * ends the calls. Returns 0, negative errno or what cb returned.
  */
-typedef int (*prowl_window_fn)(void *ctx, pid_t pid, struct pprof_profile *profile);
 int prowl_window_profiles(const struct prowl_window *w, enum prowl_group group, prowl_window_fn cb,
 			  void *ctx, struct prowl_made *ret);

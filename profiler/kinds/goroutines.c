@@ -10,8 +10,9 @@
 
 #include "array.h"
 #include "clock.h"
-#include "gogoroutines.h"
 #include "comments.h"
+#include "gogoroutines.h"
+#include "labels.h"
 #include "pprof.h"
 #include "running_goroutines.h"
 #include "runtime.h"

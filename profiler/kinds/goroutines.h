@@ -21,7 +21,7 @@
 #include <sys/types.h>
 
 #include "err.h"
-#include "labels.h"
+#include "label.h"
 #include "who.h"
 
 struct pprof_profile;

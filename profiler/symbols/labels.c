@@ -11,6 +11,10 @@
 
 enum { THREADS = 1024 }; /* whose m is remembered; direct mapped */
 
+_Static_assert((int)PROWL_LABEL_BYTES == (int)UW_LABEL_BYTES &&
+		       (int)PROWL_LABELS_MAX == (int)UW_LABELS_MAX,
+	       "label.h");
+
 struct set {
 	size_t n, len;
 	bool cut;

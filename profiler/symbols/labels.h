@@ -14,11 +14,11 @@
 
 #include "golabels.h"
 #include "event.h"
+#include "label.h"
 #include "space.h"
 
 enum {
 	PROWL_LABELS_MAX_AGE_NS = 5000000, /* of a sample when its labels are read */
-	PROWL_LABELS_MAX_SETS = 4096,      /* distinct sets of one session */
 };
 
 struct prowl_labels_counts { /* samples; each is in exactly one of the first four */
@@ -30,9 +30,6 @@ struct prowl_labels_counts { /* samples; each is in exactly one of the first fou
 	uint64_t exact;   /* of the first two: as they were at the sample */
 };
 
-/* When a label is cut, for those who say that some are; wants UW_LABEL_BYTES, UW_LABELS_MAX. */
-#define PROWL_LABELS_LIMITS "longer than %d bytes, with bytes 0, or more than %d of them"
-
 struct prowl_labels;
 
 int prowl_labels_new(struct prowl_labels **ret);
@@ -41,10 +38,6 @@ void prowl_labels_free(struct prowl_labels *l);
 /* The number of the label set of a sample; 0: none. `now`: CLOCK_MONOTONIC, ns. */
 uint32_t prowl_labels_of(struct prowl_labels *l, struct uw_space *space,
 			 const struct prowl_event *ev, uint64_t now);
-
-struct prowl_label {
-	const char *key, *value;
-};
 
 /* The labels of a set, sorted by key; lives as long as l. Returns their number. */
 size_t prowl_labels_get(const struct prowl_labels *l, uint32_t set, struct prowl_label *ret,

@@ -33,14 +33,6 @@ struct prowl_runtime {
 };
 
 /*
- * PROWL_NOTHING: no such process; PROWL_PERMISSION: its memory may not be read, with what grants
- * it; PROWL_UNSUPPORTED: not Go, or a version whose tables are not known. A core file (from the
- * kernel or gcore) may fail as prowl_corefile_open does.
- */
-enum prowl_code prowl_runtime_open(const struct prowl_who *who, struct prowl_runtime **ret,
-				   struct prowl_err *err);
-void prowl_runtime_free(struct prowl_runtime *rt);
-/*
  * Switches to another runtime: a process may have several, since each library written in Go brings
  * its own; 0 is the program's, or the first one. PROWL_FAILED: the search for its variables failed.
  * Objects made from rt before (readers of goroutines, stored stacks) belong to the runtime before.

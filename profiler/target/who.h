@@ -45,3 +45,14 @@ struct prowl_target {
  */
 enum prowl_code prowl_fail_target(struct prowl_err *err, const struct prowl_target *t,
 				  const char *what, int error);
+
+/*
+ * The Go runtime of a target, for what reads it (runtime.h). PROWL_NOTHING: no such process;
+ * PROWL_PERMISSION: its memory may not be read, with what grants it; PROWL_UNSUPPORTED: not Go, or
+ * a version whose tables are not known. A core file (from the kernel or gcore) may fail as
+ * prowl_corefile_open does.
+ */
+struct prowl_runtime;
+enum prowl_code prowl_runtime_open(const struct prowl_who *who, struct prowl_runtime **ret,
+				   struct prowl_err *err);
+void prowl_runtime_free(struct prowl_runtime *rt);
