@@ -62,7 +62,7 @@ static void add_proc(const struct prowl_session *s, const struct prowl_proc *p, 
 	uint64_t k = p->stime_last - p->stime_first - p->at_window_start.stime;
 	uint64_t sampled = p->sampled - p->at_window_start.sampled, user = charged;
 
-	/* Ticks tell; where none fell on user code, samples of it still do. */
+	/* By ticks; where none fell on user code, by its samples. */
 	if (!s->result.kernel && (u > 0 || sampled == 0))
 		user = part_of(charged, u, k);
 	else if (!s->result.kernel && sampled < charged)
@@ -100,7 +100,7 @@ static uint64_t kernel_of(const struct sums *sums)
 	return since(sums->charged, sums->user);
 }
 
-/* --- how samples stand for it ---------------------------------------------------- */
+/* --- how samples represent it ---------------------------------------------------- */
 
 /* Samples that the kernel dropped: they are known to be of the targets, or may be anybody's. */
 static double with_lost(const struct prowl_session *s, bool of_targets)
@@ -154,7 +154,7 @@ struct prowl_share prowl_charge_pool(const struct prowl_session *s)
 /* --- up to date ------------------------------------------------------------------ */
 
 /*
- * Children that were waited for, by those that were not: what those who are gone had in their own
+ * Children that were waited for, by those that were not: what gone processes had in their own
  * counts is now in their parents'.
  */
 static void count_reaped(struct prowl_session *s)

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the kernel charged to the targets, and how samples stand for it.
+ * What the kernel charged to the targets, and how samples represent it.
  *
- * A process' own clock tells its time to the nanosecond while its number is its own, also as a
+ * A process' own clock gives its time to the nanosecond while its number is its own, also as a
  * zombie. Children that are gone were read some time before their end, or never. What they used is
  * in their parents' count of children that were waited for; so all of them together are one pool,
  * whose time is known. Where it isn't (the targets had children before, or some ended without a
  * parent that waits), it is what was read of them and the samples since.
  *
  * Samples are scaled to the charge as far as chance explains the difference. What is beyond that no
- * sample stands for: it is told as such and not given to those that were sampled.
+ * sample represents: it is reported as such, and not added to those that were sampled.
  */
 #pragma once
 

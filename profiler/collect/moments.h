@@ -13,8 +13,8 @@
 struct prowl_moments {
 	struct prowl_bpf *bpf; /* NULL: none */
 	const char *why_not;   /* in words, where bpf is NULL */
-	uint64_t samples;      /* that had one */
-	uint64_t lost;         /* of those that the kernel had no room for: known so far */
+	uint64_t samples;      /* with one */
+	uint64_t lost;         /* those that found no room in a ring, as far as known */
 };
 
 /* Loads the program unless `off` or PROWL_NO_BPF says not to. That it can't be is no error. */

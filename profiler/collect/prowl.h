@@ -50,7 +50,7 @@ struct prowl_options {
 	bool user_only;       /* no kernel frames, kernel time at the user frame */
 	bool per_thread;      /* don't sample whole CPUs even where it is allowed */
 	bool children;        /* follow forks */
-	bool threads;         /* label samples with thread id and the name that it had then */
+	bool threads;         /* label samples with the thread's id and its name at that time */
 	bool no_bpf;          /* don't load the BPF program even where it is allowed */
 	bool labels;          /* label samples with Go's pprof labels */
 	bool timeline;        /* each sample with its time; implies threads */
@@ -75,11 +75,11 @@ struct prowl_result {     /* counted, for the last lines and the comments of the
 	uint64_t unknown_frames;      /* samples with at least one unnamed frame, after build */
 	uint64_t cpu_ns;              /* charged by the kernel to the targets during the window */
 	uint64_t kernel_unsampled_ns; /* of which in the kernel, where that is not sampled */
-	uint64_t sampled_ns;          /* what the samples stand for, before they are scaled */
-	uint64_t unsampled_ns;        /* of cpu_ns: what no sample stands for, after build */
+	uint64_t sampled_ns;          /* what the samples represent, before they are scaled */
+	uint64_t unsampled_ns;        /* of cpu_ns: what no sample represents, after build */
 	uint64_t seen;                /* samples of anybody */
 	/* With labels, each sample is in one of these: it has some; its goroutine has none; it was
-	 * read too late to be believed; its goroutine or labels could not be told. */
+	 * read too late to be believed; its goroutine or labels could not be identified. */
 	uint64_t labelled, unlabelled, labels_too_old, labels_unknown;
 	uint64_t labels_cut;   /* of the labelled: see golabels.h for the limits */
 	uint64_t labels_exact; /* of the first two: copied at the sample */

@@ -465,7 +465,7 @@ enum prowl_code prowl_session_build(struct prowl_session *s, struct pprof_profil
 
 	stop(s);
 	code = prowl_session_cut(s, ret, err);
-	/* The profile, which is encoded next, has all that the hash had. */
+	/* All of it is in the profile, which is encoded next. */
 	madvise(s->hash_mem, s->hash_len, MADV_DONTNEED);
 	uw_binaries_trim(&s->procs.files);
 	if (code == PROWL_OK)

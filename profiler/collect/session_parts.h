@@ -38,7 +38,7 @@ struct prowl_session {
 	uintptr_t populated_to;    /* the hash's arena has its pages up to here */
 	uintptr_t populated_table; /* and its last table that has them all begins here */
 	struct prowl_pending pending;
-	struct prowl_threads threads;   /* empty unless they are told apart */
+	struct prowl_threads threads;   /* empty unless samples are labelled by thread */
 	struct prowl_timeline timeline; /* empty unless it was asked for */
 	struct prowl_result result;
 	struct uw_walk_stats walks; /* what the walks had to repair, and by what */

@@ -163,7 +163,7 @@ static bool has_ended(void *ctx, uint32_t image)
 	return image >= t->nimages || !t->images[image];
 }
 
-/* What only the window that was cut had: nothing names it any more. */
+/* What belonged only to the window that was cut: nothing names it any more. */
 static void forget_ended(struct prowl_session *s)
 {
 	prowl_procs_release(&s->procs);

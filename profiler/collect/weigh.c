@@ -70,7 +70,7 @@ int window_add_unsampled_kernel(struct window_maker *m)
 	return r < 0 ? r : add_kernel_of(m, UINT32_MAX, rest);
 }
 
-/* What the hash had no room for is among the samples that were counted. */
+/* Samples that found no room in the hash were counted before. */
 int window_add_lost(struct window_maker *m)
 {
 	const struct prowl_window *w = m->w;

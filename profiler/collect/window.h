@@ -89,7 +89,7 @@ struct prowl_window {
 struct prowl_made {
 	uint64_t unknown_frames; /* samples with at least one frame without a name */
 	uint64_t timed;          /* samples with their time */
-	uint64_t dropped;        /* samples that the hash had no room for */
+	uint64_t dropped;        /* samples that found no room in the hash */
 	uint64_t unsampled;      /* what no sample represents, in the event's unit */
 	bool kernel_sampled;     /* some sample has kernel frames */
 	bool kernel_names;       /* and these have names */

@@ -52,7 +52,7 @@ struct prowl_bpf_thread {
 
 struct prowl_bpf_table {
 	uint64_t written; /* records */
-	uint64_t lost;    /* for which the ring had no room */
+	uint64_t lost;    /* that found no room in the ring */
 	uint64_t unused[6];
 	struct prowl_bpf_target targets[PROWL_BPF_SETS][PROWL_BPF_WAYS];
 	struct prowl_bpf_thread threads[PROWL_BPF_THREADS];
@@ -65,7 +65,7 @@ struct prowl_bpf_program {
 	/* Whether labels are copied. Most of the program is about them, and checking it takes the
 	 * kernel 12 of 15 ms. */
 	bool labels;
-	/* Not 0: our pid namespace, which is not the first; only processes in it are told. */
+	/* Not 0: our pid namespace, which is not the first; only processes in it are identified. */
 	uint64_t ns_dev, ns_ino;
 };
 

@@ -63,8 +63,8 @@ int prowl_moment_decode(const void *bytes, size_t len, struct prowl_moment *ret)
 bool prowl_moment_fits(const struct prowl_moment *mo, bool in_kernel, const struct uw_regs *regs);
 
 /*
- * The runtime's m of the thread, and the g that its TLS held, told by the stack that sp lies on; 0
- * where the moment doesn't show that they are of this thread.
+ * The runtime's m of the thread, and the g that its TLS held, identified by the stack that sp lies
+ * on; 0 where the moment doesn't show that they are of this thread.
  */
 uint64_t prowl_moment_m(const struct prowl_moment *mo, const struct uw_golayout *l, uint64_t sp,
 			pid_t tid, uint64_t *ret_g);

@@ -27,7 +27,7 @@ struct perf_event {
 	uint64_t first; /* the period before, which threads started until then have inherited */
 	/* Of threads that inherited it, and of what it has given. */
 	uint64_t began, ended;
-	uint64_t weight; /* ns that its samples stand for */
+	uint64_t weight; /* ns that its samples represent */
 	struct heirs {
 		bool spread;    /* it is there for them only, with spread periods */
 		uint64_t place; /* of the period in its range; 2^64 is its end */

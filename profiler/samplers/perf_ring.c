@@ -51,7 +51,7 @@ size_t prowl_ring_begin(struct prowl_ring *r)
 
 /*
  * They were written on another CPU. Of the record after this one, which has been asked for: its
- * end, where a sample tells the length of its stack copy. Of the one after that: as much as is
+ * end, where a sample has the length of its stack copy. Of the one after that: as much as is
  * mostly looked at.
  */
 static void expect_next(const struct prowl_ring *r, uint64_t at, uint64_t left)

@@ -14,11 +14,11 @@
  * that CPU: many threads at a low rate would lose half a period each. So the first period of each
  * event is random, uniform in (0, period], and is set to the nominal one when the first sample
  * arrives; what arrives between is dropped. A thread that starts later inherits the period of that
- * time for good, the kernel has no way to change it; its samples tell it and weigh accordingly.
- * Where many threads end before their first sample, those that follow inherit ever other periods,
- * so that all times of their lives are sampled alike, which costs them up to some 4 % of their CPU
- * time. Where that can't help (the first 50 us, the time before it was seen), the time that no
- * sample represents is known all the same: see charge.h.
+ * time for good, the kernel has no way to change it; its samples say which, and are weighted
+ * accordingly. Where many threads end before their first sample, those that follow inherit ever
+ * other periods, so that all times of their lives are sampled alike, which costs them up to some 4
+ * % of their CPU time. Where that can't help (the first 50 us, the time before it was seen), the
+ * time that no sample represents is known all the same: see charge.h.
  */
 #pragma once
 

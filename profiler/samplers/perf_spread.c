@@ -95,7 +95,6 @@ static uint64_t heirs_weight(struct perf_sampler *p, uint32_t event, const struc
 	return prowl_perf_spread_weight(spread_from(p), spread_to(p), period, n);
 }
 
-/* Also sets what it stands for. False: it doesn't count. */
 bool perf_wanted(struct perf_sampler *p, struct prowl_event *ev)
 {
 	uint32_t i, unused;
@@ -129,7 +128,7 @@ bool perf_wanted(struct perf_sampler *p, struct prowl_event *ev)
  * sample. Where much time is missed so, the events that threads inherit get another period every
  * PERF_SPREAD_MS: all periods of the range, as evenly as can be (steps of the golden ratio). A
  * first sample then comes at each time of a thread's life equally often, and the weights are such
- * that all of its samples stand for its time, see prowl_perf_spread_weight. The parent gets events
+ * that all of its samples represent its time, see prowl_perf_spread_weight. The parent gets events
  * of its own.
  */
 static void move_period(struct perf_sampler *p, struct perf_event *e)
@@ -174,7 +173,7 @@ static void spread(struct perf_sampler *p, pid_t pid, pid_t tid)
 {
 	size_t n = p->nevents;
 
-	/* Without descriptors for it, all stays as it is; what is missed is told at the end. */
+	/* Without descriptors for it, all stays as it is; what is missed is reported at the end. */
 	if (perf_open_on_cpus(p, pid, tid, false, false) < 0) {
 		forget_events(p, n);
 		return;

@@ -7,7 +7,7 @@
 #define GENERATION   (UINT64_C(1) << 63)
 #define LINE         64
 #define BUCKET_SLOTS 8
-#define DONE_WORDS   (UINT64_C(32) << 10) /* of the arena, told as done at once */
+#define DONE_WORDS   (UINT64_C(32) << 10) /* of the arena, reported as done at once */
 
 /* A lock in the place of an atomic would be a deadlock in a signal handler, and useless when
  * shared. */
@@ -19,7 +19,7 @@ enum phase {
 	WAITING,   /* no longer current, but not all its writers are known to have left */
 	READY,     /* the reader's alone */
 	IN_A_ROW,  /* the same, and the arena's entries can be read one after the other */
-	SCATTERED, /* the same, and only the slots tell where entries are */
+	SCATTERED, /* the same, and entries are found by the slots only */
 };
 
 struct counts { /* of one generation; see the header for who writes what */
@@ -58,7 +58,7 @@ struct entry {
 };
 #define ENTRY_WORDS (sizeof(struct entry) / sizeof(uint64_t))
 #define LIVE        (UINT64_C(1) << 63)
-#define VOID        (UINT64_C(1) << 62) /* its writer had no use for it and could not give it back */
+#define VOID        (UINT64_C(1) << 62) /* lost the race for its slot, and stays */
 
 static size_t round_up(size_t n)
 {

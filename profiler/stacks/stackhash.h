@@ -203,7 +203,7 @@ void prowl_stackhash_abandon(const struct prowl_stackhash *h);
  * Calls fn for each stack of the window that the last flip ended, in no particular order, until fn
  * returns nonzero (let it be positive); returns that, or 0 at the end. words are valid until the
  * next flip. PROWL_STACKHASH_BUSY when that flip has not succeeded; nothing at all before the first
- * one. PROWL_STACKHASH_DAMAGED: the rest can't be told.
+ * one. PROWL_STACKHASH_DAMAGED: the rest can't be read.
  */
 typedef int (*prowl_stackhash_fn)(void *arg, const uint64_t *words, size_t n, uint64_t count,
 				  uint64_t weight);
@@ -211,7 +211,7 @@ int prowl_stackhash_each(const struct prowl_stackhash *h, prowl_stackhash_fn fn,
 
 /*
  * The same for the last time: the window is empty after it, whatever fn returned. Now and then it
- * tells of a piece of the arena that will not be read again, whose pages may be given back (they
+ * reports a piece of the arena that will not be read again, whose pages may be given back (they
  * may read as zero then, or as they were). words are valid until then; fn and done must not call
  * other functions of the reader.
  */

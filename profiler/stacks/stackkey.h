@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What tells one stack from another, and its form as words of the stack hash.
+ * What distinguishes one stack from another, and its form as words of the stack hash.
  *
  *	[0] image << 32 | end << 24 | flags and the numbers of kernel and user addresses
  *	[1] labels << 32 | number of the thread; only where one of them is not 0
@@ -33,7 +33,7 @@ struct prowl_stackkey {
 
 /* Writes k as words; returns their number. base: the same for one image always; 0: don't pack. */
 size_t prowl_stackkey_pack(const struct prowl_stackkey *k, uint64_t base, uint64_t *words);
-/* Reads the head: image tells whose base to give to unpack. False for words that are no key. */
+/* Reads the head: its image has the base to give to unpack. False for words that are no key. */
 bool prowl_stackkey_head(const uint64_t *words, size_t n, struct prowl_stackkey *k);
 /* The first `want` addresses, or all if they are fewer, after the head. */
 bool prowl_stackkey_unpack(const uint64_t *words, size_t n, uint64_t base, size_t want,

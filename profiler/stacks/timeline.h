@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * When each sample was taken, for profiles that keep it: a list beside the stack hash, which still
- * has every sample. A sample is told by the hash of its key. The list is of fixed size: samples
- * beyond it are counted in the stack hash as ever and only lose their time.
+ * has every sample. A sample is identified by the hash of its key. The list is of fixed size:
+ * samples beyond it are counted in the stack hash as ever and only lose their time.
  *
  * One thread at a time.
  */

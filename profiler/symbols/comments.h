@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * By which build a profile was taken of, in the comments of every profile that prowl writes. So a
- * profile tells which version it belongs to, for whom compares two.
+ * Records the target's build in the comments of every profile, so that two profiles can be matched
+ * to versions when they are compared.
  */
 #pragma once
 
@@ -35,5 +35,5 @@ struct prowl_runtime;
  */
 int prowl_label_runtime(struct pprof_profile *p, const struct prowl_runtime *rt,
 			struct pprof_label *ret);
-/* Of whom a profile of the runtime is: the process, its build, and whether its version is known. */
+/* Identifies the target of a runtime profile: process, build, known or guessed Go version. */
 int prowl_comments_runtime(struct pprof_profile *p, struct prowl_runtime *rt);

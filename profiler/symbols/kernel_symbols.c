@@ -198,7 +198,7 @@ static int cache_file_new(struct new_file *f, int folder)
 /* With r == 0 it takes the place of the old one, otherwise it goes. */
 static int new_file_close(struct new_file *f, int r)
 {
-	/* Some file systems tell only now that there was no space. */
+	/* Some file systems report only now that there was no space. */
 	if (close(f->fd) < 0 && r == 0)
 		r = -errno;
 	if (r == 0 && renameat(f->folder, f->name, f->folder, CACHE_NAME) < 0)

@@ -131,7 +131,7 @@ uint32_t prowl_labels_of(struct prowl_labels *l, struct uw_space *space,
 		l->counts.unknown++;
 		return 0;
 	}
-	/* Of several runtimes the one that the thread is in; in C code it can't be told. */
+	/* Of several runtimes the one that the thread is in; in C code it can't be identified. */
 	for (size_t i = 0; space->nmods > 1 && !mod && i < ev->sample.nuser; i++)
 		mod = uw_space_go_at(space, ev->sample.user[i]);
 	if (mod && space->mods)

@@ -25,7 +25,8 @@ struct prowl_labels_counts { /* samples; each is in exactly one of the first fou
 	uint64_t labelled;
 	uint64_t none;    /* the goroutine has no labels, or there is none; or it is not Go */
 	uint64_t too_old; /* read too late to be believed */
-	uint64_t unknown; /* no goroutine could be told, unreadable labels, too many sets */
+	uint64_t unknown; /* the goroutine could not be identified, unreadable labels, too many sets
+			   */
 	uint64_t cut;     /* of the labelled: not all labels, or not all of one (golabels.h) */
 	uint64_t exact;   /* of the first two: as they were at the sample */
 };

@@ -234,7 +234,7 @@ static struct prowl_proc *proc_new(struct prowl_procs *t, pid_t pid, bool root)
 	return p;
 }
 
-/* Not all kernels tell. */
+/* Not all kernels say. */
 static bool has_children(pid_t pid)
 {
 	char path[64], c;

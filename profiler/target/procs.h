@@ -39,11 +39,11 @@ struct prowl_proc {
 	bool complete;     /* exited, and cpu_last is all that it used */
 	bool replaced;     /* its number is another process' now */
 	bool removed;      /* no target any more; its samples until now count */
-	bool had_children; /* when it was met, or that can't be told */
+	bool had_children; /* when it was first seen, or that is not known */
 	uint64_t start;    /* of the process, in clock ticks since boot */
 	uint64_t since;    /* CLOCK_MONOTONIC: from when on its samples count */
 	uint64_t samples;  /* in the profile */
-	uint64_t sampled;  /* ns that they stand for, unscaled; of until `clocked`: */
+	uint64_t sampled;  /* ns that they represent, unscaled; those until `clocked`: */
 	uint64_t sampled_at_clock;
 	double square;                     /* the sum of the squares of each one's ns */
 	uint64_t clocked;                  /* when cpu_last was read; CLOCK_MONOTONIC */

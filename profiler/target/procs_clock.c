@@ -92,7 +92,7 @@ static void take_times(const struct prowl_procs *t, struct prowl_proc *p,
 
 void procs_clock_one(const struct prowl_procs *t, struct prowl_proc *p, bool first)
 {
-	struct prowl_times s;
+	struct prowl_times s = {0};
 
 	if (p->gone || p->removed)
 		return;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Names of threads, each of its time: the kernel tells when one begins, is renamed or ends. A
- * sample keeps the number of its thread under the name that this had then.
+ * Names of threads, each of its time: by records of when one begins, is renamed or ends. A
+ * sample keeps the number of its thread under its name at that time.
  *
  * There are as many numbers as threads that live, and those that were sampled. One thread of ours.
  */
