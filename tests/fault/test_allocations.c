@@ -4,11 +4,8 @@
  * on with less; what is there can still be used, and is freed in the end (the leak sanitizer
  * looks).
  */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <errno.h>
 #include <signal.h>
@@ -29,6 +26,7 @@
 #include "sample_go.h"
 #include "symbolize.h"
 #include "walk.h"
+#include "unit_test.h"
 
 enum { PAGE = 4096 };
 #define FREE_AT 0x10000000000ull
@@ -141,7 +139,7 @@ static int run_small(void *ctx)
 	return r;
 }
 
-static void test_small(void **state)
+TEST(test_small)
 {
 	sweep(run_small, NULL, true);
 }
@@ -171,7 +169,7 @@ static int run_idmap(void *ctx)
 	return r;
 }
 
-static void test_idmap(void **state)
+TEST(test_idmap)
 {
 	sweep(run_idmap, NULL, true);
 }
@@ -205,7 +203,7 @@ static int run_kallsyms_resolve(void *ctx)
 	return r;
 }
 
-static void test_kallsyms(void **state)
+TEST(test_kallsyms)
 {
 	int fd = memfd_create("kallsyms", MFD_CLOEXEC);
 
@@ -242,7 +240,7 @@ static int run_go(void *ctx)
 	return r == -EBADMSG ? -ENOMEM : r;
 }
 
-static void test_go(void **state)
+TEST(test_go)
 {
 	for (int minor = 17; minor <= 24; minor += 7) {
 		struct sample_go sample;
@@ -298,7 +296,7 @@ static int run_space(void *ctx)
 	return r < 0 ? r : r2;
 }
 
-static void test_space(void **state)
+TEST(test_space)
 {
 	sweep(run_space, NULL, true);
 }
@@ -327,7 +325,7 @@ static int run_load(void *ctx)
 	return r;
 }
 
-static void test_load(void **state)
+TEST(test_load)
 {
 	sweep(run_load, NULL, false);
 }
@@ -363,7 +361,7 @@ static int run_core(void *ctx)
 	return r == -ENOEXEC ? -ENOMEM : r;
 }
 
-static void test_core(void **state)
+TEST(test_core)
 {
 	struct sample_go sample;
 	struct built_go built;
@@ -451,7 +449,7 @@ static int run_procs(void *ctx)
 	return r;
 }
 
-static void test_procs(void **state)
+TEST(test_procs)
 {
 	pid_t child = fork();
 
@@ -464,16 +462,4 @@ static void test_procs(void **state)
 	sweep(run_procs, &child, false);
 	assert_int_equal(kill(child, SIGKILL), 0);
 	assert_int_equal(waitpid(child, NULL, 0), child);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_small),    cmocka_unit_test(test_idmap),
-		cmocka_unit_test(test_kallsyms), cmocka_unit_test(test_go),
-		cmocka_unit_test(test_space),    cmocka_unit_test(test_load),
-		cmocka_unit_test(test_procs),    cmocka_unit_test(test_core),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

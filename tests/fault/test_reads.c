@@ -3,11 +3,8 @@
  * A live process of which the N-th read fails, and each from the N-th on, as when it exits or
  * unmaps. Go's tables, a walk and its names come out as without the fault, or shorter.
  */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <errno.h>
 #include <signal.h>
@@ -24,6 +21,7 @@
 #include "build_go.h"
 #include "symbolize.h"
 #include "walk.h"
+#include "unit_test.h"
 
 enum { PAGE = 4096, BASE = 0x400000, CALL_END = 25, BODY = 40, STACK_LEN = 2 * PAGE, MAX = 64 };
 #define BIAS  0x300000000000ull
@@ -289,7 +287,7 @@ static void check_part(const struct result *r, const struct result *whole)
 		assert_int_not_equal(r->end, UW_END_ROOT);
 }
 
-static void test_reads(void **state)
+TEST(test_reads)
 {
 	static const size_t stack_lens[] = {0, 8, 64, 256};
 	struct target t;
@@ -322,7 +320,7 @@ static void test_reads(void **state)
 }
 
 /* The process is gone before the first read. */
-static void test_gone(void **state)
+TEST(test_gone)
 {
 	struct fault f = {0};
 	struct target t;
@@ -338,14 +336,4 @@ static void test_gone(void **state)
 	munmap((void *)(uintptr_t)STACK, STACK_LEN);
 	built_go_fini(&t.built);
 	close(t.fd);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_reads),
-		cmocka_unit_test(test_gone),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

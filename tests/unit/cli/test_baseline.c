@@ -3,6 +3,7 @@
 #include "cli_testing.h"
 
 #include "baseline.h"
+#include "unit_test.h"
 
 /* The profile of a build at a time. */
 static struct pprof_profile *profile_of(const char *revision, const char *machine, int64_t time)
@@ -40,7 +41,7 @@ static struct baseline opened(void)
 	return b;
 }
 
-static void keys_come_from_comments(void **state)
+TEST_WITH(keys_come_from_comments, t_make_dir, t_remove_dir)
 {
 	struct pprof_profile *p = profile_of("abc\t1", "m", 1);
 	struct baseline_key k;
@@ -66,7 +67,7 @@ static void keys_come_from_comments(void **state)
 	pprof_profile_free(p);
 }
 
-static void runs_of_one_build_are_a_set(void **state)
+TEST_WITH(runs_of_one_build_are_a_set, t_make_dir, t_remove_dir)
 {
 	struct baseline b;
 
@@ -81,7 +82,7 @@ static void runs_of_one_build_are_a_set(void **state)
 	baseline_close(&b);
 }
 
-static void a_lost_index_is_made_anew(void **state)
+TEST_WITH(a_lost_index_is_made_anew, t_make_dir, t_remove_dir)
 {
 	struct baseline b;
 
@@ -96,7 +97,7 @@ static void a_lost_index_is_made_anew(void **state)
 	baseline_close(&b);
 }
 
-static void an_index_leads_nowhere_else(void **state)
+TEST_WITH(an_index_leads_nowhere_else, t_make_dir, t_remove_dir)
 {
 	struct baseline b;
 
@@ -111,7 +112,7 @@ static void an_index_leads_nowhere_else(void **state)
 	baseline_close(&b);
 }
 
-static void the_newest_other_revision_is_found(void **state)
+TEST_WITH(the_newest_other_revision_is_found, t_make_dir, t_remove_dir)
 {
 	struct pprof_profile *p;
 	const struct baseline_set *s;
@@ -138,7 +139,7 @@ static void the_newest_other_revision_is_found(void **state)
 	pprof_profile_free(p);
 }
 
-static void old_sets_go_and_others_files_stay(void **state)
+TEST_WITH(old_sets_go_and_others_files_stay, t_make_dir, t_remove_dir)
 {
 	struct baseline b;
 	char file[300];
@@ -161,7 +162,7 @@ static void old_sets_go_and_others_files_stay(void **state)
 	baseline_close(&b);
 }
 
-static void what_is_no_folder_is_said(void **state)
+TEST_WITH(what_is_no_folder_is_said, t_make_dir, t_remove_dir)
 {
 	struct baseline b;
 
@@ -172,21 +173,4 @@ static void what_is_no_folder_is_said(void **state)
 	assert_false(baseline_open(&b, t_path("file"), false));
 	assert_said("Not a directory");
 	baseline_close(&b);
-}
-
-#define IN_FOLDER(f) cmocka_unit_test_setup_teardown(f, t_make_dir, t_remove_dir)
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		IN_FOLDER(keys_come_from_comments),
-		IN_FOLDER(runs_of_one_build_are_a_set),
-		IN_FOLDER(a_lost_index_is_made_anew),
-		IN_FOLDER(an_index_leads_nowhere_else),
-		IN_FOLDER(the_newest_other_revision_is_found),
-		IN_FOLDER(old_sets_go_and_others_files_stay),
-		IN_FOLDER(what_is_no_folder_is_said),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

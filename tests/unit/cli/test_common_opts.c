@@ -9,10 +9,11 @@
 #include "output.h"
 #include "pprof_report.h"
 #include "view.h"
+#include "unit_test.h"
 
 static const struct opt row = {.name = "option"};
 
-static void a_target_is_named_in_one_way(void **state)
+TEST(a_target_is_named_in_one_way)
 {
 	struct common_opts c = {0};
 
@@ -37,7 +38,7 @@ static void a_target_is_named_in_one_way(void **state)
 	assert_silent();
 }
 
-static void pids_are_kept_once_and_names_are_given_once(void **state)
+TEST(pids_are_kept_once_and_names_are_given_once)
 {
 	struct common_opts c = {0};
 
@@ -87,7 +88,7 @@ static pid_t named_child(char name[16], int *end)
 	return pid;
 }
 
-static void processes_are_found_by_name(void **state)
+TEST(processes_are_found_by_name)
 {
 	struct common_opts c = {0};
 	char name[16];
@@ -106,7 +107,7 @@ static void processes_are_found_by_name(void **state)
 	assert_said("no process is named 'unit");
 }
 
-static void several_names_become_one(void **state)
+TEST(several_names_become_one)
 {
 	char names[12] = "";
 
@@ -123,7 +124,7 @@ static void several_names_become_one(void **state)
 	assert_string_equal(names, "etcd-cd-abc");
 }
 
-static void the_output_is_checked_before_the_run(void **state)
+TEST(the_output_is_checked_before_the_run)
 {
 	struct common_opts c = {.output = "/nowhere/at/all.pb.gz"};
 
@@ -140,7 +141,7 @@ static void the_output_is_checked_before_the_run(void **state)
 	assert_string_equal(c.out->name, "folded");
 }
 
-static void colours_are_words(void **state)
+TEST(colours_are_words)
 {
 	struct opt o = OPT_COLOR;
 
@@ -154,7 +155,7 @@ static void colours_are_words(void **state)
 
 /* --- views ---------------------------------------------------------------------------- */
 
-static void views_take_words_numbers_and_expressions(void **state)
+TEST(views_take_words_numbers_and_expressions)
 {
 	static const struct opt granularity = {.name = "granularity",
 					       .words = view_granularity_words};
@@ -186,7 +187,7 @@ static void views_take_words_numbers_and_expressions(void **state)
 	assert_string_equal(v.filter.unit, "minimum");
 }
 
-static void a_view_filters_and_keeps_the_total(void **state)
+TEST(a_view_filters_and_keeps_the_total)
 {
 	static const char *const names[] = {"main.a", "main.b"};
 	struct pprof_profile *p = t_calls(names, (const int64_t[]){3, 5}, 2);
@@ -214,19 +215,10 @@ static void a_view_filters_and_keeps_the_total(void **state)
 	pprof_profile_free(p);
 }
 
-int main(void)
+static int begin(void **state)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_target_is_named_in_one_way),
-		cmocka_unit_test(pids_are_kept_once_and_names_are_given_once),
-		cmocka_unit_test(processes_are_found_by_name),
-		cmocka_unit_test(several_names_become_one),
-		cmocka_unit_test(the_output_is_checked_before_the_run),
-		cmocka_unit_test(colours_are_words),
-		cmocka_unit_test(views_take_words_numbers_and_expressions),
-		cmocka_unit_test(a_view_filters_and_keeps_the_total),
-	};
-
 	t_listen();
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return 0;
 }
+
+TEST_GROUP(begin, NULL);

@@ -9,6 +9,7 @@
 #include "new_file.h"
 #include "output.h"
 #include "pprof_report.h"
+#include "unit_test.h"
 
 /* --- new files -------------------------------------------------------------------------- */
 
@@ -25,7 +26,7 @@ static void put(struct new_file *f, const char *text)
 	assert_int_equal(write(f->fd, text, strlen(text)), strlen(text));
 }
 
-static void a_file_appears_when_it_is_whole(void **state)
+TEST_WITH(a_file_appears_when_it_is_whole, t_make_dir, t_remove_dir)
 {
 	struct new_file f;
 
@@ -38,7 +39,7 @@ static void a_file_appears_when_it_is_whole(void **state)
 	assert_int_equal(t_count_files(t_dir), 1);
 }
 
-static void the_old_one_stays_until_then(void **state)
+TEST_WITH(the_old_one_stays_until_then, t_make_dir, t_remove_dir)
 {
 	struct new_file f;
 
@@ -58,7 +59,7 @@ static void the_old_one_stays_until_then(void **state)
 	assert_int_equal(mode_of(t_path("a")), 0604);
 }
 
-static void a_link_is_followed(void **state)
+TEST_WITH(a_link_is_followed, t_make_dir, t_remove_dir)
 {
 	struct new_file f;
 	char to[32];
@@ -78,7 +79,7 @@ static void a_link_is_followed(void **state)
 	t_holds(t_path("b"), "");
 }
 
-static void a_name_of_ours_takes_no_place(void **state)
+TEST_WITH(a_name_of_ours_takes_no_place, t_make_dir, t_remove_dir)
 {
 	struct new_file f;
 	const char *expected[] = {"p.pb.gz", "p-2.pb.gz", "p-3.pb.gz"};
@@ -98,7 +99,7 @@ static void put_text(FILE *to, void *ctx)
 	fputs(ctx, to);
 }
 
-static void words_are_written_and_added_to(void **state)
+TEST_WITH(words_are_written_and_added_to, t_make_dir, t_remove_dir)
 {
 	char text[] = "one\n", more[] = "two\n";
 
@@ -115,7 +116,7 @@ static void words_are_written_and_added_to(void **state)
 
 /* --- formats ------------------------------------------------------------------------------ */
 
-static void a_format_is_named_or_follows_from_the_file(void **state)
+TEST_WITH(a_format_is_named_or_follows_from_the_file, t_make_dir, t_remove_dir)
 {
 	static const struct {
 		const char *format, *path, *name;
@@ -140,7 +141,7 @@ static void a_format_is_named_or_follows_from_the_file(void **state)
 		    "speedscope, json, html, svg and pgo");
 }
 
-static void what_can_not_be_written_is_said(void **state)
+TEST_WITH(what_can_not_be_written_is_said, t_make_dir, t_remove_dir)
 {
 	const struct pprof_exporter *f = output_choose("text", NULL);
 	char long_name[300];
@@ -161,7 +162,7 @@ static void what_can_not_be_written_is_said(void **state)
 	assert_said("can't write to the folder");
 }
 
-static void default_names_say_what_it_is(void **state)
+TEST_WITH(default_names_say_what_it_is, t_make_dir, t_remove_dir)
 {
 	char name[200];
 	int n = 0;
@@ -179,7 +180,7 @@ static void default_names_say_what_it_is(void **state)
 
 static const char *const names[] = {"main.a", "main.b"};
 
-static void a_profile_is_written_and_read(void **state)
+TEST_WITH(a_profile_is_written_and_read, t_make_dir, t_remove_dir)
 {
 	struct pprof_profile *p = t_calls(names, (const int64_t[]){3, 5}, 2), *q;
 	const struct pprof_exporter *f = output_choose(NULL, NULL);
@@ -208,7 +209,7 @@ static void a_profile_is_written_and_read(void **state)
 	pprof_profile_free(p);
 }
 
-static void labels_are_for_the_owner(void **state)
+TEST_WITH(labels_are_for_the_owner, t_make_dir, t_remove_dir)
 {
 	struct pprof_profile *plain = t_calls(names, (const int64_t[]){3, 5}, 2), *rich = t_rich();
 	const struct pprof_exporter *f = output_choose(NULL, NULL);
@@ -229,7 +230,7 @@ static void labels_are_for_the_owner(void **state)
 	pprof_profile_free(rich);
 }
 
-static void what_is_no_profile_is_said(void **state)
+TEST_WITH(what_is_no_profile_is_said, t_make_dir, t_remove_dir)
 {
 	char *paths[] = {t_path("bad"), t_path("none")};
 
@@ -241,7 +242,7 @@ static void what_is_no_profile_is_said(void **state)
 	assert_null(input_load(paths, 2));
 }
 
-static void profiles_of_other_values_are_not_mixed(void **state)
+TEST_WITH(profiles_of_other_values_are_not_mixed, t_make_dir, t_remove_dir)
 {
 	struct pprof_profile *p = t_calls(names, (const int64_t[]){3, 5}, 2), *q = t_new();
 	char *paths[] = {t_path("p"), t_path("q")};
@@ -260,7 +261,7 @@ static void profiles_of_other_values_are_not_mixed(void **state)
 	pprof_profile_free(p);
 }
 
-static void comments_are_found_by_their_beginning(void **state)
+TEST_WITH(comments_are_found_by_their_beginning, t_make_dir, t_remove_dir)
 {
 	struct pprof_profile *p = t_new();
 
@@ -273,26 +274,10 @@ static void comments_are_found_by_their_beginning(void **state)
 	pprof_profile_free(p);
 }
 
-#define IN_FOLDER(f) cmocka_unit_test_setup_teardown(f, t_make_dir, t_remove_dir)
-
-int main(void)
+static int begin(void **state)
 {
-	const struct CMUnitTest tests[] = {
-		IN_FOLDER(a_file_appears_when_it_is_whole),
-		IN_FOLDER(the_old_one_stays_until_then),
-		IN_FOLDER(a_link_is_followed),
-		IN_FOLDER(a_name_of_ours_takes_no_place),
-		IN_FOLDER(words_are_written_and_added_to),
-		IN_FOLDER(a_format_is_named_or_follows_from_the_file),
-		IN_FOLDER(what_can_not_be_written_is_said),
-		IN_FOLDER(default_names_say_what_it_is),
-		IN_FOLDER(a_profile_is_written_and_read),
-		IN_FOLDER(labels_are_for_the_owner),
-		IN_FOLDER(what_is_no_profile_is_said),
-		IN_FOLDER(profiles_of_other_values_are_not_mixed),
-		IN_FOLDER(comments_are_found_by_their_beginning),
-	};
-
 	umask(022);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return 0;
 }
+
+TEST_GROUP(begin, NULL);

@@ -7,6 +7,7 @@
 #include "diff_rules.h"
 #include "gate.h"
 #include "show_diff.h"
+#include "unit_test.h"
 
 /* --- rules ---------------------------------------------------------------------------------- */
 
@@ -16,7 +17,7 @@ static struct diff_rules *rules_of(const char *text)
 	return diff_rules_load(t_path("rules.yaml"));
 }
 
-static void shares_are_numbers_or_per_cent(void **state)
+TEST(shares_are_numbers_or_per_cent)
 {
 	assert_true(diff_parse_percent("5%") == 0.05);
 	assert_true(diff_parse_percent("0.05") == 0.05);
@@ -28,7 +29,7 @@ static void shares_are_numbers_or_per_cent(void **state)
 				    (const char *[]){"", "x", "-5%", "5%%", "5 %", "nan"}[i]) < 0);
 }
 
-static void rules_go_by_name_the_first_counts(void **state)
+TEST_WITH(rules_go_by_name_the_first_counts, t_make_dir, t_remove_dir)
 {
 	struct diff_rules *r = rules_of("tolerance: 10%\n"
 					"functions:\n"
@@ -52,7 +53,7 @@ static void rules_go_by_name_the_first_counts(void **state)
 	assert_silent();
 }
 
-static void bad_rules_are_refused(void **state)
+TEST_WITH(bad_rules_are_refused, t_make_dir, t_remove_dir)
 {
 	assert_null(rules_of("tolerance: much\n"));
 	assert_said("the tolerance of all wants a share");
@@ -114,7 +115,7 @@ static enum prowl_code answer(struct gate *g)
 
 static const struct opt row = {.name = "option"};
 
-static void a_regression_is_an_exit_code(void **state)
+TEST_WITH(a_regression_is_an_exit_code, t_make_dir, t_remove_dir)
 {
 	struct gate g = gate_of(1000, 1000);
 	char *text;
@@ -144,7 +145,7 @@ static void a_regression_is_an_exit_code(void **state)
 	free(text);
 }
 
-static void rules_let_it_pass(void **state)
+TEST_WITH(rules_let_it_pass, t_make_dir, t_remove_dir)
 {
 	struct gate g = gate_of(1000, 1500);
 
@@ -155,7 +156,7 @@ static void rules_let_it_pass(void **state)
 	assert_silent();
 }
 
-static void too_little_data_decides_nothing(void **state)
+TEST_WITH(too_little_data_decides_nothing, t_make_dir, t_remove_dir)
 {
 	struct gate g = {.lines = 10};
 	struct pprof_profile *p = t_calls(names, (const int64_t[]){2, 3}, 2);
@@ -168,7 +169,7 @@ static void too_little_data_decides_nothing(void **state)
 	assert_int_equal(answer(&g), PROWL_INCONCLUSIVE);
 }
 
-static void every_format_is_written(void **state)
+TEST_WITH(every_format_is_written, t_make_dir, t_remove_dir)
 {
 	static const struct {
 		const char *file, *part;
@@ -192,7 +193,7 @@ static void every_format_is_written(void **state)
 	}
 }
 
-static void outputs_are_at_most_eight(void **state)
+TEST(outputs_are_at_most_eight)
 {
 	struct gate g = {.lines = 10};
 
@@ -203,7 +204,7 @@ static void outputs_are_at_most_eight(void **state)
 	gate_fini(&g);
 }
 
-static void what_does_not_fit_is_said(void **state)
+TEST_WITH(what_does_not_fit_is_said, t_make_dir, t_remove_dir)
 {
 	struct gate g = {.lines = 10};
 	double v = 7;
@@ -233,7 +234,7 @@ static void what_does_not_fit_is_said(void **state)
 	assert_true(v == 0.02);
 }
 
-static void what_makes_it_hard_to_compare_is_said(void **state)
+TEST_WITH(what_makes_it_hard_to_compare_is_said, t_make_dir, t_remove_dir)
 {
 	struct gate g = {.lines = 10};
 	char *text;
@@ -292,7 +293,7 @@ static struct pprof_comparison made(struct pprof_change changes[2])
 	return c;
 }
 
-static void names_are_escaped_in_every_format(void **state)
+TEST(names_are_escaped_in_every_format)
 {
 	static double totals[10] = {1};
 	struct diff_words w = {.base = "b", .head = "h", .lines = 0, .workspace = "/src"};
@@ -333,7 +334,7 @@ static void names_are_escaped_in_every_format(void **state)
 	free(line);
 }
 
-static void an_answer_that_is_open_is_a_warning(void **state)
+TEST(an_answer_that_is_open_is_a_warning)
 {
 	struct diff_words w = {.base = "b", .head = "h"};
 	struct pprof_change changes[2];
@@ -356,28 +357,13 @@ static void an_answer_that_is_open_is_a_warning(void **state)
 	free(text);
 }
 
-#define IN_FOLDER(f) cmocka_unit_test_setup_teardown(f, t_make_dir, t_remove_dir)
-
-int main(void)
+static int begin(void **state)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(shares_are_numbers_or_per_cent),
-		IN_FOLDER(rules_go_by_name_the_first_counts),
-		IN_FOLDER(bad_rules_are_refused),
-		IN_FOLDER(a_regression_is_an_exit_code),
-		IN_FOLDER(rules_let_it_pass),
-		IN_FOLDER(too_little_data_decides_nothing),
-		IN_FOLDER(every_format_is_written),
-		cmocka_unit_test(outputs_are_at_most_eight),
-		IN_FOLDER(what_does_not_fit_is_said),
-		IN_FOLDER(what_makes_it_hard_to_compare_is_said),
-		cmocka_unit_test(names_are_escaped_in_every_format),
-		cmocka_unit_test(an_answer_that_is_open_is_a_warning),
-	};
-
 	/* A job of GitHub Actions would get annotations. */
 	unsetenv("GITHUB_ACTIONS");
 	unsetenv("GITHUB_STEP_SUMMARY");
 	t_listen();
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return 0;
 }
+
+TEST_GROUP(begin, NULL);

@@ -3,6 +3,7 @@
 #include "cli_testing.h"
 
 #include "cmd.h"
+#include "unit_test.h"
 
 struct fields {
 	bool flag;
@@ -65,7 +66,7 @@ static enum opts_end parse(enum operands operands, ...)
 
 #define PARSE(...) parse(OPERANDS_NONE, __VA_ARGS__, (char *)NULL)
 
-static void each_row_fills_its_field(void **state)
+TEST(each_row_fills_its_field)
 {
 	assert_int_equal(PARSE("-a", "--text", "x", "-n", "7", "--rate=99", "-d1m30s", "--word",
 			       "third", "-p", "42"),
@@ -84,7 +85,7 @@ static void each_row_fills_its_field(void **state)
 	assert_int_equal(f.n, 2);
 }
 
-static void numbers_have_bounds(void **state)
+TEST(numbers_have_bounds)
 {
 	static const char *const bad[] = {"0",  "101", "-1",  "x",
 					  "1x", "",    "1.5", "99999999999999999999"};
@@ -101,7 +102,7 @@ static void numbers_have_bounds(void **state)
 	assert_int_equal(PARSE("-p", "2147483648"), OPTS_WRONG);
 }
 
-static void times_have_units(void **state)
+TEST(times_have_units)
 {
 	static const struct {
 		const char *text;
@@ -122,7 +123,7 @@ static void times_have_units(void **state)
 	}
 }
 
-static void words_are_those_of_the_row(void **state)
+TEST(words_are_those_of_the_row)
 {
 	assert_int_equal(PARSE("--word", "fourth"), OPTS_WRONG);
 	assert_said("--word wants first, second or third, not 'fourth'");
@@ -134,7 +135,7 @@ static void words_are_those_of_the_row(void **state)
 	assert_null(opts_choice(&rows[0], 0));
 }
 
-static void help_lists_the_words(void **state)
+TEST(help_lists_the_words)
 {
 	char buf[OPTS_HELP_LEN];
 
@@ -147,7 +148,7 @@ static void help_lists_the_words(void **state)
 	assert_string_equal(opts_choices(&rows[5], " and ", buf, 8), "first, ");
 }
 
-static void what_is_unknown_is_named(void **state)
+TEST(what_is_unknown_is_named)
 {
 	assert_int_equal(PARSE("--nothing"), OPTS_WRONG);
 	assert_said("unknown option --nothing");
@@ -161,7 +162,7 @@ static void what_is_unknown_is_named(void **state)
 	assert_said("unexpected argument 'word'; prowl test takes only options");
 }
 
-static void operands_are_where_the_command_has_them(void **state)
+TEST(operands_are_where_the_command_has_them)
 {
 	/* behind the first word everything is the command's */
 	assert_int_equal(parse(OPERANDS_COMMAND, "-a", "ls", "-n", "x", (char *)NULL), OPTS_RUN);
@@ -189,7 +190,7 @@ static void operands_are_where_the_command_has_them(void **state)
 	assert_string_equal(argv[first + 1], "-n");
 }
 
-static void the_next_word_is_an_argument_or_not(void **state)
+TEST(the_next_word_is_an_argument_or_not)
 {
 	assert_true(opts_takes_next(&cmd, "-n"));
 	assert_true(opts_takes_next(&cmd, "-an"));
@@ -201,7 +202,7 @@ static void the_next_word_is_an_argument_or_not(void **state)
 }
 
 /* Every option of every command: a letter once, a way to store it, help, and no word twice. */
-static void tables_are_sound(void **state)
+TEST(tables_are_sound)
 {
 	for (const struct cmd *const *c = commands; *c; c++) {
 		for (const struct opt *o = (*c)->opts; o && o->name; o++) {
@@ -220,20 +221,10 @@ static void tables_are_sound(void **state)
 	assert_null(cmd_find("nothing"));
 }
 
-int main(void)
+static int begin(void **state)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(each_row_fills_its_field),
-		cmocka_unit_test(numbers_have_bounds),
-		cmocka_unit_test(times_have_units),
-		cmocka_unit_test(words_are_those_of_the_row),
-		cmocka_unit_test(help_lists_the_words),
-		cmocka_unit_test(what_is_unknown_is_named),
-		cmocka_unit_test(operands_are_where_the_command_has_them),
-		cmocka_unit_test(the_next_word_is_an_argument_or_not),
-		cmocka_unit_test(tables_are_sound),
-	};
-
 	t_listen();
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return 0;
 }
+
+TEST_GROUP(begin, NULL);

@@ -5,6 +5,7 @@
 #include "show_figures.h"
 #include "show_goroutines.h"
 #include "utf8.h"
+#include "unit_test.h"
 
 /* --- a program that is none ----------------------------------------------------------------- */
 
@@ -67,7 +68,7 @@ static struct prowl_dump dump_of(struct prowl_goroutine *g, size_t n)
 
 #define WAITS .status = 4, .created = PROWL_NO_STACK
 
-static void one_by_one_as_a_panic_prints_them(void **state)
+TEST(one_by_one_as_a_panic_prints_them)
 {
 	struct prowl_goroutine g[] = {
 		{.goid = 1, .stack = 1, .status = 2, .created = PROWL_NO_STACK},
@@ -106,7 +107,7 @@ static void one_by_one_as_a_panic_prints_them(void **state)
 	pprof_profile_free(d.profile);
 }
 
-static void by_stack_the_most_frequent_first(void **state)
+TEST(by_stack_the_most_frequent_first)
 {
 	struct prowl_goroutine g[] = {
 		{.goid = 1, .stack = 1, WAITS},
@@ -125,7 +126,7 @@ static void by_stack_the_most_frequent_first(void **state)
 	pprof_profile_free(d.profile);
 }
 
-static void json_has_every_goroutine(void **state)
+TEST(json_has_every_goroutine)
 {
 	struct prowl_goroutine g[] = {
 		{.goid = 2, .stack = 0, .status = 4, .wait_ns = 5, .labels = 1, .created = 2},
@@ -149,7 +150,7 @@ static void json_has_every_goroutine(void **state)
 	pprof_profile_free(d.profile);
 }
 
-static void leaks_were_made_and_stayed_blocked(void **state)
+TEST(leaks_were_made_and_stayed_blocked)
 {
 	struct prowl_goroutine first[] = {{.goid = 1, .stack = 0, WAITS}};
 	struct prowl_goroutine then[] = {
@@ -223,7 +224,7 @@ static struct prowl_figures figures(void)
 	return f;
 }
 
-static void figures_in_lines(void **state)
+TEST(figures_in_lines)
 {
 	struct prowl_figures f = figures();
 	char *text;
@@ -256,7 +257,7 @@ static void figures_in_lines(void **state)
 
 /* --- foreign text --------------------------------------------------------------------------- */
 
-static void utf8_is_as_it_must_be(void **state)
+TEST(utf8_is_as_it_must_be)
 {
 	static const struct {
 		const char *text;
@@ -290,7 +291,7 @@ static void utf8_is_as_it_must_be(void **state)
 		assert_int_equal(utf8_decode(bad[i], &c), 0);
 }
 
-static void foreign_text_obeys_no_terminal(void **state)
+TEST(foreign_text_obeys_no_terminal)
 {
 	char *text;
 
@@ -307,7 +308,7 @@ static void foreign_text_obeys_no_terminal(void **state)
 	assert_int_equal(text_control(""), 0);
 }
 
-static void a_failure_is_said_and_is_the_exit_code(void **state)
+TEST(a_failure_is_said_and_is_the_exit_code)
 {
 	struct prowl_err err = {.code = PROWL_PERMISSION, .text = "no"};
 
@@ -324,20 +325,4 @@ static void a_failure_is_said_and_is_the_exit_code(void **state)
 	say_detail("detail");
 	assert_said("detail");
 	say_level(SAY_NORMAL);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(one_by_one_as_a_panic_prints_them),
-		cmocka_unit_test(by_stack_the_most_frequent_first),
-		cmocka_unit_test(json_has_every_goroutine),
-		cmocka_unit_test(leaks_were_made_and_stayed_blocked),
-		cmocka_unit_test(figures_in_lines),
-		cmocka_unit_test(utf8_is_as_it_must_be),
-		cmocka_unit_test(foreign_text_obeys_no_terminal),
-		cmocka_unit_test(a_failure_is_said_and_is_the_exit_code),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Signals while a file is written: it is removed, and the signal still ends the process. */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <signal.h>
 #include <stdio.h>
@@ -13,6 +10,7 @@
 #include <unistd.h>
 
 #include "stop.h"
+#include "unit_test.h"
 
 static char path[] = "/tmp/prowl-stop-XXXXXX";
 
@@ -60,7 +58,7 @@ static void make(void)
 	close(fd);
 }
 
-static void one_signal_removes_it_where_none_is_caught(void **state)
+TEST(one_signal_removes_it_where_none_is_caught)
 {
 	static const int sigs[] = {SIGINT, SIGTERM, SIGHUP};
 
@@ -71,14 +69,14 @@ static void one_signal_removes_it_where_none_is_caught(void **state)
 	}
 }
 
-static void the_second_one_removes_it_where_they_are(void **state)
+TEST(the_second_one_removes_it_where_they_are)
 {
 	make();
 	assert_int_equal(killed_by(SIGTERM, true, 2), SIGTERM);
 	assert_int_equal(access(path, F_OK), -1);
 }
 
-static void all_is_as_before_when_it_is_written(void **state)
+TEST(all_is_as_before_when_it_is_written)
 {
 	struct sigaction is;
 
@@ -132,7 +130,7 @@ static void session(int ready)
 	_exit(7); /* it outlives all signals */
 }
 
-static void a_session_gets_the_signals_and_prowl_stays(void **state)
+TEST(a_session_gets_the_signals_and_prowl_stays)
 {
 	int ready[2], status;
 	char byte;
@@ -152,7 +150,7 @@ static void a_session_gets_the_signals_and_prowl_stays(void **state)
 	close(ready[1]);
 }
 
-static void a_signal_that_is_held_is_waited_for(void **state)
+TEST(a_signal_that_is_held_is_waited_for)
 {
 	int ready[2], status;
 	char byte;
@@ -177,7 +175,7 @@ static void a_signal_that_is_held_is_waited_for(void **state)
 	close(ready[1]);
 }
 
-static void a_pipe_is_as_it_was_in_children(void **state)
+TEST(a_pipe_is_as_it_was_in_children)
 {
 	struct sigaction is;
 
@@ -190,20 +188,13 @@ static void a_pipe_is_as_it_was_in_children(void **state)
 	assert_true(is.sa_handler == SIG_DFL);
 }
 
-int main(void)
+static int begin(void **state)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(one_signal_removes_it_where_none_is_caught),
-		cmocka_unit_test(the_second_one_removes_it_where_they_are),
-		cmocka_unit_test(all_is_as_before_when_it_is_written),
-		cmocka_unit_test(a_session_gets_the_signals_and_prowl_stays),
-		cmocka_unit_test(a_signal_that_is_held_is_waited_for),
-		cmocka_unit_test(a_pipe_is_as_it_was_in_children),
-	};
-
 	/* nohup, and shells for what they start in the background, have some ignored */
 	signal(SIGINT, SIG_DFL);
 	signal(SIGTERM, SIG_DFL);
 	signal(SIGHUP, SIG_DFL);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return 0;
 }
+
+TEST_GROUP(begin, NULL);

@@ -8,6 +8,7 @@
 
 #include "input.h"
 #include "take.h"
+#include "unit_test.h"
 
 /* --- in place of the profiler ----------------------------------------------------- */
 
@@ -105,7 +106,7 @@ static int setup(void **state)
 	return t_make_dir(state);
 }
 
-static void options_must_fit_the_kind(void **state)
+TEST_WITH(options_must_fit_the_kind, setup, t_remove_dir)
 {
 	c.common.who.core = "core";
 	c.common.duration_ns = 1000000000;
@@ -135,7 +136,7 @@ static void options_must_fit_the_kind(void **state)
 	assert_said("no target: give --pid PID, --name NAME or --core FILE");
 }
 
-static void a_profile_is_taken_and_written(void **state)
+TEST_WITH(a_profile_is_taken_and_written, setup, t_remove_dir)
 {
 	char *path[] = {t_path("out.pb.gz")};
 	struct pprof_profile *p;
@@ -156,7 +157,7 @@ static void a_profile_is_taken_and_written(void **state)
 	pprof_profile_free(p);
 }
 
-static void a_newer_go_is_a_warning_in_every_command(void **state)
+TEST_WITH(a_newer_go_is_a_warning_in_every_command, setup, t_remove_dir)
 {
 	static const struct {
 		const char *kind, *first;
@@ -174,7 +175,7 @@ static void a_newer_go_is_a_warning_in_every_command(void **state)
 	}
 }
 
-static void rates_and_their_guardian_are_reported(void **state)
+TEST_WITH(rates_and_their_guardian_are_reported, setup, t_remove_dir)
 {
 	c.common.duration_ns = 2000000000;
 	c.o.rates.set[PROWL_RATE_HEAP] = true;
@@ -187,7 +188,7 @@ static void rates_and_their_guardian_are_reported(void **state)
 	assert_said("could not be put back to 0");
 }
 
-static void a_core_file_is_no_process(void **state)
+TEST_WITH(a_core_file_is_no_process, setup, t_remove_dir)
 {
 	c.common.who.core = "/tmp/core";
 	assert_int_equal(checked("goroutine"), PROWL_OK);
@@ -197,7 +198,7 @@ static void a_core_file_is_no_process(void **state)
 	assert_said("(core of pid 42, go1.99)");
 }
 
-static void a_failure_writes_nothing(void **state)
+TEST_WITH(a_failure_writes_nothing, setup, t_remove_dir)
 {
 	fake.code = PROWL_UNSUPPORTED;
 	assert_int_equal(checked("heap"), PROWL_OK);
@@ -207,7 +208,7 @@ static void a_failure_writes_nothing(void **state)
 }
 
 /* The last one: the signal is remembered. */
-static void a_signal_ends_the_window_and_the_file_is_written(void **state)
+TEST_WITH(a_signal_ends_the_window_and_the_file_is_written, setup, t_remove_dir)
 {
 	c.common.duration_ns = 2000000000;
 	fake.interrupted = true;
@@ -215,21 +216,4 @@ static void a_signal_ends_the_window_and_the_file_is_written(void **state)
 	assert_int_equal(take_run(&c, NULL, 0), PROWL_OK);
 	assert_said("wrote ");
 	assert_int_equal(t_count_files(t_dir), 1);
-}
-
-#define IN_FOLDER(f) cmocka_unit_test_setup_teardown(f, setup, t_remove_dir)
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		IN_FOLDER(options_must_fit_the_kind),
-		IN_FOLDER(a_profile_is_taken_and_written),
-		IN_FOLDER(a_newer_go_is_a_warning_in_every_command),
-		IN_FOLDER(rates_and_their_guardian_are_reported),
-		IN_FOLDER(a_core_file_is_no_process),
-		IN_FOLDER(a_failure_writes_nothing),
-		IN_FOLDER(a_signal_ends_the_window_and_the_file_is_written),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,6 +9,7 @@
 
 #include "top_history.h"
 #include "top_model.h"
+#include "unit_test.h"
 
 /* --- a screen of lines ------------------------------------------------------------ */
 
@@ -141,7 +142,7 @@ static void keys(struct top_model *m, const char *s)
 
 /* --- the tests ---------------------------------------------------------------------- */
 
-static void a_table(void **state)
+TEST(a_table)
 {
 	struct top_model *m = model(calls(10, 60, 30));
 
@@ -173,7 +174,7 @@ static void a_table(void **state)
 	top_model_free(m);
 }
 
-static void every_size(void **state)
+TEST(every_size)
 {
 	struct top_model *m = model(calls(10, 60, 30));
 
@@ -195,7 +196,7 @@ static void every_size(void **state)
 	top_model_free(m);
 }
 
-static void callers_and_callees(void **state)
+TEST(callers_and_callees)
 {
 	struct top_model *m = model(calls(10, 60, 30));
 
@@ -225,7 +226,7 @@ static void callers_and_callees(void **state)
 	top_model_free(m);
 }
 
-static void the_cursor_stays_on_its_function(void **state)
+TEST(the_cursor_stays_on_its_function)
 {
 	struct top_model *m = model(calls(10, 60, 30));
 
@@ -252,7 +253,7 @@ static void the_cursor_stays_on_its_function(void **state)
 	top_model_free(m);
 }
 
-static void a_long_table_scrolls(void **state)
+TEST(a_long_table_scrolls)
 {
 	struct pprof_profile *p = t_new();
 	struct top_model *m;
@@ -289,7 +290,7 @@ static void a_long_table_scrolls(void **state)
 	top_model_free(m);
 }
 
-static void filters(void **state)
+TEST(filters)
 {
 	struct top_model *m = model(calls(10, 60, 30));
 
@@ -322,7 +323,7 @@ static void filters(void **state)
 	top_model_free(m);
 }
 
-static void frozen_it_stands_still(void **state)
+TEST(frozen_it_stands_still)
 {
 	struct top_model *m = model(calls(10, 60, 30));
 	static struct lines before;
@@ -350,7 +351,7 @@ static void frozen_it_stands_still(void **state)
 	top_model_free(m);
 }
 
-static void words(void **state)
+TEST(words)
 {
 	struct top_model *m = model(NULL);
 
@@ -369,7 +370,7 @@ static void words(void **state)
 	top_model_free(m);
 }
 
-static void hostile_names(void **state)
+TEST(hostile_names)
 {
 	static const char *const names[] = {
 		"\033]0;title\007\033[31m\033c",
@@ -422,7 +423,7 @@ static void fits(const char *text, int width, const char *head, const char *tail
 	assert_int_equal(columns(line), width);
 }
 
-static void text_is_cut(void **state)
+TEST(text_is_cut)
 {
 	fits("abcdef", 6, "abcdef", "abcdef");
 	fits("abcdef", 5, "abc..", "..def");
@@ -441,7 +442,7 @@ static void text_is_cut(void **state)
 	fits("e\xcc\x81x", 5, "ex", "ex");
 }
 
-static void text_in_a_poor_locale(void **state)
+TEST(text_in_a_poor_locale)
 {
 	char line[TOP_LINE];
 
@@ -451,7 +452,7 @@ static void text_in_a_poor_locale(void **state)
 	assert_string_equal(line, "caf?");
 }
 
-static void numbers(void **state)
+TEST(numbers)
 {
 	char text[TOP_NUMBER];
 
@@ -478,7 +479,7 @@ static int64_t value_of(const struct pprof_functions *f, const char *name)
 	return 0;
 }
 
-static void history_slides(void **state)
+TEST(history_slides)
 {
 	const struct top_counts counts = {.span_ns = 1000000000, .samples = 1, .cpu_ns = 5};
 	struct top_history *h;
@@ -510,7 +511,7 @@ static void history_slides(void **state)
 }
 
 /* A window that took long stands by itself. */
-static void history_of_long_windows(void **state)
+TEST(history_of_long_windows)
 {
 	struct top_counts counts = {.span_ns = 60000000000, .samples = 1}, c;
 	struct pprof_functions *f;
@@ -534,7 +535,7 @@ static void history_of_long_windows(void **state)
 }
 
 /* Each window brings stacks that were never there: the oldest go, in parts. */
-static void history_is_bounded(void **state)
+TEST(history_is_bounded)
 {
 	const struct top_counts counts = {.span_ns = 1000000000, .samples = 500};
 	struct top_history *h;
@@ -569,29 +570,9 @@ static void history_is_bounded(void **state)
 	top_history_free(h);
 }
 
-int main(void)
+static const char *needs(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_table),
-		cmocka_unit_test(every_size),
-		cmocka_unit_test(callers_and_callees),
-		cmocka_unit_test(the_cursor_stays_on_its_function),
-		cmocka_unit_test(a_long_table_scrolls),
-		cmocka_unit_test(filters),
-		cmocka_unit_test(frozen_it_stands_still),
-		cmocka_unit_test(words),
-		cmocka_unit_test(hostile_names),
-		cmocka_unit_test(text_is_cut),
-		cmocka_unit_test(text_in_a_poor_locale),
-		cmocka_unit_test(numbers),
-		cmocka_unit_test(history_slides),
-		cmocka_unit_test(history_of_long_windows),
-		cmocka_unit_test(history_is_bounded),
-	};
-
-	if (!setlocale(LC_CTYPE, "C.UTF-8")) {
-		printf("1..0 # SKIP no locale C.UTF-8\n");
-		return 0;
-	}
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return setlocale(LC_CTYPE, "C.UTF-8") ? NULL : "no locale C.UTF-8";
 }
+
+TEST_NEEDS(needs);

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include "testing.h"
+#include "unit_test.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-static void decoding_gives_what_was_encoded(void **state)
+TEST(decoding_gives_what_was_encoded)
 {
 	static const int levels[] = {PPROF_LEVEL_RAW, PPROF_LEVEL_DEFAULT, 1, 6, 9};
 	struct pprof_profile *p = t_rich();
@@ -27,7 +28,7 @@ static void decoding_gives_what_was_encoded(void **state)
 	pprof_profile_free(p);
 }
 
-static void empty_profile_round_trips(void **state)
+TEST(empty_profile_round_trips)
 {
 	struct pprof_profile *p = t_new(), *q;
 	struct t_bytes b = t_encode(p, PPROF_LEVEL_DEFAULT);
@@ -64,7 +65,7 @@ static struct pprof_profile *shuffled(bool backwards)
 	return p;
 }
 
-static void order_of_building_does_not_show(void **state)
+TEST(order_of_building_does_not_show)
 {
 	struct pprof_profile *p = shuffled(false), *q = shuffled(true);
 	struct t_bytes a = t_encode(p, 1), b = t_encode(q, 1);
@@ -78,7 +79,7 @@ static void order_of_building_does_not_show(void **state)
 	pprof_profile_free(q);
 }
 
-static void files_are_the_same_bytes(void **state)
+TEST(files_are_the_same_bytes)
 {
 	struct pprof_profile *p = t_rich(), *q;
 	FILE *f = tmpfile();
@@ -131,7 +132,7 @@ static const char *root(const struct pprof_profile *p, size_t sample, size_t dep
 }
 
 /* Equal samples that were appended are one in the file, as if they had been added up before. */
-static void equal_samples_are_written_as_one(void **state)
+TEST(equal_samples_are_written_as_one)
 {
 	struct pprof_profile *apart = t_new(), *summed = t_new(), *read;
 	uint8_t *a, *b;
@@ -169,7 +170,7 @@ static void equal_samples_are_written_as_one(void **state)
 }
 
 /* The largest numbers there are, in messages that are large themselves. */
-static void extremes_fit(void **state)
+TEST(extremes_fit)
 {
 	enum { TYPES = 1000, LINES = 1000, LABELS = 2000, FRAMES = 3000 };
 	struct pprof_profile *p = t_new(), *q;
@@ -236,7 +237,7 @@ static void place_of_two(struct pprof_profile *p, const char *file)
 }
 
 /* Of two mappings at one place, and of none, too. */
-static void order_of_mappings_does_not_show(void **state)
+TEST(order_of_mappings_does_not_show)
 {
 	static const char *const orders[][4] = {
 		{"a", "b", "c", NULL}, {"a", "c", NULL, "b"}, {"a", NULL, "b", "c"}};
@@ -260,7 +261,7 @@ static void order_of_mappings_does_not_show(void **state)
 }
 
 /* Larger than what is packed at once, and in every level. */
-static void a_large_profile(void **state)
+TEST(a_large_profile)
 {
 	static const int levels[] = {PPROF_LEVEL_RAW, PPROF_LEVEL_DEFAULT, 9};
 	size_t len = 9 * 1000 * 1000;
@@ -285,20 +286,4 @@ static void a_large_profile(void **state)
 	}
 	free(text);
 	pprof_profile_free(p);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(decoding_gives_what_was_encoded),
-		cmocka_unit_test(empty_profile_round_trips),
-		cmocka_unit_test(order_of_building_does_not_show),
-		cmocka_unit_test(files_are_the_same_bytes),
-		cmocka_unit_test(equal_samples_are_written_as_one),
-		cmocka_unit_test(extremes_fit),
-		cmocka_unit_test(order_of_mappings_does_not_show),
-		cmocka_unit_test(a_large_profile),
-	};
-
-	return cmocka_run_group_tests_name("codec", tests, NULL, NULL);
 }

@@ -5,6 +5,7 @@
  */
 #include "testing.h"
 #include "pprof_compare.h"
+#include "unit_test.h"
 
 #include <errno.h>
 #include <math.h>
@@ -170,7 +171,7 @@ static struct score play(const struct plan *plan, size_t n, size_t rounds, uint6
 }
 
 /* At most 2 per cent, whatever the machine does, and however many samples. */
-static void unchanged_programs_pass(void **state)
+TEST(unchanged_programs_pass)
 {
 	static const struct {
 		double total, cv, machine;
@@ -192,7 +193,7 @@ static void unchanged_programs_pass(void **state)
 	}
 }
 
-static void a_slower_function_is_found(void **state)
+TEST(a_slower_function_is_found)
 {
 	struct plan plan = {8000, 0.03, 0.02, {0}};
 	struct score s;
@@ -208,7 +209,7 @@ static void a_slower_function_is_found(void **state)
 }
 
 /* A faster machine changes no share. */
-static void shares_don_t_see_the_load(void **state)
+TEST(shares_don_t_see_the_load)
 {
 	struct pprof_compare_options o = {.size = sizeof o, .exposure = PPROF_PER_TOTAL};
 	struct plan plan = {8000, 0.03, 0.3, {0}};
@@ -222,7 +223,7 @@ static void shares_don_t_see_the_load(void **state)
 	assert_in_range(s.blamed, 0, 2);
 }
 
-static void operations_are_compared(void **state)
+TEST(operations_are_compared)
 {
 	struct dice d = {3};
 	struct plan plan = {8000, 0.02, 0.01, {0}};
@@ -253,7 +254,7 @@ static void operations_are_compared(void **state)
 }
 
 /* The reported detectable change is about the one that is detected. */
-static void the_power_line_is_true(void **state)
+TEST(the_power_line_is_true)
 {
 	struct dice d = {4};
 	struct plan plan = {8000, 0.03, 0.02, {0}};
@@ -383,7 +384,7 @@ static struct cum_score play_scattered(const struct plan *plan, size_t n, size_t
  * same ones each time: 3 or fewer of 150 are what a rate of 2 % gives in two of three cases, one of
  * 8 % once in 500.
  */
-static void unchanged_programs_pass_by_cum(void **state)
+TEST(unchanged_programs_pass_by_cum)
 {
 	static const struct {
 		double total, cv, machine;
@@ -407,7 +408,7 @@ static void unchanged_programs_pass_by_cum(void **state)
 }
 
 /* 55 % and 30 % slower, and no leaf by more than a few per cent. */
-static void scattered_increases_are_found(void **state)
+TEST(scattered_increases_are_found)
 {
 	static const double dearer[] = {1.55, 1.30};
 	static const struct pprof_compare_options modes[] = {
@@ -491,7 +492,7 @@ static enum pprof_verdict verdict_of(const struct pprof_comparison *c, const cha
 }
 
 /* Two independent functions are both blamed; their callers are explained. */
-static void the_deepest_are_blamed(void **state)
+TEST(the_deepest_are_blamed)
 {
 	static const struct made made[] = {
 		SPREAD(160, "main.main", "a.org/b.serve", "a.org/b.parse"),
@@ -522,7 +523,7 @@ static void the_deepest_are_blamed(void **state)
 }
 
 /* A new function below one that costs more explains the increase. */
-static void new_functions_explain_their_caller(void **state)
+TEST(new_functions_explain_their_caller)
 {
 	static const struct made grown[] = {
 		SPREAD(100, "main.main", "a.org/b.parse"),
@@ -561,7 +562,7 @@ static void new_functions_explain_their_caller(void **state)
 /*
  * Accepted functions, and those with a tolerance of their own, are not held against their callers.
  */
-static void accepted_functions_explain_their_callers(void **state)
+TEST(accepted_functions_explain_their_callers)
 {
 	static const struct made made[] = {
 		SPREAD(150, "main.main", "a.org/b.serve", "example.org/pkg.f03"),
@@ -594,7 +595,7 @@ static void accepted_functions_explain_their_callers(void **state)
 }
 
 /* Go's own libraries are not the program's, unless it is one of Go's own programs. */
-static void own_functions_are_judged_by_cum(void **state)
+TEST(own_functions_are_judged_by_cum)
 {
 	static const struct made made[] = {
 		SPREAD(100, "main.main", "encoding/json.Marshal"),
@@ -638,7 +639,7 @@ static void own_functions_are_judged_by_cum(void **state)
 }
 
 /* The same work in microseconds, with the types in another order. */
-static void units_and_places_of_types_may_differ(void **state)
+TEST(units_and_places_of_types_may_differ)
 {
 	struct pprof_comparison *c;
 	struct runs r = {.n = 2};
@@ -670,7 +671,7 @@ static void units_and_places_of_types_may_differ(void **state)
 }
 
 /* The variation of the runs is reported as it is, also where it is no more than counting noise. */
-static void variation_is_reported(void **state)
+TEST(variation_is_reported)
 {
 	struct plan plan = {400, 0, 0, {0}}, wild = {8000, 0, 0.05, {0}};
 	struct pprof_comparison *c;
@@ -692,7 +693,7 @@ static void variation_is_reported(void **state)
 
 /* --- single cases ---------------------------------------------------------------- */
 
-static void one_run_decides_nothing(void **state)
+TEST(one_run_decides_nothing)
 {
 	struct dice d = {6};
 	struct plan plan = {20000, 0, 0, {0}};
@@ -709,7 +710,7 @@ static void one_run_decides_nothing(void **state)
 	drop_runs(&r);
 }
 
-static void a_base_that_jumps_decides_nothing(void **state)
+TEST(a_base_that_jumps_decides_nothing)
 {
 	struct dice d = {7};
 	struct plan plan = {8000, 0.02, 0.4, {0}};
@@ -724,7 +725,7 @@ static void a_base_that_jumps_decides_nothing(void **state)
 	drop_runs(&r);
 }
 
-static void tolerances_of_their_own(void **state)
+TEST(tolerances_of_their_own)
 {
 	struct dice d = {8};
 	double tolerance = 0.6;
@@ -773,7 +774,7 @@ static struct pprof_comparison *replaced(struct runs *r, const char *then, const
 	return compare(r, NULL);
 }
 
-static void new_vanished_and_renamed(void **state)
+TEST(new_vanished_and_renamed)
 {
 	struct pprof_comparison *c;
 	struct runs r;
@@ -807,7 +808,7 @@ static void new_vanished_and_renamed(void **state)
 }
 
 /* Small functions that two short runs happened to miss, and that ten of head have. */
-static void missed_by_few_runs_is_not_new(void **state)
+TEST(missed_by_few_runs_is_not_new)
 {
 	struct dice d = {12};
 	struct plan plan = {500, 0.03, 0.02, {0}};
@@ -831,7 +832,7 @@ static void missed_by_few_runs_is_not_new(void **state)
 }
 
 /* Events of a single run say something about that run only. */
-static void a_burst_in_one_run_is_not_new(void **state)
+TEST(a_burst_in_one_run_is_not_new)
 {
 	for (int64_t bursts = 1; bursts <= 5; bursts += 4) {
 		struct pprof_comparison *c;
@@ -879,7 +880,7 @@ static struct pprof_profile *heap(struct dice *d, double objects)
 	return p;
 }
 
-static void allocations_count_as_sampled_objects(void **state)
+TEST(allocations_count_as_sampled_objects)
 {
 	static const char *const types[] = {"alloc_space", "alloc_objects"};
 	struct dice d = {9};
@@ -905,7 +906,7 @@ static void allocations_count_as_sampled_objects(void **state)
 	}
 }
 
-static void the_kernel_and_the_unknown_are_not_judged(void **state)
+TEST(the_kernel_and_the_unknown_are_not_judged)
 {
 	static const char *const names[] = {"syscall_entry", "[unknown]", "main.f"};
 	struct pprof_comparison *c;
@@ -949,7 +950,7 @@ static void refuse(const struct runs *r, const char *type, int error, size_t at)
 	assert_int_equal(d.at, at);
 }
 
-static void incomparable_profiles_are_refused(void **state)
+TEST(incomparable_profiles_are_refused)
 {
 	struct dice d = {10};
 	struct plan plan = {100, 0, 0, {0}};
@@ -972,34 +973,4 @@ static void incomparable_profiles_are_refused(void **state)
 		-EINVAL);
 	pprof_comparison_free(NULL);
 	drop_runs(&r);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(unchanged_programs_pass),
-		cmocka_unit_test(a_slower_function_is_found),
-		cmocka_unit_test(shares_don_t_see_the_load),
-		cmocka_unit_test(operations_are_compared),
-		cmocka_unit_test(the_power_line_is_true),
-		cmocka_unit_test(unchanged_programs_pass_by_cum),
-		cmocka_unit_test(scattered_increases_are_found),
-		cmocka_unit_test(the_deepest_are_blamed),
-		cmocka_unit_test(new_functions_explain_their_caller),
-		cmocka_unit_test(accepted_functions_explain_their_callers),
-		cmocka_unit_test(own_functions_are_judged_by_cum),
-		cmocka_unit_test(units_and_places_of_types_may_differ),
-		cmocka_unit_test(variation_is_reported),
-		cmocka_unit_test(one_run_decides_nothing),
-		cmocka_unit_test(a_base_that_jumps_decides_nothing),
-		cmocka_unit_test(tolerances_of_their_own),
-		cmocka_unit_test(new_vanished_and_renamed),
-		cmocka_unit_test(missed_by_few_runs_is_not_new),
-		cmocka_unit_test(a_burst_in_one_run_is_not_new),
-		cmocka_unit_test(allocations_count_as_sampled_objects),
-		cmocka_unit_test(the_kernel_and_the_unknown_are_not_judged),
-		cmocka_unit_test(incomparable_profiles_are_refused),
-	};
-
-	return cmocka_run_group_tests_name("compare", tests, NULL, NULL);
 }

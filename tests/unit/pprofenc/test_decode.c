@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Messages that the decoder must refuse, and others that it must accept, made byte by byte. */
 #include "testing.h"
+#include "unit_test.h"
 
 #include <errno.h>
 #include <zlib.h>
@@ -139,7 +140,7 @@ static struct pprof_profile *taken(const struct msg *m)
 	return t_decode((struct t_bytes){(uint8_t *)m->bytes, m->len});
 }
 
-static void base_is_valid(void **state)
+TEST(base_is_valid)
 {
 	struct msg m = base();
 	struct pprof_profile *p = taken(&m);
@@ -150,7 +151,7 @@ static void base_is_valid(void **state)
 	pprof_profile_free(p);
 }
 
-static void nothing_and_garbage_are_refused(void **state)
+TEST(nothing_and_garbage_are_refused)
 {
 	struct msg m = {.len = 0};
 
@@ -164,7 +165,7 @@ static void nothing_and_garbage_are_refused(void **state)
 	refused(&m, "no string table");
 }
 
-static void values_must_match_types(void **state)
+TEST(values_must_match_types)
 {
 	struct msg m = base(), none = {.len = 0};
 
@@ -180,7 +181,7 @@ static void values_must_match_types(void **state)
 	refused(&none, "samples without a sample type");
 }
 
-static void references_must_exist(void **state)
+TEST(references_must_exist)
 {
 	struct msg m = base();
 
@@ -197,7 +198,7 @@ static void references_must_exist(void **state)
 	refused(&m, "line of a function that does not exist");
 }
 
-static void ids_must_be_unique(void **state)
+TEST(ids_must_be_unique)
 {
 	struct msg m = base();
 
@@ -220,7 +221,7 @@ static void ids_must_be_unique(void **state)
 	refused(&m, "two locations with one id");
 }
 
-static void strings_must_exist(void **state)
+TEST(strings_must_exist)
 {
 	struct msg m = base(), first = {.len = 0};
 
@@ -239,7 +240,7 @@ static void strings_must_exist(void **state)
 	refused(&first, "the first string is not empty");
 }
 
-static void joined_profiles_are_refused(void **state)
+TEST(joined_profiles_are_refused)
 {
 	struct msg m = base(), b = base();
 
@@ -254,7 +255,7 @@ static void joined_profiles_are_refused(void **state)
 	refused(&m, "concatenated profiles");
 }
 
-static void dangling_mapping_is_unknown(void **state)
+TEST(dangling_mapping_is_unknown)
 {
 	struct msg m = base();
 	struct pprof_profile *p;
@@ -266,7 +267,7 @@ static void dangling_mapping_is_unknown(void **state)
 	pprof_profile_free(p);
 }
 
-static void ids_may_be_any_numbers(void **state)
+TEST(ids_may_be_any_numbers)
 {
 	struct msg m = base();
 	struct pprof_profile *p;
@@ -282,7 +283,7 @@ static void ids_may_be_any_numbers(void **state)
 	pprof_profile_free(p);
 }
 
-static void labels_are_read(void **state)
+TEST(labels_are_read)
 {
 	struct msg m = base();
 	struct pprof_profile *p;
@@ -301,7 +302,7 @@ static void labels_are_read(void **state)
 /* --- gzip --------------------------------------------------------------------------------------
  */
 
-static void gzip_must_be_one_whole_member(void **state)
+TEST(gzip_must_be_one_whole_member)
 {
 	struct pprof_profile *p = t_rich();
 	struct t_bytes b = t_encode(p, 6);
@@ -322,7 +323,7 @@ static void gzip_must_be_one_whole_member(void **state)
 	pprof_profile_free(p);
 }
 
-static void bombs_are_bounded(void **state)
+TEST(bombs_are_bounded)
 {
 	size_t size = 64 << 20;
 	uLongf packed = compressBound(size);
@@ -347,7 +348,7 @@ static void bombs_are_bounded(void **state)
 	free(out);
 }
 
-static void limit_is_exact(void **state)
+TEST(limit_is_exact)
 {
 	struct pprof_profile *p = t_rich(), *q;
 	struct t_bytes raw = t_encode(p, PPROF_LEVEL_RAW), gz = t_encode(p, 1);
@@ -388,7 +389,7 @@ static void repeated_is_refused(const char *unit, size_t len)
 	free(packed);
 }
 
-static void small_files_stay_small(void **state)
+TEST(small_files_stay_small)
 {
 	repeated_is_refused("\x32\0", 2);               /* strings */
 	repeated_is_refused("\x12\x03\x12\x01\x01", 5); /* samples */
@@ -410,7 +411,7 @@ static void survives(const uint8_t *b, size_t len)
 	pprof_profile_free(p);
 }
 
-static void damage_never_crashes(void **state)
+TEST(damage_never_crashes)
 {
 	struct pprof_profile *p = t_rich();
 
@@ -447,7 +448,7 @@ static size_t gzip_of(const void *in, size_t n, uint8_t *out, size_t room)
 #define WHOLE(text) text, sizeof(text) - 1
 
 /* Files that people pass by mistake are identified, also inside of gzip. */
-static void other_files_are_named(void **state)
+TEST(other_files_are_named)
 {
 	static const struct {
 		const char *bytes;
@@ -516,7 +517,7 @@ static void other_files_are_named(void **state)
 }
 
 /* A profile that is damaged is not taken for something else. */
-static void a_damaged_profile_is_one(void **state)
+TEST(a_damaged_profile_is_one)
 {
 	struct pprof_profile *p = t_rich(), *none;
 	struct t_bytes b = t_encode(p, PPROF_LEVEL_RAW);
@@ -526,29 +527,4 @@ static void a_damaged_profile_is_one(void **state)
 	assert_null(strstr(d.what, "it is"));
 	free(b.bytes);
 	pprof_profile_free(p);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(base_is_valid),
-		cmocka_unit_test(nothing_and_garbage_are_refused),
-		cmocka_unit_test(values_must_match_types),
-		cmocka_unit_test(references_must_exist),
-		cmocka_unit_test(ids_must_be_unique),
-		cmocka_unit_test(strings_must_exist),
-		cmocka_unit_test(joined_profiles_are_refused),
-		cmocka_unit_test(dangling_mapping_is_unknown),
-		cmocka_unit_test(ids_may_be_any_numbers),
-		cmocka_unit_test(labels_are_read),
-		cmocka_unit_test(gzip_must_be_one_whole_member),
-		cmocka_unit_test(bombs_are_bounded),
-		cmocka_unit_test(limit_is_exact),
-		cmocka_unit_test(small_files_stay_small),
-		cmocka_unit_test(damage_never_crashes),
-		cmocka_unit_test(other_files_are_named),
-		cmocka_unit_test(a_damaged_profile_is_one),
-	};
-
-	return cmocka_run_group_tests_name("decode", tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "distributions.h"
+#include "unit_test.h"
 
 /* To 1e-9 of the value. */
 #define near(got, wanted) near_at(got, wanted, __LINE__)
@@ -36,7 +37,7 @@ static long double t_above(long double t, int df)
 	return 0.5L - sinl(theta) * sum / 2;
 }
 
-static void students_t(void **state)
+TEST(students_t)
 {
 	for (int df = 1; df <= 40; df++) {
 		for (double t = 0.125; t <= 8; t += 0.125) {
@@ -55,7 +56,7 @@ static void students_t(void **state)
 	assert_true(fabs(pp_t_quantile(0.1, 1) - 3.078) < 0.0005);
 }
 
-static void quantiles_invert(void **state)
+TEST(quantiles_invert)
 {
 	for (double df = 0.25; df < 1e6; df *= 3.7)
 		for (double p = 1e-7; p < 1; p *= 2.3)
@@ -76,7 +77,7 @@ static long double poisson_below(int n, long double mean)
 	return sum;
 }
 
-static void gamma_distribution(void **state)
+TEST(gamma_distribution)
 {
 	for (int a = 1; a <= 200; a += 7) {
 		for (double x = 0.5; x < 3 * a + 20; x *= 1.3) {
@@ -111,7 +112,7 @@ static long double beta_below(int a, int b, long double x)
 	return sum;
 }
 
-static void beta_distribution(void **state)
+TEST(beta_distribution)
 {
 	for (int a = 1; a <= 30; a += 3)
 		for (int b = 1; b <= 30; b += 4)
@@ -124,7 +125,7 @@ static void beta_distribution(void **state)
 	assert_true(pp_beta_below(2, 3, 0) == 0 && pp_beta_below(2, 3, 1) == 1);
 }
 
-static void poisson_bounds(void **state)
+TEST(poisson_bounds)
 {
 	/* That many or more, at that mean, with that probability. */
 	for (int n = 1; n < 3000; n = n * 3 / 2 + 1)
@@ -132,15 +133,4 @@ static void poisson_bounds(void **state)
 			near(1 - pp_gamma_above(n, pp_poisson_lower(n, p)), p);
 	near(pp_poisson_lower(1, 0.05), -logl(0.95L));
 	assert_true(pp_poisson_lower(0, 0.05) == 0);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(students_t),         cmocka_unit_test(quantiles_invert),
-		cmocka_unit_test(gamma_distribution), cmocka_unit_test(beta_distribution),
-		cmocka_unit_test(poisson_bounds),
-	};
-
-	return cmocka_run_group_tests_name("distributions", tests, NULL, NULL);
 }

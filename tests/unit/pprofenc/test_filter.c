@@ -2,6 +2,7 @@
 /* Results of filters as folded stacks; tests/e2e/equal.py compares them with pprof's. */
 #include "testing.h"
 #include "pprof_report.h"
+#include "unit_test.h"
 
 #include <errno.h>
 #include <time.h>
@@ -130,7 +131,7 @@ static struct pprof_profile *server(void)
 #define API   "runtime.main;net/http.(*conn).serve;main.handle;main.decode;"
 #define ALLOC "runtime.mallocgc;internal/runtime/sys.Len"
 
-static void names_choose_stacks_and_frames(void **state)
+TEST(names_choose_stacks_and_frames)
 {
 	static const struct {
 		struct pprof_filter_options o;
@@ -167,7 +168,7 @@ static void names_choose_stacks_and_frames(void **state)
 }
 
 /* A filtered profile contains no names of what was removed. */
-static void removed_frames_leave_no_trace(void **state)
+TEST(removed_frames_leave_no_trace)
 {
 	static const struct pprof_filter_options cases[] = {
 		{.ignore = "kallsyms|runtimex|memcpy"},
@@ -205,7 +206,7 @@ static int64_t kept(const struct pprof_profile *p, const char *tag)
 	return sum;
 }
 
-static void tags_choose_samples(void **state)
+TEST(tags_choose_samples)
 {
 	static const struct {
 		const char *tag;
@@ -248,7 +249,7 @@ static void tags_choose_samples(void **state)
 }
 
 /* A number is compared in its own unit, whatever others of its key have. */
-static void ranges_know_each_unit(void **state)
+TEST(ranges_know_each_unit)
 {
 	static const struct {
 		const char *tag;
@@ -272,7 +273,7 @@ static void ranges_know_each_unit(void **state)
 	pprof_profile_free(p);
 }
 
-static void tags_are_shown_and_hidden(void **state)
+TEST(tags_are_shown_and_hidden)
 {
 	struct pprof_filter_options show = {.size = sizeof show, .tag_show = "^end"},
 				    hide = {.size = sizeof hide, .tag_hide = "^end"};
@@ -288,7 +289,7 @@ static void tags_are_shown_and_hidden(void **state)
 	pprof_profile_free(p);
 }
 
-static void tags_become_frames(void **state)
+TEST(tags_become_frames)
 {
 	struct pprof_profile *p = server();
 
@@ -314,7 +315,7 @@ static void tags_become_frames(void **state)
 	pprof_profile_free(p);
 }
 
-static void granularity_renames_frames(void **state)
+TEST(granularity_renames_frames)
 {
 	static const struct {
 		enum pprof_granularity granularity;
@@ -369,7 +370,7 @@ static void granularity_renames_frames(void **state)
 	pprof_profile_free(p);
 }
 
-static void packages_are_cut_out_of_names(void **state)
+TEST(packages_are_cut_out_of_names)
 {
 	static const char *const cases[][2] = {
 		{"main.main", "main"},
@@ -397,7 +398,7 @@ static void packages_are_cut_out_of_names(void **state)
 	}
 }
 
-static void runtime_is_folded_and_hidden(void **state)
+TEST(runtime_is_folded_and_hidden)
 {
 	struct pprof_profile *p = server();
 
@@ -426,7 +427,7 @@ static void runtime_is_folded_and_hidden(void **state)
 }
 
 /* Assembly that has no package in its name is known by its file. */
-static void assembly_has_the_package_of_its_folder(void **state)
+TEST(assembly_has_the_package_of_its_folder)
 {
 	static const struct {
 		const char *name, *file, *package;
@@ -482,7 +483,7 @@ static void assembly_has_the_package_of_its_folder(void **state)
 }
 
 /* Folded frames join across places that hold other frames, too. */
-static void runtime_joins_across_places(void **state)
+TEST(runtime_joins_across_places)
 {
 	struct pprof_profile *p = t_new();
 	struct pprof_line l[2];
@@ -506,7 +507,7 @@ static void runtime_joins_across_places(void **state)
 /* --- go build -pgo --------------------------------------------------------------- */
 
 /* Frames that are not Go's are taken off where the compiler looks; nothing is joined across C. */
-static void pgo_sees_go_only(void **state)
+TEST(pgo_sees_go_only)
 {
 	struct pprof_profile *p = server(), *q;
 	struct pprof_label label = text_label(p, "endpoint", "/x");
@@ -538,7 +539,7 @@ static void pgo_sees_go_only(void **state)
 }
 
 /* Profiles that the compiler would refuse, or make nothing of. */
-static void pgo_is_checked(void **state)
+TEST(pgo_is_checked)
 {
 	struct pprof_profile *p = t_new(), *q;
 	struct pprof_function f = {.name = t_str(p, "main.f"), .filename = t_str(p, "main.go")};
@@ -567,7 +568,7 @@ static void pgo_is_checked(void **state)
 	pprof_profile_free(p);
 }
 
-static void nothing_asked_is_nothing_changed(void **state)
+TEST(nothing_asked_is_nothing_changed)
 {
 	struct pprof_filter_options none = PPROF_SIZED(none);
 	struct pprof_profile *p = t_rich(), *q = filtered(p, &none), *r = filtered(p, NULL);
@@ -580,7 +581,7 @@ static void nothing_asked_is_nothing_changed(void **state)
 	pprof_profile_free(r);
 }
 
-static void equal_samples_join_unless_apart(void **state)
+TEST(equal_samples_join_unless_apart)
 {
 	struct pprof_filter_options o = {.size = sizeof o, .show = "http", .tag_hide = "."};
 	struct pprof_profile *p = server(), *q = filtered(p, &o);
@@ -595,7 +596,7 @@ static void equal_samples_join_unless_apart(void **state)
 	pprof_profile_free(p);
 }
 
-static void percentages_are_of_the_whole(void **state)
+TEST(percentages_are_of_the_whole)
 {
 	struct pprof_filter_options f = {.size = sizeof f, .focus = "memcpy", .hide = "^runtime"};
 	struct pprof_profile *p = server(), *q = filtered(p, &f);
@@ -621,7 +622,7 @@ static void percentages_are_of_the_whole(void **state)
 	pprof_profile_free(q);
 }
 
-static void options_without_a_match_are_reported(void **state)
+TEST(options_without_a_match_are_reported)
 {
 	struct pprof_filter_options o = {.size = sizeof o,
 					 .focus = "nothing",
@@ -644,7 +645,7 @@ static void options_without_a_match_are_reported(void **state)
 	pprof_profile_free(p);
 }
 
-static void bad_expressions_are_refused(void **state)
+TEST(bad_expressions_are_refused)
 {
 	struct pprof_filter_options focus = {.size = sizeof focus, .focus = "main\\.(work"},
 				    tag = {.size = sizeof tag, .tag_ignore = "k=a,b,[c"},
@@ -670,7 +671,7 @@ static void bad_expressions_are_refused(void **state)
 }
 
 /* An expression that needs exponential time on a fitting name. */
-static void no_expression_can_hang(void **state)
+TEST(no_expression_can_hang)
 {
 	struct pprof_filter_options o = {.size = sizeof o, .focus = "^(a+)+$|(.*.*.*.*.*)*x$"};
 	struct pprof_profile *p = t_new(), *q = NULL;
@@ -690,7 +691,7 @@ static void no_expression_can_hang(void **state)
 }
 
 /* $ is the end of all, classes are ASCII, and . is a character, as in Go. */
-static void expressions_mean_what_they_mean_in_go(void **state)
+TEST(expressions_mean_what_they_mean_in_go)
 {
 	static const struct {
 		const char *name, *pattern;
@@ -739,7 +740,7 @@ static void check_safe(const char *text)
 	assert_true(strstr(text, SHOWN) != NULL);
 }
 
-static void hostile_names_are_safe_everywhere(void **state)
+TEST(hostile_names_are_safe_everywhere)
 {
 	static const char *const formats[] = {"top", "tree", "peek", "traces", "folded"};
 	struct pprof_filter_options f = {.size = sizeof f, .tag_root = CONTROL, .unit = CONTROL};
@@ -783,33 +784,4 @@ static void hostile_names_are_safe_everywhere(void **state)
 	}
 	free(huge);
 	pprof_profile_free(p);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(names_choose_stacks_and_frames),
-		cmocka_unit_test(removed_frames_leave_no_trace),
-		cmocka_unit_test(tags_choose_samples),
-		cmocka_unit_test(ranges_know_each_unit),
-		cmocka_unit_test(tags_are_shown_and_hidden),
-		cmocka_unit_test(tags_become_frames),
-		cmocka_unit_test(granularity_renames_frames),
-		cmocka_unit_test(packages_are_cut_out_of_names),
-		cmocka_unit_test(runtime_is_folded_and_hidden),
-		cmocka_unit_test(assembly_has_the_package_of_its_folder),
-		cmocka_unit_test(runtime_joins_across_places),
-		cmocka_unit_test(pgo_sees_go_only),
-		cmocka_unit_test(pgo_is_checked),
-		cmocka_unit_test(nothing_asked_is_nothing_changed),
-		cmocka_unit_test(equal_samples_join_unless_apart),
-		cmocka_unit_test(percentages_are_of_the_whole),
-		cmocka_unit_test(options_without_a_match_are_reported),
-		cmocka_unit_test(bad_expressions_are_refused),
-		cmocka_unit_test(no_expression_can_hang),
-		cmocka_unit_test(expressions_mean_what_they_mean_in_go),
-		cmocka_unit_test(hostile_names_are_safe_everywhere),
-	};
-
-	return cmocka_run_group_tests_name("filter", tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "testing.h"
 #include "pprof_report.h"
+#include "unit_test.h"
 
 #include <errno.h>
 
@@ -57,7 +58,7 @@ static struct pprof_profile *calls(int64_t times)
 	return p;
 }
 
-static void rows_and_calls(void **state)
+TEST(rows_and_calls)
 {
 	struct pprof_profile *p = calls(1);
 	struct pprof_functions *f = table(p, "samples");
@@ -88,7 +89,7 @@ static void rows_and_calls(void **state)
 }
 
 /* The table of two profiles is that of the merged one. */
-static void tables_add_up(void **state)
+TEST(tables_add_up)
 {
 	struct pprof_profile *a = calls(1), *b = t_rich(), *both;
 	const struct pprof_profile *inputs[] = {a, b};
@@ -123,7 +124,7 @@ static void tables_add_up(void **state)
 	pprof_profile_free(both);
 }
 
-static void an_empty_one(void **state)
+TEST(an_empty_one)
 {
 	struct pprof_functions *f = table(NULL, NULL), *other = table(NULL, NULL);
 
@@ -136,7 +137,7 @@ static void an_empty_one(void **state)
 }
 
 /* The larger flat value decides the line, whatever the order of tables. */
-static void lines_of_the_larger(void **state)
+TEST(lines_of_the_larger)
 {
 	for (int order = 0; order < 2; order++) {
 		struct pprof_profile *few = t_new(), *many = t_new();
@@ -163,7 +164,7 @@ static void lines_of_the_larger(void **state)
 }
 
 /* Control characters of a name never come through. */
-static void hostile_names(void **state)
+TEST(hostile_names)
 {
 	struct pprof_profile *p = t_new();
 	struct pprof_functions *f;
@@ -183,15 +184,4 @@ static void hostile_names(void **state)
 	pprof_functions_free(f);
 	pprof_profile_free(p);
 	free(longest);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(rows_and_calls), cmocka_unit_test(tables_add_up),
-		cmocka_unit_test(an_empty_one),   cmocka_unit_test(lines_of_the_larger),
-		cmocka_unit_test(hostile_names),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,7 @@
 /* The files for speedscope and for scripts: JSON, written as it comes. */
 #include "testing.h"
 #include "pprof_report.h"
+#include "unit_test.h"
 
 #include <inttypes.h>
 
@@ -58,7 +59,7 @@ static struct pprof_label text(struct pprof_profile *p, const char *key, const c
 #define SAMPLED  "{\"type\":\"sampled\",\"name\":"
 
 /* Inlined functions are frames; equal stacks, and those that differ only by label, are one. */
-static void speedscope_of_all_kinds(void **state)
+TEST(speedscope_of_all_kinds)
 {
 	struct pprof_profile *p = t_rich();
 
@@ -80,7 +81,7 @@ static void speedscope_of_all_kinds(void **state)
 	pprof_profile_free(p);
 }
 
-static void speedscope_of_one_kind(void **state)
+TEST(speedscope_of_one_kind)
 {
 	struct pprof_profile *p = t_rich();
 	char *text = written(p, "speedscope", "samples");
@@ -93,7 +94,7 @@ static void speedscope_of_one_kind(void **state)
 }
 
 /* Thread by thread, the busiest first; samples without a thread are not lost. */
-static void speedscope_of_threads(void **state)
+TEST(speedscope_of_threads)
 {
 	struct pprof_profile *p = t_new();
 	uint32_t m, a, b;
@@ -137,7 +138,7 @@ static void add_at(struct pprof_profile *p, uint32_t location, int64_t ms)
 }
 
 /* In the order of time, whatever that of the file; gaps are empty, of nanoseconds only. */
-static void speedscope_in_time(void **state)
+TEST(speedscope_in_time)
 {
 	struct pprof_profile *p = t_new();
 	uint32_t m, a, b;
@@ -167,7 +168,7 @@ static void speedscope_in_time(void **state)
 	pprof_profile_free(p);
 }
 
-static void speedscope_of_differences(void **state)
+TEST(speedscope_of_differences)
 {
 	struct pprof_profile *p = t_new();
 	uint32_t a;
@@ -186,7 +187,7 @@ static void speedscope_of_differences(void **state)
 	pprof_profile_free(p);
 }
 
-static void nothing_is_one_empty_profile(void **state)
+TEST(nothing_is_one_empty_profile)
 {
 	struct pprof_profile *p = t_new();
 
@@ -199,7 +200,7 @@ static void nothing_is_one_empty_profile(void **state)
 	pprof_profile_free(p);
 }
 
-static void units_are_those_of_speedscope(void **state)
+TEST(units_are_those_of_speedscope)
 {
 	static const char *const units[][2] = {
 		{"ns", "nanoseconds"},  {"microseconds", "microseconds"},
@@ -222,7 +223,7 @@ static void units_are_those_of_speedscope(void **state)
 }
 
 /* Names, files, labels and comments that would break a careless writer. */
-static void hostile_texts(void **state)
+TEST(hostile_texts)
 {
 	static const char name[] = "</script>\"\\\n\t\x01\x7f\xc2\x9b\xe2\x80\xa8\xff;\xe2\x80\xae";
 	static const char want[] = "\"</script>\\\"\\\\\\u000a\\u0009\\u0001\\u007f\\u009b\\u2028"
@@ -255,7 +256,7 @@ static void hostile_texts(void **state)
 	pprof_profile_free(p);
 }
 
-static void json_of_all(void **state)
+TEST(json_of_all)
 {
 	struct pprof_profile *p = t_rich();
 	char *text_;
@@ -296,7 +297,7 @@ static void json_of_all(void **state)
 }
 
 /* The format allows names that repeat, unlike a table of keys. Numbers keep their digits. */
-static void json_of_repeated_names(void **state)
+TEST(json_of_repeated_names)
 {
 	const int64_t values[] = {INT64_MAX, INT64_MIN};
 	struct pprof_profile *p = t_new();
@@ -316,7 +317,7 @@ static void json_of_repeated_names(void **state)
 }
 
 /* Values of one key in different units: each has its own. */
-static void json_of_several_units(void **state)
+TEST(json_of_several_units)
 {
 	struct pprof_profile *p = t_new();
 	struct pprof_label labels[] = {number(p, "lat", 1500000, "nanoseconds"),
@@ -335,23 +336,4 @@ static void json_of_several_units(void **state)
 	has(out, "\"labels\":{\"size\":4096},\"label_units\":{\"size\":\"bytes\"}");
 	free(out);
 	pprof_profile_free(p);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(speedscope_of_all_kinds),
-		cmocka_unit_test(speedscope_of_one_kind),
-		cmocka_unit_test(speedscope_of_threads),
-		cmocka_unit_test(speedscope_in_time),
-		cmocka_unit_test(speedscope_of_differences),
-		cmocka_unit_test(nothing_is_one_empty_profile),
-		cmocka_unit_test(units_are_those_of_speedscope),
-		cmocka_unit_test(hostile_texts),
-		cmocka_unit_test(json_of_all),
-		cmocka_unit_test(json_of_repeated_names),
-		cmocka_unit_test(json_of_several_units),
-	};
-
-	return cmocka_run_group_tests_name("json", tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "jsonout.h"
+#include "unit_test.h"
 
 static void write_all(struct jsonout *j)
 {
@@ -37,7 +38,7 @@ static void writes(enum jsonout_style style, const char *want)
 	free(text);
 }
 
-static void styles_differ_in_blanks_only(void **state)
+TEST(styles_differ_in_blanks_only)
 {
 	writes(JSONOUT_COMPACT,
 	       "{\"schema_version\":1,\"text\":\"a\\\"\\\\\\u000a\",\"none\":null,"
@@ -77,7 +78,7 @@ static void escapes(const char *text, const char *want)
 	free(got);
 }
 
-static void texts_are_always_sound(void **state)
+TEST(texts_are_always_sound)
 {
 	escapes("\x01\x1f\x7f\xc2\x80\xc2\x9f", "\"\\u0001\\u001f\\u007f\\u0080\\u009f\"");
 	escapes("\xc2\xa0\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80",
@@ -89,14 +90,4 @@ static void texts_are_always_sound(void **state)
 	escapes("\xf4\x90\x80\x80", "\"\\ufffd\\ufffd\\ufffd\\ufffd\"");
 	escapes("a\xe2\x82", "\"a\\ufffd\\ufffd\"");
 	escapes("\xff", "\"\\ufffd\"");
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(styles_differ_in_blanks_only),
-		cmocka_unit_test(texts_are_always_sound),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

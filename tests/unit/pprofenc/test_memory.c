@@ -3,6 +3,7 @@
  */
 #include "testing.h"
 #include "pprof_report.h"
+#include "unit_test.h"
 
 #include <errno.h>
 
@@ -160,7 +161,7 @@ static int report_once(void *ctx)
 	return x->e->write(x->p, NULL, x->to);
 }
 
-static void encoding_runs_out(void **state)
+TEST(encoding_runs_out)
 {
 	struct pprof_profile *p = t_rich();
 
@@ -168,7 +169,7 @@ static void encoding_runs_out(void **state)
 	pprof_profile_free(p);
 }
 
-static void decoding_runs_out(void **state)
+TEST(decoding_runs_out)
 {
 	struct pprof_profile *p = t_rich();
 	struct t_bytes raw = t_encode(p, PPROF_LEVEL_RAW), gz = t_encode(p, 1);
@@ -180,7 +181,7 @@ static void decoding_runs_out(void **state)
 	pprof_profile_free(p);
 }
 
-static void merging_runs_out(void **state)
+TEST(merging_runs_out)
 {
 	struct pprof_profile *p = t_rich();
 
@@ -188,7 +189,7 @@ static void merging_runs_out(void **state)
 	pprof_profile_free(p);
 }
 
-static void filtering_runs_out(void **state)
+TEST(filtering_runs_out)
 {
 	struct pprof_profile *p = t_rich();
 
@@ -196,7 +197,7 @@ static void filtering_runs_out(void **state)
 	pprof_profile_free(p);
 }
 
-static void tables_run_out(void **state)
+TEST(tables_run_out)
 {
 	struct pprof_profile *p = t_rich();
 
@@ -204,7 +205,7 @@ static void tables_run_out(void **state)
 	pprof_profile_free(p);
 }
 
-static void reporting_runs_out(void **state)
+TEST(reporting_runs_out)
 {
 	struct report x = {.p = t_rich(), .to = fopen("/dev/null", "w")};
 
@@ -234,7 +235,7 @@ static int add_all(struct pprof_profile *p, int i)
 	return r == 0 ? pprof_sample_add(p, &loc, 1, values, &label, 1) : r;
 }
 
-static void building_goes_on_after_a_failure(void **state)
+TEST(building_goes_on_after_a_failure)
 {
 	struct pprof_profile *p = t_new(), *q = t_new();
 
@@ -256,19 +257,4 @@ static void building_goes_on_after_a_failure(void **state)
 	t_same(p, q);
 	pprof_profile_free(p);
 	pprof_profile_free(q);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(encoding_runs_out),
-		cmocka_unit_test(decoding_runs_out),
-		cmocka_unit_test(merging_runs_out),
-		cmocka_unit_test(filtering_runs_out),
-		cmocka_unit_test(tables_run_out),
-		cmocka_unit_test(reporting_runs_out),
-		cmocka_unit_test(building_goes_on_after_a_failure),
-	};
-
-	return cmocka_run_group_tests_name("memory", tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "testing.h"
+#include "unit_test.h"
 
 #include <errno.h>
 
@@ -37,7 +38,7 @@ static struct pprof_profile *run_at(uint64_t base, int64_t count, const char *ex
 	return p;
 }
 
-static void one_input_gives_itself(void **state)
+TEST(one_input_gives_itself)
 {
 	struct pprof_profile *p = t_rich(), *m = merged(p, NULL), *again = merged(m, NULL);
 
@@ -48,7 +49,7 @@ static void one_input_gives_itself(void **state)
 	pprof_profile_free(again);
 }
 
-static void runs_line_up_under_aslr(void **state)
+TEST(runs_line_up_under_aslr)
 {
 	struct pprof_profile *a = run_at(0x555500000000, 1, "x"), *b = run_at(0x10000, 2, "y");
 	struct pprof_profile *m = merged(a, b);
@@ -69,7 +70,7 @@ static void runs_line_up_under_aslr(void **state)
 	pprof_profile_free(m);
 }
 
-static void order_of_inputs_makes_no_difference(void **state)
+TEST(order_of_inputs_makes_no_difference)
 {
 	struct pprof_profile *a = run_at(0x555500000000, 1, "x"), *b = run_at(0x10000, 2, "y");
 	struct pprof_profile *c = t_rich();
@@ -87,7 +88,7 @@ static void order_of_inputs_makes_no_difference(void **state)
 	pprof_profile_free(cab);
 }
 
-static void grouping_makes_no_difference(void **state)
+TEST(grouping_makes_no_difference)
 {
 	struct pprof_profile *a = run_at(0x30000, 1, "x"), *b = run_at(0x10000, 2, "y");
 	struct pprof_profile *c = run_at(0x20000, 3, "z");
@@ -104,7 +105,7 @@ static void grouping_makes_no_difference(void **state)
 	pprof_profile_free(a_bc);
 }
 
-static void merging_with_itself_doubles(void **state)
+TEST(merging_with_itself_doubles)
 {
 	struct pprof_profile *p = t_rich(), *m = merged(p, p);
 
@@ -118,7 +119,7 @@ static void merging_with_itself_doubles(void **state)
 	pprof_profile_free(m);
 }
 
-static void differences_are_named(void **state)
+TEST(differences_are_named)
 {
 	struct pprof_profile *a = run_at(0, 1, "x"), *b = t_new(), *c = t_new(), *d = t_new();
 	struct pprof_profile *none = t_new();
@@ -170,7 +171,7 @@ static struct pprof_profile *of_types(const char *const *types, const int64_t *v
 #define TYPES(...) ((const char *const[]){__VA_ARGS__, NULL})
 
 /* As pprof does since Go 1.21: the common types, in any order, in the finest unit. */
-static void shared_types_are_merged(void **state)
+TEST(shared_types_are_merged)
 {
 	const int64_t values[] = {1, 10000000};
 	const struct {
@@ -224,7 +225,7 @@ static void shared_types_are_merged(void **state)
 }
 
 /* Values, and the period, in the finest unit of all, whoever has it. */
-static void units_are_scaled(void **state)
+TEST(units_are_scaled)
 {
 	struct pprof_profile *a = of_types(TYPES("cpu", "ms"), (int64_t[]){3}), *m;
 	struct pprof_profile *b = of_types(TYPES("cpu", "us"), (int64_t[]){INT64_MAX}), *again;
@@ -253,7 +254,7 @@ static void units_are_scaled(void **state)
 }
 
 /* Values in both cancel out; those in one keep their sign. */
-static void differences(void **state)
+TEST(differences)
 {
 	struct pprof_profile *a = t_rich(), *b = t_rich(), *mean, *d;
 	const struct pprof_profile *two[] = {a, b};
@@ -290,7 +291,7 @@ static void differences(void **state)
 }
 
 /* All samples of a profile, one by one into an empty one, are that profile. */
-static void a_copier_copies_what_samples_refer_to(void **state)
+TEST(a_copier_copies_what_samples_refer_to)
 {
 	struct pprof_profile *p = t_rich(), *q = t_new(), *one;
 	const struct pprof_profile *in[] = {p};
@@ -334,22 +335,4 @@ static void a_copier_copies_what_samples_refer_to(void **state)
 	pprof_profile_free(p);
 	pprof_profile_free(q);
 	pprof_profile_free(one);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_copier_copies_what_samples_refer_to),
-		cmocka_unit_test(differences),
-		cmocka_unit_test(one_input_gives_itself),
-		cmocka_unit_test(runs_line_up_under_aslr),
-		cmocka_unit_test(order_of_inputs_makes_no_difference),
-		cmocka_unit_test(grouping_makes_no_difference),
-		cmocka_unit_test(merging_with_itself_doubles),
-		cmocka_unit_test(differences_are_named),
-		cmocka_unit_test(shared_types_are_merged),
-		cmocka_unit_test(units_are_scaled),
-	};
-
-	return cmocka_run_group_tests_name("merge", tests, NULL, NULL);
 }

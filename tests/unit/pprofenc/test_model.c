@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "testing.h"
+#include "unit_test.h"
 
 #include <errno.h>
 
-static void strings_are_interned(void **state)
+TEST(strings_are_interned)
 {
 	struct pprof_profile *p = t_new();
 	uint32_t a = t_str(p, "main.main");
@@ -17,7 +18,7 @@ static void strings_are_interned(void **state)
 	pprof_profile_free(p);
 }
 
-static void strings_survive_growth(void **state)
+TEST(strings_survive_growth)
 {
 	struct pprof_profile *p = t_new();
 	char name[32], *longer = malloc(100001);
@@ -37,7 +38,7 @@ static void strings_survive_growth(void **state)
 	pprof_profile_free(p);
 }
 
-static void strings_become_utf8(void **state)
+TEST(strings_become_utf8)
 {
 	struct pprof_profile *p = t_new();
 	static const struct {
@@ -59,7 +60,7 @@ static void strings_become_utf8(void **state)
 	pprof_profile_free(p);
 }
 
-static void equal_things_are_one(void **state)
+TEST(equal_things_are_one)
 {
 	struct pprof_profile *p = t_rich();
 	size_t mappings = p->nmappings, functions = p->nfunctions, locations = p->nlocations;
@@ -74,7 +75,7 @@ static void equal_things_are_one(void **state)
 	pprof_profile_free(p);
 }
 
-static void samples_are_merged(void **state)
+TEST(samples_are_merged)
 {
 	struct pprof_profile *p = t_new();
 	uint32_t loc;
@@ -100,7 +101,7 @@ static void samples_are_merged(void **state)
 	pprof_profile_free(p);
 }
 
-static void appended_samples_stay_apart(void **state)
+TEST(appended_samples_stay_apart)
 {
 	struct pprof_profile *p = t_new();
 	uint32_t loc;
@@ -117,7 +118,7 @@ static void appended_samples_stay_apart(void **state)
 	pprof_profile_free(p);
 }
 
-static void wrong_indices_are_refused(void **state)
+TEST(wrong_indices_are_refused)
 {
 	struct pprof_profile *p = t_new();
 	struct pprof_mapping m = {.filename = 99};
@@ -140,7 +141,7 @@ static void wrong_indices_are_refused(void **state)
 	pprof_profile_free(p);
 }
 
-static void default_sample_type_is_found(void **state)
+TEST(default_sample_type_is_found)
 {
 	struct pprof_profile *p = t_new();
 	size_t i = 99;
@@ -156,20 +157,4 @@ static void default_sample_type_is_found(void **state)
 	assert_int_equal(i, 1);
 	assert_int_equal(pprof_find_sample_type(p, "wall", &i), -ENOENT);
 	pprof_profile_free(p);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(strings_are_interned),
-		cmocka_unit_test(strings_survive_growth),
-		cmocka_unit_test(strings_become_utf8),
-		cmocka_unit_test(equal_things_are_one),
-		cmocka_unit_test(samples_are_merged),
-		cmocka_unit_test(appended_samples_stay_apart),
-		cmocka_unit_test(wrong_indices_are_refused),
-		cmocka_unit_test(default_sample_type_is_found),
-	};
-
-	return cmocka_run_group_tests_name("model", tests, NULL, NULL);
 }

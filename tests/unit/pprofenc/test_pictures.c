@@ -12,6 +12,7 @@
 #include "calltree.h"
 #include "markup.h"
 #include "processes.h"
+#include "unit_test.h"
 
 static char *written(const struct pprof_profile *p, const char *format,
 		     const struct pprof_report_options *o)
@@ -109,7 +110,7 @@ static struct pprof_profile *small(bool turned)
 
 /* --- the tree -------------------------------------------------------------------- */
 
-static void a_tree_has_each_stack_once(void **state)
+TEST(a_tree_has_each_stack_once)
 {
 	static const struct {
 		const char *name;
@@ -145,7 +146,7 @@ static void a_tree_has_each_stack_once(void **state)
 	}
 }
 
-static void a_base_stands_beside(void **state)
+TEST(a_base_stands_beside)
 {
 	struct pprof_profile *p = small(false), *base = t_new();
 	struct calltree t;
@@ -174,7 +175,7 @@ static void a_base_stands_beside(void **state)
 	pprof_profile_free(base);
 }
 
-static void kinds_follow_names(void **state)
+TEST(kinds_follow_names)
 {
 	static const struct {
 		const char *name, *file, *object;
@@ -259,7 +260,7 @@ static void named(const struct pprof_profile *p, const char *several, const char
 }
 
 /* One binary's name is not that of a profile of several processes: text, page, picture, JSON. */
-static void several_processes_are_named(void **state)
+TEST(several_processes_are_named)
 {
 	struct pprof_report_options o = {.size = sizeof o, .sample_type = "cpu"};
 	struct pprof_profile *p = t_new();
@@ -298,7 +299,7 @@ static void several_processes_are_named(void **state)
 
 /* --- HTML ------------------------------------------------------------------------ */
 
-static void a_page_has_the_data(void **state)
+TEST(a_page_has_the_data)
 {
 	struct pprof_profile *p = small(false), *q = small(true);
 	char *page, *again, *json;
@@ -325,7 +326,7 @@ static void a_page_has_the_data(void **state)
 	pprof_profile_free(q);
 }
 
-static void a_page_compares(void **state)
+TEST(a_page_compares)
 {
 	struct pprof_profile *p = small(false), *q = t_rich();
 	struct pprof_report_options o = {.size = sizeof o, .base = q, .sample_type = "samples"};
@@ -341,7 +342,7 @@ static void a_page_compares(void **state)
 	pprof_profile_free(q);
 }
 
-static void missing_types_are_refused(void **state)
+TEST(missing_types_are_refused)
 {
 	struct pprof_profile *p = small(false), *none = t_new();
 	struct pprof_report_options typed = {.size = sizeof typed, .sample_type = "heap"},
@@ -367,7 +368,7 @@ static void missing_types_are_refused(void **state)
 
 /* --- SVG ------------------------------------------------------------------------- */
 
-static void a_picture_is_to_scale(void **state)
+TEST(a_picture_is_to_scale)
 {
 	struct pprof_profile *p = small(false), *q = small(true);
 	char *svg = written(p, "svg", NULL), *again = written(q, "svg", NULL);
@@ -384,7 +385,7 @@ static void a_picture_is_to_scale(void **state)
 	pprof_profile_free(q);
 }
 
-static void narrow_frames_are_merged(void **state)
+TEST(narrow_frames_are_merged)
 {
 	struct pprof_profile *p = t_new();
 	char name[32], *svg;
@@ -404,7 +405,7 @@ static void narrow_frames_are_merged(void **state)
 	pprof_profile_free(p);
 }
 
-static void names_stay_text(void **state)
+TEST(names_stay_text)
 {
 	static const char name[] = "a<b>&\"]]>\x1b[31m\xe2\x80\xaex</script>";
 	struct pprof_profile *p = t_new();
@@ -427,7 +428,7 @@ static void names_stay_text(void **state)
 	pprof_profile_free(p);
 }
 
-static void long_names_are_cut_between_characters(void **state)
+TEST(long_names_are_cut_between_characters)
 {
 	struct pprof_profile *p = t_new();
 	char *name = calloc(1, 90001), *svg;
@@ -448,7 +449,7 @@ static void long_names_are_cut_between_characters(void **state)
 	pprof_profile_free(p);
 }
 
-static void odd_values_are_drawn(void **state)
+TEST(odd_values_are_drawn)
 {
 	struct pprof_profile *p = t_new();
 	uint32_t deep[4000];
@@ -476,24 +477,4 @@ static void odd_values_are_drawn(void **state)
 	free(svg);
 	free(page);
 	pprof_profile_free(p);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_tree_has_each_stack_once),
-		cmocka_unit_test(a_base_stands_beside),
-		cmocka_unit_test(kinds_follow_names),
-		cmocka_unit_test(several_processes_are_named),
-		cmocka_unit_test(a_page_has_the_data),
-		cmocka_unit_test(a_page_compares),
-		cmocka_unit_test(missing_types_are_refused),
-		cmocka_unit_test(a_picture_is_to_scale),
-		cmocka_unit_test(narrow_frames_are_merged),
-		cmocka_unit_test(names_stay_text),
-		cmocka_unit_test(long_names_are_cut_between_characters),
-		cmocka_unit_test(odd_values_are_drawn),
-	};
-
-	return cmocka_run_group_tests_name("pictures", tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "testing.h"
 #include "pprof_report.h"
+#include "unit_test.h"
 
 #include <errno.h>
 #include <time.h>
@@ -45,7 +46,7 @@ static struct pprof_profile *calls(void)
 	return p;
 }
 
-static void top_counts_recursion_once(void **state)
+TEST(top_counts_recursion_once)
 {
 	struct pprof_profile *p = calls();
 
@@ -64,7 +65,7 @@ static void top_counts_recursion_once(void **state)
 	pprof_profile_free(p);
 }
 
-static void top_takes_options(void **state)
+TEST(top_takes_options)
 {
 	struct pprof_report_options o = {.size = sizeof o,
 					 .sample_type = "samples",
@@ -90,7 +91,7 @@ static void top_takes_options(void **state)
 	pprof_profile_free(p);
 }
 
-static void tree_shows_callers_and_callees(void **state)
+TEST(tree_shows_callers_and_callees)
 {
 	struct pprof_report_options o = {.size = sizeof o, .sample_type = "samples", .nodes = 2};
 	struct pprof_profile *p = calls();
@@ -114,7 +115,7 @@ static void tree_shows_callers_and_callees(void **state)
 	pprof_profile_free(p);
 }
 
-static void peek_shows_all_around_a_function(void **state)
+TEST(peek_shows_all_around_a_function)
 {
 	struct pprof_report_options o = {.size = sizeof o,
 					 .sample_type = "samples",
@@ -145,7 +146,7 @@ static void peek_shows_all_around_a_function(void **state)
 	pprof_profile_free(p);
 }
 
-static void traces_list_samples_with_their_labels(void **state)
+TEST(traces_list_samples_with_their_labels)
 {
 	struct pprof_report_options o = {.size = sizeof o, .sample_type = "cpu"};
 	struct pprof_profile *p = calls();
@@ -192,7 +193,7 @@ static void traces_list_samples_with_their_labels(void **state)
 }
 
 /* The unit of one is not that of another; one without a unit has the first of its key. */
-static void traces_show_each_label_in_its_unit(void **state)
+TEST(traces_show_each_label_in_its_unit)
 {
 	struct pprof_report_options o = {.size = sizeof o, .sample_type = "cpu"};
 	struct pprof_profile *p = t_new();
@@ -227,7 +228,7 @@ static void traces_show_each_label_in_its_unit(void **state)
 }
 
 /* Were each looked for among all others, this would take minutes. */
-static void traces_take_many_labels(void **state)
+TEST(traces_take_many_labels)
 {
 	enum { MANY = 300000 };
 	struct pprof_label *labels = calloc(MANY, sizeof *labels);
@@ -253,7 +254,7 @@ static void traces_take_many_labels(void **state)
 	pprof_profile_free(p);
 }
 
-static void values_take_the_unit_asked_for(void **state)
+TEST(values_take_the_unit_asked_for)
 {
 	static const struct {
 		const char *unit, *first, *last;
@@ -281,7 +282,7 @@ static void values_take_the_unit_asked_for(void **state)
 	pprof_profile_free(p);
 }
 
-static void folded_is_sorted_and_summed(void **state)
+TEST(folded_is_sorted_and_summed)
 {
 	struct pprof_report_options o = {.size = sizeof o, .sample_type = "samples"};
 	struct pprof_profile *p = calls();
@@ -296,7 +297,7 @@ static void folded_is_sorted_and_summed(void **state)
 	pprof_profile_free(p);
 }
 
-static void names_cannot_break_the_output(void **state)
+TEST(names_cannot_break_the_output)
 {
 	struct pprof_report_options o = {.size = sizeof o, .sample_type = "samples"};
 	struct pprof_profile *p = t_new();
@@ -309,7 +310,7 @@ static void names_cannot_break_the_output(void **state)
 	pprof_profile_free(p);
 }
 
-static void headers_cannot_break_the_output(void **state)
+TEST(headers_cannot_break_the_output)
 {
 	struct pprof_profile *p = t_new();
 	uint32_t loc;
@@ -329,7 +330,7 @@ static void headers_cannot_break_the_output(void **state)
 	pprof_profile_free(p);
 }
 
-static void units_are_scaled(void **state)
+TEST(units_are_scaled)
 {
 	static const struct {
 		int64_t value;
@@ -369,7 +370,7 @@ static void units_are_scaled(void **state)
 }
 
 /* A number with more digits than a text of the usual length has, and a unit that is cut. */
-static void long_values_keep_to_their_text(void **state)
+TEST(long_values_keep_to_their_text)
 {
 	static const struct {
 		const char *unit, *wanted, *want;
@@ -407,7 +408,7 @@ static void long_values_keep_to_their_text(void **state)
 	}
 }
 
-static void a_value_fits_its_text(void **state)
+TEST(a_value_fits_its_text)
 {
 	char text[32];
 
@@ -416,7 +417,7 @@ static void a_value_fits_its_text(void **state)
 	assert_string_equal(text, "42.0xxxxxxxxxxxxxxxxxxxxxxxxxx");
 }
 
-static void empty_profiles_are_reported(void **state)
+TEST(empty_profiles_are_reported)
 {
 	struct pprof_profile *p = t_new();
 
@@ -430,7 +431,7 @@ static void empty_profiles_are_reported(void **state)
 	pprof_profile_free(p);
 }
 
-static void exporters_are_found_by_name(void **state)
+TEST(exporters_are_found_by_name)
 {
 	const struct pprof_exporter *e;
 	size_t n = 0;
@@ -449,7 +450,7 @@ static void exporters_are_found_by_name(void **state)
 	assert_null(pprof_exporter_named("jpeg"));
 }
 
-static void exporters_are_found_by_suffix(void **state)
+TEST(exporters_are_found_by_suffix)
 {
 	const struct pprof_exporter *e;
 
@@ -466,29 +467,11 @@ static void exporters_are_found_by_suffix(void **state)
 	assert_null(pprof_exporter_for_file(""));
 }
 
-int main(void)
+static int begin(void **state)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(top_counts_recursion_once),
-		cmocka_unit_test(top_takes_options),
-		cmocka_unit_test(tree_shows_callers_and_callees),
-		cmocka_unit_test(peek_shows_all_around_a_function),
-		cmocka_unit_test(traces_list_samples_with_their_labels),
-		cmocka_unit_test(traces_show_each_label_in_its_unit),
-		cmocka_unit_test(traces_take_many_labels),
-		cmocka_unit_test(values_take_the_unit_asked_for),
-		cmocka_unit_test(folded_is_sorted_and_summed),
-		cmocka_unit_test(names_cannot_break_the_output),
-		cmocka_unit_test(headers_cannot_break_the_output),
-		cmocka_unit_test(units_are_scaled),
-		cmocka_unit_test(long_values_keep_to_their_text),
-		cmocka_unit_test(a_value_fits_its_text),
-		cmocka_unit_test(empty_profiles_are_reported),
-		cmocka_unit_test(exporters_are_found_by_name),
-		cmocka_unit_test(exporters_are_found_by_suffix),
-	};
-
 	setenv("TZ", "UTC", 1);
 	tzset();
-	return cmocka_run_group_tests_name("report", tests, NULL, NULL);
+	return 0;
 }
+
+TEST_GROUP(begin, NULL);

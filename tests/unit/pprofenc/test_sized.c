@@ -6,6 +6,7 @@
 
 #include "pprof_compare.h"
 #include "pprof_report.h"
+#include "unit_test.h"
 
 #define GARBAGE ((const char *)1) /* a pointer that must not be followed */
 
@@ -14,7 +15,7 @@ static struct pprof_profile *profile(void)
 	return t_rich();
 }
 
-static void a_size_must_be_set(void **state)
+TEST(a_size_must_be_set)
 {
 	struct pprof_report_options report = {.sample_type = "cpu"};
 	struct pprof_filter_options filter = {.focus = "main"};
@@ -59,7 +60,7 @@ static char *top(const struct pprof_profile *p, const struct pprof_report_option
 }
 
 /* Memory behind an older caller's struct is something else of the caller's. */
-static void fields_of_later_versions_are_zero(void **state)
+TEST(fields_of_later_versions_are_zero)
 {
 	struct pprof_report_options report = {.size = offsetof(struct pprof_report_options, unit),
 					      .sample_type = "cpu",
@@ -95,7 +96,7 @@ static void fields_of_later_versions_are_zero(void **state)
 	pprof_profile_free(q);
 }
 
-static void newer_callers_are_understood_or_refused(void **state)
+TEST(newer_callers_are_understood_or_refused)
 {
 	struct {
 		struct pprof_report_options o;
@@ -115,7 +116,7 @@ static void newer_callers_are_understood_or_refused(void **state)
 	pprof_profile_free(p);
 }
 
-static void results_are_as_long_as_the_caller_knows(void **state)
+TEST(results_are_as_long_as_the_caller_knows)
 {
 	struct pprof_profile *p = t_new(), *q;
 	struct pprof_pgo facts = {.size = offsetof(struct pprof_pgo, uncovered),
@@ -136,20 +137,7 @@ static void results_are_as_long_as_the_caller_knows(void **state)
 	pprof_profile_free(p);
 }
 
-static void the_library_has_its_version(void **state)
+TEST(the_library_has_its_version)
 {
 	assert_string_equal(pprof_version(), PROWL_VERSION);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_size_must_be_set),
-		cmocka_unit_test(fields_of_later_versions_are_zero),
-		cmocka_unit_test(newer_callers_are_understood_or_refused),
-		cmocka_unit_test(results_are_as_long_as_the_caller_knows),
-		cmocka_unit_test(the_library_has_its_version),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

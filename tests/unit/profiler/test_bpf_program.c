@@ -3,15 +3,12 @@
  * The BPF program: what it consists of, and what it does, executed here step by step on a thread of
  * Go that the test makes up. Every load and store is checked against what the kernel would allow.
  */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdint.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "bpf_program.h"
 #include "moment.h"
+#include "unit_test.h"
 
 enum { TABLE_FD = 3, SCRATCH_FD = 4, OUTPUT_FD = 5, TID = 4002, PID = 4001, PLAIN_STEPS = 40 };
 
@@ -248,7 +245,7 @@ static void check_jump(size_t pc)
 	assert_false(to > 0 && is_wide(&m.insns[to - 1]));
 }
 
-static void has_no_loops_and_reads_user_memory_only(void **state)
+TEST(has_no_loops_and_reads_user_memory_only)
 {
 	static const int32_t allowed[] = {
 		BPF_FUNC_map_lookup_elem,      BPF_FUNC_get_smp_processor_id,
@@ -373,7 +370,7 @@ static const struct uw_piece *piece(const struct prowl_moment *mo, uint64_t addr
 	return NULL;
 }
 
-static void leaves_others_at_once(void **state)
+TEST(leaves_others_at_once)
 {
 	thread(0, 0, 0);
 	m.table.targets[PID % PROWL_BPF_SETS][2].pid = PID + PROWL_BPF_SETS;
@@ -383,7 +380,7 @@ static void leaves_others_at_once(void **state)
 	assert_in_range(m.steps, 1, PLAIN_STEPS);
 }
 
-static void a_goroutine_on_its_stack_needs_nothing(void **state)
+TEST(a_goroutine_on_its_stack_needs_nothing)
 {
 	thread(0, 0, 0);
 	sample(true, G, G_LO + 512);
@@ -392,7 +389,7 @@ static void a_goroutine_on_its_stack_needs_nothing(void **state)
 	assert_int_equal(m.out_len, 0);
 }
 
-static void one_read_is_enough_where_c_never_calls_go(void **state)
+TEST(one_read_is_enough_where_c_never_calls_go)
 {
 	for (int later = 0; later < 2; later++) {
 		struct prowl_bpf_target *t;
@@ -417,7 +414,7 @@ static void one_read_is_enough_where_c_never_calls_go(void **state)
 	}
 }
 
-static void the_goroutines_stack_while_on_g0(void **state)
+TEST(the_goroutines_stack_while_on_g0)
 {
 	struct prowl_moment mo;
 
@@ -436,7 +433,7 @@ static void the_goroutines_stack_while_on_g0(void **state)
 	assert_int_equal(m.table.written, 1);
 }
 
-static void cs_stack_below_a_callback(void **state)
+TEST(cs_stack_below_a_callback)
 {
 	struct prowl_moment mo;
 
@@ -450,7 +447,7 @@ static void cs_stack_below_a_callback(void **state)
 }
 
 /* In C and in the kernel R14 is anybody's: the thread's m is known from before. */
-static void by_the_thread_where_r14_is_not_g(void **state)
+TEST(by_the_thread_where_r14_is_not_g)
 {
 	struct prowl_moment mo;
 
@@ -475,7 +472,7 @@ static void by_the_thread_where_r14_is_not_g(void **state)
 	assert_int_equal(mo.curg->addr, G);
 }
 
-static void another_thread_has_no_m(void **state)
+TEST(another_thread_has_no_m)
 {
 	thread(G_HI - 64, 0, 1);
 	m.table.threads[TID % PROWL_BPF_THREADS] = (struct prowl_bpf_thread){
@@ -484,7 +481,7 @@ static void another_thread_has_no_m(void **state)
 	assert_int_equal(m.out_len, 0);
 }
 
-static void labels_of_a_slice(void **state)
+TEST(labels_of_a_slice)
 {
 	struct prowl_moment mo;
 	uint8_t *at = thread(0, 0, 0);
@@ -514,7 +511,7 @@ static void labels_of_a_slice(void **state)
 	assert_int_equal(piece(&mo, GSIGNAL)->len, 16);
 }
 
-static void labels_of_a_map(void **state)
+TEST(labels_of_a_map)
 {
 	struct prowl_moment mo;
 	uint8_t *at = thread(0, 0, 0);
@@ -540,7 +537,7 @@ static void labels_of_a_map(void **state)
 	assert_memory_equal(piece(&mo, LABELS + 0x220)->bytes, "zone", 4);
 }
 
-static void counts_what_finds_no_room(void **state)
+TEST(counts_what_finds_no_room)
 {
 	thread(G_HI - 64, 0, 0);
 	m.full = true;
@@ -550,7 +547,7 @@ static void counts_what_finds_no_room(void **state)
 }
 
 /* Offsets beyond what is copied, as a table that somebody spoilt would have. */
-static void keeps_its_own_limits(void **state)
+TEST(keeps_its_own_limits)
 {
 	for (size_t at = 4; at < 2 * sizeof target; at += 2) {
 		thread(G_HI - 64, C_SP, 1);
@@ -560,24 +557,4 @@ static void keeps_its_own_limits(void **state)
 		sample(true, OTHER_G0, C_SP + 64);
 		sample(false, 0, 0);
 	}
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(has_no_loops_and_reads_user_memory_only),
-		cmocka_unit_test(leaves_others_at_once),
-		cmocka_unit_test(a_goroutine_on_its_stack_needs_nothing),
-		cmocka_unit_test(one_read_is_enough_where_c_never_calls_go),
-		cmocka_unit_test(the_goroutines_stack_while_on_g0),
-		cmocka_unit_test(cs_stack_below_a_callback),
-		cmocka_unit_test(by_the_thread_where_r14_is_not_g),
-		cmocka_unit_test(another_thread_has_no_m),
-		cmocka_unit_test(labels_of_a_slice),
-		cmocka_unit_test(labels_of_a_map),
-		cmocka_unit_test(counts_what_finds_no_room),
-		cmocka_unit_test(keeps_its_own_limits),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

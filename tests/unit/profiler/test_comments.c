@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <string.h>
 
 #include "comments.h"
 #include "sample_go.h"
+#include "unit_test.h"
 
 struct fixture {
 	struct built_go built;
@@ -43,7 +41,7 @@ static void assert_comment(const struct fixture *f, size_t i, const char *text)
 	assert_string_equal(f->p->strings[f->p->comments[i]], text);
 }
 
-static void says_which_build(void **state)
+TEST(says_which_build)
 {
 	struct fixture f;
 
@@ -67,7 +65,7 @@ static void says_which_build(void **state)
 	close_sample(&f);
 }
 
-static void leaves_out_what_is_not_known(void **state)
+TEST(leaves_out_what_is_not_known)
 {
 	struct fixture f;
 
@@ -81,7 +79,7 @@ static void leaves_out_what_is_not_known(void **state)
 	close_sample(&f);
 }
 
-static void is_one_line(void **state)
+TEST(is_one_line)
 {
 	struct fixture f;
 
@@ -91,7 +89,7 @@ static void is_one_line(void **state)
 	close_sample(&f);
 }
 
-static void the_machine(void **state)
+TEST(the_machine)
 {
 	struct pprof_profile *p;
 	const char *text;
@@ -106,16 +104,4 @@ static void the_machine(void **state)
 	assert_int_equal(sscanf(strstr(text, " CPUs, ") - 2, "%ld", &n), 1);
 	assert_true(n >= 0);
 	pprof_profile_free(p);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(says_which_build),
-		cmocka_unit_test(leaves_out_what_is_not_known),
-		cmocka_unit_test(is_one_line),
-		cmocka_unit_test(the_machine),
-	};
-
-	return cmocka_run_group_tests_name("profiler/notes", tests, NULL, NULL);
 }

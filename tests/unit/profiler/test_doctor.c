@@ -3,11 +3,8 @@
  * What the doctor says on machines that are made up here: what the kernel would answer is put in
  * the place of its answers.
  */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <errno.h>
 #include <string.h>
@@ -19,6 +16,7 @@
 #include "probe.h"
 #include "procfs.h"
 #include "sampler.h"
+#include "unit_test.h"
 
 static struct machine {
 	struct prowl_standing own;
@@ -100,7 +98,7 @@ static const struct prowl_check *check(const struct prowl_doctor *d, const char 
 	return NULL;
 }
 
-static void a_user_on_a_usual_machine(void **state)
+TEST(a_user_on_a_usual_machine)
 {
 	struct prowl_doctor *d;
 
@@ -124,7 +122,7 @@ static void a_user_on_a_usual_machine(void **state)
 }
 
 /* The one command, and no other: who follows them in order keeps what the first one gave. */
-static void every_grant_is_the_same_command(void **state)
+TEST(every_grant_is_the_same_command)
 {
 	struct prowl_doctor *d;
 	size_t n = 0;
@@ -145,7 +143,7 @@ static void every_grant_is_the_same_command(void **state)
 	prowl_doctor_free(d);
 }
 
-static void one_who_may_do_all(void **state)
+TEST(one_who_may_do_all)
 {
 	struct prowl_doctor *d;
 
@@ -167,7 +165,7 @@ static void one_who_may_do_all(void **state)
 	prowl_doctor_free(d);
 }
 
-static void a_sandbox_that_refuses(void **state)
+TEST(a_sandbox_that_refuses)
 {
 	struct prowl_doctor *d;
 
@@ -187,7 +185,7 @@ static void a_sandbox_that_refuses(void **state)
 	prowl_doctor_free(d);
 }
 
-static void a_user_namespace(void **state)
+TEST(a_user_namespace)
 {
 	struct prowl_doctor *d;
 
@@ -203,7 +201,7 @@ static void a_user_namespace(void **state)
 	prowl_doctor_free(d);
 }
 
-static void processes_that_can_not_be_examined(void **state)
+TEST(processes_that_can_not_be_examined)
 {
 	struct prowl_doctor *d = NULL;
 	struct prowl_err err;
@@ -211,18 +209,4 @@ static void processes_that_can_not_be_examined(void **state)
 	assert_int_equal(prowl_doctor_new(0x7ffffff0, &d, &err), PROWL_NOTHING);
 	assert_string_equal(err.text, "there is no process 2147483632");
 	assert_null(d);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_user_on_a_usual_machine),
-		cmocka_unit_test(every_grant_is_the_same_command),
-		cmocka_unit_test(one_who_may_do_all),
-		cmocka_unit_test(a_sandbox_that_refuses),
-		cmocka_unit_test(a_user_namespace),
-		cmocka_unit_test(processes_that_can_not_be_examined),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

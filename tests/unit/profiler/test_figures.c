@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Figures of a runtime whose memory is made here: mostly of what a broken or hostile one may hold.
  */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +10,7 @@
 #include "figures.h"
 #include "runtime.h"
 #include "sample_go.h"
+#include "unit_test.h"
 
 enum {
 	BASE = 0x10000000,
@@ -112,7 +110,7 @@ static void assert_figure(const struct prowl_figures *r, enum prowl_figure which
 	assert_int_equal(r->value[which], v);
 }
 
-static void counts_goroutines_by_state(void **state)
+TEST(counts_goroutines_by_state)
 {
 	struct prowl_figures r;
 	struct fixture f;
@@ -145,7 +143,7 @@ static void counts_goroutines_by_state(void **state)
 	fini(&f);
 }
 
-static void a_list_that_is_none(void **state)
+TEST(a_list_that_is_none)
 {
 	struct prowl_figures r;
 	struct fixture f;
@@ -163,7 +161,7 @@ static void a_list_that_is_none(void **state)
 	fini(&f);
 }
 
-static void counts_threads(void **state)
+TEST(counts_threads)
 {
 	struct prowl_figures r;
 	struct fixture f;
@@ -184,7 +182,7 @@ static void counts_threads(void **state)
 	fini(&f);
 }
 
-static void adds_up_queues(void **state)
+TEST(adds_up_queues)
 {
 	struct prowl_figures r;
 	struct fixture f;
@@ -207,7 +205,7 @@ static void adds_up_queues(void **state)
 	fini(&f);
 }
 
-static void pauses_newest_first(void **state)
+TEST(pauses_newest_first)
 {
 	struct prowl_figures r;
 	struct fixture f;
@@ -235,7 +233,7 @@ static void pauses_newest_first(void **state)
 	fini(&f);
 }
 
-static void collector_of_each_version(void **state)
+TEST(collector_of_each_version)
 {
 	struct prowl_figures r;
 	struct fixture f;
@@ -259,7 +257,7 @@ static void collector_of_each_version(void **state)
 	fini(&f);
 }
 
-static void nothing_found_nothing_known(void **state)
+TEST(nothing_found_nothing_known)
 {
 	struct prowl_figures r;
 	struct fixture f;
@@ -275,7 +273,7 @@ static void nothing_found_nothing_known(void **state)
 	fini(&f);
 }
 
-static void heap_profiling_left_out(void **state)
+TEST(heap_profiling_left_out)
 {
 	struct prowl_figures r;
 	struct fixture f;
@@ -290,28 +288,11 @@ static void heap_profiling_left_out(void **state)
 	fini(&f);
 }
 
-static void each_has_a_name(void **state)
+TEST(each_has_a_name)
 {
 	for (size_t i = 0; i < PROWL_FIGURE_COUNT; i++) {
 		assert_non_null(prowl_figure_name(i));
 		for (size_t j = 0; j < i; j++)
 			assert_string_not_equal(prowl_figure_name(i), prowl_figure_name(j));
 	}
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(counts_goroutines_by_state),
-		cmocka_unit_test(a_list_that_is_none),
-		cmocka_unit_test(counts_threads),
-		cmocka_unit_test(adds_up_queues),
-		cmocka_unit_test(pauses_newest_first),
-		cmocka_unit_test(collector_of_each_version),
-		cmocka_unit_test(nothing_found_nothing_known),
-		cmocka_unit_test(heap_profiling_left_out),
-		cmocka_unit_test(each_has_a_name),
-	};
-
-	return cmocka_run_group_tests_name("profiler/figures", tests, NULL, NULL);
 }

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Dumps of goroutines that are made here: what is in them, what is left out, and what is said. */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <string.h>
 
@@ -12,6 +9,7 @@
 #include "gogoroutines.h"
 #include "goroutines.h"
 #include "pprof.h"
+#include "unit_test.h"
 
 struct dumped {
 	struct prowl_goroutines *h;
@@ -58,7 +56,7 @@ static bool has_comment(const struct pprof_profile *p, const char *text)
 	return false;
 }
 
-static void equal_stacks_are_one_sample(void **state)
+TEST(equal_stacks_are_one_sample)
 {
 	static const int minors[] = {16, 19, 23, 27};
 
@@ -84,7 +82,7 @@ static void equal_stacks_are_one_sample(void **state)
 	}
 }
 
-static void a_list_is_sorted_and_complete(void **state)
+TEST(a_list_is_sorted_and_complete)
 {
 	struct prowl_goroutines_options o = {.list = true};
 	struct made_runtime m;
@@ -127,7 +125,7 @@ static uint64_t count_with(struct made_runtime *m, const char *state_words, cons
 	return n;
 }
 
-static void filters(void **state)
+TEST(filters)
 {
 	struct made_runtime m;
 	struct dumped x;
@@ -152,7 +150,7 @@ static void filters(void **state)
 	made_end(&m);
 }
 
-static void goroutines_of_the_runtime_are_left_out(void **state)
+TEST(goroutines_of_the_runtime_are_left_out)
 {
 	struct prowl_goroutines_options o = {.list = true};
 	struct made_runtime m;
@@ -177,7 +175,7 @@ static void goroutines_of_the_runtime_are_left_out(void **state)
 }
 
 /* Its stack is in the registers that the core file has of its thread. */
-static void one_that_ran_in_a_core_file(void **state)
+TEST(one_that_ran_in_a_core_file)
 {
 	struct prowl_goroutines_options o = {.list = true};
 	struct made_runtime m;
@@ -207,7 +205,7 @@ static void one_that_ran_in_a_core_file(void **state)
 	made_end(&m);
 }
 
-static void one_whose_stack_makes_no_sense(void **state)
+TEST(one_whose_stack_makes_no_sense)
 {
 	struct made_runtime m;
 	struct dumped x;
@@ -224,7 +222,7 @@ static void one_whose_stack_makes_no_sense(void **state)
 	made_end(&m);
 }
 
-static void how_long_a_live_one_waits(void **state)
+TEST(how_long_a_live_one_waits)
 {
 	struct prowl_goroutines_options o = {.list = true};
 	struct made_runtime m;
@@ -248,7 +246,7 @@ static void how_long_a_live_one_waits(void **state)
 }
 
 /* What was read of another image is no dump. */
-static void the_target_executes_another_program(void **state)
+TEST(the_target_executes_another_program)
 {
 	struct made_runtime m;
 	struct dumped x;
@@ -264,7 +262,7 @@ static void the_target_executes_another_program(void **state)
 	made_end(&m);
 }
 
-static void the_list_is_not_found(void **state)
+TEST(the_list_is_not_found)
 {
 	struct made_runtime m;
 	struct dumped x;
@@ -276,21 +274,4 @@ static void the_list_is_not_found(void **state)
 					"its goroutines was not found");
 	dumped_fini(&x);
 	made_end(&m);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(equal_stacks_are_one_sample),
-		cmocka_unit_test(a_list_is_sorted_and_complete),
-		cmocka_unit_test(filters),
-		cmocka_unit_test(goroutines_of_the_runtime_are_left_out),
-		cmocka_unit_test(one_that_ran_in_a_core_file),
-		cmocka_unit_test(one_whose_stack_makes_no_sense),
-		cmocka_unit_test(how_long_a_live_one_waits),
-		cmocka_unit_test(the_target_executes_another_program),
-		cmocka_unit_test(the_list_is_not_found),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The guardian, with a file in the place of a target's memory: it reads and writes the same way. */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +14,7 @@
 #include <unistd.h>
 
 #include "guardian.h"
+#include "unit_test.h"
 
 enum { WORDS = 8 };
 
@@ -37,7 +35,7 @@ static uint64_t word(int mem, size_t i)
 	return v;
 }
 
-static void puts_back_what_is_its_own(void **state)
+TEST(puts_back_what_is_its_own)
 {
 	static const uint64_t words[WORDS] = {5, 1, 9, 0};
 	int mem = memory(words), read_only;
@@ -62,7 +60,7 @@ static void puts_back_what_is_its_own(void **state)
 	close(mem);
 }
 
-static void says_what_it_did(void **state)
+TEST(says_what_it_did)
 {
 	static const uint64_t words[WORDS] = {5, 6, 9};
 	const struct guarded guarded[3] = {{0, 1, 5}, {8, 2, 6}, {16, 3, 7}};
@@ -87,7 +85,7 @@ static void says_what_it_did(void **state)
 	close(mem);
 }
 
-static void one_that_was_killed_has_done_nothing(void **state)
+TEST(one_that_was_killed_has_done_nothing)
 {
 	static const uint64_t words[WORDS] = {5};
 	const struct guarded guarded = {0, 1, 5};
@@ -111,7 +109,7 @@ static void one_that_was_killed_has_done_nothing(void **state)
 }
 
 /* Its time is up while we live: what it did is known at the end. */
-static void its_time_is_up(void **state)
+TEST(its_time_is_up)
 {
 	static const uint64_t words[WORDS] = {5};
 	const struct guarded guarded = {0, 1, 5};
@@ -129,24 +127,11 @@ static void its_time_is_up(void **state)
 	close(mem);
 }
 
-static void too_many_words(void **state)
+TEST(too_many_words)
 {
 	struct guarded guarded[GUARDIAN_MAX + 1] = {{0}};
 	struct guardian g;
 
 	assert_int_equal(guardian_start(&g, -1, guarded, GUARDIAN_MAX + 1, 0), -E2BIG);
 	assert_int_equal(g.pid, 0);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(puts_back_what_is_its_own),
-		cmocka_unit_test(says_what_it_did),
-		cmocka_unit_test(one_that_was_killed_has_done_nothing),
-		cmocka_unit_test(its_time_is_up),
-		cmocka_unit_test(too_many_words),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <stdlib.h>
 
 #include "idmap.h"
+#include "unit_test.h"
 
-static void test_empty(void **state)
+TEST(test_empty)
 {
 	struct prowl_idmap m = {0};
 	uint32_t v = 7;
@@ -20,7 +18,7 @@ static void test_empty(void **state)
 	prowl_idmap_fini(&m);
 }
 
-static void test_replace(void **state)
+TEST(test_replace)
 {
 	struct prowl_idmap m = {0};
 	uint32_t v;
@@ -79,7 +77,7 @@ static uint64_t high(uint32_t i)
 	return (i + 1ull) << 32;
 }
 
-static void test_keys(void **state)
+TEST(test_keys)
 {
 	check_keys(in_a_row, 10000);
 	check_keys(one_bit, 64);
@@ -110,22 +108,10 @@ static void check_removal(uint64_t (*key)(uint32_t i), uint32_t n)
 	prowl_idmap_fini(&m);
 }
 
-static void test_removal(void **state)
+TEST(test_removal)
 {
 	check_removal(in_a_row, 1000);
 	check_removal(one_bit, 64);
 	check_removal(pages, 1000);
 	check_removal(high, 1000);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_empty),
-		cmocka_unit_test(test_replace),
-		cmocka_unit_test(test_keys),
-		cmocka_unit_test(test_removal),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <stdarg.h>
-#include <setjmp.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -8,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <cmocka.h>
 
 #include "inspect.h"
+#include "unit_test.h"
 
 static struct prowl_buildinfo parse(const char *text)
 {
@@ -20,7 +18,7 @@ static struct prowl_buildinfo parse(const char *text)
 	return b;
 }
 
-static void test_everything(void **state)
+TEST(test_everything)
 {
 	struct prowl_buildinfo b = parse("path\texample.org/shop/cmd/server\n"
 					 "mod\texample.org/shop\tv1.2.3\th1:abc=\n"
@@ -51,7 +49,7 @@ static void test_everything(void **state)
 	prowl_buildinfo_fini(&b);
 }
 
-static void test_main_module_replaced(void **state)
+TEST(test_main_module_replaced)
 {
 	struct prowl_buildinfo b = parse("mod\tm\tv1\n=>\tn\tv2\th1:x=\n");
 
@@ -61,7 +59,7 @@ static void test_main_module_replaced(void **state)
 	prowl_buildinfo_fini(&b);
 }
 
-static void test_quoted(void **state)
+TEST(test_quoted)
 {
 	struct prowl_buildinfo b = parse("build\t-ldflags=\"-s -w -X \\\"main.v=1 2\\\"\"\n"
 					 "build\t-tags=`a \"b`\n"
@@ -81,7 +79,7 @@ static void test_quoted(void **state)
 	prowl_buildinfo_fini(&b);
 }
 
-static void test_damaged(void **state)
+TEST(test_damaged)
 {
 	static const char *const lines[] = {
 		"",
@@ -119,7 +117,7 @@ static void test_damaged(void **state)
 	}
 }
 
-static void test_many_deps(void **state)
+TEST(test_many_deps)
 {
 	enum { N = 300 };
 	char *text = malloc(N * 32), want[32];
@@ -139,7 +137,7 @@ static void test_many_deps(void **state)
 	free(text);
 }
 
-static void test_inspect_refuses(void **state)
+TEST(test_inspect_refuses)
 {
 	struct prowl_info *info;
 	struct prowl_err err;
@@ -150,15 +148,4 @@ static void test_inspect_refuses(void **state)
 	assert_int_equal(prowl_inspect_file("/dev/null", &info, &err), PROWL_UNSUPPORTED);
 	assert_int_equal(prowl_inspect_file("/proc/self/exe", &info, &err), PROWL_UNSUPPORTED);
 	assert_int_equal(prowl_inspect_file("/nowhere/at/all", &info, &err), PROWL_FAILED);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_everything), cmocka_unit_test(test_main_module_replaced),
-		cmocka_unit_test(test_quoted),     cmocka_unit_test(test_damaged),
-		cmocka_unit_test(test_many_deps),  cmocka_unit_test(test_inspect_refuses),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

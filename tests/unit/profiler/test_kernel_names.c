@@ -1,17 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Names of kernel addresses that come bit by bit. */
 #include <inttypes.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "kernel_names.h"
+#include "unit_test.h"
 
 enum { SOME = 200 };
 
@@ -55,7 +52,7 @@ static int read_symbols(void **state)
 	return 0;
 }
 
-static void learns_each_once(void **state)
+TEST(learns_each_once)
 {
 	struct prowl_kernel_names k = {0};
 	uint64_t pcs[SOME];
@@ -85,14 +82,14 @@ static void learns_each_once(void **state)
 	prowl_kernel_names_fini(&k);
 }
 
-static void learns_without_a_cache(void **state)
+TEST(learns_without_a_cache)
 {
 	setenv("PROWL_NO_CACHE", "1", 1);
 	learns_each_once(state);
 	unsetenv("PROWL_NO_CACHE");
 }
 
-static void what_is_no_code(void **state)
+TEST(what_is_no_code)
 {
 	const uint64_t pcs[] = {1, 2};
 	struct prowl_kernel_names k = {0};
@@ -105,13 +102,4 @@ static void what_is_no_code(void **state)
 	prowl_kernel_names_fini(&k);
 }
 
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(learns_each_once),
-		cmocka_unit_test(learns_without_a_cache),
-		cmocka_unit_test(what_is_no_code),
-	};
-
-	return cmocka_run_group_tests(tests, read_symbols, NULL);
-}
+TEST_GROUP(read_symbols, NULL);

@@ -2,8 +2,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -14,9 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "kernel_symbols.h"
+#include "unit_test.h"
 
 static char dir[64];
 static char kallsyms[96], modules[96], boot_id[96], cache[96], folder[128], kept[160];
@@ -130,7 +127,7 @@ static size_t files_in(const char *path)
 	return n;
 }
 
-static void the_second_run_reads_what_the_first_kept(void **state)
+TEST_WITH(the_second_run_reads_what_the_first_kept, setup, teardown)
 {
 	struct stat st;
 
@@ -147,7 +144,7 @@ static void the_second_run_reads_what_the_first_kept(void **state)
 	assert_int_equal(run("start"), PROWL_KERNEL_SYMBOLS_KEPT);
 }
 
-static void what_is_not_kept_is_asked_for(void **state)
+TEST_WITH(what_is_not_kept_is_asked_for, setup, teardown)
 {
 	struct prowl_kernel_symbols k;
 
@@ -166,7 +163,7 @@ static void what_is_not_kept_is_asked_for(void **state)
 	prowl_kernel_symbols_fini(&k);
 }
 
-static void another_boot_or_module_makes_it_stale(void **state)
+TEST_WITH(another_boot_or_module_makes_it_stale, setup, teardown)
 {
 	assert_int_equal(run("start"), PROWL_KERNEL_SYMBOLS_WRITTEN);
 	write_file(kallsyms, renamed);
@@ -181,7 +178,7 @@ static void another_boot_or_module_makes_it_stale(void **state)
 	assert_int_equal(files_in(folder), 1);
 }
 
-static void a_kernel_without_modules_has_a_cache_too(void **state)
+TEST_WITH(a_kernel_without_modules_has_a_cache_too, setup, teardown)
 {
 	assert_int_equal(unlink(modules), 0);
 	assert_int_equal(run("start"), PROWL_KERNEL_SYMBOLS_WRITTEN);
@@ -189,7 +186,7 @@ static void a_kernel_without_modules_has_a_cache_too(void **state)
 	assert_int_equal(run("start"), PROWL_KERNEL_SYMBOLS_KEPT);
 }
 
-static void without_a_key_nothing_is_kept(void **state)
+TEST_WITH(without_a_key_nothing_is_kept, setup, teardown)
 {
 	write_file(modules, "alpha 4096 1 - Loading 0xffffffffc0200000\n");
 	assert_int_equal(run("start"), PROWL_KERNEL_SYMBOLS_NO_CACHE);
@@ -200,7 +197,7 @@ static void without_a_key_nothing_is_kept(void **state)
 	assert_int_equal(files_in(folder), 0);
 }
 
-static void damage_is_repaired(void **state)
+TEST_WITH(damage_is_repaired, setup, teardown)
 {
 	struct stat st;
 	int fd;
@@ -227,7 +224,7 @@ static void damage_is_repaired(void **state)
 	assert_int_equal(run("new_start"), PROWL_KERNEL_SYMBOLS_WRITTEN);
 }
 
-static void files_of_others_are_ignored(void **state)
+TEST_WITH(files_of_others_are_ignored, setup, teardown)
 {
 	assert_int_equal(run("start"), PROWL_KERNEL_SYMBOLS_WRITTEN);
 	write_file(kallsyms, renamed);
@@ -251,7 +248,7 @@ static void files_of_others_are_ignored(void **state)
 	assert_int_equal(files_in(folder), 1);
 }
 
-static void a_foreign_owner_is_ignored(void **state)
+TEST_WITH(a_foreign_owner_is_ignored, setup, teardown)
 {
 	if (geteuid() != 0)
 		skip();
@@ -272,7 +269,7 @@ static void a_foreign_owner_is_ignored(void **state)
 	assert_int_equal(run("start"), PROWL_KERNEL_SYMBOLS_NO_CACHE);
 }
 
-static void the_environment_chooses(void **state)
+TEST_WITH(the_environment_chooses, setup, teardown)
 {
 	char home_cache[160];
 
@@ -295,7 +292,7 @@ static void the_environment_chooses(void **state)
 	assert_int_equal(access(cache, F_OK), -1);
 }
 
-static void hidden_addresses_are_told_and_not_kept(void **state)
+TEST_WITH(hidden_addresses_are_told_and_not_kept, setup, teardown)
 {
 	struct prowl_kernel_symbols k;
 
@@ -324,7 +321,7 @@ static double cpu_ms(void)
 }
 
 /* The running kernel: without, with a new and with an old cache the names are the same. */
-static void the_running_kernel(void **state)
+TEST_WITH(the_running_kernel, setup, teardown)
 {
 	enum { STEPS = 200 };
 	uint64_t some[STEPS], text = 0;
@@ -366,25 +363,4 @@ static void the_running_kernel(void **state)
 	prowl_kernel_symbols_fini(&none);
 	prowl_kernel_symbols_fini(&cold);
 	prowl_kernel_symbols_fini(&warm);
-}
-
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		TEST(the_second_run_reads_what_the_first_kept),
-		TEST(what_is_not_kept_is_asked_for),
-		TEST(another_boot_or_module_makes_it_stale),
-		TEST(a_kernel_without_modules_has_a_cache_too),
-		TEST(without_a_key_nothing_is_kept),
-		TEST(damage_is_repaired),
-		TEST(files_of_others_are_ignored),
-		TEST(a_foreign_owner_is_ignored),
-		TEST(the_environment_chooses),
-		TEST(hidden_addresses_are_told_and_not_kept),
-		TEST(the_running_kernel),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

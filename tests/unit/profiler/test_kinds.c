@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The table of kinds, and what is refused before a target is opened. */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <string.h>
 
 #include "kinds.h"
+#include "unit_test.h"
 
 enum { NOBODY = 0x7ffffff0 };
 
@@ -23,7 +21,7 @@ static enum prowl_code take(const char *name, const struct prowl_who *who,
 	return code;
 }
 
-static void every_kind_is_found_by_its_name(void **state)
+TEST(every_kind_is_found_by_its_name)
 {
 	static const char *const names[] = {"cpu",   "heap",  "allocs",       "goroutine",
 					    "block", "mutex", "threadcreate", "wall"};
@@ -43,7 +41,7 @@ static void every_kind_is_found_by_its_name(void **state)
 	assert_null(prowl_kind_named("profile"));
 }
 
-static void refuses_what_a_kind_has_not(void **state)
+TEST(refuses_what_a_kind_has_not)
 {
 	struct prowl_who process = {.pid = NOBODY}, core = {.core = "/nowhere"};
 	struct prowl_take none = {0}, window = {.ns = 1000}, rates = {.ns = 1000};
@@ -62,7 +60,7 @@ static void refuses_what_a_kind_has_not(void **state)
 	assert_string_equal(e.text, "block-rate is set for a window only");
 }
 
-static void nobody_has_a_profile(void **state)
+TEST(nobody_has_a_profile)
 {
 	struct prowl_who process = {.pid = NOBODY}, core = {.core = "/nowhere"};
 	struct prowl_take none = {0};
@@ -74,15 +72,4 @@ static void nobody_has_a_profile(void **state)
 		if (k->flags & PROWL_KIND_CORE)
 			assert_int_equal(take(k->name, &core, &none, &e), PROWL_FAILED);
 	}
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_kind_is_found_by_its_name),
-		cmocka_unit_test(refuses_what_a_kind_has_not),
-		cmocka_unit_test(nobody_has_a_profile),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <stdio.h>
 #include <string.h>
 
 #include "labels.h"
+#include "unit_test.h"
 
 static struct uw_golabels set;
 
@@ -21,7 +19,7 @@ static void add(const char *key, const char *value)
 	set.n++;
 }
 
-static void test_sets(void **state)
+TEST(test_sets)
 {
 	struct prowl_labels *l;
 	struct prowl_label got[4];
@@ -52,7 +50,7 @@ static void test_sets(void **state)
 	prowl_labels_free(l);
 }
 
-static void test_cut(void **state)
+TEST(test_cut)
 {
 	struct prowl_labels *l;
 	uint32_t whole, cut, fewer;
@@ -77,7 +75,7 @@ static void test_cut(void **state)
 	prowl_labels_free(l);
 }
 
-static void test_limit(void **state)
+TEST(test_limit)
 {
 	struct prowl_labels *l;
 	struct prowl_label got;
@@ -103,7 +101,7 @@ static void test_limit(void **state)
 	prowl_labels_free(NULL);
 }
 
-static void test_not_go(void **state)
+TEST(test_not_go)
 {
 	struct prowl_event ev = {.type = PROWL_EVENT_SAMPLE, .time = 1};
 	struct uw_binaries reg = {0};
@@ -117,16 +115,4 @@ static void test_not_go(void **state)
 	assert_int_equal(prowl_labels_counts(l)->unknown, 0);
 	prowl_labels_free(l);
 	uw_space_fini(&space);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_sets),
-		cmocka_unit_test(test_cut),
-		cmocka_unit_test(test_limit),
-		cmocka_unit_test(test_not_go),
-	};
-
-	return cmocka_run_group_tests_name("profiler/labels", tests, NULL, NULL);
 }

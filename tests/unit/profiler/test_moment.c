@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Records of moments, made here, and what is believed of them. */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdint.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "moment.h"
+#include "unit_test.h"
 
 struct record {
 	uint8_t bytes[4096];
@@ -42,7 +39,7 @@ static void append(struct record *r, uint32_t kind, uint64_t addr, const void *b
 
 /* --- decoding -------------------------------------------------------------------- */
 
-static void takes_pieces(void **state)
+TEST(takes_pieces)
 {
 	static const uint64_t words[3] = {1, 2, 3};
 	struct prowl_moment mo;
@@ -66,7 +63,7 @@ static void takes_pieces(void **state)
 	assert_int_equal(prowl_moment_decode(r.bytes, r.len + 4, &mo), 0);
 }
 
-static void refuses_what_does_not_fit(void **state)
+TEST(refuses_what_does_not_fit)
 {
 	static const uint64_t words[3] = {1, 2, 3};
 	struct prowl_moment mo;
@@ -91,7 +88,7 @@ static void refuses_what_does_not_fit(void **state)
 	}
 }
 
-static void more_pieces_than_room(void **state)
+TEST(more_pieces_than_room)
 {
 	struct prowl_moment mo;
 	struct record r;
@@ -103,7 +100,7 @@ static void more_pieces_than_room(void **state)
 	assert_int_equal(mo.n, PROWL_MOMENT_PIECES);
 }
 
-static void reads_only_what_it_holds(void **state)
+TEST(reads_only_what_it_holds)
 {
 	static const uint64_t words[2] = {0x11, 0x22};
 	struct prowl_moment mo;
@@ -127,7 +124,7 @@ static void reads_only_what_it_holds(void **state)
 
 /* --- whose it is ----------------------------------------------------------------- */
 
-static void fits_one_sample_only(void **state)
+TEST(fits_one_sample_only)
 {
 	struct uw_regs regs = {.ip = 0x1000, .sp = 0x2000}, other = {.ip = 0x1000, .sp = 0x2008};
 	struct prowl_moment user = {.user = true, .ip = 0x1000, .sp = 0x2000}, kernel = {0};
@@ -155,7 +152,7 @@ static void thread(struct record *r, const struct uw_golayout *l, uint64_t proci
 	append(r, PROWL_MOMENT_G0, 0x7000, g0, sizeof g0);
 }
 
-static void m_is_of_the_thread_whose_stack_it_is(void **state)
+TEST(m_is_of_the_thread_whose_stack_it_is)
 {
 	const struct uw_golayout *l = uw_golayout_for(27, 0);
 	struct prowl_moment mo;
@@ -180,26 +177,11 @@ static void m_is_of_the_thread_whose_stack_it_is(void **state)
 	assert_int_equal(prowl_moment_m(&mo, l, 0x12001, 1, &g), 0);
 }
 
-static void nothing_of_m_is_nobodys(void **state)
+TEST(nothing_of_m_is_nobodys)
 {
 	struct prowl_moment mo = {0};
 	uint64_t g = 1;
 
 	assert_int_equal(prowl_moment_m(&mo, uw_golayout_for(27, 0), 0x11000, 1, &g), 0);
 	assert_int_equal(g, 0);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(takes_pieces),
-		cmocka_unit_test(refuses_what_does_not_fit),
-		cmocka_unit_test(more_pieces_than_room),
-		cmocka_unit_test(reads_only_what_it_holds),
-		cmocka_unit_test(fits_one_sample_only),
-		cmocka_unit_test(m_is_of_the_thread_whose_stack_it_is),
-		cmocka_unit_test(nothing_of_m_is_nobodys),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

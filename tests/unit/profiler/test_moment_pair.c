@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Moments and samples in a ring made here: in order, lost on either side, of others. */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdint.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "moment_pair.h"
+#include "unit_test.h"
 
 enum { ID = 77, OTHER_ID = 78, TID = 4002, TIME = 1000000000, IP = 0x401000, SP = 0xc000100200 };
 
@@ -60,7 +57,7 @@ static bool pairs(struct prowl_moment_pair *p, struct prowl_event ev)
 	return mo == &room;
 }
 
-static void a_moment_is_the_next_samples(void **state)
+TEST(a_moment_is_the_next_samples)
 {
 	struct prowl_moment_pair p = {.id = ID};
 	struct record a, b;
@@ -73,7 +70,7 @@ static void a_moment_is_the_next_samples(void **state)
 	assert_int_equal(p.strays, 0);
 }
 
-static void the_sample_was_lost(void **state)
+TEST(the_sample_was_lost)
 {
 	struct prowl_moment_pair p = {.id = ID};
 	struct record a, b;
@@ -89,7 +86,7 @@ static void the_sample_was_lost(void **state)
 	assert_true(pairs(&p, sample(TID, TIME + 5900, false)));
 }
 
-static void the_moment_was_lost(void **state)
+TEST(the_moment_was_lost)
 {
 	struct prowl_moment_pair p = {.id = ID};
 
@@ -97,7 +94,7 @@ static void the_moment_was_lost(void **state)
 	assert_int_equal(p.strays, 0);
 }
 
-static void of_another_thread_place_or_time(void **state)
+TEST(of_another_thread_place_or_time)
 {
 	struct prowl_moment_pair p = {.id = ID};
 	struct record a;
@@ -115,7 +112,7 @@ static void of_another_thread_place_or_time(void **state)
 	assert_int_equal(p.strays, 5);
 }
 
-static void records_of_other_events_are_none(void **state)
+TEST(records_of_other_events_are_none)
 {
 	struct prowl_moment_pair p = {.id = OTHER_ID}, off = {0};
 	struct record a;
@@ -125,7 +122,7 @@ static void records_of_other_events_are_none(void **state)
 	assert_false(prowl_moment_pair_take(&off, (const struct perf_event_header *)a.bytes));
 }
 
-static void damaged_ones_are_strays(void **state)
+TEST(damaged_ones_are_strays)
 {
 	struct prowl_moment_pair p = {.id = ID};
 	struct record a;
@@ -138,7 +135,7 @@ static void damaged_ones_are_strays(void **state)
 	assert_int_equal(p.strays, 1);
 }
 
-static void waits_from_one_drain_to_the_next(void **state)
+TEST(waits_from_one_drain_to_the_next)
 {
 	struct prowl_moment_pair p = {.id = ID};
 	struct record a;
@@ -151,19 +148,4 @@ static void waits_from_one_drain_to_the_next(void **state)
 		assert_true(pairs(&p, sample(TID, TIME, false)));
 	}
 	prowl_moment_pair_fini(&p);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_moment_is_the_next_samples),
-		cmocka_unit_test(the_sample_was_lost),
-		cmocka_unit_test(the_moment_was_lost),
-		cmocka_unit_test(of_another_thread_place_or_time),
-		cmocka_unit_test(records_of_other_events_are_none),
-		cmocka_unit_test(damaged_ones_are_strays),
-		cmocka_unit_test(waits_from_one_drain_to_the_next),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

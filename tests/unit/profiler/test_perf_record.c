@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <errno.h>
 #include <stdlib.h>
@@ -12,6 +9,7 @@
 
 #include "build_record.h"
 #include "perf_record.h"
+#include "unit_test.h"
 
 static struct build_record rec;
 
@@ -58,7 +56,7 @@ static void check_chain(const uint64_t *chain, uint32_t n, const uint64_t *want,
 
 /* --- samples --- */
 
-static void test_sample(void **state)
+TEST(test_sample)
 {
 	const uint64_t chain[] = {PERF_CONTEXT_KERNEL,
 				  0xffffffff81000010,
@@ -109,7 +107,7 @@ static void test_sample(void **state)
 }
 
 /* A kernel thread: no user registers, no stack, no user chain. */
-static void test_no_user(void **state)
+TEST(test_no_user)
 {
 	const uint64_t chain[] = {PERF_CONTEXT_KERNEL, 0xffffffff81000010};
 	struct build_sample s = {.misc = PERF_RECORD_MISC_KERNEL, .chain = chain, .nchain = 2};
@@ -123,7 +121,7 @@ static void test_no_user(void **state)
 }
 
 /* The 32-bit ABI has other registers; they are skipped, what follows is not. */
-static void test_32_bit_registers(void **state)
+TEST(test_32_bit_registers)
 {
 	struct build_sample s = {.abi = PERF_SAMPLE_REGS_ABI_32,
 				 .regs = regs,
@@ -137,7 +135,7 @@ static void test_32_bit_registers(void **state)
 	assert_memory_equal(ev.sample.stack, "12345678", 8);
 }
 
-static void test_stack_sizes(void **state)
+TEST(test_stack_sizes)
 {
 	uint8_t stack[16] = {1};
 	struct build_sample s = {.stack = stack, .stack_size = 16};
@@ -155,7 +153,7 @@ static void test_stack_sizes(void **state)
 	assert_int_equal(prowl_perf_decode(rec_sample(&rec, &s), &ev), -EBADMSG);
 }
 
-static void test_huge_counts(void **state)
+TEST(test_huge_counts)
 {
 	static const uint64_t counts[] = {
 		4, 5, 1000, UINT32_MAX, UINT64_MAX, UINT64_MAX / 8 + 1, UINT64_MAX / 8 + 4};
@@ -224,7 +222,7 @@ static const struct split splits[] = {
 	{"a marker twice", {PERF_CONTEXT_USER, PERF_CONTEXT_USER, 3}, 3, false, {0}, {3}, 0, 1},
 };
 
-static void test_markers(void **state)
+TEST(test_markers)
 {
 	for (size_t i = 0; i < sizeof splits / sizeof *splits; i++) {
 		const struct split *x = &splits[i];
@@ -265,7 +263,7 @@ static const struct perf_event_header *mmap2(const char *path, uint16_t misc)
 	return rec_end_side(&rec);
 }
 
-static void test_mmap(void **state)
+TEST(test_mmap)
 {
 	struct prowl_event ev = decoded(mmap2("/lib/libc.so", PERF_RECORD_MISC_USER));
 
@@ -289,7 +287,7 @@ static void test_mmap(void **state)
 }
 
 /* A name whose NUL is missing would go on into the trailer. */
-static void test_mmap_without_nul(void **state)
+TEST(test_mmap_without_nul)
 {
 	struct prowl_event ev;
 	const struct perf_event_header *h = mmap2("0123456", 0);
@@ -307,7 +305,7 @@ static const struct perf_event_header *comm(const char *name, uint16_t misc)
 	return rec_end_side(&rec);
 }
 
-static void test_comm(void **state)
+TEST(test_comm)
 {
 	struct prowl_event ev = decoded(comm("worker", 0));
 
@@ -332,7 +330,7 @@ static const struct perf_event_header *task(uint32_t type)
 	return rec_end_side(&rec);
 }
 
-static void test_fork_and_exit(void **state)
+TEST(test_fork_and_exit)
 {
 	struct prowl_event ev = decoded(task(PERF_RECORD_FORK));
 
@@ -365,7 +363,7 @@ static const struct perf_event_header *throttle(uint32_t type)
 	return rec_end_side(&rec);
 }
 
-static void test_lost_and_throttle(void **state)
+TEST(test_lost_and_throttle)
 {
 	struct prowl_event ev = decoded(lost());
 
@@ -447,7 +445,7 @@ static void check_cuts(const struct perf_event_header *whole)
 	assert_true(good > 0);
 }
 
-static void test_cuts(void **state)
+TEST(test_cuts)
 {
 	const uint64_t chain[] = {PERF_CONTEXT_KERNEL, 1, PERF_CONTEXT_USER, 2, 3};
 	struct build_sample s = {.chain = chain,
@@ -471,7 +469,7 @@ static void test_cuts(void **state)
 	check_cuts(throttle(PERF_RECORD_UNTHROTTLE));
 }
 
-static void test_time_of_short_records(void **state)
+TEST(test_time_of_short_records)
 {
 	struct build_sample s = {.time = 42};
 	struct perf_event_header *h = (void *)(uintptr_t)rec_sample(&rec, &s);
@@ -486,25 +484,4 @@ static void test_time_of_short_records(void **state)
 	h = (void *)(uintptr_t)lost();
 	h->size = 8 + 31;
 	assert_int_equal(prowl_perf_time(h), 0);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_sample),
-		cmocka_unit_test(test_no_user),
-		cmocka_unit_test(test_32_bit_registers),
-		cmocka_unit_test(test_stack_sizes),
-		cmocka_unit_test(test_huge_counts),
-		cmocka_unit_test(test_markers),
-		cmocka_unit_test(test_mmap),
-		cmocka_unit_test(test_mmap_without_nul),
-		cmocka_unit_test(test_comm),
-		cmocka_unit_test(test_fork_and_exit),
-		cmocka_unit_test(test_lost_and_throttle),
-		cmocka_unit_test(test_cuts),
-		cmocka_unit_test(test_time_of_short_records),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "perf_ring.h"
+#include "unit_test.h"
 
 enum { RING = 4096 };
 
@@ -78,7 +76,7 @@ static void check_end(struct fixture *f)
 	assert_false(bad);
 }
 
-static void test_empty(void **state)
+TEST(test_empty)
 {
 	struct fixture f;
 
@@ -89,7 +87,7 @@ static void test_empty(void **state)
 	close_ring(&f);
 }
 
-static void test_several(void **state)
+TEST(test_several)
 {
 	struct fixture f;
 
@@ -107,7 +105,7 @@ static void test_several(void **state)
 }
 
 /* Every place at which a record can cross the end, and the one at which it just doesn't. */
-static void test_wraps(void **state)
+TEST(test_wraps)
 {
 	for (uint64_t start = RING - 64; start <= RING; start += 8) {
 		struct fixture f;
@@ -122,7 +120,7 @@ static void test_wraps(void **state)
 	}
 }
 
-static void test_record_that_ends_at_the_end(void **state)
+TEST(test_record_that_ends_at_the_end)
 {
 	struct fixture f;
 	const struct perf_event_header *h;
@@ -138,7 +136,7 @@ static void test_record_that_ends_at_the_end(void **state)
 }
 
 /* One record that fills the ring, from each place. */
-static void test_full(void **state)
+TEST(test_full)
 {
 	for (uint64_t start = 0; start < RING; start += 8) {
 		struct fixture f;
@@ -153,7 +151,7 @@ static void test_full(void **state)
 }
 
 /* The largest record there is, in a larger ring, wrapped. */
-static void test_largest(void **state)
+TEST(test_largest)
 {
 	enum { LEN = 1 << 17, SIZE = 65528 };
 	struct prowl_ring r;
@@ -203,7 +201,7 @@ static void check_bad(uint16_t size, size_t waits)
 	close_ring(&f);
 }
 
-static void test_bad_sizes(void **state)
+TEST(test_bad_sizes)
 {
 	for (uint16_t size = 0; size < 8; size++)
 		check_bad(size, 64);
@@ -216,7 +214,7 @@ static void test_bad_sizes(void **state)
 }
 
 /* Fewer bytes than a header has: only its first part was written. */
-static void test_part_of_a_header(void **state)
+TEST(test_part_of_a_header)
 {
 	struct perf_event_header h = {.type = 1, .size = 8};
 
@@ -234,7 +232,7 @@ static void test_part_of_a_header(void **state)
 }
 
 /* A writer's position more than a ring ahead: no record may be larger than the ring. */
-static void test_larger_than_the_ring(void **state)
+TEST(test_larger_than_the_ring)
 {
 	struct perf_event_header h = {.type = 1, .size = RING + 8};
 	struct fixture f;
@@ -250,7 +248,7 @@ static void test_larger_than_the_ring(void **state)
 }
 
 /* Positions count bytes since the ring was made: they pass 2^32, and in the end 2^64. */
-static void test_large_positions(void **state)
+TEST(test_large_positions)
 {
 	static const uint64_t starts[] = {UINT32_MAX + 1ull - 64, 1ull << 32, 7ull << 40,
 					  UINT64_MAX - 63};
@@ -271,7 +269,7 @@ static void test_large_positions(void **state)
 }
 
 /* With a header page: the writer's position is taken once a drain, ours is given at its end. */
-static void test_page(void **state)
+TEST(test_page)
 {
 	struct perf_event_mmap_page *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
 						 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -307,23 +305,4 @@ static void test_page(void **state)
 	/* The writer's page is the writer's: its own position stayed. */
 	assert_true(page->data_head == f.head);
 	close_ring(&f);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_empty),
-		cmocka_unit_test(test_several),
-		cmocka_unit_test(test_wraps),
-		cmocka_unit_test(test_record_that_ends_at_the_end),
-		cmocka_unit_test(test_full),
-		cmocka_unit_test(test_largest),
-		cmocka_unit_test(test_bad_sizes),
-		cmocka_unit_test(test_part_of_a_header),
-		cmocka_unit_test(test_larger_than_the_ring),
-		cmocka_unit_test(test_large_positions),
-		cmocka_unit_test(test_page),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

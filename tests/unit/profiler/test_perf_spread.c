@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The weights of samples of threads that inherited one of many periods. */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include "perf_parts.h"
+#include "unit_test.h"
 
 enum { FROM = 50000, TO = 2500000, STEP = 50 };
 
@@ -23,7 +21,7 @@ static double weighed(uint64_t life)
 }
 
 /* But for the first part, which is shorter than every period, it is the time that they lived. */
-static void test_mean(void **state)
+TEST(test_mean)
 {
 	for (uint64_t life = 20000; life < 40000000; life += life / 7) {
 		double want = life > FROM ? (double)(life - FROM) : 0, mean = weighed(life);
@@ -33,16 +31,8 @@ static void test_mean(void **state)
 }
 
 /* Of a thread that lives for long, each sample stands for a period. */
-static void test_long(void **state)
+TEST(test_long)
 {
 	assert_int_equal(prowl_perf_spread_weight(FROM, TO, 100000, 100000), 100000);
 	assert_in_range(prowl_perf_spread_weight(FROM, TO, TO, 50), 0.97 * TO, 1.03 * TO);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_mean),
-					   cmocka_unit_test(test_long)};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The readers of /proc, on text of the forms that the kernel writes; and the table of grants. */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <errno.h>
 #include <stdio.h>
@@ -16,6 +13,7 @@
 #include "grants.h"
 #include "privilege.h"
 #include "procfs.h"
+#include "unit_test.h"
 
 static void write_file(char *path, const char *text)
 {
@@ -26,7 +24,7 @@ static void write_file(char *path, const char *text)
 	close(fd);
 }
 
-static void reads_what_fits(void **state)
+TEST(reads_what_fits)
 {
 	char path[] = "/tmp/test_procfs.XXXXXX", buf[8], large[64];
 
@@ -43,7 +41,7 @@ static void reads_what_fits(void **state)
 	assert_int_equal(prowl_read_text("/", buf, sizeof buf), -EISDIR);
 }
 
-static void names_of_processes_and_threads(void **state)
+TEST(names_of_processes_and_threads)
 {
 	char name[64];
 
@@ -58,7 +56,7 @@ static void names_of_processes_and_threads(void **state)
 	assert_string_equal(name, "");
 }
 
-static void fields_of_status(void **state)
+TEST(fields_of_status)
 {
 	static const char status[] = "Name:\tx\nUid:\t1000\t0\t0\t0\nVmRSS:\t    1024 kB\n"
 				     "CapEff:\t000001ffffffffff\nEmpty:\nThreads:\t3\n";
@@ -78,7 +76,7 @@ static void fields_of_status(void **state)
 	assert_false(prowl_status_field("", "Name", 10, &v));
 }
 
-static void fields_of_stat(void **state)
+TEST(fields_of_stat)
 {
 	static const char stat[] = "42 (a) b (c) S 1 42 43 0\n";
 	char buf[8];
@@ -97,7 +95,7 @@ static void fields_of_stat(void **state)
 	assert_string_equal(buf, "1234567");
 }
 
-static void namespaces(void **state)
+TEST(namespaces)
 {
 	assert_true(prowl_namespace(0, "pid") != 0);
 	assert_int_equal(prowl_namespace(0, "pid"), prowl_namespace(getpid(), "pid"));
@@ -106,7 +104,7 @@ static void namespaces(void **state)
 }
 
 /* The sentence names what the table has, in its order. */
-static void the_advice_is_the_table(void **state)
+TEST(the_advice_is_the_table)
 {
 	char caps[256] = "";
 
@@ -122,7 +120,7 @@ static void the_advice_is_the_table(void **state)
 	assert_string_equal(caps, PROWL_CAPS);
 }
 
-static void our_own_standing(void **state)
+TEST(our_own_standing)
 {
 	struct prowl_standing s = prowl_standing();
 	uint64_t v;
@@ -137,19 +135,4 @@ static void our_own_standing(void **state)
 
 		assert_int_equal(prowl_has_cap(s.bound, cap), bound > 0);
 	}
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(reads_what_fits),
-		cmocka_unit_test(names_of_processes_and_threads),
-		cmocka_unit_test(fields_of_status),
-		cmocka_unit_test(fields_of_stat),
-		cmocka_unit_test(namespaces),
-		cmocka_unit_test(the_advice_is_the_table),
-		cmocka_unit_test(our_own_standing),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

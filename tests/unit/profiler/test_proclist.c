@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The list of processes, what can be read of one, and why not. */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <errno.h>
 #include <string.h>
@@ -12,6 +9,7 @@
 
 #include "probe.h"
 #include "proclist.h"
+#include "unit_test.h"
 
 struct seen {
 	size_t n;
@@ -31,7 +29,7 @@ static int see(void *ctx, const struct prowl_process *p)
 	return 0;
 }
 
-static void test_list_all(void **state)
+TEST(test_list_all)
 {
 	struct seen s = {.parent = getppid()};
 	struct prowl_list_result r;
@@ -48,7 +46,7 @@ static int stop(void *ctx, const struct prowl_process *p)
 	return 1;
 }
 
-static void test_list_ends(void **state)
+TEST(test_list_ends)
 {
 	struct prowl_list_result r;
 	struct prowl_err err;
@@ -58,7 +56,7 @@ static void test_list_ends(void **state)
 	assert_int_equal(n, 1);
 }
 
-static void test_probes(void **state)
+TEST(test_probes)
 {
 	const pid_t nobody = 0x7ffffff0; /* beyond every pid_max */
 
@@ -77,7 +75,7 @@ static const char *obstacle(const struct prowl_process *p)
 	return buf;
 }
 
-static void test_obstacles(void **state)
+TEST(test_obstacles)
 {
 	struct prowl_process p = {.perf_error = -EACCES};
 
@@ -93,7 +91,7 @@ static void test_obstacles(void **state)
 	assert_string_equal(obstacle(&(struct prowl_process){.memory_error = -EPERM}), "");
 }
 
-static void test_program_of_a_process(void **state)
+TEST(test_program_of_a_process)
 {
 	char path[4096], own[4096];
 	ssize_t n = readlink("/proc/self/exe", own, sizeof own - 1);
@@ -104,17 +102,4 @@ static void test_program_of_a_process(void **state)
 	assert_string_equal(path, own);
 	assert_true(prowl_read_exe(0x7ffffff0, path, sizeof path) < 0);
 	assert_string_equal(path, "");
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_list_all),
-		cmocka_unit_test(test_list_ends),
-		cmocka_unit_test(test_probes),
-		cmocka_unit_test(test_obstacles),
-		cmocka_unit_test(test_program_of_a_process),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <errno.h>
 #include <pthread.h>
@@ -18,6 +15,7 @@
 #include <unistd.h>
 
 #include "procs.h"
+#include "unit_test.h"
 
 enum { PAGE = 4096, NOBODY = 0x7ffffff0 };
 #define FREE_AT 0x10000000000ull /* where no process of ours has anything */
@@ -90,7 +88,7 @@ static struct prowl_event is_called(pid_t pid, pid_t tid, const char *comm, bool
 				    .comm = {.exec = exec, .comm = comm}};
 }
 
-static void test_add(void **state)
+TEST(test_add)
 {
 	struct prowl_procs t = {0};
 	struct prowl_proc *p = added(&t, getpid()), *again, *none = NULL;
@@ -114,7 +112,7 @@ static void test_add(void **state)
 	assert_null(prowl_procs_find(&t, getpid()));
 }
 
-static void test_fork(void **state)
+TEST(test_fork)
 {
 	struct prowl_procs t = {.children = true};
 	struct prowl_proc *parent = added(&t, getpid()), *p;
@@ -151,7 +149,7 @@ static void test_fork(void **state)
 	prowl_procs_fini(&t);
 }
 
-static void test_fork_that_is_none(void **state)
+TEST(test_fork_that_is_none)
 {
 	struct prowl_procs t = {.children = true};
 	pid_t pid = child_that_waits();
@@ -168,7 +166,7 @@ static void test_fork_that_is_none(void **state)
 	prowl_procs_fini(&t);
 }
 
-static void test_exec(void **state)
+TEST(test_exec)
 {
 	struct prowl_procs t = {0};
 	struct prowl_proc *p = added(&t, getpid());
@@ -195,7 +193,7 @@ static void test_exec(void **state)
 	prowl_procs_fini(&t);
 }
 
-static void test_exec_without_samples(void **state)
+TEST(test_exec_without_samples)
 {
 	struct prowl_procs t = {0};
 	struct prowl_proc *p = added(&t, getpid());
@@ -211,7 +209,7 @@ static void test_exec_without_samples(void **state)
 	prowl_procs_fini(&t);
 }
 
-static void test_name(void **state)
+TEST(test_name)
 {
 	struct prowl_procs t = {0};
 	struct prowl_proc *p = added(&t, getpid());
@@ -232,7 +230,7 @@ static void test_name(void **state)
 	prowl_procs_fini(&t);
 }
 
-static void test_mmap(void **state)
+TEST(test_mmap)
 {
 	struct prowl_procs t = {0};
 	struct prowl_proc *p = added(&t, getpid());
@@ -280,7 +278,7 @@ static void test_mmap(void **state)
 }
 
 /* The leader's end is the process' end only when no thread is left. */
-static void test_exit(void **state)
+TEST(test_exit)
 {
 	struct prowl_procs t = {0};
 	pid_t pid = child_that_waits();
@@ -306,7 +304,7 @@ static void test_exit(void **state)
 }
 
 /* Another process gets the number of one that is over. */
-static void test_same_number(void **state)
+TEST(test_same_number)
 {
 	struct prowl_procs t = {.children = true};
 	pid_t pid = child_that_waits();
@@ -337,7 +335,7 @@ static void *thread_that_waits(void *arg)
 }
 
 /* A process whose first thread has ended looks like a zombie, and runs. */
-static void test_leader_ends(void **state)
+TEST(test_leader_ends)
 {
 	struct prowl_procs t = {0};
 	struct prowl_proc *p;
@@ -384,7 +382,7 @@ static uint64_t own_cpu(void)
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
-static void test_clock(void **state)
+TEST(test_clock)
 {
 	struct prowl_procs t = {0};
 	struct prowl_proc *p = added(&t, getpid());
@@ -417,7 +415,7 @@ static void use_cpu(uint64_t ns)
 }
 
 /* A zombie tells what it used, and, being ours, what its children did. */
-static void test_zombie(void **state)
+TEST(test_zombie)
 {
 	struct prowl_procs t = {.children = true};
 	struct prowl_proc *p;
@@ -457,7 +455,7 @@ static void test_zombie(void **state)
 }
 
 /* Children from before, whose time would be taken for that of others. */
-static void test_had_children(void **state)
+TEST(test_had_children)
 {
 	struct prowl_procs t = {.children = true};
 	pid_t pid = child_that_waits();
@@ -469,7 +467,7 @@ static void test_had_children(void **state)
 }
 
 /* Many of them: found by pid, each with its image. */
-static void test_many(void **state)
+TEST(test_many)
 {
 	enum { N = 40 };
 	struct prowl_procs t = {.children = true};
@@ -497,7 +495,7 @@ static void test_many(void **state)
 }
 
 /* An image lives as long as its process has it, or the window has samples of it. */
-static void test_images_end(void **state)
+TEST(test_images_end)
 {
 	struct prowl_procs t = {0};
 	struct prowl_proc *p = added(&t, getpid());
@@ -533,7 +531,7 @@ static void test_images_end(void **state)
 }
 
 /* 300 programs, 10,000 execs: as many images as one window has. */
-static void test_storm(void **state)
+TEST(test_storm)
 {
 	enum { EXECS = 10000, PROGRAMS = 300, WINDOW = 100 };
 	struct prowl_procs t = {0};
@@ -561,7 +559,7 @@ static bool is_even(void *ctx, const struct prowl_proc *p)
 	return p->place % 2 == 0;
 }
 
-static void test_forget(void **state)
+TEST(test_forget)
 {
 	enum { N = 20 };
 	struct prowl_procs t = {.children = true};
@@ -595,7 +593,7 @@ static void test_forget(void **state)
 	prowl_procs_fini(&t);
 }
 
-static void test_remove(void **state)
+TEST(test_remove)
 {
 	struct prowl_procs t = {0};
 	pid_t pid = child_that_waits();
@@ -613,30 +611,4 @@ static void test_remove(void **state)
 	assert_true(again->exited);
 	assert_false(p->exited);
 	prowl_procs_fini(&t);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_add),
-		cmocka_unit_test(test_fork),
-		cmocka_unit_test(test_fork_that_is_none),
-		cmocka_unit_test(test_exec),
-		cmocka_unit_test(test_exec_without_samples),
-		cmocka_unit_test(test_name),
-		cmocka_unit_test(test_mmap),
-		cmocka_unit_test(test_exit),
-		cmocka_unit_test(test_same_number),
-		cmocka_unit_test(test_leader_ends),
-		cmocka_unit_test(test_clock),
-		cmocka_unit_test(test_zombie),
-		cmocka_unit_test(test_had_children),
-		cmocka_unit_test(test_many),
-		cmocka_unit_test(test_images_end),
-		cmocka_unit_test(test_storm),
-		cmocka_unit_test(test_forget),
-		cmocka_unit_test(test_remove),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

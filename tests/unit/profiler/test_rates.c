@@ -3,11 +3,8 @@
  * Rates of a process that has a Go image mapped and runs none of it. What is there afterwards is
  * read by the process itself, so that nobody takes prowl's word for it.
  */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <dirent.h>
 #include <elf.h>
@@ -26,6 +23,7 @@
 #include "rates.h"
 #include "runtime.h"
 #include "sample_go.h"
+#include "unit_test.h"
 
 enum {
 	PAGE = 4096,
@@ -219,7 +217,7 @@ static void check_before(struct target *t)
 	assert_memory_equal(rates, before, sizeof rates);
 }
 
-static enum prowl_rate_state state(const struct prowl_rates *r, enum prowl_rate which)
+static enum prowl_rate_state state_of(const struct prowl_rates *r, enum prowl_rate which)
 {
 	return prowl_rates_report(r)->change[which].state;
 }
@@ -239,7 +237,7 @@ static size_t descriptors(const char *path)
 
 /* --- setting and restoring --- */
 
-static void test_set_and_restore(void **unused)
+TEST(test_set_and_restore)
 {
 	struct prowl_rates_wish w = all();
 	struct prowl_rates *r;
@@ -254,24 +252,24 @@ static void test_set_and_restore(void **unused)
 	assert_int_equal(rates[PROWL_RATE_HEAP], 4096);
 	assert_int_equal(rates[PROWL_RATE_MUTEX], 10);
 	for (int i = 0; i < PROWL_RATES; i++) {
-		assert_int_equal(state(r, i), PROWL_RATE_SET);
+		assert_int_equal(state_of(r, i), PROWL_RATE_SET);
 		assert_int_equal(prowl_rates_report(r)->change[i].before, before[i]);
 		assert_int_equal(prowl_rates_report(r)->change[i].set, rates[i]);
 	}
 	assert_true(prowl_rates_restore(r));
 	check_before(&t);
 	for (int i = 0; i < PROWL_RATES; i++)
-		assert_int_equal(state(r, i), PROWL_RATE_RESTORED);
+		assert_int_equal(state_of(r, i), PROWL_RATE_RESTORED);
 	assert_int_equal(prowl_rates_guardian(r), 0);
 	assert_true(prowl_rates_restore(r));
-	assert_int_equal(state(r, PROWL_RATE_HEAP), PROWL_RATE_RESTORED);
+	assert_int_equal(state_of(r, PROWL_RATE_HEAP), PROWL_RATE_RESTORED);
 	prowl_rates_free(r);
 	assert_int_equal(descriptors("/proc/self/fd"), open_before);
 	prowl_rates_free(NULL);
 	end(&t);
 }
 
-static void test_free_restores(void **unused)
+TEST(test_free_restores)
 {
 	struct prowl_rates_wish w = all();
 	struct target t;
@@ -283,7 +281,7 @@ static void test_free_restores(void **unused)
 }
 
 /* Only what is wished for; and what has the value already is left to who set it. */
-static void test_some(void **unused)
+TEST(test_some)
 {
 	struct prowl_rates_wish w = {.set = {[PROWL_RATE_MUTEX] = true},
 				     .value = {[PROWL_RATE_MUTEX] = 100}};
@@ -297,13 +295,13 @@ static void test_some(void **unused)
 	assert_int_equal(rates[0], before[0]);
 	assert_int_equal(rates[1], before[1]);
 	assert_int_equal(rates[2], 100);
-	assert_int_equal(state(r, PROWL_RATE_HEAP), PROWL_RATE_UNTOUCHED);
+	assert_int_equal(state_of(r, PROWL_RATE_HEAP), PROWL_RATE_UNTOUCHED);
 	prowl_rates_free(r);
 	check_before(&t);
 	tell(&t, 's');
 	w.value[PROWL_RATE_MUTEX] = 5;
 	r = set(&t, &w, 0);
-	assert_int_equal(state(r, PROWL_RATE_MUTEX), PROWL_RATE_UNTOUCHED);
+	assert_int_equal(state_of(r, PROWL_RATE_MUTEX), PROWL_RATE_UNTOUCHED);
 	assert_int_equal(prowl_rates_guardian(r), 0);
 	prowl_rates_free(r);
 	rates_of(&t, rates);
@@ -324,7 +322,7 @@ static uint64_t block_rate(struct target *t, uint64_t ns)
 }
 
 /* Two at once: the second one must not take the first one's rates for those of the program. */
-static void test_one_at_a_time(void **unused)
+TEST(test_one_at_a_time)
 {
 	struct prowl_rates_wish w = all();
 	struct prowl_rates *first, *second;
@@ -344,7 +342,7 @@ static void test_one_at_a_time(void **unused)
 }
 
 /* The block rate is given in ns and kept in ticks, some 10^8 to 10^10 a second; 1 stays 1. */
-static void test_block_rate_in_ticks(void **unused)
+TEST(test_block_rate_in_ticks)
 {
 	uint64_t millisecond, second;
 	struct target t;
@@ -361,7 +359,7 @@ static void test_block_rate_in_ticks(void **unused)
 
 /* --- the guardian --- */
 
-static void test_guardian_is_apart(void **unused)
+TEST(test_guardian_is_apart)
 {
 	struct prowl_rates_wish w = all();
 	struct prowl_rates *r;
@@ -384,14 +382,14 @@ static void test_guardian_is_apart(void **unused)
 	assert_int_equal(kill(g, 0), 0);
 	assert_int_equal(waitpid(g, NULL, WNOHANG), 0);
 	assert_true(prowl_rates_restore(r));
-	assert_int_equal(state(r, PROWL_RATE_HEAP), PROWL_RATE_RESTORED);
+	assert_int_equal(state_of(r, PROWL_RATE_HEAP), PROWL_RATE_RESTORED);
 	check_before(&t);
 	assert_int_equal(kill(g, 0), -1);
 	prowl_rates_free(r);
 	end(&t);
 }
 
-static void test_guardian_killed(void **unused)
+TEST(test_guardian_killed)
 {
 	struct prowl_rates_wish w = all();
 	struct prowl_rates *r;
@@ -402,7 +400,7 @@ static void test_guardian_killed(void **unused)
 	kill(prowl_rates_guardian(r), SIGKILL);
 	pause_ms(5);
 	assert_true(prowl_rates_restore(r));
-	assert_int_equal(state(r, PROWL_RATE_BLOCK), PROWL_RATE_RESTORED);
+	assert_int_equal(state_of(r, PROWL_RATE_BLOCK), PROWL_RATE_RESTORED);
 	check_before(&t);
 	prowl_rates_free(r);
 	end(&t);
@@ -421,7 +419,7 @@ static bool becomes_before(struct target *t, int ms)
 	return false;
 }
 
-static void test_time_is_up(void **unused)
+TEST(test_time_is_up)
 {
 	struct prowl_rates_wish w = all();
 	uint64_t rates[PROWL_RATES];
@@ -434,7 +432,7 @@ static void test_time_is_up(void **unused)
 	assert_int_equal(rates[PROWL_RATE_MUTEX], 10);
 	assert_true(becomes_before(&t, 20000));
 	assert_true(prowl_rates_restore(r));
-	assert_int_equal(state(r, PROWL_RATE_MUTEX), PROWL_RATE_RESTORED);
+	assert_int_equal(state_of(r, PROWL_RATE_MUTEX), PROWL_RATE_RESTORED);
 	prowl_rates_free(r);
 	end(&t);
 }
@@ -457,7 +455,7 @@ static _Noreturn void set_for_ever(struct target *t, int begun)
 }
 
 /* kill -9 at any moment: while setting, while set, while restoring. */
-static void test_killed(void **unused)
+TEST(test_killed)
 {
 	size_t set_at_kill = 0;
 	struct target t;
@@ -496,7 +494,7 @@ static void test_killed(void **unused)
 
 /* --- others have a say --- */
 
-static void test_foreign_value(void **unused)
+TEST(test_foreign_value)
 {
 	struct prowl_rates_wish w = all();
 	uint64_t rates[PROWL_RATES];
@@ -507,8 +505,8 @@ static void test_foreign_value(void **unused)
 	r = set(&t, &w, 0);
 	tell(&t, 's');
 	assert_true(prowl_rates_restore(r));
-	assert_int_equal(state(r, PROWL_RATE_MUTEX), PROWL_RATE_FOREIGN);
-	assert_int_equal(state(r, PROWL_RATE_HEAP), PROWL_RATE_RESTORED);
+	assert_int_equal(state_of(r, PROWL_RATE_MUTEX), PROWL_RATE_FOREIGN);
+	assert_int_equal(state_of(r, PROWL_RATE_HEAP), PROWL_RATE_RESTORED);
 	rates_of(&t, rates);
 	assert_int_equal(rates[PROWL_RATE_MUTEX], 5);
 	assert_int_equal(rates[PROWL_RATE_HEAP], HEAP_BEFORE);
@@ -516,7 +514,7 @@ static void test_foreign_value(void **unused)
 	end(&t);
 }
 
-static void test_target_exits(void **unused)
+TEST(test_target_exits)
 {
 	struct prowl_rates_wish w = all();
 	struct prowl_rates *r;
@@ -528,12 +526,12 @@ static void test_target_exits(void **unused)
 	waitpid(t.pid, NULL, 0);
 	assert_true(prowl_rates_restore(r));
 	for (int i = 0; i < PROWL_RATES; i++)
-		assert_int_equal(state(r, i), PROWL_RATE_GONE);
+		assert_int_equal(state_of(r, i), PROWL_RATE_GONE);
 	prowl_rates_free(r);
 	end(&t);
 }
 
-static void test_target_execs(void **unused)
+TEST(test_target_execs)
 {
 	struct prowl_rates_wish w = all();
 	struct prowl_rates *r;
@@ -546,7 +544,7 @@ static void test_target_execs(void **unused)
 	assert_int_equal(read(t.answer, &c, 1), 0);
 	assert_int_equal(kill(t.pid, 0), 0);
 	assert_true(prowl_rates_restore(r));
-	assert_int_equal(state(r, PROWL_RATE_HEAP), PROWL_RATE_GONE);
+	assert_int_equal(state_of(r, PROWL_RATE_HEAP), PROWL_RATE_GONE);
 	prowl_rates_free(r);
 	end(&t);
 }
@@ -570,7 +568,7 @@ static void check_refused(struct target *t, const struct prowl_rates_wish *w, en
 }
 
 /* All or nothing: the mutex rate is the last one that is looked at. */
-static void test_refused(void **unused)
+TEST(test_refused)
 {
 	struct prowl_rates_wish w = all();
 	struct target t;
@@ -603,7 +601,7 @@ static void test_refused(void **unused)
 }
 
 /* What can't be a rate shows that the place is not what it seems. */
-static void test_implausible(void **unused)
+TEST(test_implausible)
 {
 	struct prowl_rates_wish w = all();
 	struct target t;
@@ -615,7 +613,7 @@ static void test_implausible(void **unused)
 }
 
 /* The process executed something else after it was opened. */
-static void test_other_image(void **unused)
+TEST(test_other_image)
 {
 	struct prowl_rates_wish w = all();
 	struct target t;
@@ -626,7 +624,7 @@ static void test_other_image(void **unused)
 	end(&t);
 }
 
-static void test_no_process(void **unused)
+TEST(test_no_process)
 {
 	struct prowl_rates_wish w = all();
 	struct prowl_err err = {0};
@@ -640,27 +638,10 @@ static void test_no_process(void **unused)
 	end(&t);
 }
 
-int main(void)
+static int begin(void **state)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_set_and_restore),
-		cmocka_unit_test(test_free_restores),
-		cmocka_unit_test(test_some),
-		cmocka_unit_test(test_one_at_a_time),
-		cmocka_unit_test(test_block_rate_in_ticks),
-		cmocka_unit_test(test_guardian_is_apart),
-		cmocka_unit_test(test_guardian_killed),
-		cmocka_unit_test(test_time_is_up),
-		cmocka_unit_test(test_killed),
-		cmocka_unit_test(test_foreign_value),
-		cmocka_unit_test(test_target_exits),
-		cmocka_unit_test(test_target_execs),
-		cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_implausible),
-		cmocka_unit_test(test_other_image),
-		cmocka_unit_test(test_no_process),
-	};
-
 	signal(SIGPIPE, SIG_IGN);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return 0;
 }
+
+TEST_GROUP(begin, NULL);

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Pages of mapped files are given back when they are many, and only then. */
 #include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -11,10 +9,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "elf.h"
 #include "residency.h"
+#include "unit_test.h"
 
 enum { LARGE = 32 << 20 };
 
@@ -63,7 +60,7 @@ static void touch(const struct uw_elf *elf, size_t len)
 		sum += elf->bytes[i];
 }
 
-static void test_trim(void **state)
+TEST(test_trim)
 {
 	struct uw_elf *elf = large_elf();
 	struct uw_binary bin = {.parsed = true, .elf = elf, .fd = -1};
@@ -84,11 +81,4 @@ static void test_trim(void **state)
 	prowl_residency_fini(&t);
 	prowl_residency_fini(&t);
 	uw_elf_free(elf);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_trim)};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

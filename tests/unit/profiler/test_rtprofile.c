@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Profiles that the runtime keeps, of records that are made here: values, windows, refusals. */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <math.h>
 #include <string.h>
@@ -14,6 +11,7 @@
 #include "build_runtime.h"
 #include "pprof.h"
 #include "rtprofile.h"
+#include "unit_test.h"
 
 enum { HEAP = 1, BLOCK, MUTEX };
 
@@ -85,7 +83,7 @@ static void place_ticks(struct made_runtime *m, uint64_t per_second)
 	made_poke(m, off + m->l->ticks.val, per_second, 8);
 }
 
-static void heap_is_scaled_as_in_go(void **state)
+TEST(heap_is_scaled_as_in_go)
 {
 	static const int minors[] = {16, 20, 23, 27};
 
@@ -112,7 +110,7 @@ static void heap_is_scaled_as_in_go(void **state)
 	}
 }
 
-static void at_rate_1_each_object_counts(void **state)
+TEST(at_rate_1_each_object_counts)
 {
 	struct made_runtime m;
 	struct taken t;
@@ -144,7 +142,7 @@ static void contention(struct made_runtime *m, uint64_t record, uint64_t count, 
 	made_poke(m, record + 8, ticks, 8);
 }
 
-static void contentions_become_nanoseconds(void **state)
+TEST(contentions_become_nanoseconds)
 {
 	static const int minors[] = {16, 19, 23, 27};
 
@@ -173,7 +171,7 @@ static void contentions_become_nanoseconds(void **state)
 }
 
 /* Up to go1.19 a fraction of the contentions is recorded, and scaled when it is read. */
-static void contended_locks_are_scaled_where_go_does(void **state)
+TEST(contended_locks_are_scaled_where_go_does)
 {
 	static const int minors[] = {19, 27};
 
@@ -195,7 +193,7 @@ static void contended_locks_are_scaled_where_go_does(void **state)
 	}
 }
 
-static void a_window_has_what_came_within_it(void **state)
+TEST(a_window_has_what_came_within_it)
 {
 	struct made_runtime m;
 	struct taken t;
@@ -224,7 +222,7 @@ static void a_window_has_what_came_within_it(void **state)
 	made_end(&m);
 }
 
-static void a_window_in_which_nothing_changes(void **state)
+TEST(a_window_in_which_nothing_changes)
 {
 	struct made_runtime m;
 	struct taken t;
@@ -240,7 +238,7 @@ static void a_window_in_which_nothing_changes(void **state)
 }
 
 /* The window of a written descriptor ends at once, whatever its length. */
-static void a_wake_descriptor_ends_the_window(void **state)
+TEST(a_wake_descriptor_ends_the_window)
 {
 	struct made_runtime m;
 	struct taken t;
@@ -256,7 +254,7 @@ static void a_wake_descriptor_ends_the_window(void **state)
 	close(fd);
 }
 
-static void threads_by_who_made_them(void **state)
+TEST(threads_by_who_made_them)
 {
 	struct made_runtime m;
 	struct taken t;
@@ -273,7 +271,7 @@ static void threads_by_who_made_them(void **state)
 }
 
 /* A list of threads that leads back to itself ends. */
-static void a_circle_of_threads(void **state)
+TEST(a_circle_of_threads)
 {
 	struct made_runtime m;
 	struct taken t;
@@ -292,7 +290,7 @@ static void a_circle_of_threads(void **state)
 	made_end(&m);
 }
 
-static void what_is_switched_off(void **state)
+TEST(what_is_switched_off)
 {
 	struct made_runtime m;
 	struct taken t;
@@ -317,7 +315,7 @@ static void what_is_switched_off(void **state)
 	made_end(&m);
 }
 
-static void where_it_is_kept_is_not_known(void **state)
+TEST(where_it_is_kept_is_not_known)
 {
 	struct made_runtime m;
 	struct taken t;
@@ -330,7 +328,7 @@ static void where_it_is_kept_is_not_known(void **state)
 	made_end(&m);
 }
 
-static void the_target_executes_another_program(void **state)
+TEST(the_target_executes_another_program)
 {
 	struct made_runtime m;
 	struct taken t;
@@ -345,24 +343,4 @@ static void the_target_executes_another_program(void **state)
 	assert_null(t.p);
 	taken_fini(&t);
 	made_end(&m);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(heap_is_scaled_as_in_go),
-		cmocka_unit_test(at_rate_1_each_object_counts),
-		cmocka_unit_test(contentions_become_nanoseconds),
-		cmocka_unit_test(contended_locks_are_scaled_where_go_does),
-		cmocka_unit_test(a_window_has_what_came_within_it),
-		cmocka_unit_test(a_window_in_which_nothing_changes),
-		cmocka_unit_test(a_wake_descriptor_ends_the_window),
-		cmocka_unit_test(threads_by_who_made_them),
-		cmocka_unit_test(a_circle_of_threads),
-		cmocka_unit_test(what_is_switched_off),
-		cmocka_unit_test(where_it_is_kept_is_not_known),
-		cmocka_unit_test(the_target_executes_another_program),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Opening a runtime: of a core file that is made here, and what is no such file. */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +11,7 @@
 #include "build_runtime.h"
 #include "figures.h"
 #include "runtime.h"
+#include "unit_test.h"
 
 static void assert_refused(const struct prowl_who *who, enum prowl_code code, const char *part)
 {
@@ -26,7 +24,7 @@ static void assert_refused(const struct prowl_who *who, enum prowl_code code, co
 		fail_msg("'%s' says nothing of '%s'", err.text, part);
 }
 
-static void what_is_known_of_a_core_file(void **state)
+TEST(what_is_known_of_a_core_file)
 {
 	static const int minors[] = {16, 19, 23, 27};
 
@@ -57,7 +55,7 @@ static void what_is_known_of_a_core_file(void **state)
 	}
 }
 
-static void a_program_that_is_named(void **state)
+TEST(a_program_that_is_named)
 {
 	struct made_runtime m, other;
 	struct prowl_runtime *rt;
@@ -79,7 +77,7 @@ static void a_program_that_is_named(void **state)
 	made_end(&other);
 }
 
-static void what_is_no_core_file(void **state)
+TEST(what_is_no_core_file)
 {
 	char path[] = "/tmp/test_runtime.XXXXXX";
 	struct prowl_who who = {.core = "/nowhere/at/all"};
@@ -101,7 +99,7 @@ static void what_is_no_core_file(void **state)
 	unlink(path);
 }
 
-static void nobody(void **state)
+TEST(nobody)
 {
 	struct prowl_who who = {.pid = 0x7ffffff0};
 
@@ -110,7 +108,7 @@ static void nobody(void **state)
 	assert_refused(&who, PROWL_UNSUPPORTED, "is not a Go program");
 }
 
-static void figures_of_a_core_file(void **state)
+TEST(figures_of_a_core_file)
 {
 	struct prowl_figures f;
 	struct prowl_err err;
@@ -129,17 +127,4 @@ static void figures_of_a_core_file(void **state)
 	assert_int_equal(f.value[PROWL_FIGURE_THREADS], 1);
 	assert_false(f.known[PROWL_FIGURE_GC_COUNT]);
 	made_end(&m);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(what_is_known_of_a_core_file),
-		cmocka_unit_test(a_program_that_is_named),
-		cmocka_unit_test(what_is_no_core_file),
-		cmocka_unit_test(nobody),
-		cmocka_unit_test(figures_of_a_core_file),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sessions over a scripted sampler and clock: windows, exits, execs, loss, wake-ups. */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -12,11 +10,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "fake_sampler.h"
 #include "pprof.h"
 #include "session_parts.h"
+#include "unit_test.h"
 
 enum { RATE = 100, PERIOD = 10 * FAKE_MS };
 #define MS     ((uint64_t)FAKE_MS)
@@ -147,7 +144,7 @@ static void exits(uint64_t time, pid_t pid)
 /* --- windows --------------------------------------------------------------------- */
 
 /* Each sample is in one window, windows follow each other without a gap, weights are the charge. */
-static void test_windows(void **state)
+TEST_WITH(test_windows, setup, teardown)
 {
 	for (int i = 1; i <= 30; i++)
 		fake_sample(began + (uint64_t)i * 100 * MS, getpid(), PERIOD);
@@ -173,7 +170,7 @@ static void test_windows(void **state)
 }
 
 /* Time without a sample belongs to the next window that has some, and at the end to no stack. */
-static void test_time_is_kept(void **state)
+TEST_WITH(test_time_is_kept, setup, teardown)
 {
 	fake_sample(began + 1500 * MS, getpid(), PERIOD);
 	open_with((struct prowl_options){0});
@@ -193,7 +190,7 @@ static void test_time_is_kept(void **state)
 }
 
 /* Whatever is called after whatever: no crash, and nothing counts twice. */
-static void test_any_order(void **state)
+TEST_WITH(test_any_order, setup, teardown)
 {
 	int64_t total = 0;
 	struct prowl_err err;
@@ -228,7 +225,7 @@ static void test_any_order(void **state)
 }
 
 /* Samples beyond the end of a run don't count, however late they are drained. */
-static void test_end(void **state)
+TEST_WITH(test_end, setup, teardown)
 {
 	struct prowl_err err;
 
@@ -243,7 +240,7 @@ static void test_end(void **state)
 	assert_int_equal(prowl_session_result(s)->seen, 2);
 }
 
-static void test_nothing(void **state)
+TEST_WITH(test_nothing, setup, teardown)
 {
 	struct prowl_err err;
 
@@ -254,7 +251,7 @@ static void test_nothing(void **state)
 
 /* --- what wakes it --------------------------------------------------------------- */
 
-static void test_wake(void **state)
+TEST_WITH(test_wake, setup, teardown)
 {
 	int fd;
 	struct prowl_err err;
@@ -281,7 +278,7 @@ static void on_progress(void *ctx, const struct prowl_result *r)
 }
 
 /* A slow rate is drained ten times a second, a fast one four times once it runs; a tick is kept. */
-static void test_turns(void **state)
+TEST_WITH(test_turns, setup, teardown)
 {
 	struct prowl_err err;
 	int progress = 0;
@@ -308,7 +305,7 @@ static void loses(uint64_t time, uint64_t n)
 }
 
 /* Per thread they are samples of the targets, with a weight; of a later window only once. */
-static void test_lost(void **state)
+TEST_WITH(test_lost, setup, teardown)
 {
 	fake.facts.whole_cpus = false;
 	loses(began - 1, 100); /* before the session */
@@ -331,7 +328,7 @@ static void test_lost(void **state)
 }
 
 /* With whole CPUs they may be of anybody: a count only. */
-static void test_lost_of_cpus(void **state)
+TEST_WITH(test_lost_of_cpus, setup, teardown)
 {
 	fake_sample(began + 10 * MS, getpid(), PERIOD);
 	loses(began + 20 * MS, 1);
@@ -345,7 +342,7 @@ static void test_lost_of_cpus(void **state)
 }
 
 /* Where stacks are cut because the copies are too short, larger ones take over, twice at most. */
-static void test_short_copies(void **state)
+TEST_WITH(test_short_copies, setup, teardown)
 {
 	static const uint64_t user[] = {0x1000};
 
@@ -375,7 +372,7 @@ static void test_short_copies(void **state)
 /* --- processes ------------------------------------------------------------------- */
 
 /* A target that ends is seen by its clock, and ends the collecting. */
-static void test_exit(void **state)
+TEST_WITH(test_exit, setup, teardown)
 {
 	struct prowl_target t;
 
@@ -404,7 +401,7 @@ static void test_exit(void **state)
 }
 
 /* Samples of before an exec are named by the mappings of before, in their window. */
-static void test_exec(void **state)
+TEST_WITH(test_exec, setup, teardown)
 {
 	const struct prowl_image *first;
 
@@ -439,7 +436,7 @@ static int by_process(void *ctx, pid_t pid, struct pprof_profile *p)
 }
 
 /* A process is a target from when it is added until it is removed, not before and not after. */
-static void test_add_remove(void **state)
+TEST_WITH(test_add_remove, setup, teardown)
 {
 	pid_t pid = child_that_waits();
 	int64_t samples[3] = {pid};
@@ -477,7 +474,7 @@ static void test_add_remove(void **state)
 }
 
 /* What a removed process used is in the windows until then, to the nanosecond. */
-static void test_charge_of_removed(void **state)
+TEST_WITH(test_charge_of_removed, setup, teardown)
 {
 	pid_t pid = child_that_waits();
 	struct prowl_err err;
@@ -504,7 +501,7 @@ static void test_charge_of_removed(void **state)
 }
 
 /* A session without a target waits for one, if it is to. */
-static void test_stay(void **state)
+TEST_WITH(test_stay, setup, teardown)
 {
 	open_with((struct prowl_options){.stay = true});
 	prowl_session_remove(s, getpid());
@@ -537,7 +534,7 @@ static bool child_times(pid_t pid, struct prowl_times *ret)
  * 5,000 children, each of which execs, is sampled and ends: the table, the images and the numbers
  * of threads are no more after the last window than after the first, and all of their time counts.
  */
-static void test_storm(void **state)
+TEST_WITH(test_storm, setup, teardown)
 {
 	enum { WINDOWS = 50, CHILDREN = 100, FIRST = 1 << 28 };
 	size_t nimages = 0, nthreads = 0;
@@ -578,21 +575,4 @@ static void test_storm(void **state)
 	assert_int_equal(pid - FIRST, WINDOWS * CHILDREN);
 	assert_int_equal(total, WINDOWS * CHILDREN * (int64_t)PERIOD);
 	assert_int_equal(prowl_session_result(s)->samples, WINDOWS * CHILDREN);
-}
-
-int main(void)
-{
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-	const struct CMUnitTest tests[] = {
-		TEST(test_windows),      TEST(test_time_is_kept),
-		TEST(test_any_order),    TEST(test_end),
-		TEST(test_nothing),      TEST(test_wake),
-		TEST(test_turns),        TEST(test_lost),
-		TEST(test_lost_of_cpus), TEST(test_short_copies),
-		TEST(test_exit),         TEST(test_exec),
-		TEST(test_add_remove),   TEST(test_charge_of_removed),
-		TEST(test_stay),         TEST(test_storm),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

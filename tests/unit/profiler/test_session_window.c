@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A profile out of a session whose stack hash and counters were filled by hand. */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -10,13 +8,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "pprof.h"
 #include "charge.h"
 #include "clock.h"
 #include "perf_sampler.h"
 #include "session_parts.h"
+#include "unit_test.h"
 
 enum { PERIOD = 10000000, HASH_LEN = 1 << 25 };
 
@@ -174,7 +171,7 @@ static bool has_comment(const char *part)
 	return false;
 }
 
-static void test_marks(void **state)
+TEST_WITH(test_marks, setup, teardown)
 {
 	add(UW_END_ROOT, 0, 3, LEAF, ROOT);
 	add(UW_END_TRUNCATED, 0, 2, LEAF, ROOT);
@@ -197,7 +194,7 @@ static void test_marks(void **state)
 }
 
 /* A sample always has a frame. */
-static void test_no_frame(void **state)
+TEST_WITH(test_no_frame, setup, teardown)
 {
 	struct prowl_stackkey key = {.end = UW_END_ROOT};
 
@@ -210,7 +207,7 @@ static void test_no_frame(void **state)
 }
 
 /* Lost samples are part of what the kernel charged. */
-static void test_lost(void **state)
+TEST_WITH(test_lost, setup, teardown)
 {
 	add(UW_END_ROOT, 0, 6, LEAF, ROOT);
 	s.result.lost = 4;
@@ -225,7 +222,7 @@ static void test_lost(void **state)
 }
 
 /* With whole CPUs they are of anyone: told, but no part of the profile. */
-static void test_lost_of_cpus(void **state)
+TEST_WITH(test_lost_of_cpus, setup, teardown)
 {
 	sampler.facts.whole_cpus = s.result.whole_cpus = true;
 	add(UW_END_ROOT, 0, 5, LEAF, ROOT);
@@ -240,7 +237,7 @@ static void test_lost_of_cpus(void **state)
 }
 
 /* So are those for which the hash had no room. */
-static void test_dropped(void **state)
+TEST_WITH(test_dropped, setup, teardown)
 {
 	static uint64_t words[PROWL_STACKHASH_KEY_MAX + 1];
 
@@ -262,7 +259,7 @@ static void test_dropped(void **state)
 }
 
 /* Kernel time that could not be sampled has a frame of its own; the rest is the user's share. */
-static void test_no_kernel(void **state)
+TEST_WITH(test_no_kernel, setup, teardown)
 {
 	sampler.facts.kernel = s.result.kernel = false;
 	add(UW_END_ROOT, 0, 6, LEAF, ROOT);
@@ -279,7 +276,7 @@ static void test_no_kernel(void **state)
 }
 
 /* No tick has fallen on user code, but samples have: their time is not the kernel's as well. */
-static void test_no_user_tick(void **state)
+TEST_WITH(test_no_user_tick, setup, teardown)
 {
 	sampler.facts.kernel = s.result.kernel = false;
 	add(UW_END_ROOT, 0, 3, LEAF, ROOT);
@@ -293,7 +290,7 @@ static void test_no_user_tick(void **state)
 	assert_int_equal(total(), 5);
 }
 
-static void test_labels(void **state)
+TEST_WITH(test_labels, setup, teardown)
 {
 	static struct uw_golabels set;
 	size_t with = 0;
@@ -353,7 +350,7 @@ static int64_t label_of(size_t sample, const char *key)
 }
 
 /* Each sample has its wall time; their weights add up to the nanosecond. */
-static void test_timeline(void **state)
+TEST_WITH(test_timeline, setup, teardown)
 {
 	const uint64_t leaf[] = {1300, 1100, 1200}, root[] = {1150};
 	uint64_t seen = 0;
@@ -387,7 +384,7 @@ static void test_timeline(void **state)
 }
 
 /* What comes after the last one that has room is counted, without a time. */
-static void test_timeline_full(void **state)
+TEST_WITH(test_timeline_full, setup, teardown)
 {
 	const uint64_t before[] = {1001, 1002}, after[] = {1003, 1004, 1005};
 	size_t untimed = 0;
@@ -415,7 +412,7 @@ static void test_timeline_full(void **state)
 }
 
 /* Words that are no stack of this session are passed over. */
-static void test_senseless(void **state)
+TEST_WITH(test_senseless, setup, teardown)
 {
 	struct prowl_stackkey key = {.image = 7, .end = UW_END_ROOT, .nuser = 1, .pcs = {0x1000}};
 	/* Of image 0, with two addresses or more than any stack has, and a word each. */
@@ -440,7 +437,7 @@ static void test_senseless(void **state)
 #define KERNEL_PC 0xffffffff81000000
 
 /* One address in the kernel and in the program: each has its own name. */
-static void test_kernel_and_user(void **state)
+TEST_WITH(test_kernel_and_user, setup, teardown)
 {
 	struct prowl_stackkey key = {.end = UW_END_ROOT, .nkernel = 1, .nuser = 2};
 
@@ -468,7 +465,7 @@ static void test_kernel_and_user(void **state)
 }
 
 /* So many that the hash gives its memory back while it is read: none is lost or told twice. */
-static void test_many(void **state)
+TEST_WITH(test_many, setup, teardown)
 {
 	enum { STACKS = 4500, DEPTH = 37 };
 	struct prowl_stackkey key = {.end = UW_END_ROOT, .nkernel = DEPTH};
@@ -508,7 +505,7 @@ static void test_many(void **state)
 }
 
 /* Nothing was charged, or nothing seen: weights are what was counted. */
-static void test_no_charge(void **state)
+TEST_WITH(test_no_charge, setup, teardown)
 {
 	add(UW_END_ROOT, 0, 3, LEAF, ROOT);
 	charge(0);
@@ -516,7 +513,7 @@ static void test_no_charge(void **state)
 	expect("hand_leaf;hand_root", 3, 3);
 }
 
-static void test_empty(void **state)
+TEST_WITH(test_empty, setup, teardown)
 {
 	charge(2);
 	build();
@@ -544,7 +541,7 @@ static void name_window(void)
 }
 
 /* Each window has its own samples, loss and time, and together they have all that was charged. */
-static void test_windows(void **state)
+TEST_WITH(test_windows, setup, teardown)
 {
 	s.wall_start = 1000;
 	add(UW_END_ROOT, 0, 4, LEAF, ROOT);
@@ -584,7 +581,7 @@ static void test_windows(void **state)
 }
 
 /* Of a process that has exited, what it did since its clock was read is known by samples. */
-static void test_window_of_exited(void **state)
+TEST_WITH(test_window_of_exited, setup, teardown)
 {
 	add(UW_END_ROOT, 0, 4, LEAF, ROOT);
 	charge(4);
@@ -597,7 +594,7 @@ static void test_window_of_exited(void **state)
 }
 
 /* What chance can't explain is no other stack's. */
-static void test_not_sampled(void **state)
+TEST_WITH(test_not_sampled, setup, teardown)
 {
 	add(UW_END_ROOT, 0, 100, LEAF, ROOT);
 	charge(1000);
@@ -636,7 +633,7 @@ static uint64_t pool(bool known)
 }
 
 /* What children used is what their parent counts of them. */
-static void test_pool(void **state)
+TEST_WITH(test_pool, setup, teardown)
 {
 	charge(5);
 	gone_child(0, 3);
@@ -666,7 +663,7 @@ static void test_pool(void **state)
 }
 
 /* Its parent's count has others too. */
-static void test_pool_unknown(void **state)
+TEST_WITH(test_pool_unknown, setup, teardown)
 {
 	proc->had_children = true;
 	charge(5);
@@ -676,7 +673,7 @@ static void test_pool_unknown(void **state)
 }
 
 /* Where nothing is mapped yet there may be names in a later window. */
-static void test_window_before_mapping(void **state)
+TEST_WITH(test_window_before_mapping, setup, teardown)
 {
 	struct uw_symbol symbols[UW_MAX_INLINE];
 	size_t n;
@@ -694,7 +691,7 @@ static void test_window_before_mapping(void **state)
 }
 
 /* A stack of two windows: each has the times of its own. */
-static void test_timeline_windows(void **state)
+TEST_WITH(test_timeline_windows, setup, teardown)
 {
 	const uint64_t before[] = {1010, 1020}, after[] = {1110};
 
@@ -712,35 +709,4 @@ static void test_timeline_windows(void **state)
 	assert_int_equal(profile->nsamples, 1);
 	assert_int_equal(label_of(0, PPROF_LABEL_TIME), 5110);
 	assert_int_equal(s.result.timed, 3);
-}
-
-int main(void)
-{
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-	const struct CMUnitTest tests[] = {
-		TEST(test_no_frame),
-		TEST(test_marks),
-		TEST(test_lost),
-		TEST(test_lost_of_cpus),
-		TEST(test_dropped),
-		TEST(test_no_kernel),
-		TEST(test_no_user_tick),
-		TEST(test_labels),
-		TEST(test_senseless),
-		TEST(test_kernel_and_user),
-		TEST(test_many),
-		TEST(test_no_charge),
-		TEST(test_empty),
-		TEST(test_timeline),
-		TEST(test_timeline_full),
-		TEST(test_timeline_windows),
-		TEST(test_windows),
-		TEST(test_window_of_exited),
-		TEST(test_window_before_mapping),
-		TEST(test_not_sampled),
-		TEST(test_pool),
-		TEST(test_pool_unknown),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

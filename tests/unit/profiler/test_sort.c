@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "sort.h"
+#include "unit_test.h"
 
 static int order(const void *a, const void *b)
 {
@@ -39,7 +36,7 @@ static void check(size_t n, uint64_t mask, uint64_t rest)
 	free(b);
 }
 
-static void test_sort(void **state)
+TEST(test_sort)
 {
 	static const uint64_t masks[] = {0,
 					 1,
@@ -56,13 +53,4 @@ static void test_sort(void **state)
 			check(sizes[i], masks[j], 0);
 			check(sizes[i], masks[j], UINT64_C(0xffffffff00000000));
 		}
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_sort),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

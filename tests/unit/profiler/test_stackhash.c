@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -12,9 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "stackhash.h"
+#include "unit_test.h"
 
 enum { ENTRY = 3 }; /* words of the arena that a key takes beside its own */
 
@@ -72,7 +69,7 @@ static void collect(const struct prowl_stackhash *h, struct window *w,
 	assert_int_equal(stats->damaged, 0);
 }
 
-static void test_geometry(void **state)
+TEST(test_geometry)
 {
 	struct prowl_stackhash_geometry g = {.log2_slots = 10, .words = 1000};
 	struct prowl_stackhash h, before;
@@ -105,7 +102,7 @@ static void test_geometry(void **state)
 	free(mem);
 }
 
-static void test_equal_keys(void **state)
+TEST(test_equal_keys)
 {
 	static const uint64_t key[] = {7, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10};
 	struct prowl_stackhash_stats stats;
@@ -139,7 +136,7 @@ static void test_equal_keys(void **state)
 	hash_fini(&hash);
 }
 
-static void test_one_word_differs(void **state)
+TEST(test_one_word_differs)
 {
 	uint64_t key[40];
 	struct prowl_stackhash_stats stats;
@@ -160,7 +157,7 @@ static void test_one_word_differs(void **state)
 	hash_fini(&hash);
 }
 
-static void test_collisions(void **state)
+TEST(test_collisions)
 {
 	const uint64_t all = PROWL_STACKHASH_PROBES;
 	struct prowl_stackhash_stats stats;
@@ -198,7 +195,7 @@ static void test_collisions(void **state)
 	}
 }
 
-static void test_full_table(void **state)
+TEST(test_full_table)
 {
 	struct prowl_stackhash_stats stats;
 	struct window w;
@@ -229,7 +226,7 @@ static void test_full_table(void **state)
 	hash_fini(&hash);
 }
 
-static void test_full_arena(void **state)
+TEST(test_full_arena)
 {
 	uint64_t big[20] = {1}, small[] = {2, 2}, last[] = {3}, none = 4;
 	struct prowl_stackhash_stats stats;
@@ -264,7 +261,7 @@ static void test_full_arena(void **state)
 	hash_fini(&hash);
 }
 
-static void test_longest_key(void **state)
+TEST(test_longest_key)
 {
 	static uint64_t key[PROWL_STACKHASH_KEY_MAX + 1];
 	struct prowl_stackhash_stats stats;
@@ -294,7 +291,7 @@ static int stop_at_third(void *arg, const uint64_t *words, size_t n, uint64_t co
 	return ++*(int *)arg == 3 ? 77 : 0;
 }
 
-static void test_windows(void **state)
+TEST(test_windows)
 {
 	struct prowl_stackhash_stats stats;
 	struct window w = {0};
@@ -339,7 +336,7 @@ static void test_windows(void **state)
 }
 
 /* Many windows of random content in small tables, against plain arrays. */
-static void test_model(void **state)
+TEST(test_model)
 {
 	struct prowl_stackhash_stats stats;
 	struct window w;
@@ -373,7 +370,7 @@ static void test_model(void **state)
 	hash_fini(&hash);
 }
 
-static void test_fills_well(void **state)
+TEST(test_fills_well)
 {
 	struct prowl_stackhash_stats stats;
 	struct window w;
@@ -393,7 +390,7 @@ static void test_fills_well(void **state)
 	hash_fini(&hash);
 }
 
-static void test_few_pages(void **state)
+TEST(test_few_pages)
 {
 	struct prowl_stackhash_geometry geometry = {.log2_slots = 18, .words = 1 << 24};
 	struct prowl_stackhash_stats stats;
@@ -425,7 +422,7 @@ static void test_few_pages(void **state)
 	close(fd);
 }
 
-static void test_two_mappings(void **state)
+TEST(test_two_mappings)
 {
 	struct prowl_stackhash_geometry geometry = {.log2_slots = 10, .words = 4000};
 	struct prowl_stackhash_stats stats;
@@ -470,7 +467,7 @@ static void test_two_mappings(void **state)
 
 /* Many at once are as many one by one: also twice the same, new and known, with and without room.
  */
-static void test_many(void **state)
+TEST(test_many)
 {
 	enum { KEYS = 200 };
 	static uint64_t words[KEYS][4];
@@ -546,7 +543,7 @@ static void wipe(void *arg, void *at, size_t len)
 }
 
 /* What was read is told as done, never what is still to be read, and then nothing is left. */
-static void test_take(void **state)
+TEST(test_take)
 {
 	struct prowl_stackhash_stats stats;
 	uint64_t key[30] = {0};
@@ -615,7 +612,7 @@ static void on_fault(int sig)
 	mprotect(suspended.key, 4096, PROT_READ);
 }
 
-static void test_suspended_writer(void **state)
+TEST(test_suspended_writer)
 {
 	struct sigaction action = {.sa_handler = on_fault}, before;
 	struct prowl_stackhash_stats stats;
@@ -655,7 +652,7 @@ static void test_suspended_writer(void **state)
 	hash_fini(&suspended.hash);
 }
 
-static void test_killed_writer(void **state)
+TEST(test_killed_writer)
 {
 	struct prowl_stackhash_stats stats;
 	struct hash hash;
@@ -705,7 +702,7 @@ static int touch(void *arg, const uint64_t *words, size_t n, uint64_t count, uin
 }
 
 /* A writer's process that writes anything anywhere: the reader stays inside of the region. */
-static void test_scribbled(void **state)
+TEST(test_scribbled)
 {
 	struct prowl_stackhash_geometry geometry = {.log2_slots = 8, .words = 3000};
 	size_t len = prowl_stackhash_bytes(&geometry), room = (len + 4095) / 4096 * 4096;
@@ -747,7 +744,7 @@ static void test_scribbled(void **state)
 }
 
 /* Slots that lead to each place near the end of the arena, with any head there. */
-static void test_scribbled_end(void **state)
+TEST(test_scribbled_end)
 {
 	struct prowl_stackhash_geometry geometry = {.log2_slots = 8, .words = 3007};
 	size_t len = prowl_stackhash_bytes(&geometry), room = (len + 4095) / 4096 * 4096;
@@ -795,7 +792,7 @@ static void check_range(const struct hash *hash, const struct prowl_stackhash_ra
 }
 
 /* What is told to come next lies in the region, and is where new keys then go. */
-static void test_ahead(void **state)
+TEST(test_ahead)
 {
 	struct prowl_stackhash_ahead now, next;
 	size_t tables = 0, full = 0;
@@ -827,31 +824,4 @@ static void test_ahead(void **state)
 	assert_true(tables >= 3); /* the second comes, and has come; the third comes */
 	assert_true(full > 0);
 	hash_fini(&hash);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_geometry),
-		cmocka_unit_test(test_equal_keys),
-		cmocka_unit_test(test_one_word_differs),
-		cmocka_unit_test(test_collisions),
-		cmocka_unit_test(test_full_table),
-		cmocka_unit_test(test_full_arena),
-		cmocka_unit_test(test_longest_key),
-		cmocka_unit_test(test_windows),
-		cmocka_unit_test(test_model),
-		cmocka_unit_test(test_fills_well),
-		cmocka_unit_test(test_few_pages),
-		cmocka_unit_test(test_two_mappings),
-		cmocka_unit_test(test_many),
-		cmocka_unit_test(test_take),
-		cmocka_unit_test(test_suspended_writer),
-		cmocka_unit_test(test_killed_writer),
-		cmocka_unit_test(test_scribbled),
-		cmocka_unit_test(test_scribbled_end),
-		cmocka_unit_test(test_ahead),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "stackkey.h"
+#include "unit_test.h"
 
 #define BASE 0x401000ull
 
@@ -58,7 +55,7 @@ static void round_trip(const uint64_t *pcs, uint32_t nk, uint32_t nu, uint64_t b
 		round_trip_of(ids[i], pcs, nk, nu, base, packed);
 }
 
-static void test_round_trip(void **state)
+TEST(test_round_trip)
 {
 	const uint64_t kernel_go[] = {0xffffffff80000000,
 				      0xffffffffc0001234,
@@ -84,7 +81,7 @@ static void test_round_trip(void **state)
 }
 
 /* Keys that differ in one thing only differ. */
-static void test_tells_apart(void **state)
+TEST(test_tells_apart)
 {
 	struct prowl_stackkey k[] = {
 		{.nkernel = 1, .nuser = 1},
@@ -106,7 +103,7 @@ static void test_tells_apart(void **state)
 	}
 }
 
-static void test_damaged(void **state)
+TEST(test_damaged)
 {
 	struct prowl_stackkey in = {.nkernel = PROWL_MAX_KERNEL, .nuser = PROWL_MAX_USER}, k;
 	uint64_t words[PROWL_KEY_WORDS];
@@ -125,15 +122,4 @@ static void test_damaged(void **state)
 	in = (struct prowl_stackkey){.thread = 1};
 	assert_int_equal(prowl_stackkey_pack(&in, BASE, words), 2);
 	assert_false(prowl_stackkey_head(words, 1, &k));
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_round_trip),
-		cmocka_unit_test(test_tells_apart),
-		cmocka_unit_test(test_damaged),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The set of stacks. Hashes collide on demand: the linker puts a hash of ours in its place. */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <string.h>
 
 #include "stackset.h"
+#include "unit_test.h"
 
 static bool collide;
 static uint64_t collide_at;
@@ -31,7 +29,7 @@ static uint32_t add(struct prowl_stackset *s, const uint64_t *words, size_t n, b
 	return at;
 }
 
-static void numbers_stacks_in_their_order(void **state)
+TEST(numbers_stacks_in_their_order)
 {
 	struct prowl_stackset s = {0};
 	uint64_t words[100];
@@ -73,19 +71,9 @@ static void check_colliding(uint64_t at)
 	prowl_stackset_fini(&s);
 }
 
-static void equal_hashes_of_different_stacks(void **state)
+TEST(equal_hashes_of_different_stacks)
 {
 	check_colliding(42);
 	check_colliding(0); /* no key of the map */
 	check_colliding(UINT64_MAX - 3);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(numbers_stacks_in_their_order),
-		cmocka_unit_test(equal_hashes_of_different_stacks),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

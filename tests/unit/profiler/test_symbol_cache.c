@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "symbol_cache.h"
+#include "unit_test.h"
 
-static void keeps_copies(void **state)
+TEST(keeps_copies)
 {
 	char name[] = "inner", file[] = "a.c";
 	struct uw_symbol in[] = {
@@ -45,7 +42,7 @@ static void keeps_copies(void **state)
 	prowl_symbol_cache_fini(&c);
 }
 
-static void is_bounded(void **state)
+TEST(is_bounded)
 {
 	const struct uw_symbol in = {.frame = {.name = "f", .readable = "f", .file = "f.c"}};
 	struct prowl_symbol_cache c = {0};
@@ -70,7 +67,7 @@ static bool is_odd(void *ctx, uint32_t image)
 	return image % 2;
 }
 
-static void forgets_images(void **state)
+TEST(forgets_images)
 {
 	const struct uw_symbol in = {.frame = {.name = "f", .readable = "f", .file = "f.c"}};
 	struct prowl_symbol_cache c = {0};
@@ -87,15 +84,4 @@ static void forgets_images(void **state)
 	prowl_symbol_cache_put(&c, 1, 0x1001, &in, 1);
 	assert_true(prowl_symbol_cache_get(&c, 1, 0x1001, out, &n));
 	prowl_symbol_cache_fini(&c);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(keeps_copies),
-		cmocka_unit_test(is_bounded),
-		cmocka_unit_test(forgets_images),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
 #include "threads.h"
+#include "unit_test.h"
 
 enum { PID = 1 << 29 }; /* above every number of a process */
 
@@ -45,7 +43,7 @@ static const char *name_of(struct prowl_threads *t, uint32_t number, pid_t tid)
 }
 
 /* What it was called when it was sampled, whatever it is called later. */
-static void test_renamed(void **state)
+TEST(test_renamed)
 {
 	struct prowl_threads t = {0};
 	uint32_t first, second;
@@ -66,7 +64,7 @@ static void test_renamed(void **state)
 }
 
 /* Its number may be another thread's later. */
-static void test_ended(void **state)
+TEST(test_ended)
 {
 	struct prowl_threads t = {0};
 	uint32_t first, second;
@@ -84,7 +82,7 @@ static void test_ended(void **state)
 }
 
 /* Those that end unsampled take no memory. */
-static void test_many(void **state)
+TEST(test_many)
 {
 	struct prowl_threads t = {0};
 
@@ -100,7 +98,7 @@ static void test_many(void **state)
 }
 
 /* Threads that were there before are asked for their names. */
-static void test_of_process(void **state)
+TEST(test_of_process)
 {
 	struct prowl_threads t = {0};
 	pid_t self = getpid();
@@ -117,7 +115,7 @@ static void test_of_process(void **state)
 }
 
 /* Once no key names them, numbers of threads that have ended are given again. */
-static void test_release(void **state)
+TEST(test_release)
 {
 	struct prowl_threads t = {0};
 	size_t n = 0;
@@ -141,7 +139,7 @@ static void test_release(void **state)
 	prowl_threads_fini(&t);
 }
 
-static void test_remove(void **state)
+TEST(test_remove)
 {
 	struct prowl_threads t = {0};
 
@@ -154,15 +152,4 @@ static void test_remove(void **state)
 	prowl_threads_release(&t);
 	assert_int_equal(t.nunused, t.n);
 	prowl_threads_fini(&t);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_renamed), cmocka_unit_test(test_ended),
-		cmocka_unit_test(test_many),    cmocka_unit_test(test_release),
-		cmocka_unit_test(test_remove),  cmocka_unit_test(test_of_process),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

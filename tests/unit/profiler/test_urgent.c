@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* On a crowded machine, real-time for a limited time; and all as before afterwards. */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <pthread.h>
 #include <sched.h>
@@ -15,6 +12,7 @@
 #include <unistd.h>
 
 #include "urgent.h"
+#include "unit_test.h"
 
 static volatile int done;
 
@@ -55,7 +53,7 @@ static bool collected(void)
 	return realtime();
 }
 
-static void test_crowd(void **state)
+TEST(test_crowd)
 {
 	enum { MOST = 512 };
 	long n = 6 * sysconf(_SC_NPROCESSORS_ONLN);
@@ -95,11 +93,4 @@ static void test_crowd(void **state)
 	assert_int_equal(getpriority(PRIO_PROCESS, 0), nice);
 	assert_int_equal(getrlimit(RLIMIT_RTTIME, &is), 0);
 	assert_true(is.rlim_cur == was.rlim_cur && is.rlim_max == was.rlim_max);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_crowd)};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

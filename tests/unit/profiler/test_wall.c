@@ -3,11 +3,8 @@
  * Wall-clock profiles of goroutines that are made here, by a clock that moves when it is read, and
  * with CPU samples that are made up: all sums are exact.
  */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <string.h>
 #include <unistd.h>
@@ -17,6 +14,7 @@
 #include "pprof.h"
 #include "prowl.h"
 #include "wall.h"
+#include "unit_test.h"
 
 #define SECOND 1000000000u
 
@@ -185,7 +183,7 @@ static int64_t time_of_each(const struct walled *x)
 	return (int64_t)(prowl_wall_result(x->w)->duration_ns - step);
 }
 
-static void each_goroutine_counts_for_the_time(void **state)
+TEST(each_goroutine_counts_for_the_time)
 {
 	struct made_runtime m;
 	struct walled x;
@@ -229,7 +227,7 @@ static void each_goroutine_counts_for_the_time(void **state)
 	end(&m, &x);
 }
 
-static void cpu_samples_are_where_running_ones_were(void **state)
+TEST(cpu_samples_are_where_running_ones_were)
 {
 	struct made_runtime m;
 	struct walled x;
@@ -250,7 +248,7 @@ static void cpu_samples_are_where_running_ones_were(void **state)
 	end(&m, &x);
 }
 
-static void one_that_can_not_be_read_has_no_stack(void **state)
+TEST(one_that_can_not_be_read_has_no_stack)
 {
 	struct made_runtime m;
 	struct walled x;
@@ -269,7 +267,7 @@ static void one_that_can_not_be_read_has_no_stack(void **state)
 }
 
 /* What a look costs is charged: some are left out, the time is counted all the same. */
-static void the_budget_leaves_out_looks_not_time(void **state)
+TEST(the_budget_leaves_out_looks_not_time)
 {
 	struct made_runtime m;
 	struct walled x;
@@ -289,7 +287,7 @@ static void the_budget_leaves_out_looks_not_time(void **state)
 	end(&m, &x);
 }
 
-static void a_target_that_is_gone(void **state)
+TEST(a_target_that_is_gone)
 {
 	struct made_runtime m;
 	struct walled x;
@@ -300,17 +298,4 @@ static void a_target_that_is_gone(void **state)
 	assert_int_equal(run(&m, SECOND, &x), PROWL_NOTHING);
 	assert_string_equal(x.err.text, "nothing captured: the process is gone");
 	end(&m, &x);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(each_goroutine_counts_for_the_time),
-		cmocka_unit_test(cpu_samples_are_where_running_ones_were),
-		cmocka_unit_test(one_that_can_not_be_read_has_no_stack),
-		cmocka_unit_test(the_budget_leaves_out_looks_not_time),
-		cmocka_unit_test(a_target_that_is_gone),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The sentences for a target that can't be read. */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <errno.h>
 #include <string.h>
 
 #include "who.h"
+#include "unit_test.h"
 
 static const struct prowl_target target = {.pid = 42, .comm = "web", .go_version = "go1.24.4"};
 
@@ -23,7 +21,7 @@ static void assert_sentence(const struct prowl_target *t, int error, enum prowl_
 	assert_string_equal(e.text, text);
 }
 
-static void says_what_and_why(void **state)
+TEST(says_what_and_why)
 {
 	assert_sentence(&target, -ENOMEM, PROWL_FAILED, "out of memory");
 	assert_sentence(&target, -ENOENT, PROWL_UNSUPPORTED,
@@ -41,7 +39,7 @@ static void says_what_and_why(void **state)
 			"process 42 (web): reading its heap profile: Bad address");
 }
 
-static void a_permission_comes_with_what_grants_it(void **state)
+TEST(a_permission_comes_with_what_grants_it)
 {
 	struct prowl_err e = {0};
 
@@ -51,7 +49,7 @@ static void a_permission_comes_with_what_grants_it(void **state)
 	assert_int_equal(prowl_fail_target(NULL, &target, "memory", -EACCES), PROWL_PERMISSION);
 }
 
-static void a_core_file_has_not_all(void **state)
+TEST(a_core_file_has_not_all)
 {
 	struct prowl_target t = target;
 
@@ -65,7 +63,7 @@ static void a_core_file_has_not_all(void **state)
 		"was cut short");
 }
 
-static void leaves_out_what_is_not_known(void **state)
+TEST(leaves_out_what_is_not_known)
 {
 	struct prowl_target t = {.pid = 42};
 
@@ -74,16 +72,4 @@ static void leaves_out_what_is_not_known(void **state)
 	memcpy(t.comm, "web", 4);
 	assert_sentence(&t, -ENOENT, PROWL_UNSUPPORTED,
 			"process 42 (web): where its runtime keeps its heap profile was not found");
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(says_what_and_why),
-		cmocka_unit_test(a_permission_comes_with_what_grants_it),
-		cmocka_unit_test(a_core_file_has_not_all),
-		cmocka_unit_test(leaves_out_what_is_not_known),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Profiles of windows that are made up: no session, no sampler, no process but this one. */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -10,13 +8,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "pprof.h"
 #include "space.h"
 #include "stackkey.h"
 #include "walk.h"
 #include "window.h"
+#include "unit_test.h"
 
 enum { PERIOD = 10000000, HASH_LEN = 1 << 25, PROCESSES = 3 };
 
@@ -193,7 +190,7 @@ static void expect(const struct pprof_profile *p, const char *leaf, int64_t samp
 }
 
 /* Each process has its own stacks, scale and loss, and nothing of the others'. */
-static void test_by_process(void **state)
+TEST_WITH(test_by_process, setup, teardown)
 {
 	add(0, 3, 3 * PERIOD, LEAF, ROOT);
 	add(2, 4, 4 * PERIOD, LEAF, ROOT);
@@ -224,7 +221,7 @@ static void test_by_process(void **state)
 }
 
 /* What belongs to no single process is in a profile of none, and nothing counts twice. */
-static void test_of_none(void **state)
+TEST_WITH(test_of_none, setup, teardown)
 {
 	window.kernel = false;
 	add(0, 2, 2 * PERIOD, LEAF, ROOT);
@@ -245,7 +242,7 @@ static void test_of_none(void **state)
 }
 
 /* The same window as one profile: its samples are labelled by process. */
-static void test_together(void **state)
+TEST_WITH(test_together, setup, teardown)
 {
 	size_t labelled = 0;
 
@@ -268,7 +265,7 @@ static void test_together(void **state)
 }
 
 /* Processes and windows without anything in them. */
-static void test_empty(void **state)
+TEST_WITH(test_empty, setup, teardown)
 {
 	make(PROWL_BY_PROCESS);
 	assert_int_equal(ngot, 0);
@@ -278,7 +275,7 @@ static void test_empty(void **state)
 }
 
 /* Keys of an image that is none, and of numbers beyond the images, are passed over. */
-static void test_no_image(void **state)
+TEST_WITH(test_no_image, setup, teardown)
 {
 	add(0, 1, PERIOD, LEAF, ROOT);
 	add(1, 5, 5 * PERIOD, LEAF, ROOT);
@@ -288,7 +285,7 @@ static void test_no_image(void **state)
 }
 
 /* Kernel addresses are named once a window, and are locations of each profile that has them. */
-static void test_kernel(void **state)
+TEST_WITH(test_kernel, setup, teardown)
 {
 	struct prowl_stackkey key = {.end = UW_END_ROOT, .nkernel = 1, .nuser = 1};
 	uint64_t words[PROWL_KEY_WORDS];
@@ -319,7 +316,7 @@ static void test_kernel(void **state)
 }
 
 /* Types, units and period are those of the event; weights that are no time are not scaled. */
-static void test_kind(void **state)
+TEST_WITH(test_kind, setup, teardown)
 {
 	const struct pprof_profile *p;
 
@@ -338,7 +335,7 @@ static void test_kind(void **state)
 }
 
 /* An error of the callee ends the calls and is returned; the rest is freed. */
-static void test_refused(void **state)
+TEST_WITH(test_refused, setup, teardown)
 {
 	size_t first = 1;
 
@@ -347,15 +344,4 @@ static void test_refused(void **state)
 	assert_int_equal(prowl_stackhash_flip(&hash, 1000, NULL, NULL), 0);
 	assert_int_equal(prowl_window_profiles(&window, PROWL_BY_PROCESS, take, &first, &made), 77);
 	assert_int_equal(ngot, 1);
-}
-
-int main(void)
-{
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-	const struct CMUnitTest tests[] = {
-		TEST(test_by_process), TEST(test_of_none), TEST(test_together), TEST(test_empty),
-		TEST(test_no_image),   TEST(test_kernel),  TEST(test_kind),     TEST(test_refused),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,19 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is known of each machine: the bytes of its calls, its registers, and that no table is beyond
  * what its readers have room for. */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <elf.h>
 
 #include "arch.h"
+#include "unit_test.h"
 
 static const struct uw_arch *const all[] = {&uw_arch_amd64, &uw_arch_arm64};
 
-static void test_find(void **state)
+TEST(test_find)
 {
 	assert_int_equal(sizeof all / sizeof *all, UW_MACHINES);
 	for (size_t i = 0; i < UW_MACHINES; i++) {
@@ -29,7 +27,7 @@ static void test_find(void **state)
 }
 
 /* What readers of the tables take for granted. */
-static void test_tables(void **state)
+TEST(test_tables)
 {
 	for (size_t i = 0; i < UW_MACHINES; i++) {
 		const struct uw_arch *a = all[i];
@@ -65,7 +63,7 @@ static bool ends(const uint8_t *code, size_t n)
 	return uw_arch_amd64.ends_in_call(code, n);
 }
 
-static void test_amd64_calls(void **state)
+TEST(test_amd64_calls)
 {
 	static const uint8_t near[] = {0x90, 0x90, 0xe8, 1, 0, 0, 0};
 	static const uint8_t indirect[] = {0xff, 0xd0};            /* call *%rax */
@@ -86,7 +84,7 @@ static void test_amd64_calls(void **state)
 	assert_int_equal(uw_arch_amd64.call_target(jump, 0x1000), 0);
 }
 
-static void test_amd64_code(void **state)
+TEST(test_amd64_code)
 {
 	static const uint8_t noctxt[] = {0xba, 0, 0, 0, 0, 0xe9, 0xf6, 0xff, 0xff, 0xff};
 	static const uint8_t save[] = {0x48, 0x89, 0x6c, 0x24};
@@ -108,7 +106,7 @@ static void test_amd64_code(void **state)
 }
 
 /* DWARF's numbers of registers, as the psABIs give them. */
-static void test_dwarf(void **state)
+TEST(test_dwarf)
 {
 	assert_int_equal(uw_arch_slot(&uw_arch_amd64, 3), UW_BX);
 	assert_int_equal(uw_arch_slot(&uw_arch_amd64, 6), UW_BP);
@@ -120,15 +118,4 @@ static void test_dwarf(void **state)
 	assert_int_equal(uw_arch_slot(&uw_arch_arm64, 30), UW_BX);
 	assert_int_equal(uw_arch_slot(&uw_arch_arm64, 31), UW_SP);
 	assert_int_equal(uw_arch_slot(&uw_arch_arm64, 0), UW_ARCH_NO_SLOT);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_find),        cmocka_unit_test(test_tables),
-		cmocka_unit_test(test_amd64_calls), cmocka_unit_test(test_amd64_code),
-		cmocka_unit_test(test_dwarf),
-	};
-
-	return cmocka_run_group_tests_name("arch", tests, NULL, NULL);
 }

@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <elf.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "coderefs.h"
+#include "unit_test.h"
 
 enum { CODE = 0x401000, VARS = 0x500000, VARS_END = 0x501000, MAX = 16 };
 
@@ -54,7 +52,7 @@ static void assert_ref(size_t i, uint8_t kind, uint8_t width, uint64_t target)
 	assert_int_equal(refs[i].target, target);
 }
 
-static void amd64_instructions(void **state)
+TEST(amd64_instructions)
 {
 	assert_int_equal(one("\x48\x8b\x05", 3, VARS, "", 0), 1);
 	assert_ref(0, UW_REF_LOAD, 8, VARS);
@@ -80,7 +78,7 @@ static void amd64_instructions(void **state)
 	assert_int_equal(refs[0].imm, 10000);
 }
 
-static void amd64_what_is_none(void **state)
+TEST(amd64_what_is_none)
 {
 	assert_int_equal(one("\x48\x8b\x05", 3, VARS_END, "", 0), 0); /* not wanted */
 	assert_int_equal(one("\x48\x8b\x45", 3, VARS, "", 0), 0);     /* relative to BP */
@@ -121,7 +119,7 @@ static size_t arm64(const uint32_t *code, size_t n)
 	return decode(EM_AARCH64, code, n * sizeof *code);
 }
 
-static void arm64_loads_and_stores(void **state)
+TEST(arm64_loads_and_stores)
 {
 	/* The two ways in which Go loads a variable. */
 	const uint32_t assembler[] = {adrp(27, VARS), add(27, 27, 0x10), ldr(0, 27, 0)};
@@ -150,7 +148,7 @@ static void arm64_loads_and_stores(void **state)
 	assert_ref(1, UW_REF_LOAD, 8, VARS + 0x30);
 }
 
-static void arm64_forgets_what_is_overwritten(void **state)
+TEST(arm64_forgets_what_is_overwritten)
 {
 	const uint32_t loaded[] = {adrp(0, VARS), ldr(0, 0, 8), ldr(1, 0, 8)};
 	const uint32_t moved[] = {adrp(0, VARS), 0xaa0203e0u /* MOV x0, x2 */, ldr(1, 0, 8)};
@@ -161,7 +159,7 @@ static void arm64_forgets_what_is_overwritten(void **state)
 	assert_int_equal(arm64(called, 3), 1);
 }
 
-static void no_more_than_asked(void **state)
+TEST(no_more_than_asked)
 {
 	const struct uw_ref_filter filter = {is_var, NULL};
 	uint8_t code[10 * 7];
@@ -174,17 +172,4 @@ static void no_more_than_asked(void **state)
 	}
 	assert_int_equal(uw_code_refs(EM_X86_64, code, sizeof code, CODE, &filter, refs, 4), 4);
 	assert_int_equal(uw_code_refs(EM_X86_64, code, sizeof code, CODE, &filter, refs, MAX), 10);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(amd64_instructions),
-		cmocka_unit_test(amd64_what_is_none),
-		cmocka_unit_test(arm64_loads_and_stores),
-		cmocka_unit_test(arm64_forgets_what_is_overwritten),
-		cmocka_unit_test(no_more_than_asked),
-	};
-
-	return cmocka_run_group_tests_name("unwind/coderefs", tests, NULL, NULL);
 }

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which domains a text names, and what a line looks like. */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <stdio.h>
 #include <string.h>
@@ -12,8 +9,9 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "unit_test.h"
 
-static void test_parse(void **state)
+TEST(test_parse)
 {
 	unsigned int d = 99;
 
@@ -33,7 +31,7 @@ static void test_parse(void **state)
 	assert_int_equal(d, UW_LOG_WALK | UW_LOG_GLOBALS);
 }
 
-static void test_lines(void **state)
+TEST(test_lines)
 {
 	int fd = memfd_create("stderr", MFD_CLOEXEC), saved = dup(STDERR_FILENO);
 	char long_text[2000], got[4096] = "";
@@ -57,12 +55,4 @@ static void test_lines(void **state)
 	assert_null(strstr(got, "unheard"));
 	assert_int_equal(got[n - 1], '\n');
 	close(fd);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_parse),
-					   cmocka_unit_test(test_lines)};
-
-	return cmocka_run_group_tests_name("log", tests, NULL, NULL);
 }

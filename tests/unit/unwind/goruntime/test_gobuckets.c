@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Lists of profile buckets, built in memory in the shapes of several Go versions. */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <errno.h>
 #include <string.h>
 
 #include "gobuckets.h"
 #include "memcache.h"
+#include "unit_test.h"
 
 #define HEAP 0x10000000ull
 
@@ -112,7 +110,7 @@ static const int versions[] = {16, 18, 20, 26, 27};
 
 static struct image im;
 
-static void test_active_and_due(void **state)
+TEST(test_active_and_due)
 {
 	EACH_VERSION
 	{
@@ -140,7 +138,7 @@ static void test_active_and_due(void **state)
 	}
 }
 
-static void test_before_first_collection(void **state)
+TEST(test_before_first_collection)
 {
 	EACH_VERSION
 	{
@@ -159,7 +157,7 @@ static void test_before_first_collection(void **state)
 	}
 }
 
-static void test_cycle_moves(void **state)
+TEST(test_cycle_moves)
 {
 	struct uw_gobuckets b = {0};
 	size_t r;
@@ -178,7 +176,7 @@ static void test_cycle_moves(void **state)
 	uw_gobuckets_fini(&b);
 }
 
-static void test_torn(void **state)
+TEST(test_torn)
 {
 	struct uw_gobuckets b = {0};
 	size_t r;
@@ -193,7 +191,7 @@ static void test_torn(void **state)
 	uw_gobuckets_fini(&b);
 }
 
-static void test_waiting(void **state)
+TEST(test_waiting)
 {
 	EACH_VERSION
 	{
@@ -223,7 +221,7 @@ static void refused(void)
 	uw_gobuckets_fini(&b);
 }
 
-static void test_damaged(void **state)
+TEST(test_damaged)
 {
 	start(&im, 27, 7);
 	for (size_t i = 0; i < 20; i++)
@@ -243,7 +241,7 @@ static void test_damaged(void **state)
 	refused();
 }
 
-static void test_missing(void **state)
+TEST(test_missing)
 {
 	struct uw_gobuckets b = {0};
 
@@ -256,7 +254,7 @@ static void test_missing(void **state)
 }
 
 /* The N-th read fails: an error, or, where the cache only asked for too much, all of it. */
-static void test_failing_reads(void **state)
+TEST(test_failing_reads)
 {
 	size_t failed = 0;
 
@@ -276,7 +274,7 @@ static void test_failing_reads(void **state)
 	assert_true(failed > 2);
 }
 
-static void test_memcache(void **state)
+TEST(test_memcache)
 {
 	struct uw_mem m = {.read = read_image, .ctx = &im}, cached;
 	struct uw_memcache *c;
@@ -303,21 +301,4 @@ static void test_memcache(void **state)
 	assert_int_equal(uw_read_u64(&cached, HEAP + BYTES - 8, &v), 0);
 	assert_int_equal(uw_read_u64(&cached, HEAP + BYTES - 4, &v), -EFAULT);
 	uw_memcache_free(c);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_active_and_due),
-		cmocka_unit_test(test_before_first_collection),
-		cmocka_unit_test(test_cycle_moves),
-		cmocka_unit_test(test_torn),
-		cmocka_unit_test(test_waiting),
-		cmocka_unit_test(test_damaged),
-		cmocka_unit_test(test_missing),
-		cmocka_unit_test(test_failing_reads),
-		cmocka_unit_test(test_memcache),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,11 +3,8 @@
  * The runtime's variables by code that is written here, and by values that lie in memory made here.
  * That real programs look like this is what the tests against symbols prove.
  */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <elf.h>
 #include <errno.h>
@@ -17,6 +14,7 @@
 
 #include "build_go.h"
 #include "goglobals_parts.h"
+#include "unit_test.h"
 
 enum {
 	SEGMENT = 0x400, /* bytes of each kind of variables */
@@ -254,7 +252,7 @@ static void write_all(struct program *p)
 	load(p, FLUSH, bss(p, BSS_HEADS));
 }
 
-static void found_by_code(void **state)
+TEST(found_by_code)
 {
 	struct program p;
 
@@ -282,7 +280,7 @@ static void found_by_code(void **state)
 }
 
 /* Up to go1.18 the heads are loaded and stored one after the other. */
-static void heads_of_old_versions(void **state)
+TEST(heads_of_old_versions)
 {
 	const uint64_t heads[] = {BSS_HEADS + 8, BSS_HEADS, BSS_HEADS + 16};
 	struct program p;
@@ -304,7 +302,7 @@ static void heads_of_old_versions(void **state)
 }
 
 /* In go1.16 blockevent has no use of the rate: blocksampled reads it. The bytes are a program's. */
-static void block_rate_of_old_versions(void **state)
+TEST(block_rate_of_old_versions)
 {
 	const uint64_t reads[] = {NOPTRBSS_BLOCK, NOPTRBSS_MUTEX};
 
@@ -327,7 +325,7 @@ static void block_rate_of_old_versions(void **state)
 }
 
 /* Where the code isn't what the compiler usually makes, the order of the heads means nothing. */
-static void heads_in_unusual_code(void **state)
+TEST(heads_in_unusual_code)
 {
 	struct program p;
 
@@ -342,7 +340,7 @@ static void heads_in_unusual_code(void **state)
 }
 
 /* A second function that uses another variable: neither is known to be right. */
-static void not_found_where_two_disagree(void **state)
+TEST(not_found_where_two_disagree)
 {
 	struct program p;
 
@@ -359,7 +357,7 @@ static void not_found_where_two_disagree(void **state)
 	fini(&p);
 }
 
-static void not_found_where_two_fit(void **state)
+TEST(not_found_where_two_fit)
 {
 	struct program p;
 
@@ -379,7 +377,7 @@ static void not_found_where_two_fit(void **state)
 	fini(&p);
 }
 
-static void not_found_where_it_cannot_be(void **state)
+TEST(not_found_where_it_cannot_be)
 {
 	struct program p;
 
@@ -419,7 +417,7 @@ static void load_arm64(struct program *p, enum func f, uint64_t target, bool wid
 	word(p, f, (wide ? 0xf9400000u : 0xb9400000u) | 27 << 5 | 1);
 }
 
-static void found_by_code_arm64(void **state)
+TEST(found_by_code_arm64)
 {
 	const uint64_t heads[] = {BSS_HEADS, BSS_HEADS + 16, BSS_HEADS + 8};
 	struct program p;
@@ -526,7 +524,7 @@ static void fill(struct program *p, struct memory *m)
 	set64(p, bss(p, BSS_ALLM), HEAP + ARRAY_AT + 0x100);
 }
 
-static void lists_found_by_value(void **state)
+TEST(lists_found_by_value)
 {
 	struct program p;
 	struct memory m;
@@ -543,7 +541,7 @@ static void lists_found_by_value(void **state)
 	fini(&p);
 }
 
-static void lists_seen_twice_are_not_found(void **state)
+TEST(lists_seen_twice_are_not_found)
 {
 	struct program p;
 	struct memory m;
@@ -561,7 +559,7 @@ static void lists_seen_twice_are_not_found(void **state)
 	fini(&p);
 }
 
-static void a_circle_ends(void **state)
+TEST(a_circle_ends)
 {
 	struct program p;
 	struct memory m;
@@ -574,7 +572,7 @@ static void a_circle_ends(void **state)
 	fini(&p);
 }
 
-static void thrown_out_where_it_holds_something_else(void **state)
+TEST(thrown_out_where_it_holds_something_else)
 {
 	struct program p;
 	struct memory m;
@@ -607,7 +605,7 @@ static void thrown_out_where_it_holds_something_else(void **state)
 }
 
 /* One found by symbol is believed: it has a name. */
-static void symbols_are_believed(void **state)
+TEST(symbols_are_believed)
 {
 	struct program p;
 	struct memory m;
@@ -624,7 +622,7 @@ static void symbols_are_believed(void **state)
 	fini(&p);
 }
 
-static void names(void **state)
+TEST(names)
 {
 	assert_string_equal(uw_goglobal_name(UW_GLOBAL_ALLGS), "runtime.allgs");
 	assert_string_equal(uw_goglobal_name(UW_GLOBAL_TICKS), "runtime.ticks");
@@ -632,7 +630,7 @@ static void names(void **state)
 	assert_string_equal(uw_goglobal_source_name(UW_GLOBAL_MISSING), "missing");
 }
 
-static void no_go_no_variables(void **state)
+TEST(no_go_no_variables)
 {
 	struct uw_binaries reg = {0};
 	struct uw_goglobals g;
@@ -641,27 +639,4 @@ static void no_go_no_variables(void **state)
 	uw_space_init(&space, &reg, 1);
 	assert_int_equal(uw_goglobals_find(&space, true, &g), -ENOENT);
 	uw_space_fini(&space);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(found_by_code),
-		cmocka_unit_test(found_by_code_arm64),
-		cmocka_unit_test(heads_of_old_versions),
-		cmocka_unit_test(block_rate_of_old_versions),
-		cmocka_unit_test(heads_in_unusual_code),
-		cmocka_unit_test(not_found_where_two_disagree),
-		cmocka_unit_test(not_found_where_two_fit),
-		cmocka_unit_test(not_found_where_it_cannot_be),
-		cmocka_unit_test(lists_found_by_value),
-		cmocka_unit_test(lists_seen_twice_are_not_found),
-		cmocka_unit_test(a_circle_ends),
-		cmocka_unit_test(thrown_out_where_it_holds_something_else),
-		cmocka_unit_test(symbols_are_believed),
-		cmocka_unit_test(names),
-		cmocka_unit_test(no_go_no_variables),
-	};
-
-	return cmocka_run_group_tests_name("unwind/goglobals", tests, NULL, NULL);
 }

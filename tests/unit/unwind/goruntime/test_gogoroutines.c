@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Goroutines in memory that is made here: at rest, in system calls, running, changing, damaged. */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <errno.h>
 #include <stdio.h>
@@ -13,6 +10,7 @@
 
 #include "gogoroutines.h"
 #include "sample_go.h"
+#include "unit_test.h"
 
 enum {
 	BASE = 0x20000000,
@@ -178,7 +176,7 @@ static int read_all(struct fixture *f)
 
 static const int versions[] = {16, 17, 19, 20, 22, 23, 25, 26, 27};
 
-static void at_rest(void **state)
+TEST(at_rest)
 {
 	for (size_t v = 0; v < sizeof versions / sizeof versions[0]; v++) {
 		struct fixture f;
@@ -205,7 +203,7 @@ static void at_rest(void **state)
 	}
 }
 
-static void by_status(void **state)
+TEST(by_status)
 {
 	struct fixture f;
 	uint64_t g;
@@ -255,7 +253,7 @@ static uint8_t reason_of(const struct fixture *f, const char *name)
 }
 
 /* The one that calls the program's finalizers is the runtime's while it calls none. */
-static void of_the_runtime(void **state)
+TEST(of_the_runtime)
 {
 	static const struct {
 		int minor;
@@ -293,7 +291,7 @@ static void of_the_runtime(void **state)
 }
 
 /* Those that call its cleanups say themselves whether they do. */
-static void of_cleanups(void **state)
+TEST(of_cleanups)
 {
 	struct fixture f;
 
@@ -311,7 +309,7 @@ static void of_cleanups(void **state)
 }
 
 /* What never stands still has no stack, and is not the others' trouble. */
-static void unstable(void **state)
+TEST(unstable)
 {
 	struct fixture f;
 
@@ -334,7 +332,7 @@ static void unstable(void **state)
 }
 
 /* One that runs and waits again at the same depth may have been read while it ran. */
-static void returns(void **state)
+TEST(returns)
 {
 	for (size_t v = 0; v < sizeof versions / sizeof versions[0]; v++) {
 		bool told = versions[v] >= 17;
@@ -356,7 +354,7 @@ static void returns(void **state)
 	}
 }
 
-static void damaged(void **state)
+TEST(damaged)
 {
 	struct fixture f;
 	uint64_t g;
@@ -393,7 +391,7 @@ static void damaged(void **state)
 }
 
 /* Whatever read fails: an error, or goroutines without a stack; the others are right. */
-static void reads_fail(void **state)
+TEST(reads_fail)
 {
 	unsigned int total;
 	struct fixture f;
@@ -421,7 +419,7 @@ static void reads_fail(void **state)
 }
 
 /* A stack that is longer than what is read at first. */
-static void deep(void **state)
+TEST(deep)
 {
 	struct fixture f;
 	uint64_t g;
@@ -464,21 +462,8 @@ static void check_many(bool live)
 	fini(&f);
 }
 
-static void many(void **state)
+TEST(many)
 {
 	check_many(true);
 	check_many(false);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(at_rest),        cmocka_unit_test(by_status),
-		cmocka_unit_test(of_the_runtime), cmocka_unit_test(of_cleanups),
-		cmocka_unit_test(unstable),       cmocka_unit_test(returns),
-		cmocka_unit_test(damaged),        cmocka_unit_test(reads_fail),
-		cmocka_unit_test(deep),           cmocka_unit_test(many),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,11 +3,8 @@
  * Labels of goroutines, in memory that is laid out here as the runtime of a version does it: a
  * thread with its three g's, and label sets as maps and as slices, whole and damaged.
  */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <errno.h>
 #include <stdio.h>
@@ -15,6 +12,7 @@
 #include <string.h>
 
 #include "golabels.h"
+#include "unit_test.h"
 
 #define BASE 0xc000000000ull
 #define G    (BASE + 0x0000) /* the user goroutine */
@@ -172,7 +170,7 @@ static struct world *labelled(void)
 
 /* --- whose labels ---------------------------------------------------------------- */
 
-static void test_none(void **state)
+TEST(test_none)
 {
 	struct world *w = world(27);
 
@@ -181,7 +179,7 @@ static void test_none(void **state)
 	free(w);
 }
 
-static void test_every_version(void **state)
+TEST(test_every_version)
 {
 	for (int minor = 16; minor <= 27; minor++) {
 		struct world *w = world(minor);
@@ -200,7 +198,7 @@ static void test_every_version(void **state)
 	}
 }
 
-static void test_other_stacks(void **state)
+TEST(test_other_stacks)
 {
 	struct world *w = labelled();
 
@@ -219,7 +217,7 @@ static void test_other_stacks(void **state)
 	free(w);
 }
 
-static void test_left_its_thread(void **state)
+TEST(test_left_its_thread)
 {
 	struct world *w = labelled();
 
@@ -231,7 +229,7 @@ static void test_left_its_thread(void **state)
 	free(w);
 }
 
-static void test_no_g(void **state)
+TEST(test_no_g)
 {
 	static const uint64_t wild[] = {0, 1, 8, G + 4, SET, M, BASE + BYTES, UINT64_MAX, ~7ull};
 	struct world *w = labelled();
@@ -250,7 +248,7 @@ static void test_no_g(void **state)
 	free(w);
 }
 
-static void test_known_thread(void **state)
+TEST(test_known_thread)
 {
 	struct world *w = labelled();
 
@@ -275,7 +273,7 @@ static void test_known_thread(void **state)
 }
 
 /* A g that its m doesn't know is none. */
-static void test_strange_m(void **state)
+TEST(test_strange_m)
 {
 	struct world *w = labelled();
 
@@ -292,7 +290,7 @@ static void test_strange_m(void **state)
 
 /* --- slices ---------------------------------------------------------------------- */
 
-static void test_sorted(void **state)
+TEST(test_sorted)
 {
 	static const char *const s[] = {"b", "2", "", "empty key", "ab", "", "a", "1"};
 	struct world *w = labelled();
@@ -302,7 +300,7 @@ static void test_sorted(void **state)
 	free(w);
 }
 
-static void test_longest(void **state)
+TEST(test_longest)
 {
 	char name[UW_LABEL_BYTES + 2];
 	const char *strings[2 * UW_LABELS_MAX];
@@ -323,7 +321,7 @@ static void test_longest(void **state)
 }
 
 /* What is too long is cut, at a whole character; the other labels are as they are. */
-static void test_too_long(void **state)
+TEST(test_too_long)
 {
 	static const char *const characters[] = {"~", "\xc3\xa4", "\xe2\x82\xac",
 						 "\xf0\x9f\x90\xbe"};
@@ -354,7 +352,7 @@ static void test_too_long(void **state)
 }
 
 /* Of too many those stay whose keys sort first, in whatever order they lie. */
-static void test_too_many(void **state)
+TEST(test_too_many)
 {
 	enum { N = 100 };
 	char keys[N][8];
@@ -389,7 +387,7 @@ static void test_too_many(void **state)
 }
 
 /* More than are looked at. */
-static void test_hundreds(void **state)
+TEST(test_hundreds)
 {
 	struct world *w = labelled();
 
@@ -405,7 +403,7 @@ static void test_hundreds(void **state)
 	free(w);
 }
 
-static void test_damaged_slices(void **state)
+TEST(test_damaged_slices)
 {
 	struct world *w = labelled();
 
@@ -433,7 +431,7 @@ static void test_damaged_slices(void **state)
 	free(w);
 }
 
-static void test_nul(void **state)
+TEST(test_nul)
 {
 	struct world *w = labelled();
 
@@ -449,7 +447,7 @@ static void test_nul(void **state)
 
 /* --- maps ------------------------------------------------------------------------ */
 
-static void test_overflowing(void **state)
+TEST(test_overflowing)
 {
 	struct world *w = world(22);
 	char want[400] = "", key[8], value[8];
@@ -473,7 +471,7 @@ static void test_overflowing(void **state)
 	free(w);
 }
 
-static void test_growing(void **state)
+TEST(test_growing)
 {
 	struct world *w = world(23);
 
@@ -492,7 +490,7 @@ static void test_growing(void **state)
 	free(w);
 }
 
-static void test_damaged_maps(void **state)
+TEST(test_damaged_maps)
 {
 	struct world *w = world(19);
 
@@ -535,7 +533,7 @@ static void test_damaged_maps(void **state)
 
 /* --- memory that changes --------------------------------------------------------- */
 
-static void test_changed(void **state)
+TEST(test_changed)
 {
 	static const char *const blue[] = {"tenant", "blue"};
 
@@ -562,7 +560,7 @@ static void test_changed(void **state)
 }
 
 /* The same pointers, later: what is there then counts, not what was. */
-static void test_reused(void **state)
+TEST(test_reused)
 {
 	static const char *const other[] = {"a", "b", "c", "d", "e", "f"};
 	struct world *w = labelled();
@@ -582,7 +580,7 @@ static void test_reused(void **state)
 	free(w);
 }
 
-static void test_noise(void **state)
+TEST(test_noise)
 {
 	uint64_t seed = 88172645463325252ull;
 	struct world *w = world(19), *clean = world(19);
@@ -618,22 +616,4 @@ static void test_noise(void **state)
 	}
 	free(w);
 	free(clean);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_none),           cmocka_unit_test(test_every_version),
-		cmocka_unit_test(test_other_stacks),   cmocka_unit_test(test_left_its_thread),
-		cmocka_unit_test(test_no_g),           cmocka_unit_test(test_known_thread),
-		cmocka_unit_test(test_strange_m),      cmocka_unit_test(test_sorted),
-		cmocka_unit_test(test_longest),        cmocka_unit_test(test_too_long),
-		cmocka_unit_test(test_too_many),       cmocka_unit_test(test_hundreds),
-		cmocka_unit_test(test_damaged_slices), cmocka_unit_test(test_nul),
-		cmocka_unit_test(test_overflowing),    cmocka_unit_test(test_growing),
-		cmocka_unit_test(test_damaged_maps),   cmocka_unit_test(test_changed),
-		cmocka_unit_test(test_reused),         cmocka_unit_test(test_noise),
-	};
-
-	return cmocka_run_group_tests_name("unwind/golabels", tests, NULL, NULL);
 }

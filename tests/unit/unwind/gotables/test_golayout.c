@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-#include <cmocka.h>
 
 #include "golayout.h"
+#include "unit_test.h"
 
-static void rows_ascend(void **state)
+TEST(rows_ascend)
 {
 	for (size_t i = 1; i < uw_golayouts_count; i++) {
 		const struct uw_golayout *a = &uw_golayouts[i - 1], *b = &uw_golayouts[i];
@@ -19,7 +17,7 @@ static void rows_ascend(void **state)
 	assert_true(uw_golayouts[uw_golayouts_count - 1].minor >= 27);
 }
 
-static void row_of_a_version(void **state)
+TEST(row_of_a_version)
 {
 	assert_null(uw_golayout_for(15, 15));
 	assert_int_equal(uw_golayout_for(24, 4)->minor, 24);
@@ -29,7 +27,7 @@ static void row_of_a_version(void **state)
 	assert_ptr_equal(uw_golayout_for(99, 0), &uw_golayouts[uw_golayouts_count - 1]);
 }
 
-static void newer_is_guessed(void **state)
+TEST(newer_is_guessed)
 {
 	int newest = uw_golayouts[uw_golayouts_count - 1].minor;
 
@@ -38,7 +36,7 @@ static void newer_is_guessed(void **state)
 	assert_true(uw_golayout_guessed(newest + 1));
 }
 
-static void row_of_a_magic(void **state)
+TEST(row_of_a_magic)
 {
 	assert_int_equal(uw_golayout_magic(0xfffffffa)->minor, 17);
 	assert_int_equal(uw_golayout_magic(0xfffffff0)->minor, 19);
@@ -46,7 +44,7 @@ static void row_of_a_magic(void **state)
 }
 
 /* Fields that no reader could do without, and the order that every version keeps. */
-static void rows_make_sense(void **state)
+TEST(rows_make_sense)
 {
 	for (size_t i = 0; i < uw_golayouts_count; i++) {
 		const struct uw_golayout *l = &uw_golayouts[i];
@@ -83,7 +81,7 @@ static bool known(const struct uw_golayout *l, const char *reason)
 }
 
 /* What the profiles and figures need, and where each version changed it. */
-static void runtime_rows_make_sense(void **state)
+TEST(runtime_rows_make_sense)
 {
 	for (size_t i = 0; i < uw_golayouts_count; i++) {
 		const struct uw_golayout *l = &uw_golayouts[i];
@@ -108,15 +106,4 @@ static void runtime_rows_make_sense(void **state)
 		assert_int_equal(known(l, "sync.Mutex.Lock"), l->minor >= 20);
 		assert_int_equal(known(l, "cleanup wait"), l->minor >= 25);
 	}
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(rows_ascend),      cmocka_unit_test(row_of_a_version),
-		cmocka_unit_test(newer_is_guessed), cmocka_unit_test(row_of_a_magic),
-		cmocka_unit_test(rows_make_sense),  cmocka_unit_test(runtime_rows_make_sense),
-	};
-
-	return cmocka_run_group_tests_name("unwind/golayout", tests, NULL, NULL);
 }

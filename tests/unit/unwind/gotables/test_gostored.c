@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Stored stacks, logical, physical and cut, of a program with inlined calls, for each Go version.
  */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <stdio.h>
 
 #include "golayout.h"
 #include "gostored.h"
 #include "sample_go.h"
+#include "unit_test.h"
 
 #define BIAS 0x10000ull
 
@@ -87,7 +85,7 @@ static void check_others(const struct opened *o)
 	assert_false(uw_gostored_in_runtime(o->go, BIAS, 4096));
 }
 
-static void expands_every_version(void **state)
+TEST(expands_every_version)
 {
 	for (size_t i = 0; i < uw_golayouts_count; i++) {
 		struct opened o = open_row(&uw_golayouts[i]);
@@ -96,11 +94,4 @@ static void expands_every_version(void **state)
 		check_others(&o);
 		close_row(&o);
 	}
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {cmocka_unit_test(expands_every_version)};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <elf.h>
 #include <errno.h>
@@ -14,6 +11,7 @@
 #include "gobuild.h"
 #include "gosym.h"
 #include "sample_go.h"
+#include "unit_test.h"
 
 static const struct uw_golayout *layout(int minor)
 {
@@ -220,7 +218,7 @@ static void check_all(const struct opened *o)
 }
 
 /* Each row, with and without section headers, on both machines. */
-static void reads_every_version(void **state)
+TEST(reads_every_version)
 {
 	static const uint16_t machines[] = {EM_X86_64, EM_AARCH64};
 
@@ -239,7 +237,7 @@ static void reads_every_version(void **state)
 }
 
 /* Pointers left to the loader: nothing in the file, all in memory. */
-static void reads_loaded_pointers(void **state)
+TEST(reads_loaded_pointers)
 {
 	for (size_t i = 0; i < uw_golayouts_count * 2; i++) {
 		const struct uw_golayout *l = &uw_golayouts[i / 2];
@@ -268,7 +266,7 @@ static void reads_loaded_pointers(void **state)
 }
 
 /* A position-independent file whose linker left link-time addresses in place needs no memory. */
-static void prefers_the_file(void **state)
+TEST(prefers_the_file)
 {
 	struct loaded_go loaded = {.bias = 0x7f0000000000};
 	struct uw_mem mem = loaded_go_mem(&loaded);
@@ -282,7 +280,7 @@ static void prefers_the_file(void **state)
 	close_built(&o);
 }
 
-static void knows_text_sections(void **state)
+TEST(knows_text_sections)
 {
 	for (size_t i = 0; i < uw_golayouts_count; i++) {
 		const struct uw_golayout *l = &uw_golayouts[i];
@@ -310,7 +308,7 @@ static void knows_text_sections(void **state)
 	}
 }
 
-static void uses_the_newest_row_for_newer(void **state)
+TEST(uses_the_newest_row_for_newer)
 {
 	const struct uw_golayout *l = &uw_golayouts[uw_golayouts_count - 1];
 	struct sample_go s;
@@ -338,7 +336,7 @@ static void uses_the_newest_row_for_newer(void **state)
 
 /* Without build information the row is chosen by the tables. Rows that differ in nothing here are
  * one. */
-static void finds_the_row_without_version(void **state)
+TEST(finds_the_row_without_version)
 {
 	for (size_t i = 0; i < uw_golayouts_count; i++) {
 		const struct uw_golayout *l = &uw_golayouts[i], *got;
@@ -360,7 +358,7 @@ static void finds_the_row_without_version(void **state)
 	}
 }
 
-static void refuses_old_versions(void **state)
+TEST(refuses_old_versions)
 {
 	static const uint8_t old[] = {0xfb, 0xff, 0xff, 0xff};
 	struct built_go built;
@@ -381,7 +379,7 @@ static void refuses_old_versions(void **state)
 	close_built(&o);
 }
 
-static void refuses_what_is_not_go(void **state)
+TEST(refuses_what_is_not_go)
 {
 	struct built_go built;
 	struct sample_go s;
@@ -404,7 +402,7 @@ static void refuses_what_is_not_go(void **state)
 	close_built(&o);
 }
 
-static void reads_versions(void **state)
+TEST(reads_versions)
 {
 	int minor, patch;
 
@@ -468,7 +466,7 @@ static void open_damaged(const struct sample_go *s, size_t at, uint8_t with, siz
 	close_built(&o);
 }
 
-static void survives_damage(void **state)
+TEST(survives_damage)
 {
 	static const int minors[] = {16, 19, 24, 27};
 
@@ -486,22 +484,4 @@ static void survives_damage(void **state)
 			open_damaged(&s, SIZE_MAX, 0, size);
 		built_go_fini(&built);
 	}
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(reads_every_version),
-		cmocka_unit_test(reads_loaded_pointers),
-		cmocka_unit_test(prefers_the_file),
-		cmocka_unit_test(knows_text_sections),
-		cmocka_unit_test(uses_the_newest_row_for_newer),
-		cmocka_unit_test(finds_the_row_without_version),
-		cmocka_unit_test(refuses_old_versions),
-		cmocka_unit_test(refuses_what_is_not_go),
-		cmocka_unit_test(reads_versions),
-		cmocka_unit_test(survives_damage),
-	};
-
-	return cmocka_run_group_tests_name("unwind/gosym", tests, NULL, NULL);
 }

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The registry of files: found by device and inode, freed with the last space that maps them. */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -16,6 +13,7 @@
 
 #include "binary.h"
 #include "space.h"
+#include "unit_test.h"
 
 enum { MANY = 5000, PAGE = 4096 };
 #define TEXT UINT64_C(0x10000000)
@@ -33,7 +31,7 @@ static bool is_open(int fd)
 	return fcntl(fd, F_GETFD) >= 0;
 }
 
-static void test_find(void **state)
+TEST(test_find)
 {
 	struct uw_binaries reg = {0};
 	struct uw_binary *all[MANY];
@@ -58,7 +56,7 @@ static void test_find(void **state)
 	assert_null(uw_binary_find(&reg, 1, 1));
 }
 
-static void test_references(void **state)
+TEST(test_references)
 {
 	struct uw_binaries reg = {0};
 	int fd = some_fd(), other = some_fd();
@@ -106,7 +104,7 @@ static void make_file(char *path)
 }
 
 /* A space has one reference to a file, however often it maps it. */
-static void test_spaces(void **state)
+TEST(test_spaces)
 {
 	char one[] = "/tmp/prowl-test.XXXXXX", two[] = "/tmp/prowl-test.XXXXXX";
 	struct uw_binaries reg = {0};
@@ -151,7 +149,7 @@ static size_t open_files(void)
 }
 
 /* Images that come and go leave no file behind, and none of the real ones is lost. */
-static void test_storm(void **state)
+TEST(test_storm)
 {
 	struct uw_binaries reg = {0};
 	size_t before = open_files();
@@ -168,16 +166,4 @@ static void test_storm(void **state)
 	}
 	assert_int_equal(open_files(), before);
 	uw_binaries_fini(&reg);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_find),
-		cmocka_unit_test(test_references),
-		cmocka_unit_test(test_spaces),
-		cmocka_unit_test(test_storm),
-	};
-
-	return cmocka_run_group_tests_name("binary", tests, NULL, NULL);
 }

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A program in memory becomes a file: its bytes, its bounds, what is no program. */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <elf.h>
 #include <errno.h>
@@ -16,10 +13,11 @@
 #include "gosym.h"
 #include "memelf.h"
 #include "sample_go.h"
+#include "unit_test.h"
 
 enum { PAGE = 4096, BASE = 0x400000 };
 
-static void test_begins(void **state)
+TEST(test_begins)
 {
 	uint8_t page[2 * PAGE] = {0};
 	struct uw_mem_bytes b = {.base = BASE, .bytes = page, .len = sizeof page};
@@ -39,7 +37,7 @@ static void test_begins(void **state)
 }
 
 /* A program as it was loaded, read once more from a copy of its memory: the same tables. */
-static void test_program(void **state)
+TEST(test_program)
 {
 	struct sample_go sample;
 	struct built_go built;
@@ -88,7 +86,7 @@ static int read_anything(void *ctx, uint64_t addr, void *buf, size_t len)
 	return 0;
 }
 
-static void test_bounds(void **state)
+TEST(test_bounds)
 {
 	uint64_t taken = 0;
 	struct uw_mem mem = {.read = read_anything, .ctx = &taken};
@@ -111,15 +109,4 @@ static void test_bounds(void **state)
 	assert_true(fd >= 0);
 	assert_int_equal(taken, PAGE + (16 << 20));
 	close(fd);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_begins),
-		cmocka_unit_test(test_program),
-		cmocka_unit_test(test_bounds),
-	};
-
-	return cmocka_run_group_tests_name("memelf", tests, NULL, NULL);
 }

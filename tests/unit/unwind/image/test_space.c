@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <errno.h>
 #include <stdio.h>
@@ -16,6 +13,7 @@
 
 #include "sample_go.h"
 #include "space.h"
+#include "unit_test.h"
 
 enum { PAGE = 4096, BASE = 0x400000 };
 
@@ -81,7 +79,7 @@ static void check_map(const struct uw_space *s, size_t i, uint64_t page, uint64_
 
 /* --- adding and cutting --- */
 
-static void test_empty(void **state)
+TEST(test_empty)
 {
 	struct fixture f;
 
@@ -94,7 +92,7 @@ static void test_empty(void **state)
 	close_space(&f);
 }
 
-static void test_at(void **state)
+TEST(test_at)
 {
 	struct fixture f;
 
@@ -116,7 +114,7 @@ static void test_at(void **state)
 	close_space(&f);
 }
 
-static void test_bad_ranges(void **state)
+TEST(test_bad_ranges)
 {
 	struct fixture f;
 	struct uw_map_event e = event(4, 0, 1, 0);
@@ -133,7 +131,7 @@ static void test_bad_ranges(void **state)
 	close_space(&f);
 }
 
-static void test_cut_in_two(void **state)
+TEST(test_cut_in_two)
 {
 	struct fixture f;
 
@@ -147,7 +145,7 @@ static void test_cut_in_two(void **state)
 	close_space(&f);
 }
 
-static void test_cut_ends(void **state)
+TEST(test_cut_ends)
 {
 	struct fixture f;
 
@@ -166,7 +164,7 @@ static void test_cut_ends(void **state)
 }
 
 /* What is known already changes nothing, so that caches stay good. */
-static void test_again(void **state)
+TEST(test_again)
 {
 	struct fixture f;
 	uint64_t version;
@@ -186,7 +184,7 @@ static void test_again(void **state)
 	close_space(&f);
 }
 
-static void test_conflicts(void **state)
+TEST(test_conflicts)
 {
 	struct fixture f;
 
@@ -212,7 +210,7 @@ static void test_conflicts(void **state)
 }
 
 /* An inode's number means nothing on another device. */
-static void test_devices(void **state)
+TEST(test_devices)
 {
 	struct fixture f;
 	struct uw_map_event e = event(10, 10, 1, 5);
@@ -228,7 +226,7 @@ static void test_devices(void **state)
 	close_space(&f);
 }
 
-static void test_clone(void **state)
+TEST(test_clone)
 {
 	struct fixture f;
 	struct uw_space copy, none, copy_of_none;
@@ -326,7 +324,7 @@ static void check_model(struct uw_space *s, const struct model *m)
 	}
 }
 
-static void test_model(void **state)
+TEST(test_model)
 {
 	for (uint64_t seed = 1; seed <= 150; seed++) {
 		struct fixture f;
@@ -410,7 +408,7 @@ static struct uw_map_event text_of(const struct file *f, uint64_t bias)
 				     .path = f->path};
 }
 
-static void test_go(void **state)
+TEST(test_go)
 {
 	struct fixture f;
 	struct file go;
@@ -437,7 +435,7 @@ static void test_go(void **state)
 }
 
 /* The bias of a part that was cut off is that of the whole. */
-static void test_bias_of_parts(void **state)
+TEST(test_bias_of_parts)
 {
 	struct fixture f;
 	struct file go;
@@ -493,7 +491,7 @@ static void close_two(struct two *t)
 	close_file(&t->second);
 }
 
-static void test_two_modules(void **state)
+TEST(test_two_modules)
 {
 	const struct uw_go_module *m;
 	struct uw_space *s;
@@ -523,7 +521,7 @@ static void test_two_modules(void **state)
 }
 
 /* moduledata.next of the first one says that the second one is its plugin; a ring says nothing. */
-static void test_plugin(void **state)
+TEST(test_plugin)
 {
 	for (int ring = 0; ring < 2; ring++) {
 		uint64_t next[2];
@@ -560,7 +558,7 @@ static void test_plugin(void **state)
 }
 
 /* Text at the same place of another file can't be both's. */
-static void test_overlapping_modules(void **state)
+TEST(test_overlapping_modules)
 {
 	struct uw_map_event e;
 	struct two t;
@@ -577,7 +575,7 @@ static void test_overlapping_modules(void **state)
 /* --- text in anonymous memory --- */
 
 /* The text is moved: the file knows it as long as all that is compared is the same. */
-static void test_moved_text(void **state)
+TEST(test_moved_text)
 {
 	for (int changed = 0; changed < 3; changed++) {
 		struct uw_mem_bytes bytes;
@@ -616,7 +614,7 @@ static void test_moved_text(void **state)
 }
 
 /* What a program may have its text in, and what not. */
-static void test_is_anonymous(void **state)
+TEST(test_is_anonymous)
 {
 	assert_true(uw_space_is_anonymous(0, ""));
 	assert_true(uw_space_is_anonymous(0, "[anon:text]"));
@@ -628,7 +626,7 @@ static void test_is_anonymous(void **state)
 }
 
 /* The executable's tables win over those of a library, whatever lies first. */
-static void test_go_of_the_executable(void **state)
+TEST(test_go_of_the_executable)
 {
 	for (int exe = 0; exe < 2; exe++) {
 		struct fixture f;
@@ -651,7 +649,7 @@ static void test_go_of_the_executable(void **state)
 }
 
 /* A Go library that is loaded into a running C program. */
-static void test_go_later(void **state)
+TEST(test_go_later)
 {
 	struct fixture f;
 	struct file go;
@@ -669,7 +667,7 @@ static void test_go_later(void **state)
 }
 
 /* Where another file took the place of Go's text, no address is Go's any more. */
-static void test_go_is_replaced(void **state)
+TEST(test_go_is_replaced)
 {
 	struct fixture f;
 	struct file go, next;
@@ -697,7 +695,7 @@ static void test_go_is_replaced(void **state)
 	close_file(&next);
 }
 
-static void test_no_elf(void **state)
+TEST(test_no_elf)
 {
 	struct fixture f;
 	struct file text = {0};
@@ -721,7 +719,7 @@ static void test_no_elf(void **state)
 }
 
 /* A name that another file has taken meanwhile is not the file that was mapped. */
-static void test_other_file_of_that_name(void **state)
+TEST(test_other_file_of_that_name)
 {
 	struct fixture f;
 	struct file go;
@@ -742,7 +740,7 @@ static void test_other_file_of_that_name(void **state)
 }
 
 /* One file, mapped by two processes, is opened once. */
-static void test_shared(void **state)
+TEST(test_shared)
 {
 	struct fixture f;
 	struct uw_space other;
@@ -773,7 +771,7 @@ static void skip_without_vdso(void)
 	skip();
 }
 
-static void test_vdso(void **state)
+TEST(test_vdso)
 {
 	uint64_t at = getauxval(AT_SYSINFO_EHDR);
 	struct uw_map_event e = {.start = at, .end = at + 2 * PAGE, .path = "[vdso]"};
@@ -799,7 +797,7 @@ static void test_vdso(void **state)
 }
 
 /* Each process has one, they are all the same: one descriptor for all. */
-static void test_vdso_is_shared(void **state)
+TEST(test_vdso_is_shared)
 {
 	uint64_t at = getauxval(AT_SYSINFO_EHDR);
 	struct uw_map_event e = {.start = at, .end = at + 2 * PAGE, .path = "[vdso]"};
@@ -824,7 +822,7 @@ static void test_vdso_is_shared(void **state)
 	close_space(&f);
 }
 
-static void test_vdso_over_anonymous(void **state)
+TEST(test_vdso_over_anonymous)
 {
 	uint64_t at = getauxval(AT_SYSINFO_EHDR);
 	struct uw_map_event e = {.start = at, .end = at + 2 * PAGE, .path = ""};
@@ -842,7 +840,7 @@ static void test_vdso_over_anonymous(void **state)
 	close_space(&f);
 }
 
-static void test_load(void **state)
+TEST(test_load)
 {
 	struct fixture f;
 	FILE *maps = fopen("/proc/self/maps", "re");
@@ -874,7 +872,7 @@ static void test_load(void **state)
 	close_space(&f);
 }
 
-static void test_load_of_nobody(void **state)
+TEST(test_load_of_nobody)
 {
 	struct uw_binaries reg = {0};
 	struct uw_space s;
@@ -884,40 +882,4 @@ static void test_load_of_nobody(void **state)
 	assert_int_equal(s.n, 0);
 	uw_space_fini(&s);
 	uw_binaries_fini(&reg);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_empty),
-		cmocka_unit_test(test_at),
-		cmocka_unit_test(test_bad_ranges),
-		cmocka_unit_test(test_cut_in_two),
-		cmocka_unit_test(test_cut_ends),
-		cmocka_unit_test(test_again),
-		cmocka_unit_test(test_conflicts),
-		cmocka_unit_test(test_devices),
-		cmocka_unit_test(test_clone),
-		cmocka_unit_test(test_model),
-		cmocka_unit_test(test_go),
-		cmocka_unit_test(test_bias_of_parts),
-		cmocka_unit_test(test_go_of_the_executable),
-		cmocka_unit_test(test_go_later),
-		cmocka_unit_test(test_go_is_replaced),
-		cmocka_unit_test(test_no_elf),
-		cmocka_unit_test(test_other_file_of_that_name),
-		cmocka_unit_test(test_shared),
-		cmocka_unit_test(test_two_modules),
-		cmocka_unit_test(test_plugin),
-		cmocka_unit_test(test_overlapping_modules),
-		cmocka_unit_test(test_moved_text),
-		cmocka_unit_test(test_is_anonymous),
-		cmocka_unit_test(test_vdso),
-		cmocka_unit_test(test_vdso_is_shared),
-		cmocka_unit_test(test_vdso_over_anonymous),
-		cmocka_unit_test(test_load),
-		cmocka_unit_test(test_load_of_nobody),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +11,7 @@
 
 #include "sample_go.h"
 #include "symbolize.h"
+#include "unit_test.h"
 
 enum { PAGE = 4096, BASE = 0x400000, BIAS = 0x20000000, ANON = 0x70000000 };
 
@@ -56,7 +54,7 @@ static void close_mapped(struct mapped *m)
 
 /* --- names --- */
 
-static void test_go_names(void **state)
+TEST(test_go_names)
 {
 	struct sample_go sample;
 	struct built_go built;
@@ -96,7 +94,7 @@ static void test_go_names(void **state)
 	built_go_fini(&built);
 }
 
-static void test_no_names(void **state)
+TEST(test_no_names)
 {
 	struct sample_go sample;
 	struct built_go built;
@@ -288,7 +286,7 @@ static void check_repair_max(struct program *p, const struct frame *in, size_t n
 		check_repair_max(p, in, N(in), want, N(want), 16); \
 	} while (0)
 
-static void test_systemstack(void **state)
+TEST(test_systemstack)
 {
 	static const struct frame in[] = {
 		{CALLEE, 0}, {MALLOC_1, 60}, {SYSTEMSTACK, 70}, {MAIN, 15}};
@@ -302,7 +300,7 @@ static void test_systemstack(void **state)
 }
 
 /* Of two calls in the same function, the one that passes the closure that ran. */
-static void test_call_site_by_closure(void **state)
+TEST(test_call_site_by_closure)
 {
 	static const struct frame in1[] = {{GROW_1, 0}, {SYSTEMSTACK, 70}, {MAIN, 25}};
 	static const struct frame want1[] = {
@@ -323,7 +321,7 @@ static void test_call_site_by_closure(void **state)
 	close_program(&p);
 }
 
-static void test_cgocall(void **state)
+TEST(test_cgocall)
 {
 	static const struct frame in[] = {{ASMCGOCALL, 0}, {CFUNC, SITE}, {MAIN, 35}};
 	static const struct frame want[] = {
@@ -336,7 +334,7 @@ static void test_cgocall(void **state)
 }
 
 /* systemstack at the root: its closure's name identifies its maker. */
-static void test_root(void **state)
+TEST(test_root)
 {
 	static const struct frame in[] = {{GROW_2, 60}, {SYSTEMSTACK, 70}};
 	static const struct frame want[] = {{GROW_2, 60}, {SYSTEMSTACK, 70}, {GROW, SECOND}};
@@ -353,7 +351,7 @@ static void test_root(void **state)
 	close_program(&p);
 }
 
-static void test_nothing_is_missing(void **state)
+TEST(test_nothing_is_missing)
 {
 	static const struct frame whole[] = {
 		{MALLOC_1, 60}, {SYSTEMSTACK, 70}, {MALLOC, SITE}, {MAIN, 15}};
@@ -384,7 +382,7 @@ static void test_nothing_is_missing(void **state)
 }
 
 /* From go1.21 on these functions have frames: what the chain gives is whole. */
-static void test_newer(void **state)
+TEST(test_newer)
 {
 	static const struct frame in[] = {{MALLOC_1, 60}, {SYSTEMSTACK, 70}, {MAIN, 15}};
 	static const struct frame want[] = {
@@ -399,7 +397,7 @@ static void test_newer(void **state)
 	close_program(&p);
 }
 
-static void test_room(void **state)
+TEST(test_room)
 {
 	static const struct frame in[] = {
 		{CALLEE, 0}, {MALLOC_1, 60}, {SYSTEMSTACK, 70}, {MAIN, 15}};
@@ -420,7 +418,7 @@ static void test_room(void **state)
 }
 
 /* Foreign addresses among them stay as they are. */
-static void test_foreign(void **state)
+TEST(test_foreign)
 {
 	struct program p;
 	uint64_t pcs[] = {0x10, 0, ANON, 0, 0, UINT64_MAX}, out[8];
@@ -437,7 +435,7 @@ static void test_foreign(void **state)
  * The code that is read is that of the file with the tables: also where /proc doesn't say which
  * file is the executable, and where Go is a library of another program.
  */
-static void test_executable(void **state)
+TEST(test_executable)
 {
 	static const struct frame in[] = {{MALLOC_1, 60}, {SYSTEMSTACK, 70}, {MAIN, 15}};
 	static const struct frame want[] = {
@@ -455,23 +453,4 @@ static void test_executable(void **state)
 	CHECK(&p, in, want);
 	close(fd);
 	close_program(&p);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_go_names),
-		cmocka_unit_test(test_no_names),
-		cmocka_unit_test(test_systemstack),
-		cmocka_unit_test(test_call_site_by_closure),
-		cmocka_unit_test(test_cgocall),
-		cmocka_unit_test(test_root),
-		cmocka_unit_test(test_nothing_is_missing),
-		cmocka_unit_test(test_newer),
-		cmocka_unit_test(test_room),
-		cmocka_unit_test(test_foreign),
-		cmocka_unit_test(test_executable),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

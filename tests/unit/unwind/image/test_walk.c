@@ -4,11 +4,8 @@
  * own, and the kernel's part (registers, stack copy, chain of frame pointers) is taken from it at
  * the instant of interest, as perf does. What the walk must give is known from the calls made.
  */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +17,7 @@
 #include "build_go.h"
 #include "log.h"
 #include "walk.h"
+#include "unit_test.h"
 
 enum {
 	PAGE = 4096,
@@ -367,7 +365,14 @@ static uint64_t bias_of(void **state)
 
 /* --- leaves of go1.21 and later --- */
 
-static void test_frame_is_set_up(void **state)
+/* Also where the program is loaded elsewhere than it was linked for. */
+#define TEST_TWICE(function)                                                                     \
+	static void function(void **state);                                                      \
+	UNIT_TEST(function, function, #function, NULL, NULL, NULL)                               \
+	UNIT_TEST(function, function##_elsewhere, #function " elsewhere", NULL, NULL, (void *)1) \
+	static void function(void **state)
+
+TEST_TWICE(test_frame_is_set_up)
 {
 	struct fixture f;
 	struct machine m;
@@ -381,7 +386,7 @@ static void test_frame_is_set_up(void **state)
 	close_fixture(&f);
 }
 
-static void test_prologue(void **state)
+TEST_TWICE(test_prologue)
 {
 	struct fixture f;
 	struct machine m;
@@ -403,7 +408,7 @@ static void test_prologue(void **state)
 	close_fixture(&f);
 }
 
-static void test_epilogue(void **state)
+TEST_TWICE(test_epilogue)
 {
 	struct fixture f;
 	struct machine m;
@@ -424,7 +429,7 @@ static void test_epilogue(void **state)
 	close_fixture(&f);
 }
 
-static void test_no_frame(void **state)
+TEST_TWICE(test_no_frame)
 {
 	struct fixture f;
 	struct machine m;
@@ -442,7 +447,7 @@ static void test_no_frame(void **state)
 }
 
 /* Assembly that computes in BP: the chain is rubbish, the caller's BP lies in the frame. */
-static void test_bp_is_overwritten(void **state)
+TEST_TWICE(test_bp_is_overwritten)
 {
 	static const uint64_t rubbish[] = {0,          1,    0x123456789abcdef0,
 					   UINT64_MAX, ANON, STACK + 8 * WORDS - 32};
@@ -462,7 +467,7 @@ static void test_bp_is_overwritten(void **state)
 }
 
 /* No BP was saved where it should be: what lies there is no address of this stack. */
-static void test_saved_bp_is_none(void **state)
+TEST_TWICE(test_saved_bp_is_none)
 {
 	uint64_t words[] = {STACK + 8, STACK + WORDS * 8 - 4, UINT64_MAX, (STACK + (1ull << 40))};
 	struct fixture f;
@@ -488,7 +493,7 @@ static void test_saved_bp_is_none(void **state)
  * MOVQ BP,-16(SP); LEAQ -16(SP),BP; CALL duffzero; MOVQ (BP),BP: the chain begins with a frame that
  * is none.
  */
-static void test_duff(void **state)
+TEST_TWICE(test_duff)
 {
 	struct fixture f;
 	struct machine m;
@@ -523,7 +528,7 @@ static void test_duff(void **state)
 }
 
 /* A function that may run on another stack: SP says nothing, the chain is right. */
-static void test_spwrite(void **state)
+TEST_TWICE(test_spwrite)
 {
 	static const enum fn fns[] = {NANOTIME, SWITCHES};
 	struct fixture f;
@@ -542,7 +547,7 @@ static void test_spwrite(void **state)
 	close_fixture(&f);
 }
 
-static void test_no_table(void **state)
+TEST_TWICE(test_no_table)
 {
 	struct fixture f;
 	struct machine m;
@@ -558,7 +563,7 @@ static void test_no_table(void **state)
 
 /* --- leaves of go1.20 and earlier --- */
 
-static void test_old_prologue(void **state)
+TEST_TWICE(test_old_prologue)
 {
 	struct fixture f;
 	struct machine m;
@@ -576,7 +581,7 @@ static void test_old_prologue(void **state)
  * Between making room and filling it, the word where BP will be saved is an earlier call's: here
  * one that looks like a frame pointer of this stack.
  */
-static void test_old_save(void **state)
+TEST_TWICE(test_old_save)
 {
 	struct fixture f;
 	struct machine m;
@@ -630,7 +635,7 @@ static void check_alone(struct fixture *f, enum fn fn, enum uw_end end)
 	check_now(f, &m, end);
 }
 
-static void test_leaf_is_a_root(void **state)
+TEST_TWICE(test_leaf_is_a_root)
 {
 	struct fixture f;
 
@@ -663,7 +668,7 @@ static void check_root(struct fixture *f, enum fn root, enum uw_end end)
 	assert_int_equal(check_now(f, &m, end), 1);
 }
 
-static void test_roots(void **state)
+TEST_TWICE(test_roots)
 {
 	struct fixture f;
 
@@ -676,7 +681,7 @@ static void test_roots(void **state)
 	close_fixture(&f);
 }
 
-static void test_goexit_does_not_show(void **state)
+TEST_TWICE(test_goexit_does_not_show)
 {
 	struct fixture f;
 	struct machine m;
@@ -812,7 +817,7 @@ static void walk_growing(struct growing *w, bool pieces, enum uw_end end)
 }
 
 /* Nothing shows where the goroutine was: never complete, and no frame of morestack. */
-static void test_morestack(void **state)
+TEST_TWICE(test_morestack)
 {
 	struct growing w;
 
@@ -824,7 +829,7 @@ static void test_morestack(void **state)
 }
 
 /* The words were copied at the very time of the sample. */
-static void test_morestack_by_pieces(void **state)
+TEST_TWICE(test_morestack_by_pieces)
 {
 	struct growing w;
 
@@ -841,7 +846,7 @@ static void test_morestack_by_pieces(void **state)
 }
 
 /* By the stack copy, and the goroutine's callers where its stack was. */
-static void test_morestack_on_the_old_stack(void **state)
+TEST_TWICE(test_morestack_on_the_old_stack)
 {
 	struct growing w;
 
@@ -868,7 +873,7 @@ static void test_morestack_on_the_old_stack(void **state)
 }
 
 /* The old stack is gone, and the new one lies elsewhere: copystack has where, and how much. */
-static void test_morestack_on_the_new_stack(void **state)
+TEST_TWICE(test_morestack_on_the_new_stack)
 {
 	uint64_t old_hi = STACK + WORDS * 8 + GROWN, new_hi = old_hi + GROWN;
 	struct growing w;
@@ -889,7 +894,7 @@ static void test_morestack_on_the_new_stack(void **state)
 }
 
 /* go1.20 and older: the chain goes on at the goroutine, and lacks two. */
-static void test_morestack_of_old_go(void **state)
+TEST_TWICE(test_morestack_of_old_go)
 {
 	struct growing w;
 
@@ -914,7 +919,7 @@ static void test_morestack_of_old_go(void **state)
 }
 
 /* Still on the goroutine's stack. */
-static void test_morestack_is_the_leaf(void **state)
+TEST_TWICE(test_morestack_is_the_leaf)
 {
 	struct growing w;
 
@@ -958,7 +963,7 @@ static void check_interrupted(struct fixture *f, enum fn by, enum fn then, uint6
 	check_now(f, &m, UW_END_ROOT);
 }
 
-static void test_interrupted(void **state)
+TEST_TWICE(test_interrupted)
 {
 	static const uint64_t offs[] = {BODY, 0, CALL_END, AFTER_RET};
 	struct fixture f;
@@ -973,7 +978,7 @@ static void test_interrupted(void **state)
 }
 
 /* Only the frame right below was interrupted: its caller has a return address again. */
-static void test_interrupted_once(void **state)
+TEST_TWICE(test_interrupted_once)
 {
 	struct fixture f;
 	struct machine m;
@@ -1019,7 +1024,7 @@ static void check_leaves_stack(struct fixture *f, uint64_t ret)
 }
 
 /* With its domain on, a walk that has no root says why, and one that has says nothing. */
-static void test_log(void **state)
+TEST(test_log)
 {
 	int fd = memfd_create("stderr", MFD_CLOEXEC), saved = dup(STDERR_FILENO);
 	struct fixture f;
@@ -1045,7 +1050,7 @@ static void test_log(void **state)
 	close_fixture(&f);
 }
 
-static void test_leaves_stack(void **state)
+TEST_TWICE(test_leaves_stack)
 {
 	struct fixture f;
 
@@ -1064,7 +1069,7 @@ static void test_leaves_stack(void **state)
 }
 
 /* Calls in all their forms stand before return addresses. */
-static void test_calls(void **state)
+TEST_TWICE(test_calls)
 {
 	static const struct {
 		uint8_t code[8];
@@ -1108,7 +1113,7 @@ static void test_calls(void **state)
 }
 
 /* Frames of C in the chain are taken as they come. */
-static void test_through_c(void **state)
+TEST_TWICE(test_through_c)
 {
 	struct fixture f;
 	struct machine m;
@@ -1131,7 +1136,7 @@ static void test_through_c(void **state)
 	close_fixture(&f);
 }
 
-static void test_chain_ends(void **state)
+TEST_TWICE(test_chain_ends)
 {
 	struct fixture f;
 	struct machine m;
@@ -1173,7 +1178,7 @@ static void test_chain_ends(void **state)
 }
 
 /* Never more than the caller takes, wherever the limit falls. */
-static void test_max(void **state)
+TEST_TWICE(test_max)
 {
 	struct fixture f;
 	struct machine m;
@@ -1206,7 +1211,7 @@ static void test_max(void **state)
 	close_fixture(&f);
 }
 
-static void test_short_copy(void **state)
+TEST_TWICE(test_short_copy)
 {
 	struct fixture f;
 	struct machine m;
@@ -1234,7 +1239,7 @@ static void test_short_copy(void **state)
 }
 
 /* BP is lost, and the copy ends within the frames. */
-static void test_short_copy_without_bp(void **state)
+TEST_TWICE(test_short_copy_without_bp)
 {
 	struct fixture f;
 	struct machine m;
@@ -1270,7 +1275,7 @@ static void test_short_copy_without_bp(void **state)
 }
 
 /* A circle of frame pointers comes to an end. */
-static void test_circle(void **state)
+TEST_TWICE(test_circle)
 {
 	struct fixture f;
 	struct machine m;
@@ -1288,7 +1293,7 @@ static void test_circle(void **state)
 	close_fixture(&f);
 }
 
-static void test_no_regs(void **state)
+TEST_TWICE(test_no_regs)
 {
 	struct fixture f;
 	struct taken t = {.n = 9};
@@ -1301,7 +1306,7 @@ static void test_no_regs(void **state)
 }
 
 /* Compiled at run time: believed as far as frame pointers lead to a root. */
-static void test_leaf_without_a_file(void **state)
+TEST_TWICE(test_leaf_without_a_file)
 {
 	struct fixture f;
 	struct machine m;
@@ -1323,7 +1328,7 @@ static void test_leaf_without_a_file(void **state)
 }
 
 /* An address that was met as a caller, where less is asked of it, and then as a leaf. */
-static void test_caller_then_leaf(void **state)
+TEST_TWICE(test_caller_then_leaf)
 {
 	struct fixture f;
 	struct machine m;
@@ -1343,7 +1348,7 @@ static void test_caller_then_leaf(void **state)
 }
 
 /* What is remembered of an address belongs to its space, and to its mappings of the time. */
-static void test_cache(void **state)
+TEST_TWICE(test_cache)
 {
 	struct fixture f, other;
 	struct machine m, on_other;
@@ -1378,53 +1383,4 @@ static void test_cache(void **state)
 	check_now(&f, &m, UW_END_UNKNOWN);
 	close_fixture(&f);
 	close_fixture(&other);
-}
-
-#define TWICE(test)                                             \
-	cmocka_unit_test(test),                                 \
-	{                                                       \
-#test " elsewhere", test, NULL, NULL, (void *)1 \
-	}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		TWICE(test_frame_is_set_up),
-		TWICE(test_prologue),
-		TWICE(test_epilogue),
-		TWICE(test_no_frame),
-		TWICE(test_bp_is_overwritten),
-		TWICE(test_saved_bp_is_none),
-		TWICE(test_duff),
-		TWICE(test_spwrite),
-		TWICE(test_no_table),
-		TWICE(test_old_prologue),
-		TWICE(test_old_save),
-		TWICE(test_leaf_is_a_root),
-		TWICE(test_roots),
-		TWICE(test_goexit_does_not_show),
-		TWICE(test_morestack),
-		TWICE(test_morestack_by_pieces),
-		TWICE(test_morestack_on_the_old_stack),
-		TWICE(test_morestack_on_the_new_stack),
-		TWICE(test_morestack_of_old_go),
-		TWICE(test_morestack_is_the_leaf),
-		TWICE(test_interrupted),
-		TWICE(test_interrupted_once),
-		TWICE(test_leaves_stack),
-		cmocka_unit_test(test_log),
-		TWICE(test_calls),
-		TWICE(test_through_c),
-		TWICE(test_chain_ends),
-		TWICE(test_max),
-		TWICE(test_short_copy),
-		TWICE(test_short_copy_without_bp),
-		TWICE(test_circle),
-		TWICE(test_no_regs),
-		TWICE(test_leaf_without_a_file),
-		TWICE(test_caller_then_leaf),
-		TWICE(test_cache),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

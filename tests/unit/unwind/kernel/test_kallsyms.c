@@ -2,8 +2,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,9 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "kallsyms.h"
+#include "unit_test.h"
 
 static int fd_of(const char *text)
 {
@@ -105,7 +102,7 @@ static void check(const struct uw_kallsyms *k, const struct answer *a)
 		assert_null(module);
 }
 
-static void names_cover_what_they_should(void **state)
+TEST(names_cover_what_they_should)
 {
 	struct uw_kallsyms *k = read_text(sample, NULL, 0);
 
@@ -114,7 +111,7 @@ static void names_cover_what_they_should(void **state)
 	uw_kallsyms_free(k);
 }
 
-static void resolve_answers_the_same(void **state)
+TEST(resolve_answers_the_same)
 {
 	uint64_t pcs[N];
 	struct uw_kallsyms *k;
@@ -137,7 +134,7 @@ static void resolve_answers_the_same(void **state)
 }
 
 /* Of two at one address the kernel's own counts, in both ways of reading, whichever comes first. */
-static void the_kernels_own_comes_before_a_modules(void **state)
+TEST(the_kernels_own_comes_before_a_modules)
 {
 	static const char text[] = "ffffffff81000000 T a\t[ext4]\nffffffff81000000 T a\n"
 				   "fffffffff0000000 T b\nfffffffff0000000 T b\t[ext4]\n";
@@ -158,7 +155,7 @@ static void the_kernels_own_comes_before_a_modules(void **state)
 }
 
 /* A name ends at its NUL, so that what follows it in memory is no longer what was written there. */
-static void a_line_with_a_nul_is_no_symbol(void **state)
+TEST(a_line_with_a_nul_is_no_symbol)
 {
 	static const char text[] = "ffffffff81000000 T a\0b\t[m]\nffffffff81000020 T c\t[n\0o]\n"
 				   "ffffffff81000040 T d\t[p]\n";
@@ -175,7 +172,7 @@ static void a_line_with_a_nul_is_no_symbol(void **state)
 	close(fd);
 }
 
-static void hidden_addresses_are_told(void **state)
+TEST(hidden_addresses_are_told)
 {
 	const uint64_t pc = 0xffffffff81000000;
 	char many[200 * 32] = "";
@@ -199,7 +196,7 @@ static void hidden_addresses_are_told(void **state)
 	assert_ptr_equal(k, (void *)1);
 }
 
-static void a_line_without_end_is_refused(void **state)
+TEST(a_line_without_end_is_refused)
 {
 	size_t len = 1 << 20;
 	char *text = malloc(len + 1);
@@ -215,7 +212,7 @@ static void a_line_without_end_is_refused(void **state)
 }
 
 /* Symbols more than 4 GiB apart, lines across the edges of the read buffer. */
-static void large_files_are_read_whole(void **state)
+TEST(large_files_are_read_whole)
 {
 	enum { COUNT = 50000 };
 	char *text = malloc(COUNT * 64), *p = text;
@@ -250,7 +247,7 @@ static double cpu_ms(void)
 }
 
 /* The running kernel: both ways of reading agree, and the cost beside that of a bare read. */
-static void the_running_kernel(void **state)
+TEST(the_running_kernel)
 {
 	enum { STEPS = 1000 };
 	int fd = open("/proc/kallsyms", O_RDONLY | O_CLOEXEC);
@@ -294,20 +291,4 @@ static void the_running_kernel(void **state)
 	uw_kallsyms_free(all);
 	uw_kallsyms_free(some);
 	close(fd);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(names_cover_what_they_should),
-		cmocka_unit_test(resolve_answers_the_same),
-		cmocka_unit_test(the_kernels_own_comes_before_a_modules),
-		cmocka_unit_test(a_line_with_a_nul_is_no_symbol),
-		cmocka_unit_test(hidden_addresses_are_told),
-		cmocka_unit_test(a_line_without_end_is_refused),
-		cmocka_unit_test(large_files_are_read_whole),
-		cmocka_unit_test(the_running_kernel),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

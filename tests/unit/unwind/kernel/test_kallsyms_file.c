@@ -2,8 +2,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,9 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "kallsyms_file.h"
+#include "unit_test.h"
 
 static int fd_of(const void *data, size_t len)
 {
@@ -104,7 +101,7 @@ static void check(const struct uw_kallsyms *k, const struct answer *a)
 		assert_null(module);
 }
 
-static void what_is_saved_is_loaded(void **state)
+TEST(what_is_saved_is_loaded)
 {
 	int fd = saved(sample);
 	struct uw_kallsyms *k;
@@ -145,7 +142,7 @@ static char *large(void)
 	return text;
 }
 
-static void many_symbols_are_found_again(void **state)
+TEST(many_symbols_are_found_again)
 {
 	char *text = large();
 	int in = fd_of(text, strlen(text)), fd = saved(text);
@@ -184,7 +181,7 @@ static void many_symbols_are_found_again(void **state)
 	close(fd);
 }
 
-static void another_key_is_stale(void **state)
+TEST(another_key_is_stale)
 {
 	static const struct uw_kallsyms_key others[] = {{0, 2, 3}, {1, 0, 3}, {1, 2, 0}, {3, 2, 1}};
 	const uint64_t pc = 0xffffffff81000000;
@@ -222,7 +219,7 @@ static int load_bytes(const char *p, size_t len, struct uw_kallsyms **ret)
 	return r;
 }
 
-static void every_flipped_bit_is_noticed(void **state)
+TEST(every_flipped_bit_is_noticed)
 {
 	int fd = saved(sample);
 	struct uw_kallsyms *k = NULL;
@@ -240,7 +237,7 @@ static void every_flipped_bit_is_noticed(void **state)
 	close(fd);
 }
 
-static void every_other_length_is_noticed(void **state)
+TEST(every_other_length_is_noticed)
 {
 	int fd = saved(sample);
 	struct uw_kallsyms *k = NULL;
@@ -311,7 +308,7 @@ head:
 	memcpy(p + HEAD_SUM, &sum, 8);
 }
 
-static void made_files_do_no_harm(void **state)
+TEST(made_files_do_no_harm)
 {
 	int fd = saved(sample);
 	size_t len, refused = 0, accepted = 0;
@@ -357,7 +354,7 @@ static void made_files_do_no_harm(void **state)
 	close(fd);
 }
 
-static void no_file_is_an_error(void **state)
+TEST(no_file_is_an_error)
 {
 	const uint64_t pc = 1;
 	struct uw_kallsyms *k = NULL;
@@ -371,7 +368,7 @@ static void no_file_is_an_error(void **state)
 	assert_null(k);
 }
 
-static void a_full_disk_is_told(void **state)
+TEST(a_full_disk_is_told)
 {
 	int in = fd_of(sample, strlen(sample)), fd = memfd_create("sealed", MFD_ALLOW_SEALING);
 	struct uw_kallsyms *k;
@@ -406,7 +403,7 @@ static uint64_t instance(void *ctx, const char *module)
 	return !strcmp(module, "alpha") ? *of_alpha : 7;
 }
 
-static void keys_differ_by_what_counts(void **state)
+TEST(keys_differ_by_what_counts)
 {
 	static const char base[] = "alpha 4096 1 beta, Live 0xffffffffc0200000 (OE)\n"
 				   "beta 8192 0 - Live 0xffffffffc0402000\n";
@@ -453,7 +450,7 @@ static void keys_differ_by_what_counts(void **state)
 	assert_int_not_equal(a.modules, b.modules);
 }
 
-static void there_is_not_always_a_key(void **state)
+TEST(there_is_not_always_a_key)
 {
 	struct uw_kallsyms_key k;
 	char name[300];
@@ -468,22 +465,4 @@ static void there_is_not_always_a_key(void **state)
 	memset(name, 'a', 256);
 	strcpy(name + 256, " 1 0 - Live 0x1\n");
 	assert_int_equal(key_of("b", "6.1", name, &k), -EBADMSG);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(what_is_saved_is_loaded),
-		cmocka_unit_test(many_symbols_are_found_again),
-		cmocka_unit_test(another_key_is_stale),
-		cmocka_unit_test(every_flipped_bit_is_noticed),
-		cmocka_unit_test(every_other_length_is_noticed),
-		cmocka_unit_test(made_files_do_no_harm),
-		cmocka_unit_test(no_file_is_an_error),
-		cmocka_unit_test(a_full_disk_is_told),
-		cmocka_unit_test(keys_differ_by_what_counts),
-		cmocka_unit_test(there_is_not_always_a_key),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

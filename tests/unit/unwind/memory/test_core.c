@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Core files made here: as the kernel's, as gcore's, damaged, cut short, and of another program. */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <elf.h>
 #include <errno.h>
@@ -18,6 +15,7 @@
 #include "core.h"
 #include "core_space.h"
 #include "sample_go.h"
+#include "unit_test.h"
 
 enum {
 	PAGE = 4096,
@@ -108,13 +106,13 @@ static void check_facts(bool gcore)
 	uw_core_free(c);
 }
 
-static void test_facts(void **state)
+TEST(test_facts)
 {
 	check_facts(false);
 	check_facts(true);
 }
 
-static void test_files_are_sorted(void **state)
+TEST(test_files_are_sorted)
 {
 	struct build_core what = plain();
 	struct uw_core *c;
@@ -127,7 +125,7 @@ static void test_files_are_sorted(void **state)
 }
 
 /* Without the note of the process its first thread gives the pid; a name may be too long. */
-static void test_process(void **state)
+TEST(test_process)
 {
 	struct build_core what = plain();
 	struct uw_core *c;
@@ -143,7 +141,7 @@ static void test_process(void **state)
 	uw_core_free(c);
 }
 
-static void test_arm64(void **state)
+TEST(test_arm64)
 {
 	struct build_core what = plain();
 	struct uw_core *c;
@@ -157,7 +155,7 @@ static void test_arm64(void **state)
 
 /* --- memory --- */
 
-static void test_memory(void **state)
+TEST(test_memory)
 {
 	struct build_core what = plain();
 	uint8_t buf[4 * PAGE];
@@ -182,7 +180,7 @@ static void test_memory(void **state)
 }
 
 /* What is left out is unknown: it must never read as zeros. */
-static void test_left_out(void **state)
+TEST(test_left_out)
 {
 	struct build_core what = plain();
 	uint8_t buf[PAGE];
@@ -206,7 +204,7 @@ static void test_left_out(void **state)
 
 /* --- damage --- */
 
-static void test_cut_short(void **state)
+TEST(test_cut_short)
 {
 	struct build_core what = plain();
 	struct uw_core *c;
@@ -224,7 +222,7 @@ static void test_cut_short(void **state)
 }
 
 /* Every length: it opens or it doesn't, and what is read is what was written. */
-static void test_every_length(void **state)
+TEST(test_every_length)
 {
 	struct build_core what = plain();
 	struct built_core b = build_core(&what);
@@ -258,7 +256,7 @@ static void check_refused(uint16_t machine, uint16_t type, int error)
 	assert_int_equal(open_built(&what, 0, &c), error);
 }
 
-static void test_refused(void **state)
+TEST(test_refused)
 {
 	struct build_core what = plain();
 	struct built_core b;
@@ -280,7 +278,7 @@ static void test_refused(void **state)
 }
 
 /* Each word of the headers and notes in turn becomes something else. */
-static void test_changed_words(void **state)
+TEST(test_changed_words)
 {
 	static const uint32_t values[] = {0, 1, 0x7fffffff, 0x80000000, 0xffffffff};
 	struct build_core what = plain();
@@ -309,7 +307,7 @@ static void test_changed_words(void **state)
 }
 
 /* A thread's note that is too short for its registers: left out, counted, the others stay. */
-static void test_short_note(void **state)
+TEST(test_short_note)
 {
 	struct build_core what = plain();
 	struct built_core b = build_core(&what);
@@ -325,7 +323,7 @@ static void test_short_note(void **state)
 	built_core_fini(&b);
 }
 
-static void test_wrong_count_of_files(void **state)
+TEST(test_wrong_count_of_files)
 {
 	struct build_core what = plain();
 	struct built_core b = build_core(&what);
@@ -347,7 +345,7 @@ static void test_wrong_count_of_files(void **state)
 }
 
 /* Headers that all lead to the same notes cost no more than a file could have. */
-static void test_notes_over_and_over(void **state)
+TEST(test_notes_over_and_over)
 {
 	enum { HEADERS = 1000, EACH = 100 << 20 };
 	int fd = memfd_create("core", MFD_CLOEXEC);
@@ -499,7 +497,7 @@ static void check_program(uint64_t bias, enum how how)
 	free_program(&p);
 }
 
-static void test_program(void **state)
+TEST(test_program)
 {
 	check_program(0, HELD);
 	check_program(0, FIRST_PAGE);
@@ -509,7 +507,7 @@ static void test_program(void **state)
 }
 
 /* gcore has no segment at all for what it leaves out. */
-static void test_no_segment(void **state)
+TEST(test_no_segment)
 {
 	struct program p;
 	uint64_t word;
@@ -527,7 +525,7 @@ static void test_no_segment(void **state)
 }
 
 /* What could be written to is not taken from the file when the core left it out. */
-static void test_writable_is_unknown(void **state)
+TEST(test_writable_is_unknown)
 {
 	struct program p;
 	uint64_t word;
@@ -546,7 +544,7 @@ static void test_writable_is_unknown(void **state)
 	free_program(&p);
 }
 
-static void test_exe(void **state)
+TEST(test_exe)
 {
 	struct program p;
 	char real[64];
@@ -566,7 +564,7 @@ static void test_exe(void **state)
 }
 
 /* Another program: by a byte of the first page, by its tables, by its kind. */
-static void test_other_program(void **state)
+TEST(test_other_program)
 {
 	struct program p;
 
@@ -594,7 +592,7 @@ static void test_other_program(void **state)
 	free_program(&p);
 }
 
-static void test_no_names(void **state)
+TEST(test_no_names)
 {
 	struct program p;
 
@@ -611,7 +609,7 @@ static void test_no_names(void **state)
 
 /* Libraries: one that is away, one that is no longer the same, data files, code made at run time.
  */
-static void test_other_files(void **state)
+TEST(test_other_files)
 {
 	struct program p, lib;
 	struct uw_mapping *m;
@@ -646,32 +644,4 @@ static void test_other_files(void **state)
 	unload_program(&p);
 	free_program(&p);
 	free_program(&lib);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_facts),
-		cmocka_unit_test(test_files_are_sorted),
-		cmocka_unit_test(test_process),
-		cmocka_unit_test(test_arm64),
-		cmocka_unit_test(test_memory),
-		cmocka_unit_test(test_left_out),
-		cmocka_unit_test(test_cut_short),
-		cmocka_unit_test(test_every_length),
-		cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_changed_words),
-		cmocka_unit_test(test_short_note),
-		cmocka_unit_test(test_wrong_count_of_files),
-		cmocka_unit_test(test_notes_over_and_over),
-		cmocka_unit_test(test_program),
-		cmocka_unit_test(test_no_segment),
-		cmocka_unit_test(test_writable_is_unknown),
-		cmocka_unit_test(test_exe),
-		cmocka_unit_test(test_other_program),
-		cmocka_unit_test(test_no_names),
-		cmocka_unit_test(test_other_files),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

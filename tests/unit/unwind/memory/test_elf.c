@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <elf.h>
 #include <errno.h>
@@ -17,6 +14,7 @@
 
 #include "bytes.h"
 #include "elf.h"
+#include "unit_test.h"
 
 struct image {
 	Elf64_Ehdr eh;
@@ -79,7 +77,7 @@ static struct uw_elf *open_image(const struct image *f)
 	return elf;
 }
 
-static void tells_what_it_is(void **state)
+TEST(tells_what_it_is)
 {
 	struct image f;
 	struct uw_elf *elf;
@@ -98,7 +96,7 @@ static void tells_what_it_is(void **state)
 	uw_elf_free(elf);
 }
 
-static void gives_bytes_of_the_file_only(void **state)
+TEST(gives_bytes_of_the_file_only)
 {
 	struct image f;
 	struct uw_elf *elf;
@@ -117,7 +115,7 @@ static void gives_bytes_of_the_file_only(void **state)
 	uw_elf_free(elf);
 }
 
-static void tells_the_bias(void **state)
+TEST(tells_the_bias)
 {
 	struct image f;
 	struct uw_elf *elf;
@@ -141,7 +139,7 @@ static void tells_the_bias(void **state)
 	uw_elf_free(elf);
 }
 
-static void refuses_what_it_cannot_read(void **state)
+TEST(refuses_what_it_cannot_read)
 {
 	struct uw_diag diag = {0};
 	struct uw_elf *elf = NULL;
@@ -164,7 +162,7 @@ static void refuses_what_it_cannot_read(void **state)
 	assert_null(elf);
 }
 
-static void finds_sections_of_itself(void **state)
+TEST(finds_sections_of_itself)
 {
 	struct uw_elf *elf = NULL;
 	struct uw_section sec;
@@ -180,7 +178,7 @@ static void finds_sections_of_itself(void **state)
 }
 
 /* Every prefix, and every byte of the headers changed: opens or refuses, and stays in bounds. */
-static void survives_damage(void **state)
+TEST(survives_damage)
 {
 	struct image f;
 	struct uw_elf *elf;
@@ -202,7 +200,7 @@ static void survives_damage(void **state)
 	}
 }
 
-static void cursor_stays_inside(void **state)
+TEST(cursor_stays_inside)
 {
 	static const uint8_t p[] = {1, 2, 3, 4, 0x80, 0x01, 'a', 'b', 0, 'c'};
 	struct uw_bytes b = uw_bytes(p, sizeof p), c;
@@ -226,7 +224,7 @@ static void cursor_stays_inside(void **state)
 }
 
 /* Only regular files are opened, and the other end of a FIFO is not waited for. */
-static void test_open_regular(void **state)
+TEST(test_open_regular)
 {
 	char dir[] = "/tmp/test_elf.XXXXXX", fifo[64], link[64], file[64];
 	struct stat st;
@@ -260,7 +258,7 @@ static void test_open_regular(void **state)
 }
 
 /* Tables that only a sparse file has room for: a reader of all of them does not come back. */
-static void endless_tables(void **state)
+TEST(endless_tables)
 {
 	const off_t size = (off_t)1 << 40;
 	Elf64_Shdr first = {.sh_size = UINT64_C(1) << 32};
@@ -283,21 +281,4 @@ static void endless_tables(void **state)
 	assert_int_equal(uw_elf_open(fd, &e, NULL), 0);
 	assert_string_equal(e->build_id, "");
 	uw_elf_free(e);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(tells_what_it_is),
-		cmocka_unit_test(gives_bytes_of_the_file_only),
-		cmocka_unit_test(tells_the_bias),
-		cmocka_unit_test(refuses_what_it_cannot_read),
-		cmocka_unit_test(finds_sections_of_itself),
-		cmocka_unit_test(survives_damage),
-		cmocka_unit_test(cursor_stays_inside),
-		cmocka_unit_test(test_open_regular),
-		cmocka_unit_test(endless_tables),
-	};
-
-	return cmocka_run_group_tests_name("unwind/elf", tests, NULL, NULL);
 }

@@ -2,8 +2,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,9 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "maps.h"
+#include "unit_test.h"
 
 struct seen {
 	struct uw_map map[32];
@@ -40,7 +37,7 @@ static int parse(const char *text, struct seen *s)
 	return uw_maps_parse(text, strlen(text), collect, s);
 }
 
-static void the_kernels_lines(void **state)
+TEST(the_kernels_lines)
 {
 	struct seen s;
 
@@ -81,7 +78,7 @@ static void the_kernels_lines(void **state)
 	assert_int_equal(s.map[7].end, 0xffffffffff601000);
 }
 
-static void damaged_lines(void **state)
+TEST(damaged_lines)
 {
 	static const char *const bad[] = {
 		"\n",
@@ -116,7 +113,7 @@ static void damaged_lines(void **state)
 	assert_int_equal(s.n, 0);
 }
 
-static void the_callback_can_stop(void **state)
+TEST(the_callback_can_stop)
 {
 	struct seen s = {.stop_after = 1};
 	const char *text = "1000-2000 r--p 0 0:0 0\n2000-3000 r--p 0 0:0 0\n";
@@ -137,7 +134,7 @@ static int find_main(void *ctx, const struct uw_map *m)
 	return 1;
 }
 
-static void this_process(void **state)
+TEST(this_process)
 {
 	int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
 
@@ -156,7 +153,7 @@ static int count(void *ctx, const struct uw_map *m)
 	return 0;
 }
 
-static void many_lines(void **state)
+TEST(many_lines)
 {
 	enum { LINES = 10000 };
 	char *text = malloc(LINES * 128), *p = text;
@@ -183,17 +180,4 @@ static void many_lines(void **state)
 	assert_int_equal(n, LINES);
 	close(fd);
 	free(text);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_kernels_lines),
-		cmocka_unit_test(damaged_lines),
-		cmocka_unit_test(the_callback_can_stop),
-		cmocka_unit_test(this_process),
-		cmocka_unit_test(many_lines),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

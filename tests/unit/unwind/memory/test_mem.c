@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Many reads at once of a live process, this one: scattered, touching each other, empty, beyond the
  * end. */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <errno.h>
 #include <limits.h>
@@ -21,6 +18,7 @@
 #include <unistd.h>
 
 #include "mem.h"
+#include "unit_test.h"
 
 enum {
 	SIZE = 1 << 16,
@@ -83,12 +81,11 @@ static void check_parts(const struct uw_mem *m, const uint8_t *bytes, unsigned i
 	}
 }
 
-static void test_parts(void **unused)
+TEST(test_parts)
 {
 	struct uw_mem live = uw_mem_process(getpid()), one_by_one = live;
 	uint8_t *p;
 
-	(void)unused;
 	need_system_call(&live);
 	p = memory();
 	one_by_one.read_parts = NULL;
@@ -100,7 +97,7 @@ static void test_parts(void **unused)
 }
 
 /* Whichever of them can't be read: all of them fail, however they are joined. */
-static void test_parts_fail(void **unused)
+TEST(test_parts_fail)
 {
 	struct uw_mem live = uw_mem_process(getpid());
 	uint8_t *p = memory(), got[4][16];
@@ -113,7 +110,6 @@ static void test_parts_fail(void **unused)
 	struct uw_mem_part last[] = {
 		{end - 32, got[0], 16}, {end - 16, got[1], 16}, {end, got[2], 0}};
 
-	(void)unused;
 	need_system_call(&live);
 	assert_int_equal(uw_read_parts(&live, touching, 3), -EFAULT);
 	assert_int_equal(uw_read_parts(&live, straddling, 2), -EFAULT);
@@ -164,13 +160,12 @@ static int read_refused(int error, uint8_t *p)
 	return uw_read(&live, at, got[0], 1) == -ESRCH ? 0 : 5;
 }
 
-static void test_refused(void **unused)
+TEST(test_refused)
 {
 	static const int errors[] = {ENOSYS, EPERM, EACCES};
 	struct uw_mem live = uw_mem_process(getpid());
 	uint8_t *p;
 
-	(void)unused;
 	need_system_call(&live);
 	p = memory();
 	for (size_t i = 0; i < sizeof errors / sizeof *errors; i++) {
@@ -192,15 +187,4 @@ static void test_refused(void **unused)
 		assert_int_equal(WEXITSTATUS(status), 0);
 	}
 	munmap(p, SIZE);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_parts),
-		cmocka_unit_test(test_parts_fail),
-		cmocka_unit_test(test_refused),
-	};
-
-	return cmocka_run_group_tests_name("mem", tests, NULL, NULL);
 }

@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a number is, and memory of a process whose main thread has ended: on processes of the test.
  */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <errno.h>
 #include <pthread.h>
@@ -20,6 +17,7 @@
 #include "mem.h"
 #include "space.h"
 #include "task.h"
+#include "unit_test.h"
 
 static const char word[] = "a word of the target";
 
@@ -31,7 +29,7 @@ static enum uw_task_kind kind_of(pid_t pid)
 	return t.kind;
 }
 
-static void test_none(void **state)
+TEST(test_none)
 {
 	assert_int_equal(kind_of(0), UW_TASK_NONE);
 	assert_int_equal(kind_of(-1), UW_TASK_NONE);
@@ -39,7 +37,7 @@ static void test_none(void **state)
 	assert_int_equal(uw_task_living(0x7ffffff0), 0x7ffffff0);
 }
 
-static void test_self(void **state)
+TEST(test_self)
 {
 	char path[64];
 	struct uw_task t;
@@ -68,7 +66,7 @@ static void *wait_twice(void *arg)
 	return NULL;
 }
 
-static void test_thread(void **state)
+TEST(test_thread)
 {
 	struct thread t;
 	struct uw_task task;
@@ -99,7 +97,7 @@ static void wait_for(pid_t pid, enum uw_task_kind kind, bool leader_ended)
 	fail_msg("%d is of kind %d, and not %d", (int)pid, (int)t.kind, (int)kind);
 }
 
-static void test_zombie(void **state)
+TEST(test_zombie)
 {
 	pid_t pid = fork();
 
@@ -145,7 +143,7 @@ static int end_if_left(void **state)
 	return 0;
 }
 
-static void test_leader_ended(void **state)
+TEST_WITH(test_leader_ended, without_leader, end_if_left)
 {
 	pid_t pid = (pid_t)(intptr_t)*state;
 	struct uw_mem mem = uw_mem_process(pid);
@@ -177,7 +175,7 @@ static bool is_own_program(pid_t pid)
 	return n > 0 && readlink(path, other, sizeof other) == n && !memcmp(own, other, (size_t)n);
 }
 
-static void test_leader_ended_space(void **state)
+TEST_WITH(test_leader_ended_space, without_leader, end_if_left)
 {
 	pid_t pid = (pid_t)(intptr_t)*state;
 	struct uw_binaries files = {0};
@@ -195,19 +193,4 @@ static void test_leader_ended_space(void **state)
 	assert_non_null(uw_space_at(&space, (uintptr_t)test_leader_ended));
 	uw_space_fini(&space);
 	uw_binaries_fini(&files);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_none),
-		cmocka_unit_test(test_self),
-		cmocka_unit_test(test_thread),
-		cmocka_unit_test(test_zombie),
-		cmocka_unit_test_setup_teardown(test_leader_ended, without_leader, end_if_left),
-		cmocka_unit_test_setup_teardown(test_leader_ended_space, without_leader,
-						end_if_left),
-	};
-
-	return cmocka_run_group_tests_name("task", tests, NULL, NULL);
 }

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A mapped file is truncated while it is read; other faults go where they went before. */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <fcntl.h>
 #include <signal.h>
@@ -16,10 +13,11 @@
 
 #include "elf.h"
 #include "truncated.h"
+#include "unit_test.h"
 
 enum { PAGES = 4 };
 
-static void test_missing_pages(void **state)
+TEST(test_missing_pages)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE), size = PAGES * page;
 	int fd = memfd_create("file", MFD_CLOEXEC);
@@ -43,7 +41,7 @@ static void test_missing_pages(void **state)
 }
 
 /* The same of a program of a target: its tables are then damaged ones. */
-static void test_elf(void **state)
+TEST(test_elf)
 {
 	const uint8_t *bytes;
 	char copy[1 << 16];
@@ -72,7 +70,7 @@ static void test_elf(void **state)
 	close(keep);
 }
 
-static void test_twice(void **state)
+TEST(test_twice)
 {
 	struct sigaction first, second;
 
@@ -110,7 +108,7 @@ static int status_with(const struct sigaction *action)
 	return status;
 }
 
-static void test_others(void **state)
+TEST(test_others)
 {
 	struct sigaction with_info = {.sa_sigaction = leave, .sa_flags = SA_SIGINFO};
 	struct sigaction plain = {.sa_handler = leave_plain};
@@ -129,16 +127,4 @@ static void test_others(void **state)
 	status = status_with(&none);
 	assert_true(WIFSIGNALED(status));
 	assert_int_equal(WTERMSIG(status), SIGBUS);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_missing_pages),
-		cmocka_unit_test(test_elf),
-		cmocka_unit_test(test_twice),
-		cmocka_unit_test(test_others),
-	};
-
-	return cmocka_run_group_tests_name("truncated", tests, NULL, NULL);
 }

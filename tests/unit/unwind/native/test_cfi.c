@@ -7,9 +7,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/perf_event.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,13 +21,12 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "arch.h"
 #include "cfi.h"
 #include "elfsym.h"
 #include "maps.h"
 #include "mem.h"
+#include "unit_test.h"
 
 enum {
 	MAX_MAPS = 64,
@@ -235,7 +232,7 @@ static void stop_own(struct walk *w)
 	close_space(w->space);
 }
 
-static void own_stack_to_its_root(void **state)
+TEST(own_stack_to_its_root)
 {
 	struct space s;
 	struct walk w;
@@ -257,7 +254,7 @@ static void own_stack_to_its_root(void **state)
 	stop_own(&w);
 }
 
-static void the_owner_can_stop_it(void **state)
+TEST(the_owner_can_stop_it)
 {
 	struct space s;
 	struct walk w;
@@ -271,7 +268,7 @@ static void the_owner_can_stop_it(void **state)
 	stop_own(&w);
 }
 
-static void limits_and_missing_parts(void **state)
+TEST(limits_and_missing_parts)
 {
 	struct uw_mem_bytes none = {0};
 	struct uw_regs nowhere = {.ip = 0, .sp = 4096};
@@ -333,7 +330,7 @@ static void good_file(struct damage *d)
 }
 
 /* Whatever the tables say, the walk ends. */
-static void damaged_tables(void **state)
+TEST(damaged_tables)
 {
 	struct uw_section sec;
 	struct damage d;
@@ -366,7 +363,7 @@ static void damaged_tables(void **state)
 }
 
 /* A file without a search table gives the same walk: one is made. */
-static void without_a_search_table(void **state)
+TEST(without_a_search_table)
 {
 	struct uw_section sec;
 	uint64_t with[MAX_PCS];
@@ -396,7 +393,7 @@ static void without_a_search_table(void **state)
 }
 
 /* A stub of the linkage table that no unwind table describes, as lld writes them. */
-static void a_stub_without_a_table(void **state)
+TEST(a_stub_without_a_table)
 {
 	const struct uw_section *plt = NULL;
 	uint64_t word = 0x1234, pc;
@@ -516,7 +513,7 @@ static void stop_bare(struct bare *b)
 	uw_eh_frame_free(b->tables);
 }
 
-static void frame_pointers_where_no_table_is(void **state)
+TEST(frame_pointers_where_no_table_is)
 {
 	struct uw_regs in_f = {.ip = F + 9, .sp = 0x10000, .bp = 0x10040}, r = in_f;
 	uint64_t pcs[MAX_PCS];
@@ -575,7 +572,7 @@ static void frame_pointers_where_no_table_is(void **state)
 
 /* Where a handler of musl returns to: the kernel's record of what was interrupted is on the stack.
  */
-static void a_handler_of_another_libc(void **state)
+TEST(a_handler_of_another_libc)
 {
 	static const uint8_t restorer[] = {0x48, 0xc7, 0xc0, 15, 0, 0, 0, 0x0f, 0x05};
 	struct uw_regs r = {.ip = F, .sp = 0x10000};
@@ -846,34 +843,23 @@ static void follow(const char *mode)
 	close_ring(&r);
 }
 
-static void a_deep_c_program(void **state)
+TEST(a_deep_c_program)
 {
 	follow(NULL);
 }
 
-static void through_a_signal_handler(void **state)
+TEST(through_a_signal_handler)
 {
 	follow("signal");
 }
 
-int main(int argc, char **argv)
+static const char *needs(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(own_stack_to_its_root),
-		cmocka_unit_test(the_owner_can_stop_it),
-		cmocka_unit_test(limits_and_missing_parts),
-		cmocka_unit_test(damaged_tables),
-		cmocka_unit_test(without_a_search_table),
-		cmocka_unit_test(a_stub_without_a_table),
-		cmocka_unit_test(frame_pointers_where_no_table_is),
-		cmocka_unit_test(a_handler_of_another_libc),
-		cmocka_unit_test(a_deep_c_program),
-		cmocka_unit_test(through_a_signal_handler),
-	};
-
-	if (argc < 3)
-		return 77;
-	target = argv[1];
-	plugin = argv[2];
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	if (!unit_test_args[0] || !unit_test_args[1])
+		return "no program of C was given";
+	target = unit_test_args[0];
+	plugin = unit_test_args[1];
+	return NULL;
 }
+
+TEST_NEEDS(needs);

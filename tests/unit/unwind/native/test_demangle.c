@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "demangle_parts.h"
+#include "unit_test.h"
 
 static void check(const char *mangled, const char *want)
 {
@@ -24,7 +21,7 @@ static void check(const char *mangled, const char *want)
 	free(got);
 }
 
-static void cplusplus(void **state)
+TEST(cplusplus)
 {
 	check("_ZN3foo3barEv", "foo::bar()");
 	check("_Z3addii", "add(int, int)");
@@ -33,14 +30,14 @@ static void cplusplus(void **state)
 	check("_ZN3foo3barEv.part.0", "foo::bar() [clone .part.0]");
 }
 
-static void rust(void **state)
+TEST(rust)
 {
 	check("_ZN4core3fmt5write17h0123456789abcdefE", "core::fmt::write");
 	check("_RNvC7mycrate3foo", "mycrate::foo");
 	check("_RNvMC7mycrateNtB2_3Foo3bar", "<mycrate::Foo>::bar");
 }
 
-static void plain_names(void **state)
+TEST(plain_names)
 {
 	check("main", NULL);
 	check("", NULL);
@@ -53,7 +50,7 @@ static void plain_names(void **state)
 }
 
 /* Each level names the one before twice: the text doubles with every level. */
-static void exploding_names(void **state)
+TEST(exploding_names)
 {
 	char name[2048];
 	size_t len;
@@ -71,7 +68,7 @@ static void exploding_names(void **state)
 	assert_true(len < sizeof name);
 }
 
-static void long_names(void **state)
+TEST(long_names)
 {
 	size_t n = 100000;
 	char *name = malloc(n + 1);
@@ -90,15 +87,4 @@ static void long_names(void **state)
 	memset(name + 4, '1', n - 4);
 	free(uw_demangle(name));
 	free(name);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(cplusplus),   cmocka_unit_test(rust),
-		cmocka_unit_test(plain_names), cmocka_unit_test(exploding_names),
-		cmocka_unit_test(long_names),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

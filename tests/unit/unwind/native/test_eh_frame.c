@@ -3,13 +3,9 @@
  * Call frame information: entries of every kind, made here; and the files of this machine, each row
  * beside what libdw makes of it.
  */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include <cmocka.h>
 
 #include <dwarf.h>
 #include <elf.h>
@@ -23,6 +19,7 @@
 
 #include "cfi_row_parts.h"
 #include "eh_frame.h"
+#include "unit_test.h"
 
 #if defined(__aarch64__)
 #define MACHINE EM_AARCH64
@@ -227,7 +224,7 @@ static const struct kind usual = {
 
 /* --- tables ---------------------------------------------------------------------- */
 
-static void the_header_finds_it(void **state)
+TEST(the_header_finds_it)
 {
 	struct file f;
 	uint64_t cie, fde[2];
@@ -268,7 +265,7 @@ static void the_header_finds_it(void **state)
 }
 
 /* Functions in any order, another object's entries behind a terminator, a second section. */
-static void a_table_is_made(void **state)
+TEST(a_table_is_made)
 {
 	struct file f;
 	uint64_t cie;
@@ -299,7 +296,7 @@ static void a_table_is_made(void **state)
 	stop(&f);
 }
 
-static void debug_frame(void **state)
+TEST(debug_frame)
 {
 	for (int i = 0; i < 12; i++) {
 		static const uint8_t versions[] = {1, 3, 4};
@@ -345,7 +342,7 @@ static bool readable(const struct kind *k)
 }
 
 /* The personality is stepped over, whatever its encoding: it is not read. */
-static void augmentations(void **state)
+TEST(augmentations)
 {
 	static const struct {
 		uint8_t encoding, bytes;
@@ -375,7 +372,7 @@ static void augmentations(void **state)
 	assert_false(readable(&DEFAULT("zR", sdata4, 0, 1, 0x1b)));
 }
 
-static void pointer_encodings(void **state)
+TEST(pointer_encodings)
 {
 	static const uint8_t good[] = {0x00, 0x01, 0x03, 0x04, 0x09, 0x0b, 0x0c,
 				       0x10, 0x13, 0x14, 0x1b, 0x1c, 0x19, 0x50};
@@ -395,7 +392,7 @@ static void pointer_encodings(void **state)
 }
 
 /* A pass over entries without end stops; what came before is there. */
-static void a_pass_is_bounded(void **state)
+TEST(a_pass_is_bounded)
 {
 	enum { BYTES = 64 << 20, FDE = 24 };
 	static struct file f;
@@ -460,7 +457,7 @@ static bool row_of(const void *rules, size_t n, uint64_t off, uint32_t budget,
 /* clang-format on */
 
 /* push %rbp; mov %rsp,%rbp ... pop %rbp; ret, with advances of every size */
-static void rows_of_a_function(void **state)
+TEST(rows_of_a_function)
 {
 	static const uint8_t rules[] = {DW_CFA_advance_loc + 1,
 					DW_CFA_def_cfa_offset,
@@ -518,7 +515,7 @@ static void rows_of_a_function(void **state)
 	}
 }
 
-static void rules_of_every_kind(void **state)
+TEST(rules_of_every_kind)
 {
 	struct uw_cfi_row r;
 
@@ -550,7 +547,7 @@ static void rules_of_every_kind(void **state)
 	assert_false(row_of(BYTES(DW_CFA_def_cfa, 10, 0), 0, BUDGET, &r));
 }
 
-static void refused_rules(void **state)
+TEST(refused_rules)
 {
 	struct uw_cfi_row r;
 
@@ -590,7 +587,7 @@ static int eval(const void *ops, size_t n, uint64_t *ret)
 	return uw_cfi_eval(&elf, 0, 0x100000, &f, NULL, &mem, &budget, ret);
 }
 
-static void expressions(void **state)
+TEST(expressions)
 {
 	static const struct {
 		uint8_t n, ops[12];
@@ -783,7 +780,7 @@ static void compare_file(const char *path, bool made)
 	uw_elf_free(elf);
 }
 
-static void rows_beside_libdw(void **state)
+TEST(rows_beside_libdw)
 {
 	static const char *const files[] = {"/proc/self/exe",
 					    "/lib/x86_64-linux-gnu/libc.so.6",
@@ -799,24 +796,3 @@ static void rows_beside_libdw(void **state)
 }
 
 #endif
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_header_finds_it),
-		cmocka_unit_test(a_table_is_made),
-		cmocka_unit_test(debug_frame),
-		cmocka_unit_test(augmentations),
-		cmocka_unit_test(pointer_encodings),
-		cmocka_unit_test(a_pass_is_bounded),
-#if defined(__x86_64__)
-		cmocka_unit_test(rows_of_a_function),
-		cmocka_unit_test(rules_of_every_kind),
-		cmocka_unit_test(refused_rules),
-		cmocka_unit_test(expressions),
-		cmocka_unit_test(rows_beside_libdw),
-#endif
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
-}

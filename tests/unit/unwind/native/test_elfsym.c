@@ -6,8 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <link.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,10 +15,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "dwarf_parts.h"
 #include "elfsym.h"
+#include "unit_test.h"
 
 #define KEEP __attribute__((noinline, used))
 
@@ -159,7 +156,7 @@ static void check_dwarf(struct opened *o)
 	assert_string_equal(o->f[0].readable, "proj::thing(int)");
 }
 
-static void symbols(void **state)
+TEST(symbols)
 {
 	struct opened o;
 
@@ -180,7 +177,7 @@ static void symbols(void **state)
 	uw_elfsym_free(NULL);
 }
 
-static void lines_and_inlined_functions(void **state)
+TEST(lines_and_inlined_functions)
 {
 	struct opened o;
 
@@ -210,7 +207,7 @@ static const char *in_dir(const char *name)
 	return path;
 }
 
-static void a_debug_file_by_link(void **state)
+TEST(a_debug_file_by_link)
 {
 	struct opened o;
 
@@ -229,7 +226,7 @@ static void a_debug_file_by_link(void **state)
 	close_file(&o);
 }
 
-static void packed_debug_sections(void **state)
+TEST(packed_debug_sections)
 {
 	struct opened o;
 
@@ -266,7 +263,7 @@ static ssize_t unpacked(const char *path)
 	return size;
 }
 
-static void what_is_unpacked(void **state)
+TEST(what_is_unpacked)
 {
 	struct stat st;
 
@@ -281,7 +278,7 @@ static void what_is_unpacked(void **state)
 }
 
 /* The link's name fits, the file doesn't: by its build id, or by its checksum without one. */
-static void a_wrong_debug_file(void **state)
+TEST(a_wrong_debug_file)
 {
 	struct opened o;
 
@@ -301,7 +298,7 @@ static void a_wrong_debug_file(void **state)
 	close_file(&o);
 }
 
-static void packed_symbols(void **state)
+TEST(packed_symbols)
 {
 	struct opened o;
 
@@ -367,13 +364,13 @@ static void damage(const char *path, int rounds)
 	close_file(&good);
 }
 
-static void damaged_files(void **state)
+TEST(damaged_files)
 {
 	damage(self, 600);
 }
 
 /* Also in the first bytes of a section, which say what it unpacks to. */
-static void damaged_packed_files(void **state)
+TEST(damaged_packed_files)
 {
 	struct opened good;
 	struct uw_section sec;
@@ -430,7 +427,7 @@ static void is_left_out(const char *name)
 	assert_true(cpu_ms() - begun < 2000);
 }
 
-static void a_sparse_debug_file(void **state)
+TEST(a_sparse_debug_file)
 {
 	run("cp \"$1\" sparse.debug && objcopy -S --remove-section .note.gnu.build-id "
 	    "--add-gnu-debuglink=sparse.debug \"$1\" sparse && "
@@ -438,7 +435,7 @@ static void a_sparse_debug_file(void **state)
 	is_left_out("sparse");
 }
 
-static void a_debug_file_that_is_none(void **state)
+TEST(a_debug_file_that_is_none)
 {
 	struct opened o;
 
@@ -455,7 +452,7 @@ static void a_debug_file_that_is_none(void **state)
 }
 
 /* 96 MiB of zeros, packed by a factor of some thousands: by xz, and below by deflate. */
-static void symbols_that_unpack_to_much(void **state)
+TEST(symbols_that_unpack_to_much)
 {
 	struct opened o;
 
@@ -470,7 +467,7 @@ static void symbols_that_unpack_to_much(void **state)
 }
 
 /* The sections say their size themselves; a lie within what deflate can do is no lie to see. */
-static void lines_that_unpack_to_much(void **state)
+TEST(lines_that_unpack_to_much)
 {
 	struct uw_care care = {0};
 	struct uw_section sec;
@@ -494,7 +491,7 @@ static void lines_that_unpack_to_much(void **state)
 }
 
 /* What was unpacked and let go is no longer counted; what is together too much is. */
-static void files_share_the_limits(void **state)
+TEST(files_share_the_limits)
 {
 	struct uw_care care = {0};
 	struct opened o;
@@ -516,7 +513,7 @@ static void files_share_the_limits(void **state)
 	close_file(&o);
 }
 
-static void in_a_hurry(void **state)
+TEST(in_a_hurry)
 {
 	struct uw_care care = {.hurry = true};
 	struct opened o;
@@ -532,7 +529,7 @@ static void in_a_hurry(void **state)
 	close_file(&o);
 }
 
-static void a_large_file(void **state)
+TEST(a_large_file)
 {
 	const char *path = NULL;
 	struct timespec a, b, c;
@@ -586,26 +583,4 @@ static int end(void **state)
 	return system(line);
 }
 
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(symbols),
-		cmocka_unit_test(lines_and_inlined_functions),
-		cmocka_unit_test(a_debug_file_by_link),
-		cmocka_unit_test(packed_debug_sections),
-		cmocka_unit_test(what_is_unpacked),
-		cmocka_unit_test(a_wrong_debug_file),
-		cmocka_unit_test(packed_symbols),
-		cmocka_unit_test(damaged_files),
-		cmocka_unit_test(damaged_packed_files),
-		cmocka_unit_test(a_sparse_debug_file),
-		cmocka_unit_test(a_debug_file_that_is_none),
-		cmocka_unit_test(symbols_that_unpack_to_much),
-		cmocka_unit_test(lines_that_unpack_to_much),
-		cmocka_unit_test(files_share_the_limits),
-		cmocka_unit_test(in_a_hurry),
-		cmocka_unit_test(a_large_file),
-	};
-
-	return cmocka_run_group_tests(tests, start, end);
-}
+TEST_GROUP(start, end);
