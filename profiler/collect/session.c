@@ -144,6 +144,25 @@ static enum prowl_code make_hash(struct prowl_session *s, struct prowl_err *err)
 	return PROWL_OK;
 }
 
+/*
+ * The program that copies moments is loaded once sampling has begun, where it can be set on events
+ * afterwards: of whole CPUs. Labels can't wait for it: in memory they are right for a moment only.
+ */
+static bool bpf_follows(const struct prowl_session *s)
+{
+	return s->o.sampler->set_bpf && !s->o.per_thread && !s->o.labels && !s->o.no_bpf &&
+	       !s->moments.bpf;
+}
+
+static void load_bpf(struct prowl_session *s)
+{
+	prowl_moments_open(&s->moments, s->o.no_bpf, s->o.labels);
+	for (size_t i = 0; i < s->procs.n; i++)
+		prowl_moments_follow(&s->moments, s->procs.procs[i]);
+	if (s->moments.bpf && s->sampler)
+		s->sampler->ops->set_bpf(s->sampler, s->moments.bpf);
+}
+
 enum prowl_code session_open_sampler(struct prowl_session *s, uint32_t copy,
 				     struct prowl_sampler **ret, struct prowl_err *err)
 {
@@ -156,6 +175,7 @@ enum prowl_code session_open_sampler(struct prowl_session *s, uint32_t copy,
 		.wake_each = s->o.labels || (s->o.rate <= SESSION_WAKE_RATE && has_c(&s->procs)),
 		.user_only = s->o.user_only,
 		.bpf = s->moments.bpf,
+		.bpf_follows = bpf_follows(s),
 	};
 
 	return s->o.sampler->open(&po, ret, err);
@@ -164,14 +184,15 @@ enum prowl_code session_open_sampler(struct prowl_session *s, uint32_t copy,
 static enum prowl_code open_all(struct prowl_session *s, struct prowl_err *err)
 {
 	enum prowl_code code = find_targets(s, err);
+	bool later;
 
 	if (code == PROWL_OK)
 		code = make_hash(s, err);
 	if (code != PROWL_OK)
 		return code;
-	prowl_moments_open(&s->moments, s->o.no_bpf, s->o.labels);
-	for (size_t i = 0; i < s->procs.n; i++)
-		prowl_moments_follow(&s->moments, s->procs.procs[i]);
+	later = bpf_follows(s);
+	if (!later)
+		load_bpf(s);
 	s->copy.bytes = stack_bytes(s);
 	s->copy.to = UINT64_MAX;
 	code = session_open_sampler(s, s->copy.bytes, &s->sampler, err);
@@ -181,6 +202,8 @@ static enum prowl_code open_all(struct prowl_session *s, struct prowl_err *err)
 	s->forgotten = s->from;
 	s->prompt_until = s->from + FIRST_PROMPT_MS * 1000000ull;
 	s->wall_start = (int64_t)(prowl_clock_ns(CLOCK_REALTIME) - (s->o.now() - s->from));
+	if (later)
+		load_bpf(s);
 	reload_maps(s);
 	for (size_t i = 0; s->o.threads && i < s->procs.n; i++)
 		prowl_threads_add(&s->threads, s->procs.procs[i]->pid);

@@ -22,6 +22,7 @@ enum {
 	DRAIN_PAUSES = 32,  /* of the walker, in one drain */
 	JUDGED = 50,        /* samples that show whether the copies are too short */
 	CUT_SHARE = 200,    /* one stack in as many may be cut */
+	CUT_LEAST = 4,      /* so many are no accident */
 	CLOCKS_NS = 500000, /* to read the times of one process, at most */
 	CLOCKS_TRIES = 50,
 	FIRST_MS = 500,          /* in which the copies of the stack find their size */
@@ -244,7 +245,7 @@ void session_drain(struct prowl_session *s)
  */
 static void grow_copies(struct prowl_session *s)
 {
-	uint64_t cut = s->result.truncated, now_cut = cut - s->copy.cut;
+	uint64_t cut = uw_walker_stats(s->walker)->copy_short, now_cut = cut - s->copy.cut;
 	uint64_t n = s->result.samples - s->copy.samples;
 	uint32_t most = s->o.rate > SESSION_WAKE_RATE ? SESSION_STACK_FAST_MOST : SESSION_STACK_C;
 	uint32_t bytes = s->copy.bytes < SESSION_STACK_GO ? SESSION_STACK_GO : most;
@@ -255,7 +256,7 @@ static void grow_copies(struct prowl_session *s)
 		return;
 	s->copy.samples = s->result.samples;
 	s->copy.cut = cut;
-	if (now_cut * CUT_SHARE <= n)
+	if (now_cut < CUT_LEAST || now_cut * CUT_SHARE <= n)
 		return;
 	s->copy.bytes = bytes;
 	if (session_open_sampler(s, bytes, &larger, &err) != PROWL_OK) {

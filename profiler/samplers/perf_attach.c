@@ -105,8 +105,9 @@ unsigned int perf_ring_order(const struct prowl_sampler_options *o)
 	/* Half a second of samples, a full stack copy and a deep chain each; more where we may have
 	 * to wait for our turn. (Without privilege their memory is limited.) */
 	uint64_t per_second = 1000000000u / (o->period_ns ? o->period_ns : 1) + 1;
-	uint64_t want = per_second * (o->stack_bytes + 600u + (o->bpf ? MOMENT_BYTES : 0)) / 2 *
-			(geteuid() == 0 && prowl_urgent_crowd() ? CROWD_RINGS : 1);
+	uint64_t want = per_second *
+			(o->stack_bytes + 600u + (o->bpf || o->bpf_follows ? MOMENT_BYTES : 0)) /
+			2 * (geteuid() == 0 && prowl_urgent_crowd() ? CROWD_RINGS : 1);
 	unsigned int order = MIN_ORDER;
 
 	while (order < MAX_ORDER && ((uint64_t)4096 << order) < want)
@@ -231,6 +232,17 @@ static int attach_event(struct perf_sampler *p, struct perf_cpu *c, int fd, pid_
 		p->nevents--; /* the caller closes it */
 	}
 	return r;
+}
+
+void perf_set_bpf(struct prowl_sampler *sampler, struct prowl_bpf *bpf)
+{
+	struct perf_sampler *p = perf_of(sampler);
+	int r = p->base.facts.whole_cpus ? 0 : -ENOTSUP;
+
+	p->o.bpf = bpf;
+	for (size_t i = 0; r == 0 && i < p->ncpus; i++)
+		r = add_moments(p, &p->cpus[i], p->cpus[i].fd);
+	p->base.facts.bpf_error = r;
 }
 
 static int open_whole_cpus(struct perf_sampler *p)

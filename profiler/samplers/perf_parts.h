@@ -87,6 +87,7 @@ int perf_open_best(struct perf_sampler *p);
 int perf_open_process(struct perf_sampler *p, pid_t pid);
 int perf_open_on_cpus(struct perf_sampler *p, pid_t pid, pid_t tid, bool fresh, bool inherit);
 void perf_close_events(struct perf_sampler *p);
+void perf_set_bpf(struct prowl_sampler *sampler, struct prowl_bpf *bpf);
 
 /* --- perf_explain.c --- */
 

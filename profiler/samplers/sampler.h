@@ -26,6 +26,7 @@ struct prowl_sampler_options {
 	bool per_thread;       /* don't try whole CPUs */
 	bool user_only;        /* no kernel frames; kernel time counts at the user's frame */
 	struct prowl_bpf *bpf; /* copies moments for the samples; borrowed; NULL: none */
+	bool bpf_follows;      /* set_bpf will be called: has room for moments */
 };
 
 struct prowl_sampler_facts { /* what was possible */
@@ -70,6 +71,11 @@ struct prowl_sampler_ops {
 	enum prowl_code (*open)(const struct prowl_sampler_options *o, struct prowl_sampler **ret,
 				struct prowl_err *err);
 	void (*close)(struct prowl_sampler *s);
+	/*
+	 * Samples have moments from now on, of whole CPUs only: the kernel takes its time to check
+	 * the program, and samples need not wait for that. NULL: not of this sampler.
+	 */
+	void (*set_bpf)(struct prowl_sampler *s, struct prowl_bpf *bpf);
 	/*
 	 * Waits until a ring asks to be drained, or timeout_ms passed, or `wake_fd` (may be -1) is
 	 * readable. `prompt`: with wake_each also for each single sample.

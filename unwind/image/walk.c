@@ -447,6 +447,13 @@ static enum uw_end settle(struct walk *k, enum uw_end end)
 	return UW_END_NO_MEM;
 }
 
+/* Whether it may have ended for want of a larger stack copy. */
+static bool copy_was_short(const struct walk *k, enum uw_end end)
+{
+	return (end == UW_END_NO_MEM || end == UW_END_TRUNCATED) && !k->switched &&
+	       (k->beyond || k->s->chain_full);
+}
+
 static void report(const struct walk *k, enum uw_end end)
 {
 	static const char *const names[UW_END_COUNT] = {[UW_END_TRUNCATED] = "truncated",
@@ -496,6 +503,7 @@ size_t uw_walk(struct uw_walker *w, struct uw_space *space, const struct uw_samp
 		break;
 	}
 	*ret_end = settle(&k, *ret_end);
+	w->stats.copy_short += copy_was_short(&k, *ret_end);
 	if (*ret_end != UW_END_ROOT && *ret_end != UW_END_SWITCH && uw_log_on(UW_LOG_WALK))
 		report(&k, *ret_end);
 	return k.n;

@@ -84,8 +84,9 @@ struct uw_walk_stats {          /* facts of all walks, for the counters in the p
 	uint64_t live;          /* those that it completed, each step verified */
 	uint64_t exact;         /* walks that pieces completed, without live memory */
 	uint64_t given_up;      /* walks of both kinds that were not completed */
-	uint64_t gaps;      /* places in C stacks where frames may be missing, shown as unknown */
-	uint64_t off_stack; /* chains that left the stack and were cut */
+	uint64_t gaps;       /* places in C stacks where frames may be missing, shown as unknown */
+	uint64_t off_stack;  /* chains that left the stack and were cut */
+	uint64_t copy_short; /* walks not completed that a larger stack copy may have completed */
 };
 
 struct uw_walker;

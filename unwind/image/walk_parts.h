@@ -74,6 +74,8 @@ struct uw_walker {
 	} window;
 };
 
+enum { LARGEST_COPY = 65536 }; /* of a stack, that a sample may bring along */
+
 struct walk { /* one that is under way */
 	struct uw_walker *w;
 	const struct uw_sample *s;
@@ -85,6 +87,8 @@ struct walk { /* one that is under way */
 	bool gap;       /* some frames between others could not be recovered */
 	bool callback;  /* the frame pushed last is runtime.cgocallback */
 	bool morestack; /* ... runtime.morestack */
+	bool switched;  /* on to the stack of a goroutine that grows */
+	bool beyond;    /* a word of the sample's stack was wanted that lies beyond the copy */
 	bool exact;     /* the next caller was interrupted, not calling: its pc is meant as it is */
 	/* For log.h, of the end: why, at which address, and which word was missing last. */
 	const char *why;

@@ -271,6 +271,7 @@ enum uw_end walk_morestack(struct walk *k, size_t from)
 	bool found;
 
 	k->morestack = false;
+	k->switched = true;
 	k->n--;
 	if (is_dropped(k))
 		return UW_END_SWITCH;
