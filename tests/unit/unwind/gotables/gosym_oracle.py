@@ -175,7 +175,9 @@ def build(goroot, work, arch, cgo, args):
     version = run([os.path.join(goroot, "bin/go"), "env", "GOVERSION"]).strip()
     env = dict(os.environ, GOROOT=goroot, GOTOOLCHAIN="local", GOPROXY="off", GOFLAGS="-mod=mod",
                GOARCH=arch, CGO_ENABLED=cgo, GOOS="linux", GOWORK="off")
-    env.setdefault("GOCACHE", os.path.join(work, "cache-" + version))
+    kept = os.environ.get("PROWL_CACHE")  # of the other tests' programs, where tests/run runs this
+    env["GOCACHE"] = os.path.join(kept, "targets", os.path.basename(goroot), "gocache") if kept else \
+        os.path.join(work, "cache-" + version)
     binary = os.path.join(work, "oracle-%s-%s" % (version, len(os.listdir(work))))
     p = subprocess.run([os.path.join(goroot, "bin/go"), "build", "-o", binary, *args, "."],
                        cwd=source, env=env, stderr=subprocess.PIPE, text=True)
