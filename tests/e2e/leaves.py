@@ -55,7 +55,7 @@ def nil(version):
     # thread's own stack, memory may no longer tell it, and says so.
     callers = [s[s.index('main.value') + 1:][:2] for s in faults]
     known = sum(c == ['main.framed', 'main.recovers'] for c in callers)
-    wrong = [c for c in callers if c not in (['main.framed', 'main.recovers'], ['[unknown]', 'main.recovers'])]
+    wrong = [c for c in callers if c not in (['main.framed', 'main.recovers'], ['[unknown]', 'main.recovers'], ['[unknown]'])]
     note('%d of %d stacks with the function that faults have its caller', known, len(faults))
     check(not wrong, 'main.value is called by %s', wrong[:1])
     check(known > 0.5 * len(faults), '%d of %d stacks have its caller', known, len(faults))

@@ -23,20 +23,21 @@ static int by_line(const void *a, const void *b)
 int main(int argc, char **argv)
 {
 	size_t n = (size_t)(__stop_unit_tests - __start_unit_tests);
-	const struct unit_test **sorted = calloc(n, sizeof *sorted);
-	struct CMUnitTest *tests = calloc(n, sizeof *tests);
+	const struct unit_test **sorted;
+	struct CMUnitTest *tests;
 	const char *(*needs)(void) = unit_test_needs;
 	const char *why_not;
 	int failed;
 
-	if (!sorted || !tests)
-		return 1;
 	unit_test_args = argv + (argc > 0);
 	why_not = needs ? needs() : NULL;
 	if (why_not) {
 		printf("1..0 # SKIP %s\n", why_not);
 		return 0;
 	}
+	sorted = calloc(n, sizeof *sorted);
+	tests = calloc(n, sizeof *tests);
+	assert_true(sorted && tests);
 	for (size_t i = 0; i < n; i++)
 		sorted[i] = __start_unit_tests[i];
 	qsort(sorted, n, sizeof *sorted, by_line);
