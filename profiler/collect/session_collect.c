@@ -254,6 +254,8 @@ static void grow_copies(struct prowl_session *s)
 
 	if (s->o.stack_bytes || !s->result.whole_cpus || s->copy.bytes >= most || n < JUDGED)
 		return;
+	if (now_cut < CUT_LEAST && n < CUT_LEAST * CUT_SHARE)
+		return; /* too few to tell: goes on counting */
 	s->copy.samples = s->result.samples;
 	s->copy.cut = cut;
 	if (now_cut < CUT_LEAST || now_cut * CUT_SHARE <= n)

@@ -103,7 +103,7 @@ static int read_exact(void *ctx, uint64_t addr, void *buf, size_t len)
 
 	if (walk_exact(k, addr, buf, len))
 		return 0;
-	k->beyond |= addr - (k->s->regs->sp + k->s->stack_len) < LARGEST_COPY;
+	walk_note_beyond(k, addr, len);
 	k->missing = addr;
 	return -EFAULT;
 }

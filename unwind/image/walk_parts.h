@@ -125,6 +125,13 @@ enum uw_end walk_follow_fp(struct walk *k, uint64_t bp);
 /* Goes on where code of Go was interrupted; the chain from `from` on are its callers, or none. */
 enum uw_end walk_interrupted(struct walk *k, const struct go_frame *r, size_t from);
 
+/* These bytes were wanted: whether they end behind the stack copy, where a larger one may have
+ * them. */
+static inline void walk_note_beyond(struct walk *k, uint64_t addr, size_t len)
+{
+	k->beyond |= addr + len - 1 - (k->s->regs->sp + k->s->stack_len) < LARGEST_COPY;
+}
+
 /* An end that is not a root, with its reason. */
 static inline enum uw_end walk_ends(struct walk *k, enum uw_end end, const char *why, uint64_t at)
 {

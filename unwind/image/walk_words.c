@@ -66,7 +66,7 @@ bool walk_read(struct walk *k, uint64_t addr, void *buf, size_t len)
 
 	if (walk_exact(k, addr, buf, len))
 		return true;
-	k->beyond |= addr - (k->s->regs->sp + k->s->stack_len) < LARGEST_COPY;
+	walk_note_beyond(k, addr, len);
 	if (len == 0 || len > WALK_PAGE)
 		return false;
 	walk_note_live(k);

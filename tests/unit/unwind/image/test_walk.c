@@ -825,6 +825,7 @@ TEST_TWICE(test_morestack)
 	want(&w.g, NEWSTACK, BODY);
 	walk_growing(&w, false, UW_END_NO_MEM);
 	assert_int_equal(uw_walker_stats(w.f.walker)->given_up, 1);
+	assert_int_equal(uw_walker_stats(w.f.walker)->copy_short, 0); /* a larger one is no help */
 	close_fixture(&w.f);
 }
 
@@ -1228,6 +1229,7 @@ TEST_TWICE(test_short_copy)
 		t.s.stack = len ? at(&m, m.sp) : NULL;
 		walk(&f, &t);
 		check(&m, &t, UW_END_NO_MEM);
+		assert_int_equal(uw_walker_stats(f.walker)->copy_short, len + 1);
 	}
 	want_caller(&m, WORK);
 	want_main(&m);
@@ -1235,6 +1237,7 @@ TEST_TWICE(test_short_copy)
 	t.s.stack_len = 8; /* all that the leaf needs */
 	walk(&f, &t);
 	check(&m, &t, UW_END_ROOT);
+	assert_int_equal(uw_walker_stats(f.walker)->copy_short, 8);
 	close_fixture(&f);
 }
 
