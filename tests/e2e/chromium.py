@@ -10,16 +10,18 @@ import shutil
 import subprocess
 import time
 
-from harness import Failed, Skip, check, tmp
+from harness import Failed, Skip, at_end, check, tmp
 
 KEYS = {'Escape': 27, 'Enter': 13, 'ArrowLeft': 37, 'ArrowUp': 38, 'ArrowRight': 39, 'ArrowDown': 40, 'Tab': 9,
         'Backspace': 8, 'Home': 36, 'End': 35}
 
 
-class Browser:
-    """Ends with the with block. Every request that a page makes is in `requests`, every complaint in `complaints`."""
+class Process:
+    """A Chromium, which serves one Browser after the other: to start it takes longer than most tests."""
 
-    def __init__(self, width=1200, height=800):
+    running = None
+
+    def __init__(self):
         program = shutil.which('chromium')
         if not program:
             raise Skip('no chromium')
@@ -30,38 +32,25 @@ class Browser:
              program, '--headless', '--no-sandbox', '--disable-gpu', '--disable-background-networking',
              '--disable-component-update', '--disable-sync', '--no-first-run', '--disable-dev-shm-usage',
              '--disable-default-apps', '--disable-extensions', '--hide-scrollbars', '--remote-debugging-pipe',
-             '--window-size=%d,%d' % (width, height), '--user-data-dir=' + tmp('chromium-%d' % time.monotonic_ns()),
-             'about:blank'],
+             '--user-data-dir=' + tmp('chromium-%d' % time.monotonic_ns()), 'about:blank'],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             pass_fds=(theirs_in, theirs_out), env=dict(os.environ, HOME=tmp()))
         os.close(theirs_in)
         os.close(theirs_out)
         self.buffer = b''
         self.number = 0
-        self.session = None
-        self.events = collections.deque()
-        self.requests = []
-        self.complaints = []
-        self.dialogs = []
-        try:
-            self._attach()
-        except BaseException:
-            self.close()
-            raise
 
-    def _attach(self):
-        target = self.call('Target.createTarget', url='about:blank')['targetId']
-        self.session = self.call('Target.attachToTarget', targetId=target, flatten=True)['sessionId']
-        for domain in ('Page', 'Runtime', 'Network', 'Log'):
-            self.call(domain + '.enable')
+    @classmethod
+    def get(cls):
+        if not cls.running or cls.running.process.poll() is not None:
+            cls.running = cls()
+        return cls.running
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *args):
-        self.close()
-
-    def close(self):
+    @classmethod
+    def end(cls):
+        self, cls.running = cls.running, None
+        if not self:
+            return
         if self.process.poll() is None:
             self.process.terminate()
             try:
@@ -72,7 +61,7 @@ class Browser:
         for fd in (self.read, self.write):
             os.close(fd)
 
-    def _message(self, deadline):
+    def message(self, deadline):
         while b'\0' not in self.buffer:
             left = deadline - time.monotonic()
             ready = select.select([self.read], [], [], max(left, 0))[0]
@@ -84,6 +73,52 @@ class Browser:
             self.buffer += data
         one, self.buffer = self.buffer.split(b'\0', 1)
         return json.loads(one)
+
+    def send(self, method, params, session):
+        self.number += 1
+        message = {'id': self.number, 'method': method, 'params': params}
+        if session:
+            message['sessionId'] = session
+        data = json.dumps(message).encode() + b'\0'
+        while data:
+            data = data[os.write(self.write, data):]
+        return self.number
+
+
+at_end.append(Process.end)
+
+
+class Browser:
+    """A window with cookies and storage of its own; ends with the with block. Every request that a page makes is in
+    `requests`, every complaint in `complaints`."""
+
+    def __init__(self, width=1200, height=800):
+        self.process = Process.get()
+        self.session = None
+        self.events = collections.deque()
+        self.requests = []
+        self.complaints = []
+        self.dialogs = []
+        try:
+            self.context = self.call('Target.createBrowserContext')['browserContextId']
+            target = self.call('Target.createTarget', url='about:blank', width=width, height=height,
+                               browserContextId=self.context)['targetId']
+            self.session = self.call('Target.attachToTarget', targetId=target, flatten=True)['sessionId']
+            for domain in ('Page', 'Runtime', 'Network', 'Log'):
+                self.call(domain + '.enable')
+        except BaseException:
+            Process.end()
+            raise
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *args):
+        self.session = None
+        try:
+            self.call('Target.disposeBrowserContext', browserContextId=self.context)
+        except Failed:
+            Process.end()
 
     def _event(self, message):
         name, params = message['method'], message.get('params', {})
@@ -98,29 +133,19 @@ class Browser:
             self.complaints.append(params['entry']['text'])
         elif name == 'Page.javascriptDialogOpening':
             self.dialogs.append(params['message'])
-            self._send('Page.handleJavaScriptDialog', {'accept': True})
+            self.process.send('Page.handleJavaScriptDialog', {'accept': True}, self.session)
         self.events.append(name)
 
-    def _send(self, method, params):
-        self.number += 1
-        message = {'id': self.number, 'method': method, 'params': params}
-        if self.session:
-            message['sessionId'] = self.session
-        data = json.dumps(message).encode() + b'\0'
-        while data:
-            data = data[os.write(self.write, data):]
-        return self.number
-
     def call(self, method, timeout=120, **params):
-        number = self._send(method, params)
+        number = self.process.send(method, params, self.session)
         deadline = time.monotonic() + timeout
         while True:
-            message = self._message(deadline)
+            message = self.process.message(deadline)
             if message.get('id') == number:
                 if 'error' in message:
                     raise Failed('%s: %s' % (method, message['error']['message']))
                 return message['result']
-            if 'method' in message:
+            if 'method' in message and self.session and message.get('sessionId') == self.session:
                 self._event(message)
 
     def run(self, script, timeout=120):

@@ -239,7 +239,10 @@ def damaged():
     Prowl('info', '--core', '/nonexistent').must(1)
     Prowl('info', '--exe', t.path).must(2)
     with subprocess.Popen(['/bin/sh', '-c', 'cd "$0" && ulimit -c unlimited && exec sleep 60', t.directory]) as p:
-        time.sleep(0.3)
+        def executed():
+            with open('/proc/%d/comm' % p.pid) as f:
+                return f.read() == 'sleep\n'
+        wait_for(executed, 'the shell to execute sleep')
         p.send_signal(signal.SIGABRT)
         p.wait()
     found = [f for f in os.listdir(t.directory) if f.startswith('core') and os.path.getsize(os.path.join(t.directory, f))]

@@ -14,7 +14,7 @@ import time
 
 import goroutines
 import pprof
-from harness import Prowl, check, debian_program, need_perf, note, out_file, profile, test, tmp
+from harness import Prowl, check, debian_program, need_perf, note, out_file, profile, test, tmp, wait_for
 
 # where threads begin, in Go and in the C library
 THREAD_ROOTS = {'runtime.mstart', 'runtime.mcall', 'runtime.newstack', 'runtime.rt0_go', 'runtime.main', '_start',
@@ -84,17 +84,17 @@ def load(work, threads=3):
 
 def judge(pid, port, work):
     with load(work) as rounds:
-        time.sleep(2)
+        wait_for(lambda: all(n > 20 for n in rounds), 'the load')
         # the true roots: what Go itself says goroutines start with
         roots = set(THREAD_ROOTS)
 
         def learn():
-            for path in ('/debug/pprof/goroutine', '/debug/pprof/profile?seconds=2'):
+            for path in ('/debug/pprof/goroutine', '/debug/pprof/profile?seconds=1'):
                 for frames, _, _ in pprof.Profile(get(port, path)).stacks():
                     if frames:
                         roots.add(frames[-1].name)
         learn()
-        prof = profile(pid, 8, rate=499)
+        prof = profile(pid, 5, rate=499)
         learn()
     at = prof.index('cpu')
     everything = named = rooted = lined = go = 0

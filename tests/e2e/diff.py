@@ -21,7 +21,7 @@ from made import profile
 VERSION = '1.23'
 RUNS = 5
 RATE = 1999
-WORK = 1000
+WORK = 500
 
 _serial = [0]
 
@@ -510,7 +510,7 @@ def gate():
     def run(*args):
         environment = go_environment(VERSION)
         environment['PATH'] = ':'.join([os.path.dirname(PROWL), goroot(VERSION) + '/bin', os.environ['PATH']])
-        environment['BENCHTIME'] = '80x'
+        environment['BENCHTIME'] = '50x'
         return subprocess.run([os.path.join(ROOT, 'examples', 'ci', 'gate'), 'HEAD', './parser', 'BenchmarkParse', '-f', 'json',
                                *args], cwd=here, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
                               timeout=300)

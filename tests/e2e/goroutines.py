@@ -80,6 +80,16 @@ def show(g):
     return '%s\n%s\n  created %r' % (g.state, '\n'.join(lines), g.created)
 
 
+class Shown:
+    """Shows it only where somebody reads it."""
+
+    def __init__(self, g):
+        self.g = g
+
+    def __str__(self):
+        return show(self.g)
+
+
 def of_program(g):
     return not any(f[0].startswith('net/http.') for f in g.frames) and g.state not in ('running', 'runnable')
 
@@ -91,10 +101,10 @@ def compare(mine, theirs):
         if not of_program(g):
             continue
         m = mine.get(goid)
-        check(m is not None, 'we lack goroutine %d: %s', goid, show(g))
+        check(m is not None, 'we lack goroutine %d: %s', goid, Shown(g))
         check(m.state == g.state and m.locked == g.locked, 'goroutine %d is %r, locked %r; Go says %r, %r', goid, m.state,
               m.locked, g.state, g.locked)
-        check(same_frames(m, g), 'goroutine %d: we say %s\nGo says %s', goid, show(m), show(g))
+        check(same_frames(m, g), 'goroutine %d: we say %s\nGo says %s', goid, Shown(m), Shown(g))
         check(m.created == g.created, 'goroutine %d: created by %r, Go says %r', goid, m.created, g.created)
         compared += 1
     extra = [i for i, g in mine.items() if i not in theirs and of_program(g)]
@@ -181,12 +191,12 @@ def check_churn(goroutines):
         if not chain:
             continue
         seen += 1
-        check(chain[-1] in ROOTS, 'goroutine %d begins in %s: %s', goid, chain[-1], show(g))
+        check(chain[-1] in ROOTS, 'goroutine %d begins in %s: %s', goid, chain[-1], Shown(g))
         for callee, caller in zip(chain, chain[1:]):
-            check([caller, callee] in CHURN, 'goroutine %d: %s does not call %s: %s', goid, caller, callee, show(g))
+            check([caller, callee] in CHURN, 'goroutine %d: %s does not call %s: %s', goid, caller, callee, Shown(g))
         check(g.created and g.created[0].startswith('main.'), 'goroutine %d was created by %r', goid, g.created)
         check(all(f[0].split('.')[0] in ('main', 'runtime', 'time', 'sync', 'internal/sync', 'sync/atomic')
-                  for f in g.frames), 'goroutine %d: %s', goid, show(g))
+                  for f in g.frames), 'goroutine %d: %s', goid, Shown(g))
     return seen
 
 
@@ -266,8 +276,7 @@ def leaks():
         n = len(found['suspects'])
         check(2 <= n <= 20 and all('main.leaked' in [f['function'] for f in g['frames']] for g in found['suspects']),
               '%d suspects', n)
-        p = Prowl('goroutine', '--pid', t.pid, '--leaks', '--seconds', 4, '--state', 'chan receive', wait=False)
-        time.sleep(0.7)
+        p = Prowl('goroutine', '--pid', t.pid, '--leaks', '--seconds', 4, '--state', 'chan receive', wait=False).attached()
         urllib.request.urlopen('http://%s/stick' % t.hello['http'], timeout=10).close()
         out = p.wait().must(0).out
         check('main.leaked(...)' in out and 'main.sticks' not in out, 'not old, or nothing:\n%s\n%s', out, p.err)
@@ -278,10 +287,10 @@ def leaks():
 
 def leaked():
     """Those that the runtime's own look for leaks has found."""
-    with Target(build(goroot('1.27'), 'gozoo', 'static'), '-n', 20, '-leak') as t:
+    with Target(build('1.27', 'gozoo', 'static'), '-n', 20, '-leak') as t:
         p = Prowl('goroutine', '--pid', t.pid, '--leaks', '--seconds', 4, '--json', wait=False)
-        time.sleep(3.2)
-        own(t, 'leak')
+        while p.process.poll() is None:  # it looks at the end once more
+            own(t, 'leak')
         found = json.loads(p.wait().must(0).out)['suspects']
         check(any(g.get('leaked') for g in found), 'no leaked one of %d suspects', len(found))
         found = ours(t.pid, '--text', '--state', 'leaked').out

@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import platform
+import re
 import selectors
 import shutil
 import socket
@@ -32,7 +33,7 @@ CACHE = os.environ.get('PROWL_CACHE') or os.path.join(
 VERSIONS = ['1.19', '1.21', '1.22', '1.23', '1.24', '1.25', '1.26', '1.27']
 NOBODY = 65534
 
-Test = collections.namedtuple('Test', 'name run suite alone')
+Test = collections.namedtuple('Test', 'name run suite alone group')
 tests = []
 made = {}
 
@@ -45,11 +46,12 @@ class Failed(Exception):
     """What a test saw that must not be."""
 
 
-def test(suite, name, *args, alone=False):
+def test(suite, name, *args, alone=False, group=None):
     """Registers a function as a test; called several times with other args it is as many tests. One that needs the
-    machine to itself says that it is to run alone."""
+    machine to itself says that it is to run alone; tests that share what takes long to make name a group, which one process
+    runs."""
     def register(function):
-        tests.append(Test('%s: %s' % (suite, name), lambda: function(*args), suite, alone))
+        tests.append(Test('%s: %s' % (suite, name), lambda: function(*args), suite, alone, group))
         return function
     return register
 
@@ -68,7 +70,7 @@ notes = []
 
 
 def wait_for(true, what):
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not true():
         check(time.monotonic() < deadline, 'waited in vain for %s', what)
         time.sleep(0.02)
@@ -89,7 +91,8 @@ def attempt(t):
     return good, directive, ['%.1f s' % (time.monotonic() - start)] + notes + detail.splitlines()
 
 
-SECOND_RUN = ' # SECOND RUN'
+# What to call when no other test runs in this process.
+at_end = []
 
 
 class Worker:
@@ -119,14 +122,24 @@ class Worker:
                 there.sendall(json.dumps(attempt(selected[int(line)])).encode() + b'\n')
             status = 0
         finally:
+            for end in at_end:
+                end()
             if _tmp:
                 shutil.rmtree(_tmp, True)
             os._exit(status)
 
-    def give(self, number):
-        self.number = number
+    def begin(self, numbers):
+        self.numbers = collections.deque(numbers)
+        self.next()
+
+    def next(self):
+        """Gives it the next test; whether there was one."""
+        if not self.numbers:
+            return False
+        self.number = self.numbers.popleft()
         with contextlib.suppress(OSError):  # take() sees that it has ended
-            self.socket.sendall(b'%d\n' % number)
+            self.socket.sendall(b'%d\n' % self.number)
+        return True
 
     def take(self):
         line = self.results.readline()
@@ -142,7 +155,11 @@ class Worker:
 
 def attempts(selected, jobs):
     """Runs tests, so many at a time, and yields (number, result) as they end; last those that run alone."""
-    waiting = collections.deque(n for n, t in enumerate(selected) if jobs > 1 and not t.alone)
+    groups = collections.OrderedDict()
+    for n, t in enumerate(selected):
+        if jobs > 1 and not t.alone:
+            groups.setdefault(t.group or n, []).append(n)
+    waiting = collections.deque(groups.values())
     workers = []
     for _ in range(min(jobs, len(waiting))):
         workers.append(Worker(selected, workers))
@@ -150,13 +167,14 @@ def attempts(selected, jobs):
     while waiting or busy.get_map():
         while waiting and idle:
             worker = idle.pop()
-            worker.give(waiting.popleft())
+            worker.begin(waiting.popleft())
             busy.register(worker.socket, selectors.EVENT_READ, worker)
         for key, _ in busy.select():
             worker = key.data
-            busy.unregister(worker.socket)
-            idle.append(worker)
             yield worker.number, worker.take()
+            if not worker.next():
+                busy.unregister(worker.socket)
+                idle.append(worker)
     for worker in workers:
         worker.end()
     for number, t in enumerate(selected):
@@ -164,29 +182,18 @@ def attempts(selected, jobs):
             yield number, attempt(t)
 
 
-def run(selected, second_runs=0, jobs=1):
-    """Runs tests, prints TAP, returns whether all is well. So many tests that fail have a second run, and say so."""
+def run(selected, jobs=1):
+    """Runs tests, prints TAP, returns whether all is well."""
     print('1..%d' % len(selected), flush=True)
-    failed, again = 0, []
-
-    def show(number, good, directive, lines):
+    failed = 0
+    for number, (good, directive, lines) in attempts(selected, jobs):
+        failed += not good
         print('%s %d - %s%s' % ('ok' if good else 'not ok', number + 1, selected[number].name, directive))
         for line in lines:
             print('#   ' + line)
         sys.stdout.flush()
-
-    for number, (good, directive, lines) in attempts(selected, jobs):
-        if not good and second_runs > 0:
-            second_runs -= 1
-            again.append((number, lines))
-            continue
-        failed += not good
-        show(number, good, directive, lines)
-    for number, lines in again:
-        good, directive, more = attempt(selected[number])
-        good = good and not directive
-        failed += not good
-        show(number, good, SECOND_RUN if good else '', ['first run:'] + lines + ['second run:'] + more)
+    for end in at_end:
+        end()
     return failed == 0
 
 
@@ -256,8 +263,9 @@ def build(version, name, variant, *args):
         out = tmp('pgo-%d' % len(made)) if args else os.path.join(CACHE, 'targets', version, 'bin')
         env = dict(os.environ, GOCACHE=os.path.join(CACHE, 'targets', version, 'gocache'))
         os.makedirs(os.path.join(CACHE, 'targets'), exist_ok=True)
-        with open(os.path.join(CACHE, 'targets', 'lock'), 'w') as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # another test may build the same
+        with open(os.path.join(CACHE, 'targets', 'lock-%s-%s-%s' % (version, name, variant)), 'w') as lock:
+            if not args:
+                fcntl.flock(lock, fcntl.LOCK_EX)  # another test may build the same
             p = subprocess.run([os.path.join(TARGETS, 'build.sh'), goroot(version), out, name, variant] + list(args),
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
         check(p.returncode == 0, 'building %s %s with Go %s:\n%s', name, variant, version, p.stderr[-3000:])
@@ -390,8 +398,31 @@ class Prowl:
         self.process = subprocess.Popen(as_nobody(command) if nobody else command, stdin=stdin, env=env,
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.status = None
+        self.seen = {'out': b'', 'err': b''}  # read before it ended
         if wait:
             self.wait()
+
+    def until(self, stream, pattern):
+        """Waits until it has printed a line that matches on 'out' or 'err'; returns the match. Its first line on 'err' says
+        that it has attached. Not while it prints much on the other one."""
+        pipe = {'out': self.process.stdout, 'err': self.process.stderr}[stream]
+        with selectors.DefaultSelector() as s:
+            s.register(pipe, selectors.EVENT_READ)
+            end = time.monotonic() + self.timeout
+            while True:
+                m = re.search(pattern, self.seen[stream].decode('utf-8', 'replace'), re.M)
+                if m:
+                    return m
+                ready = s.select(max(0, end - time.monotonic()))
+                more = os.read(pipe.fileno(), 65536) if ready else b''
+                if not more:
+                    self.wait()
+                    raise Failed('%s never said %r; exit %s\n%s' % (self.command, pattern, self.status, self.err))
+                self.seen[stream] += more
+
+    def attached(self):
+        self.until('err', r'\n')
+        return self
 
     def wait(self):
         try:
@@ -400,7 +431,7 @@ class Prowl:
             self.process.kill()
             out, err = self.process.communicate()
             raise Failed('%s hung for %d s; it said:\n%s' % (self.command, self.timeout, err.decode()))
-        self.out, self.err = out.decode('utf-8', 'replace'), err.decode('utf-8', 'replace')
+        self.out, self.err = ((self.seen[k] + v).decode('utf-8', 'replace') for k, v in (('out', out), ('err', err)))
         self.status = self.process.returncode
         check(self.status >= 0, '%s was killed by signal %d\n%s', self.command, -self.status, self.err)
         for word in ('AddressSanitizer', 'runtime error:', 'ThreadSanitizer', 'LeakSanitizer'):
@@ -466,7 +497,7 @@ class CpuAccount:
     """Reads the CPU clock of a process again and again, so that its time over any window is known afterwards."""
 
     def __init__(self, pid):
-        self.clock = (~pid << 3) | 2
+        self.pid = pid
         self.points = []
         self.stop = threading.Event()
         self.thread = threading.Thread(target=self._run, daemon=True)
@@ -475,7 +506,7 @@ class CpuAccount:
         while not self.stop.wait(0.005):
             try:
                 a = time.time_ns()
-                cpu = time.clock_gettime_ns(self.clock)
+                cpu = cpu_clock(self.pid)
                 b = time.time_ns()
             except OSError:
                 return
@@ -502,6 +533,16 @@ class CpuAccount:
         return self.at(end) - self.at(start)
 
 
+def cpu_clock(pid):
+    return time.clock_gettime_ns((~pid << 3) | 2)
+
+
+def burns(pid, seconds):
+    """Waits until a process has used so much more CPU time."""
+    until = cpu_clock(pid) + seconds * 1e9
+    wait_for(lambda: cpu_clock(pid) >= until, 'process %d to use %g s of CPU' % (pid, seconds))
+
+
 # --- statements about profiles ------------------------------------------------------------------------------------------
 
 def weigh(prof, condition, sample_type='cpu'):
@@ -525,12 +566,17 @@ def in_order(stack, wanted):
     return all(any(name == w for name in it) for w in wanted)
 
 
-def within(share, truth, count, what, sigmas=4.0):
-    """The share of a phase among count samples is what sampling makes of the truth."""
+# So many standard deviations: what is normally distributed is further away, on either side, once in 1,040,000 times.
+SIGMAS = 4.9
+
+
+def within(share, truth, count, what):
+    """The share of a phase among count samples is what sampling makes of the truth. Samples at the same distance vary less
+    than the binomial distribution, whose deviation is taken here."""
     sigma = (max(truth, 1e-4) * (1 - truth) / max(count, 1)) ** 0.5
     note('%-22s truth %5.2f %%  profile %5.2f %%  (%+.1f sigma)', what, 100 * truth, 100 * share,
          (share - truth) / sigma)
     # half a percent of the whole for the edges of the window
-    return abs(share - truth) <= sigmas * sigma + 0.005
+    return abs(share - truth) <= SIGMAS * sigma + 0.005
 
 

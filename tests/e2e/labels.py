@@ -7,7 +7,7 @@ import os
 import re
 
 import pprof
-from harness import Busy, Prowl, Target, VERSIONS, any_goroot, build, check, names, need_bpf, no_bpf, note, out_file, \
+from harness import SIGMAS, Busy, Prowl, Target, VERSIONS, any_goroot, build, check, names, need_bpf, no_bpf, note, out_file, \
     profile, test, within
 
 WORK = 'main.work'
@@ -63,7 +63,7 @@ def check_shares(stacks, truth, lost):
     expected = labelled / total
     sigma = (expected * (1 - expected) / count) ** 0.5
     note('%-22s truth %5.2f %%  profile %5.2f %%', 'labelled', 100 * expected, 100 * named / everything)
-    check(expected - 4 * sigma - 0.005 - lost <= named / everything <= expected + 4 * sigma + 0.005,
+    check(expected - SIGMAS * sigma - 0.005 - lost <= named / everything <= expected + SIGMAS * sigma + 0.005,
           'labelled are %.2f %%, not %.2f %%', 100 * named / everything, 100 * expected)
     check(all(lab.get('zone') == 'a' for _, _, lab in stacks if 'tenant' in lab), 'the second label is not there')
     check(not any('zone' in lab for _, _, lab in stacks if 'tenant' not in lab), 'half a set of labels')

@@ -17,7 +17,7 @@ import time
 
 import debian
 import pprof
-from harness import BUILD, PROWL, Prowl, Skip, Target, VERSIONS, build, check, debian_program, need_perf, need_prowl, note, out_file, \
+from harness import BUILD, PROWL, Prowl, Skip, Target, VERSIONS, build, burns, check, debian_program, need_perf, need_prowl, note, out_file, \
     test, tmp, wait_for
 
 RATES = {'heap': 'runtime.MemProfileRate', 'block': 'runtime.blockprofilerate', 'mutex': 'runtime.mutexprofilerate'}
@@ -276,7 +276,7 @@ def commands():
                 check(becomes(memory, before), '%s: left behind: %r', wish, memory.rates())
                 continue
             if ending:
-                time.sleep(1)
+                burns(t.pid, 0.5)
                 p.process.send_signal(ending)
             p.wait().must(0)
             check(memory.rates() == before, '%s: left behind: %r', wish, memory.rates())

@@ -5,6 +5,7 @@ import collections
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -221,16 +222,29 @@ def window_values(version):
     """What grew lies between Go's own differences within the window and around it."""
     with Target(build(version, 'heapzoo', 'static'), '-busy') as t:
         own(t, 'allocs')
-        before = own(t, 'allocs')
-        path = out_file()
-        p = Prowl('allocs', '--pid', t.pid, '--seconds', 3, '-o', path, wait=False)
-        time.sleep(1)
-        first = own(t, 'allocs')
-        time.sleep(1)
-        last = own(t, 'allocs')
-        p.wait().must(0)
-        after = own(t, 'allocs')
-        mine, a, b, c, d = comparable(pprof.load(path), before, first, last, after)
+        begun, early = 0, []
+
+        def look():
+            nonlocal begun
+            begun = time.time_ns()
+            return own(t, 'allocs')
+        while True:
+            before = own(t, 'allocs')
+            path = out_file()
+            p = Prowl('allocs', '--pid', t.pid, '--seconds', 1000, '-o', path, wait=False).attached()
+            time.sleep(0.5)
+            first = look()
+            burns(t.pid, 0.3)
+            last = own(t, 'allocs')
+            p.process.send_signal(signal.SIGINT)
+            p.wait().must(0)
+            after = own(t, 'allocs')
+            mine = pprof.load(path)
+            if mine.time_nanos < begun:
+                break
+            early.append(begun)
+            check(len(early) < 10, 'its window never began within half a second')
+        mine, a, b, c, d = comparable(mine, before, first, last, after)
         grown = 0
         for key in set(c) | set(mine):
             if of_server(key[0]):

@@ -335,7 +335,7 @@ TIMED = """async () => {
 }"""
 
 
-@test('clients', 'HTML report: 100,000 samples, 20,000 functions')
+@test('cost', 'HTML report: 100,000 samples, 20,000 functions')
 def large():
     begin = time.monotonic()
     path = write('large.pb.gz', made.profile(made.large()))

@@ -5,7 +5,7 @@ import collections
 import itertools
 
 import pprof
-from harness import Target, VERSIONS, build, check, note, profile, test
+from harness import SIGMAS, Target, VERSIONS, build, check, note, profile, test
 
 
 # newstack: after a preemption, where Go's own has morestack above it
@@ -33,10 +33,10 @@ def calls(stack):
 def same_stacks(version, variant):
     with Target(build(version, 'known_shares', variant), '-threads', 2) as t:
         # before and after, not during: one profiler's signals are the other's samples
-        theirs = sequences(t.own_profile(6, 'profile250'))
-        prof = profile(t.pid, 5, rate=499)
+        theirs = sequences(t.own_profile(4, 'profile250'))
+        prof = profile(t.pid, 4, rate=499)
         ours = sequences(prof)
-        theirs += sequences(t.own_profile(6, 'profile250'))
+        theirs += sequences(t.own_profile(4, 'profile250'))
     # Go's timers rarely reach threads that run no goroutine (sysmon, the scheduler); those stacks can only be ours.
     everything = sum(ours.values())
     ours, theirs = (collections.Counter({s: n for s, n in c.items() if s and s[-1] not in SCHEDULER})
@@ -53,12 +53,12 @@ def same_stacks(version, variant):
          100 * same / total, total, len(theirs), reference, 100 - 100 * unseen)
     for stack, n in collections.Counter({s: n for s, n in ours.items() if s not in theirs}).most_common(8):
         note('  not in Go\'s own: %5.2f %%  %s', 100 * n / total, ' < '.join(stack[:6]))
-    check(same / total >= 0.99 - unseen - 3 * sigma, 'only %.2f %% are in stacks that Go itself saw', 100 * same / total)
+    check(same / total >= 0.99 - unseen - SIGMAS * sigma, 'only %.2f %% are in stacks that Go itself saw', 100 * same / total)
     # stacks that Go has not seen whole are still made of calls that it has seen
     seen = set().union(*(calls(stack) for stack in theirs))
     made = sum(n for stack, n in ours.items() if calls(stack) <= seen)
     note('%.2f %% consist of calls that Go itself saw', 100 * made / total)
-    check(made / total >= 0.99 - 3 * sigma, 'only %.2f %% consist of calls that Go itself saw', 100 * made / total)
+    check(made / total >= 0.99 - SIGMAS * sigma, 'only %.2f %% consist of calls that Go itself saw', 100 * made / total)
     # and nothing that Go sees often is missing here, but for the preemption that its own signal comes together with
     missing = [s for s, n in theirs.items()
                if n > 0.01 * reference and n > 20 and s not in ours and s[0] != 'runtime.asyncPreempt']

@@ -11,7 +11,7 @@ import subprocess
 import time
 
 import pprof
-from harness import (PROWL, Prowl, Skip, Target, any_goroot, build, check, goroot, need_perf, need_prowl, need_root,
+from harness import (PROWL, Prowl, Skip, Target, any_goroot, build, burns, check, goroot, need_perf, need_prowl, need_root,
                      note, test, tmp, within)
 from terminal import Terminal
 
@@ -124,7 +124,7 @@ def stream():
     with shares_target() as t:
         for sig in (signal.SIGINT, signal.SIGTERM):
             p = Prowl('top', '--pid', t.pid, '--json', '--interval', '500ms', wait=False)
-            time.sleep(1.3)
+            p.until('out', r'\n.*\n')
             p.process.send_signal(sig)
             p.wait().must(0)
             check(len(p.out.splitlines()) >= 2, '%r', p.out)
@@ -373,7 +373,7 @@ def hostile():
     need_perf()
     process = subprocess.Popen([hostile_program()])
     try:
-        time.sleep(0.3)
+        burns(process.pid, 0.1)
         out = Prowl('top', '--pid', process.pid, '--once', '--interval', '500ms').must(0).out
         check('spin?[2J?]0;title?' in out and 'e?[2J' in out, '%r', out)
         check(not re.search('[\0-\x09\x0b-\x1f\x7f-\x9f]', out), '%r', out)
@@ -425,7 +425,7 @@ def cpu_of(run):
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-@test('e2e', 'top: its own cost beside that of profile')
+@test('cost', 'top: its own cost beside that of profile')
 def cost():
     need_perf()
     has_screen()
@@ -444,7 +444,7 @@ def cost():
             check(used < 0.05 * seconds, '%s used %.3f s of CPU in %d s', what, used, seconds)
 
 
-@test('e2e', 'top: 200,000 goroutines')
+@test('cost', 'top: 200,000 goroutines')
 def many():
     need_perf()
     with Target(build(VERSION, 'figures', 'static'), '-goroutines', 100_000) as target:

@@ -8,7 +8,7 @@ import subprocess
 import time
 
 import pprof
-from harness import (CpuAccount, Prowl, Skip, Target, build, check, names, need_perf, need_root, note, out_file,
+from harness import (SIGMAS, CpuAccount, Prowl, Skip, Target, build, burns, check, names, need_perf, need_root, note, out_file,
                      profile, test, tmp, weigh)
 
 
@@ -22,7 +22,7 @@ def total(threads, nobody, tolerance):
     elif os.geteuid() != 0:
         raise Skip('needs root')
     with Target(build('1.22', 'busy_threads', 'static'), '-n', threads, nobody=nobody) as t:
-        time.sleep(0.5)
+        burns(t.pid, 0.2)
         with CpuAccount(t.pid) as account:
             time.sleep(0.2)
             prof = profile(t.pid, 4, rate=199, nobody=nobody)
@@ -39,7 +39,7 @@ def total(threads, nobody, tolerance):
     off = seen / charged - 1
     note('%d threads: profile %.3f s, kernel %.3f s: %+.2f %% (%d samples, sigma %.2f %%)', threads, seen / 1e9,
          charged / 1e9, 100 * off, counted, 100 * sigma)
-    check(abs(off) <= tolerance + 3 * sigma, 'the total is off by %+.2f %%', 100 * off)
+    check(abs(off) <= tolerance + SIGMAS * sigma, 'the total is off by %+.2f %%', 100 * off)
     taken, lost = map(int, re.search(r'samples: (\d+); lost: (\d+)', '\n'.join(prof.comments)).groups())
     if not nobody and threads >= 100:  # prowl is real-time there: no matter of chance
         check(lost <= 0.01 * (taken + lost), 'lost %d of %d samples', lost, taken + lost)
@@ -135,8 +135,7 @@ def late_threads(launched):
             answer = f.read().splitlines()[-1]
     else:
         with Target(program) as t:
-            p = Prowl(*options, '--pid', t.pid, '--seconds', 20, wait=False)
-            time.sleep(0.7)
+            p = Prowl(*options, '--pid', t.pid, '--seconds', 20, wait=False).attached()
             t.process.stdin.write('\n')
             t.process.stdin.flush()
             answer = t.process.stdout.readline()
