@@ -18,6 +18,12 @@ struct cmd {
 	enum operands operands;
 	unsigned int may; /* PROWL_MAY_...: of the privilege that the program file has; 0: none */
 	bool no_sigpipe;  /* a reader that goes away is an error to report, not the end of prowl */
+	/*
+	 * Of a command that is only a first word: what follows it, up to NULL. Each is named by
+	 * both words ("daemon check"). Of such a command nothing but name, usage, summary and text
+	 * counts.
+	 */
+	const struct cmd *const *verbs;
 
 	size_t size;          /* of the struct that the options are stored in */
 	const void *defaults; /* such a struct; NULL: all zero */
@@ -40,8 +46,14 @@ struct cmd {
 
 extern const struct cmd *const commands[]; /* ends with NULL */
 const struct cmd *cmd_find(const char *name);
+/* The last word of its name, which is the one behind `prowl` or behind the first word. */
+const char *cmd_word(const struct cmd *cmd);
+/* The verb of a command; NULL: there is none of that name. */
+const struct cmd *cmd_verb(const struct cmd *cmd, const char *word);
+/* What the words behind `prowl` may need: PROWL_MAY_... */
+unsigned int cmd_may(int argc, char **argv);
 
-/* Parses the options, checks and runs. argv[0] is the command's name. */
+/* Parses the options, checks and runs, or finds the verb. argv[0] is the command's last word. */
 enum prowl_code cmd_run(const struct cmd *cmd, int argc, char **argv);
 
 /* What prowl --help prints. */
@@ -65,6 +77,7 @@ extern const struct cmd cmd_ps;
 extern const struct cmd cmd_info;
 extern const struct cmd cmd_rates;
 extern const struct cmd cmd_doctor;
+extern const struct cmd cmd_daemon;
 extern const struct cmd cmd_completion;
 extern const struct cmd cmd_help;
 extern const struct cmd cmd_version;

@@ -11,10 +11,10 @@
 #include "top_screen.h"
 
 const struct cmd *const commands[] = {
-	&cmd_profile,    &cmd_heap,     &cmd_allocs,  &cmd_block,  &cmd_mutex, &cmd_threadcreate,
-	&cmd_goroutine,  &cmd_wall,     &cmd_top,     &cmd_report, &cmd_open,  &cmd_diff,
-	&cmd_bench,      &cmd_baseline, &cmd_ps,      &cmd_info,   &cmd_rates, &cmd_doctor,
-	&cmd_completion, &cmd_help,     &cmd_version, NULL,
+	&cmd_profile,   &cmd_heap,       &cmd_allocs, &cmd_block,   &cmd_mutex, &cmd_threadcreate,
+	&cmd_goroutine, &cmd_wall,       &cmd_top,    &cmd_report,  &cmd_open,  &cmd_diff,
+	&cmd_bench,     &cmd_baseline,   &cmd_ps,     &cmd_info,    &cmd_rates, &cmd_doctor,
+	&cmd_daemon,    &cmd_completion, &cmd_help,   &cmd_version, NULL,
 };
 
 const struct cmd *cmd_find(const char *name)
@@ -24,6 +24,31 @@ const struct cmd *cmd_find(const char *name)
 			return *c;
 	}
 	return NULL;
+}
+
+const char *cmd_word(const struct cmd *cmd)
+{
+	const char *space = strrchr(cmd->name, ' ');
+
+	return space ? space + 1 : cmd->name;
+}
+
+const struct cmd *cmd_verb(const struct cmd *cmd, const char *word)
+{
+	for (const struct cmd *const *v = cmd->verbs; v && *v; v++) {
+		if (!strcmp(cmd_word(*v), word))
+			return *v;
+	}
+	return NULL;
+}
+
+unsigned int cmd_may(int argc, char **argv)
+{
+	const struct cmd *c = argc > 0 ? cmd_find(argv[0]) : NULL;
+
+	if (c && c->verbs)
+		c = argc > 1 ? cmd_verb(c, argv[1]) : NULL;
+	return c ? c->may : 0;
 }
 
 /* --- running one ------------------------------------------------------------------ */
@@ -48,11 +73,37 @@ static enum prowl_code parse_and_run(const struct cmd *cmd, void *options, int a
 	return code == PROWL_OK ? cmd->run(options, argv + first, (size_t)(argc - first)) : code;
 }
 
+/* "prowl daemon --help", or a verb with its own options. */
+static enum prowl_code run_verb(const struct cmd *cmd, int argc, char **argv)
+{
+	const struct cmd *verb;
+	int first;
+
+	if (argc < 2) {
+		say_error("what to do? prowl %s %s; prowl %s --help lists the verbs", cmd->name,
+			  cmd->usage, cmd->name);
+		return PROWL_USAGE;
+	}
+	if (argv[1][0] == '-')
+		return opts_parse(cmd, argc, argv, NULL, &first) == OPTS_HELP ? PROWL_OK
+									      : PROWL_USAGE;
+	verb = cmd_verb(cmd, argv[1]);
+	if (verb)
+		return cmd_run(verb, argc - 1, argv + 1);
+	say_error("there is no 'prowl %s %s'; prowl %s --help lists the verbs", cmd->name, argv[1],
+		  cmd->name);
+	return PROWL_USAGE;
+}
+
 enum prowl_code cmd_run(const struct cmd *cmd, int argc, char **argv)
 {
 	void *options = calloc(1, cmd->size + 1);
 	enum prowl_code code;
 
+	if (cmd->verbs) {
+		free(options);
+		return run_verb(cmd, argc, argv);
+	}
 	if (!options) {
 		say_error("out of memory");
 		return PROWL_FAILED;
@@ -87,6 +138,13 @@ static enum prowl_code run_help(void *options, char **words, size_t n)
 {
 	const struct cmd *c = n ? cmd_find(words[0]) : NULL;
 
+	if (c && c->verbs && n > 1) {
+		c = cmd_verb(c, words[1]);
+		if (!c) {
+			say_error("there is no command '%s %s'", words[0], words[1]);
+			return PROWL_USAGE;
+		}
+	}
 	if (n && !c) {
 		say_error("there is no command '%s'", words[0]);
 		return PROWL_USAGE;
@@ -100,7 +158,7 @@ static enum prowl_code run_help(void *options, char **words, size_t n)
 
 const struct cmd cmd_help = {
 	.name = "help",
-	.usage = "[COMMAND]",
+	.usage = "[COMMAND [VERB]]",
 	.summary = "print help",
 	.operands = OPERANDS_WORDS,
 	.run = run_help,

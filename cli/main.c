@@ -49,9 +49,7 @@ static int dispatch(int argc, char **argv)
 /* Before anything is opened or read: handles the privilege of prowl's file (setcap). */
 static bool settle_privilege(int argc, char **argv)
 {
-	const struct cmd *c = argc > 1 ? cmd_find(argv[1]) : NULL;
-
-	return prowl_privilege_begin(c ? c->may : 0);
+	return prowl_privilege_begin(cmd_may(argc - 1, argv + 1));
 }
 
 int main(int argc, char **argv)

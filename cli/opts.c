@@ -306,6 +306,10 @@ void opts_print_help(const struct cmd *cmd)
 	       cmd->usage);
 	if (cmd->text)
 		printf("\n%s", cmd->text);
+	if (cmd->verbs)
+		printf("\nVerbs:\n");
+	for (const struct cmd *const *v = cmd->verbs; v && *v; v++)
+		printf("  %-12s %s\n", cmd_word(*v), (*v)->summary);
 	printf("\nOptions:\n");
 	for (const struct opt *o = cmd->opts; o && o->name; o++)
 		put_row(o);

@@ -11,7 +11,7 @@ import tempfile
 
 PROWL = os.environ['PROWL']
 MAN = os.environ.get('PROWL_MAN', '')
-COMMANDS = ['profile', 'top', 'report', 'open', 'diff', 'bench', 'baseline', 'ps', 'info', 'rates', 'doctor', 'completion']
+COMMANDS = ['profile', 'top', 'report', 'open', 'diff', 'bench', 'baseline', 'ps', 'info', 'rates', 'doctor', 'daemon', 'completion']
 NO_PID = '2147483632'  # beyond every pid_max
 
 
@@ -85,6 +85,32 @@ def test_help():
             assert p.stderr == '', p.stderr
     for args in (['--version'], ['-V'], ['version']):
         assert re.fullmatch(r'prowl \d+\.\d+\.\d+\n(without: .*\n)*', prowl(*args).stdout)
+
+
+def verbs():
+    """Those that prowl daemon --help lists."""
+    return re.findall(r'^  (\w+) ', prowl('daemon', '--help').stdout.split('Verbs:')[1], re.M)
+
+
+def test_daemon():
+    """Each verb is a command of its own, and the page has its options."""
+    refused('daemon', saying='what to do?')
+    refused('daemon', 'frobnicate', saying="'prowl daemon frobnicate'")
+    refused('help', 'daemon', 'frobnicate', saying="'daemon frobnicate'")
+    refused('check', saying="'check'")
+    with open(os.path.join(MAN, 'prowl-daemon.scd')) as f:
+        page = f.read()
+    common = re.search(r'^# OPTIONS OF ALL VERBS\n(.*?)^# ', page, re.M | re.S).group(1)
+    common = [line for line in common.split('\n') if line.startswith('*-')]
+    assert len(common) == 4 and 'check' in verbs(), (common, verbs())
+    for verb in verbs():
+        refused('daemon', verb, '--no-such-option', saying='prowl daemon %s --help' % verb)
+        for args in (['daemon', verb, '--help'], ['daemon', verb, '-h'], ['help', 'daemon', verb]):
+            assert prowl(*args).stdout.startswith('prowl daemon %s: ' % verb), args
+        section = re.search(r'^# PROWL DAEMON %s\n(.*?)^# ' % verb.upper(), page, re.M | re.S).group(1)
+        found = [line for line in section.split('\n') if line.startswith('*-')]
+        wanted = [o for o in options_of('daemon', verb) if o not in common]
+        assert found == wanted, 'prowl-daemon.scd: %s has %s, --help has %s' % (verb, found, wanted)
 
 
 def choices(command, option):
@@ -205,6 +231,11 @@ def test_completion_bash():
                  'COMP_WORDS=(prowl diff --format ju)\nCOMP_CWORD=3\n_prowl\necho "${COMPREPLY[@]}"\n'
     p = subprocess.run(['bash'], input=ask, capture_output=True, text=True, timeout=60)
     assert p.stdout.split() == ['speedscope', 'junit'], (p.stdout, p.stderr)
+    ask = text + '\nCOMP_WORDS=(prowl daemon che)\nCOMP_CWORD=2\n_prowl\necho "${COMPREPLY[@]}"\n' \
+                 'COMP_WORDS=(prowl daemon check --qu)\nCOMP_CWORD=3\n_prowl\necho "${COMPREPLY[@]}"\n' \
+                 'COMP_WORDS=(prowl daemon check --color a)\nCOMP_CWORD=4\n_prowl\necho "${COMPREPLY[@]}"\n'
+    p = subprocess.run(['bash'], input=ask, capture_output=True, text=True, timeout=60)
+    assert p.stdout.split() == ['check', '--quiet', 'auto', 'always'], (p.stdout, p.stderr)
     with tempfile.TemporaryDirectory() as folder:
         open(os.path.join(folder, 'a file'), 'w').close()
         ask = text + '\nCOMP_WORDS=(prowl report a)\nCOMP_CWORD=2\n_prowl\nprintf "%s\\n" "${COMPREPLY[@]}"\n'
@@ -220,15 +251,20 @@ def test_completion_fish():
     completion('fish', '--no-execute')
 
 
+def options_of(*command):
+    """Those of --help as they stand in the manual: "  -p, --pid PID    text" as "*-p*, *--pid* _PID_"."""
+    found = []
+    for m in re.finditer(r'^  (?:(-\w), |    )(--[\w-]+)(?: ([A-Z]\S*))?(?:  |$)', prowl(*command, '--help').stdout, re.M):
+        letter, name, arg = m.groups()
+        found.append(('*%s*, ' % letter if letter else '') + '*%s*' % name + (' _%s_' % arg if arg else ''))
+    return found
+
+
 def test_man():
     for command in ('profile', 'heap', 'top', 'report', 'open', 'diff', 'bench', 'baseline', 'ps', 'info', 'rates', 'doctor'):
         with open(os.path.join(MAN, 'prowl-%s.scd' % command)) as f:
             page = f.read()
-        # "  -p, --pid PID    text" stands in the page as "*-p*, *--pid* _PID_".
-        wanted = []
-        for m in re.finditer(r'^  (?:(-\w), |    )(--[\w-]+)(?: ([A-Z]\S*))?(?:  |$)', prowl(command, '--help').stdout, re.M):
-            letter, name, arg = m.groups()
-            wanted.append(('*%s*, ' % letter if letter else '') + '*%s*' % name + (' _%s_' % arg if arg else ''))
+        wanted = options_of(command)
         assert len(wanted) > 1, command
         section = re.search(r'^# OPTIONS\n(.*?)^# ', page, re.M | re.S).group(1)
         found = [line for line in section.split('\n') if line.startswith('*-')]

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The verbs of prowl daemon. To add one: a struct cmd in daemon_NAME.c whose name is
+ * "daemon VERB", a line here, one in the table of cmd_daemon.c, and its options in
+ * man/prowl-daemon.scd.
+ */
+#pragma once
+
+#include "cmd.h"
+
+extern const struct cmd daemon_check;
