@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "term.h"
+#include "words.h"
 
 struct rule {
 	char *name, *tolerance, *reason;
@@ -145,41 +146,16 @@ double diff_rules_tolerance(const struct diff_rules *r)
 	return r && r->tolerance ? diff_parse_percent(r->tolerance) : -1;
 }
 
-/* * and ? only: the brackets of "Map[...]" are part of a name. */
-static bool fits(const char *pattern, const char *name)
-{
-	const char *star = NULL,
-		   *from = NULL; /* behind the last *; the next position to try it at */
-
-	while (*name) {
-		if (*pattern == '*') {
-			star = ++pattern;
-			from = name;
-		} else if (*pattern && (*pattern == '?' || *pattern == *name)) {
-			pattern++;
-			name++;
-		} else if (star) {
-			pattern = star;
-			name = ++from;
-		} else {
-			return false;
-		}
-	}
-	while (*pattern == '*')
-		pattern++;
-	return !*pattern;
-}
-
 double diff_rules_tolerance_of(void *ctx, const char *name)
 {
 	const struct diff_rules *r = ctx;
 
 	for (unsigned i = 0; r && i < r->naccept; i++) {
-		if (fits(r->accept[i].name, name))
+		if (prowl_glob(r->accept[i].name, name))
 			return INFINITY;
 	}
 	for (unsigned i = 0; r && i < r->nfunctions; i++) {
-		if (fits(r->functions[i].name, name))
+		if (prowl_glob(r->functions[i].name, name))
 			return diff_parse_percent(r->functions[i].tolerance);
 	}
 	return -1;

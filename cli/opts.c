@@ -9,6 +9,7 @@
 
 #include "cmd.h"
 #include "term.h"
+#include "words.h"
 
 enum { ID_HELP = 1000, ID_FIRST };
 
@@ -110,33 +111,6 @@ static void permute(const struct cmd *cmd, int argc, char **argv)
 
 /* --- what is wrong --------------------------------------------------------------- */
 
-/* How much two words differ (Levenshtein), for "did you mean". */
-static size_t distance(const char *a, const char *b)
-{
-	size_t row[64], n = strlen(b);
-
-	if (n >= 64)
-		return 99;
-	for (size_t j = 0; j <= n; j++)
-		row[j] = j;
-	for (size_t i = 1; a[i - 1]; i++) {
-		size_t diag = row[0];
-
-		row[0] = i;
-		for (size_t j = 1; j <= n; j++) {
-			size_t best = diag + (a[i - 1] != b[j - 1]);
-
-			diag = row[j];
-			if (row[j] + 1 < best)
-				best = row[j] + 1;
-			if (row[j - 1] + 1 < best)
-				best = row[j - 1] + 1;
-			row[j] = best;
-		}
-	}
-	return row[n];
-}
-
 static void suggest(const struct cmd *cmd, const char *word)
 {
 	const struct opt *best = NULL;
@@ -146,8 +120,8 @@ static void suggest(const struct cmd *cmd, const char *word)
 	snprintf(given, sizeof given, "%s", word + strspn(word, "-"));
 	given[strcspn(given, "=")] = '\0';
 	for (const struct opt *p = cmd->opts; p && p->name; p++) {
-		if (distance(given, p->name) < d) {
-			d = distance(given, p->name);
+		if (prowl_word_distance(given, p->name) < d) {
+			d = prowl_word_distance(given, p->name);
 			best = p;
 		}
 	}

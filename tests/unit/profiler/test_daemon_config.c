@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The daemon's configuration: every key, what is refused and where, and who wins. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config.h"
+#include "unit_test.h"
+
+static struct prowl_config *parsed(const char *text)
+{
+	struct prowl_config *c = NULL;
+	struct prowl_err err = {0};
+
+	if (prowl_config_parse("f.yaml", text, strlen(text), &c, &err) != PROWL_OK)
+		fail_msg("%s\n%s", err.text, text);
+	return c;
+}
+
+static void refused(const char *text, const char *saying)
+{
+	struct prowl_config *c = NULL;
+	struct prowl_err err = {0};
+
+	if (prowl_config_parse("f.yaml", text, strlen(text), &c, &err) != PROWL_USAGE)
+		fail_msg("was taken: %s", text);
+	if (!strstr(err.text, saying))
+		fail_msg("'%s' is not in '%s'", saying, err.text);
+	assert_null(c);
+}
+
+TEST(nothing_configured_is_every_go_program_at_19_hz)
+{
+	static const char *const empty[] = {"", "# only a comment\n", "---\n", "~\n"};
+
+	for (size_t i = 0; i < sizeof empty / sizeof *empty; i++) {
+		struct prowl_config *c = parsed(empty[i]);
+
+		assert_int_equal(c->profile.rate, 19);
+		assert_int_equal(c->profile.window, 60 * UINT64_C(1000000000));
+		assert_int_equal(c->rules.n, 1);
+		assert_true(c->rules.rules[0].has_go && c->rules.rules[0].profile);
+		assert_int_equal(c->store.max_bytes, 0);
+		assert_true(c->store.fsync);
+		prowl_config_free(c);
+	}
+}
+
+TEST(values_have_units)
+{
+	struct prowl_config *c = parsed(
+		"profile: {rate: 7, window: 10s, kernel: false, other: one}\n"
+		"runtime:\n"
+		"  heap: 1m30s\n"
+		"  mutex: none\n"
+		"store:\n"
+		"  path: '/x y'\n"
+		"  max_bytes: 64MiB\n"
+		"  min_free: auto\n"
+		"  max_age: 30d\n"
+		"  max_delete_fraction: 12.5%\n"
+		"  events: {max: 3, max_bytes: 2GB}\n"
+		"listen: [\"unix:/a\", 'http://127.0.0.1:1']\n"
+		"log: {level: debug, format: json}\n");
+
+	assert_int_equal(c->profile.rate, 7);
+	assert_false(c->profile.kernel);
+	assert_int_equal(c->profile.other, PROWL_OTHER_ONE);
+	assert_int_equal(c->runtime[PROWL_SCHEDULE_HEAP], UINT64_C(90000000000));
+	assert_int_equal(c->runtime[PROWL_SCHEDULE_MUTEX], 0);
+	assert_int_equal(c->runtime[PROWL_SCHEDULE_BLOCK], UINT64_C(600000000000));
+	assert_string_equal(c->store.path, "/x y");
+	assert_int_equal(c->store.max_bytes, 64 << 20);
+	assert_int_equal(c->store.min_free, 0);
+	assert_int_equal(c->store.max_age, UINT64_C(30) * 86400 * 1000000000);
+	assert_true(c->store.max_delete_fraction == 0.125);
+	assert_int_equal(c->store.events.max, 3);
+	assert_int_equal(c->store.events.max_bytes, 2000000000);
+	assert_int_equal(c->listen.n, 2);
+	assert_string_equal(c->listen.text[1], "http://127.0.0.1:1");
+	assert_int_equal(c->log.level, PROWL_LOG_DEBUG);
+	assert_int_equal(c->log.format, PROWL_LOG_JSON);
+	prowl_config_free(c);
+}
+
+TEST(what_is_wrong_is_told_with_its_place)
+{
+	refused("profile:\n  rat: 5\n",
+		"f.yaml:2:3: profile has no key 'rat'; did you mean 'rate'?");
+	refused("stor: {}\n",
+		"f.yaml:1:1: the configuration has no key 'stor'; did you mean 'store'?");
+	refused("store: {events: {mx: 1}}\n", "f.yaml:1:18: store.events has no key 'mx'");
+	refused("profile.rate: 5\n", "has no key 'profile.rate'");
+	refused("profile: {rate: 0}\n",
+		"f.yaml:1:17: profile.rate wants a whole number from 1 to 1000");
+	refused("profile: {rate: 19 Hz}\n", "not '19 Hz'");
+	refused("profile: {rate: [1]}\n", "rate wants a value");
+	refused("profile: {rate: }\n", "rate wants a value");
+	refused("profile: 5\n", "profile wants keys with values");
+	refused("profile: {window: 60}\n", "wants a time such as");
+	refused("profile: {window: 7s}\n", "must divide an hour");
+	refused("profile: {window: 2h}\n", "from 1s to 1h");
+	refused("profile: {kernel: yes}\n", "wants true or false");
+	refused("profile: {other: none}\n", "wants name or one");
+	refused("store: {max_bytes: 64MB2}\n", "wants a size");
+	refused("store: {max_bytes: -1}\n", "wants a size");
+	refused("store: {max_delete_fraction: 0.2}\n", "wants a share such as 1%");
+	refused("budget: {cpu: 0%}\n", "wants a share");
+	refused("listen: {a: b}\n", "listen wants a list");
+	refused("listen: [[a]]\n", "this wants a value");
+	refused("- a\n", "this wants keys with values");
+	refused("a: 1\na: 2\n", "no key 'a'");
+	refused("log: {level: info, level: info}\n", "f.yaml:1:20: 'level' is there twice");
+	refused("log: &x {level: info}\nprofile: *x\n", "aliases (*x)");
+	refused("log: {}\n---\nlog: {}\n", "a second document");
+	refused("log: {level: info\n", "no YAML");
+	refused("log: {level: \"a\\0b\"}\n", "byte 0");
+	refused("[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]", "more than 16 levels");
+}
+
+TEST(rules_are_read_in_their_order)
+{
+	struct prowl_config *c = parsed("targets:\n"
+					"  - match: {unit: 'nginx.service', go: false, uid: 33}\n"
+					"    service: web-{pod}\n"
+					"    labels: {team: edge, tier_1: \"\"}\n"
+					"    rate: 7\n"
+					"    runtime: {heap: 5m, goroutine: none}\n"
+					"  - match: {namespace: 'kube-*'}\n"
+					"    profile: false\n"
+					"  - {}\n");
+	const struct prowl_rule *r = c->rules.rules;
+
+	assert_int_equal(c->rules.n, 3);
+	assert_string_equal(r[0].pattern[PROWL_FACT_UNIT], "nginx.service");
+	assert_true(r[0].has_go && !r[0].go && r[0].has_uid && r[0].uid == 33 && r[0].profile);
+	assert_string_equal(r[0].service, "web-{pod}");
+	assert_int_equal(r[0].nlabels, 2);
+	assert_string_equal(r[0].labels[0].value, "edge");
+	assert_int_equal(r[0].rate, 7);
+	assert_true(r[0].has_period[PROWL_SCHEDULE_HEAP] &&
+		    r[0].has_period[PROWL_SCHEDULE_GOROUTINE]);
+	assert_int_equal(r[0].period[PROWL_SCHEDULE_HEAP], UINT64_C(300000000000));
+	assert_int_equal(r[0].period[PROWL_SCHEDULE_GOROUTINE], 0);
+	assert_false(r[0].has_period[PROWL_SCHEDULE_BLOCK]);
+	assert_string_equal(r[0].origin, "f.yaml:2");
+	assert_false(r[1].profile);
+	assert_string_equal(r[2].origin, "f.yaml:9");
+	prowl_config_free(c);
+	c = parsed("targets: []\n");
+	assert_int_equal(c->rules.n, 0);
+	prowl_config_free(c);
+}
+
+TEST(wrong_rules_are_refused)
+{
+	refused("targets: {}\n", "targets wants a list");
+	refused("targets: [5]\n", "this wants keys with values");
+	refused("targets: [{mach: {}}]\n", "a target has no key 'mach'; did you mean 'match'?");
+	refused("targets: [{match: {cmm: x}}]\n", "match has no key 'cmm'; did you mean 'comm'?");
+	refused("targets: [{match: {go: maybe}}]\n", "go wants true or false");
+	refused("targets: [{match: {uid: no-such-user-here}}]\n", "there is no user");
+	refused("targets: [{service: ''}]\n", "a name must not be empty");
+	refused("targets: [{service: 'a{nope}'}]\n", "{comm}");
+	refused("targets: [{service: 'a{comm'}]\n", "{comm}");
+	refused("targets: [{labels: {a-b: x}}]\n", "is no name of a label");
+	refused("targets: [{labels: {1a: x}}]\n", "is no name of a label");
+	refused("targets: [{rate: 1001}]\n", "from 1 to 1000");
+	refused("targets: [{runtime: {heap: 10ms}}]\n", "a time from 1s");
+	refused("targets: [{runtime: {heep: 10s}}]\n", "did you mean 'heap'?");
+	refused("labels: {kep: []}\n", "did you mean 'keep'?");
+	refused("labels: {rename: {a: ''}}\n", "must not be empty");
+}
+
+TEST(flags_win_over_the_environment_which_wins_over_the_file)
+{
+	struct prowl_config *c = parsed("profile: {rate: 7, window: 30s}\nlisten: unix:/file\n");
+	char rate[] = "PROWL_PROFILE_RATE=11", bytes[] = "PROWL_STORE_EVENTS_MAX_BYTES=5MiB";
+	char listen[] = "PROWL_LISTEN=unix:/a,unix:/b", other[] = "PROWL_DEBUG=walk";
+	char bad[] = "PROWL_PROFILE_WINDOW=1";
+	char *variables[] = {other, rate, bytes, listen, NULL}, *wrong[] = {bad, NULL};
+	struct prowl_err err = {0};
+
+	assert_int_equal(prowl_config_environment(c, variables, &err), PROWL_OK);
+	assert_int_equal(c->profile.rate, 11);
+	assert_int_equal(c->profile.window, UINT64_C(30000000000));
+	assert_int_equal(c->store.events.max_bytes, 5 << 20);
+	assert_int_equal(c->listen.n, 2);
+	assert_string_equal(c->listen.text[0], "unix:/a");
+	assert_int_equal(prowl_config_set(c, "profile.rate", "13", "--rate", &err), PROWL_OK);
+	assert_int_equal(prowl_config_set(c, "listen", "unix:/c", "--listen", &err), PROWL_OK);
+	assert_int_equal(c->profile.rate, 13);
+	assert_string_equal(c->listen.text[2], "unix:/c");
+	assert_int_equal(prowl_config_set(c, "profile.rate", "x", "--rate", &err), PROWL_USAGE);
+	assert_non_null(strstr(err.text, "--rate wants a whole number"));
+	assert_int_equal(prowl_config_environment(c, wrong, &err), PROWL_USAGE);
+	assert_non_null(strstr(err.text, "PROWL_PROFILE_WINDOW wants a time"));
+	prowl_config_free(c);
+}
+
+TEST(a_pid_or_name_comes_before_all_rules)
+{
+	struct prowl_config *c = parsed("targets: [{profile: false}]\n");
+	struct prowl_subject s = {.pid = 7};
+	struct prowl_err err = {0};
+
+	for (size_t i = 0; i < PROWL_FACTS; i++)
+		s.fact[i] = "";
+	assert_false(prowl_rules_find(&c->rules, &s)->profile);
+	assert_int_equal(prowl_config_add_pid(c, 7, &err), PROWL_OK);
+	assert_int_equal(prowl_config_add_name(c, "nginx", &err), PROWL_OK);
+	assert_string_equal(prowl_rules_find(&c->rules, &s)->origin, "--pid");
+	s.pid = 8;
+	assert_false(prowl_rules_find(&c->rules, &s)->profile);
+	s.fact[PROWL_FACT_EXE] = "/usr/sbin/nginx";
+	assert_string_equal(prowl_rules_find(&c->rules, &s)->origin, "--name");
+	prowl_config_free(c);
+}
+
+TEST(every_key_has_a_variable_of_its_own)
+{
+	for (size_t i = 0; i < config_nkeys; i++) {
+		char a[CONFIG_VARIABLE], b[CONFIG_VARIABLE];
+
+		config_variable(&config_keys[i], a);
+		assert_int_equal(strncmp(a, "PROWL_", 6), 0);
+		assert_true(strlen(a) == strlen(config_keys[i].name) + 6);
+		for (size_t k = 0; k < i; k++) {
+			config_variable(&config_keys[k], b);
+			assert_string_not_equal(a, b);
+		}
+	}
+}
