@@ -109,7 +109,6 @@ TEST(what_is_wrong_is_told_with_its_place)
 	refused("listen: {a: b}\n", "listen wants a list");
 	refused("listen: [[a]]\n", "this wants a value");
 	refused("- a\n", "this wants keys with values");
-	refused("a: 1\na: 2\n", "no key 'a'");
 	refused("log: {level: info, level: info}\n", "f.yaml:1:20: 'level' is there twice");
 	refused("log: &x {level: info}\nprofile: *x\n", "aliases (*x)");
 	refused("log: {}\n---\nlog: {}\n", "a second document");
