@@ -190,10 +190,11 @@ static enum prowl_code read_rule(struct config_reader *r, const struct yaml_item
 		read_rule_labels, read_rate,    read_schedule};
 	enum { N = sizeof names / sizeof *names };
 	enum prowl_code code = config_want(r, map, YAML_DICT);
+	const char *slash = strrchr(r->name, '/');
 	char origin[160];
 
 	*rule = (struct prowl_rule){.profile = true};
-	snprintf(origin, sizeof origin, "%.120s:%u", r->name, map->at.line);
+	snprintf(origin, sizeof origin, "%.120s:%u", slash ? slash + 1 : r->name, map->at.line);
 	rule->origin = config_copy(r->config, origin);
 	if (!rule->origin)
 		return prowl_fail(r->err, PROWL_FAILED, "out of memory");
