@@ -42,6 +42,24 @@ enum {
 	PROWL_MAX_RATE = 20000,
 };
 
+/* What happens to any process of the machine, target or not: see prowl_options.seen. */
+struct prowl_seen {
+	enum prowl_seen_kind {
+		PROWL_SEEN_FORK,    /* of parent */
+		PROWL_SEEN_EXEC,    /* comm is its new name; its mappings follow */
+		PROWL_SEEN_NAME,    /* comm is its new name */
+		PROWL_SEEN_MAPPING, /* executable: path, dev, ino; after an exec, first the program
+				     */
+		PROWL_SEEN_EXIT,    /* of its main thread: others may go on */
+		PROWL_SEEN_SAMPLE,  /* of a process that is no target */
+		PROWL_SEEN_LOST,    /* records were lost: things may have happened unseen */
+	} kind;
+	pid_t pid, parent;
+	uint64_t time; /* CLOCK_MONOTONIC; of a sample 0 */
+	const char *comm, *path;
+	uint64_t dev, ino;
+};
+
 struct prowl_options {
 	const pid_t *pids; /* borrowed during open */
 	size_t npids;
@@ -56,6 +74,13 @@ struct prowl_options {
 	bool timeline;        /* each sample with its time; implies threads */
 	unsigned int tick_ms; /* call progress at least that often; 0: as it comes */
 	bool stay;            /* collect also while there is no target that runs: others may come */
+	unsigned int drain_ms; /* between two readings of the rings; 0: 100 */
+	/*
+	 * Called while rings are drained, in the order of time; it may call prowl_session_adopt,
+	 * prowl_session_drop and prowl_session_set. On single threads only targets are seen.
+	 */
+	void (*seen)(void *ctx, const struct prowl_seen *seen);
+	void *seen_ctx;
 	/* For tests and other samplers; NULL: perf, CLOCK_MONOTONIC, the kernel's. */
 	const struct prowl_sampler_ops *sampler;
 	uint64_t (*now)(void);
@@ -154,8 +179,42 @@ enum prowl_code prowl_session_cut_each(struct prowl_session *s, enum prowl_group
 enum prowl_code prowl_session_add(struct prowl_session *s, pid_t pid, struct prowl_err *err);
 void prowl_session_remove(struct prowl_session *s, pid_t pid);
 
+/*
+ * A target more, known by records only (prowl_options.seen): from its exec or its fork on. It may
+ * have ended since. Its mappings are those of its parent, or those that records tell next.
+ */
+struct prowl_adopted {
+	pid_t pid;
+	pid_t parent;   /* a target, of which it is a copy; 0: after an exec */
+	uint64_t since; /* CLOCK_MONOTONIC: its samples from then on count */
+	bool born;      /* after the session began: all of its CPU time is seen */
+	const char *comm;
+};
+int prowl_session_adopt(struct prowl_session *s, const struct prowl_adopted *a);
+/* As prowl_session_remove, but of what has been drained so far. */
+void prowl_session_drop(struct prowl_session *s, pid_t pid);
+
+/*
+ * In whose profile a target is, by group (from 1 on), and that one in `every` of its samples
+ * counts, for as many.
+ */
+void prowl_session_set(struct prowl_session *s, pid_t pid, pid_t group, unsigned int every);
+
+/* What a process has in a window: while prowl_session_cut_each calls back. */
+struct prowl_session_member {
+	pid_t pid, group;
+	uint64_t start; /* clock ticks since boot; 0: it was gone before that could be read */
+	const char *comm;
+	uint64_t samples, cpu_ns;
+};
+void prowl_session_members(struct prowl_session *s,
+			   void (*cb)(void *ctx, const struct prowl_session_member *m), void *ctx);
+
 /* Adds comments on how it was sampled, of which build, and what was lost: of the whole session. */
 void prowl_session_note(struct prowl_session *s, struct pprof_profile *p);
+
+/* Descriptors of perf events that are open: per thread many. */
+unsigned int prowl_session_events(const struct prowl_session *s);
 
 size_t prowl_session_targets(const struct prowl_session *s);
 void prowl_session_target(struct prowl_session *s, size_t i, struct prowl_target *ret);

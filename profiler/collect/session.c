@@ -330,20 +330,12 @@ enum prowl_code prowl_session_add(struct prowl_session *s, pid_t pid, struct pro
 	return PROWL_OK;
 }
 
-void prowl_session_remove(struct prowl_session *s, pid_t pid)
-{
-	struct prowl_proc *p = prowl_procs_find(&s->procs, pid);
-
-	if (!p)
-		return;
-	session_drain(s);
-	s->sampler->ops->remove(s->sampler, pid);
-	prowl_moments_gone(&s->moments, p);
-	prowl_threads_remove(&s->threads, pid);
-	prowl_procs_remove(&s->procs, p);
-}
-
 /* --- facts about targets --------------------------------------------------------- */
+
+unsigned int prowl_session_events(const struct prowl_session *s)
+{
+	return s->sampler->facts.nevents;
+}
 
 size_t prowl_session_targets(const struct prowl_session *s)
 {

@@ -18,6 +18,7 @@ enum {
 	 */
 	FAST_DRAIN_MS = 250,
 	FAST_CLOCK_MS = 490,
+	SLOW_CLOCK = 10, /* drains, where the caller says how often that is */
 	FORGET_S = 10,
 	DRAIN_PAUSES = 32,  /* of the walker, in one drain */
 	JUDGED = 50,        /* samples that show whether the copies are too short */
@@ -83,16 +84,14 @@ static void add(struct prowl_session *s, const struct prowl_stackkey *key, uint6
 		add_pending(s);
 }
 
-static void count(struct prowl_session *s, struct prowl_proc *p, const struct prowl_event *ev)
+static void count(struct prowl_session *s, struct prowl_proc *p, uint64_t time, uint64_t weight)
 {
-	uint64_t weight = ev->sample.weight;
-
 	s->result.samples++;
 	s->result.sampled_ns += weight;
 	p->samples++;
 	p->sampled += weight;
 	p->square += (double)weight * (double)weight;
-	if (ev->time <= p->clocked)
+	if (time <= p->clocked)
 		p->sampled_at_clock += weight;
 }
 
@@ -118,12 +117,19 @@ static void on_sample(struct prowl_session *s, const struct prowl_event *ev)
 			       .stack = ev->sample.stack,
 			       .stack_len = ev->sample.stack_len};
 	struct prowl_stackkey key;
+	uint64_t weight;
 	enum uw_end end;
 	uint32_t labels = 0;
 	size_t n;
 
 	if (!p || ev->time < s->from || ev->time < p->since || ev->time > s->to)
 		return;
+	if (p->every > 1) {
+		if (++p->skipped < p->every)
+			return;
+		p->skipped = 0;
+	}
+	weight = ev->sample.weight * (p->every > 1 ? p->every : 1);
 	if (s->labels) /* first: they are of the moment */
 		labels = prowl_labels_of(s->labels, &p->image->space, ev, s->o.now());
 	if (s->result.samples == 0)
@@ -145,15 +151,18 @@ static void on_sample(struct prowl_session *s, const struct prowl_event *ev)
 	if (!p->image->base)
 		p->image->base = p->image->space.go_lo;
 	prowl_image_sampled(p->image);
-	count(s, p, ev);
-	add(s, &key, p->image->base, ev->time, ev->sample.weight);
+	count(s, p, ev->time, weight);
+	add(s, &key, p->image->base, ev->time, weight);
 }
 
 static bool want_pid(void *ctx, pid_t pid)
 {
 	struct prowl_session *s = ctx;
 
-	return prowl_procs_find(&s->procs, pid) != NULL;
+	if (prowl_procs_find(&s->procs, pid))
+		return true;
+	session_seen_other(s, pid);
+	return false;
 }
 
 static void on_soon(void *ctx, uint64_t ip)
@@ -178,6 +187,7 @@ static void on_event(void *ctx, const struct prowl_event *ev)
 
 	if (ev->time < s->copy.from || ev->time >= s->copy.to)
 		return;
+	session_seen(s, ev);
 	switch (ev->type) {
 	case PROWL_EVENT_SAMPLE:
 		on_sample(s, ev);
@@ -321,6 +331,14 @@ static void stop(struct prowl_session *s)
 	take_counts(s);
 }
 
+/* Few targets are read often, since one may exit; the times of many, over and over, cost more. */
+static uint64_t clock_turn_ms(const struct prowl_session *s, bool fast)
+{
+	if (fast)
+		return FAST_CLOCK_MS;
+	return s->o.drain_ms ? (uint64_t)s->o.drain_ms * SLOW_CLOCK : CLOCK_MS;
+}
+
 /* Until `end`, or wake_fd is readable, or every target exited. */
 static void collect(struct prowl_session *s, uint64_t end, int wake_fd,
 		    void (*progress)(void *ctx, const struct prowl_result *r), void *ctx)
@@ -331,8 +349,8 @@ static void collect(struct prowl_session *s, uint64_t end, int wake_fd,
 		uint64_t now = s->o.now();
 		bool fast = s->o.rate > SESSION_WAKE_RATE && !s->o.children && s->clocked &&
 			    now - s->from > FIRST_MS * 1000000ull;
-		uint64_t turn = fast ? FAST_DRAIN_MS : DRAIN_MS;
-		uint64_t clock_turn = (fast ? FAST_CLOCK_MS : CLOCK_MS) * 1000000ull;
+		uint64_t turn = fast ? FAST_DRAIN_MS : s->o.drain_ms ? s->o.drain_ms : DRAIN_MS;
+		uint64_t clock_turn = clock_turn_ms(s, fast) * 1000000ull;
 		uint64_t left = end > now ? (end - now) / 1000000u + ((end - now) % 1000000u != 0)
 					  : 0;
 

@@ -100,6 +100,12 @@ enum prowl_code session_open_sampler(struct prowl_session *s, uint32_t copy,
 uint64_t session_read_clocks(struct prowl_session *s, bool first);
 void session_drain(struct prowl_session *s);
 
+/* --- session_seen.c --- */
+
+/* Says what happened to whoever listens. */
+void session_seen(struct prowl_session *s, const struct prowl_event *ev);
+void session_seen_other(struct prowl_session *s, pid_t pid); /* a sample of no target */
+
 /* --- session_window.c --- */
 
 /*

@@ -41,6 +41,7 @@ static void describe_processes(struct prowl_session *s, const struct prowl_event
 		p->place = (uint32_t)i;
 		processes[i] = (struct prowl_window_process){
 			.pid = p->pid,
+			.group = p->group,
 			.comm = p->comm,
 			.space = &p->image->space,
 			.scale = share.scale,
@@ -143,6 +144,26 @@ int prowl_session_profiles(struct prowl_session *s, enum prowl_group group, prow
 	free(images);
 	free(processes);
 	return r;
+}
+
+void prowl_session_members(struct prowl_session *s,
+			   void (*cb)(void *ctx, const struct prowl_session_member *m), void *ctx)
+{
+	for (size_t i = 0; i < s->procs.n; i++) {
+		const struct prowl_proc *p = s->procs.procs[i];
+		struct prowl_share share = share_of(s, s->o.sampler->kind, p);
+		double sampled = (double)(p->sampled - p->at_window_start.sampled) * share.scale;
+		struct prowl_session_member m = {.pid = p->pid,
+						 .group = p->group,
+						 .start = p->start,
+						 .comm = p->comm,
+						 .samples = p->samples -
+							    p->at_window_start.samples};
+
+		m.cpu_ns = (uint64_t)(sampled + 0.5) + share.unsampled + share.kernel;
+		if (m.samples || m.cpu_ns)
+			cb(ctx, &m);
+	}
 }
 
 /* Targets stay until they are removed, children until they are gone. */

@@ -35,6 +35,7 @@ struct prowl_share {
 
 struct prowl_window_process {
 	pid_t pid;
+	pid_t group;            /* the profile that it is in, by group */
 	const char *comm;       /* "": not known */
 	struct uw_space *space; /* its program is the first mapping of the profile; may be NULL */
 	double scale;
@@ -96,9 +97,10 @@ struct prowl_made {
 };
 
 /*
- * The profiles of a window, in one pass over its stacks: one of all processes, or one for each that
- * has something in it. In the latter case a profile of "process 0" has what belongs to none of
- * them. They have no comments. Samples with the same stack and labels may be apart.
+ * The profiles of a window, in one pass over its stacks: one of all processes, or one for each (or
+ * each group) that has something in it. In the latter case a profile of "process 0" has what
+ * belongs to none of them. They have no comments. Samples with the same stack and labels may be
+ * apart.
  *
  * cb owns the profile that it is given (pprof_profile_free), also where it returns an error, which
  * ends the calls. Returns 0, negative errno or what cb returned.

@@ -61,8 +61,8 @@ struct window_maker {
 	enum prowl_group group;
 	struct prowl_made made;
 	struct window_target *targets;
-	size_t ntargets; /* together: 1; by process: their number, and one for what belongs to none
-			  */
+	size_t ntargets;             /* together: 1; else one more, for what belongs to none */
+	uint32_t *places;            /* of each process: its target */
 	struct window_image *images; /* as in the window */
 	struct uw_repairer *repairer;
 	uint64_t dropped_weight;

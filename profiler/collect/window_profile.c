@@ -35,22 +35,49 @@ static int open_profile(struct window_maker *m, struct window_target *t, uint32_
 
 int window_target_of(struct window_maker *m, uint32_t process, struct window_target **ret)
 {
+	bool apart = m->group != PROWL_TOGETHER;
 	size_t i = 0;
 
-	if (m->group == PROWL_BY_PROCESS)
-		i = process == UINT32_MAX ? m->ntargets - 1 : process;
+	if (apart)
+		i = process == UINT32_MAX ? m->ntargets - 1 : m->places[process];
 	*ret = &m->targets[i];
 	if ((*ret)->p)
 		return 0;
-	return open_profile(m, *ret, m->group == PROWL_BY_PROCESS ? process : 0);
+	return open_profile(m, *ret, apart ? process : 0);
+}
+
+/* Each process its own target, or that of its group. Negative errno, or how many there are. */
+static int place_processes(struct window_maker *m)
+{
+	const struct prowl_window *w = m->w;
+	struct prowl_idmap groups = {0};
+	uint32_t n = 0;
+	int r = 0;
+
+	for (size_t i = 0; i < w->nprocesses && r == 0; i++) {
+		uint64_t key = (uint64_t)(uint32_t)w->processes[i].group + 1;
+
+		if (m->group == PROWL_BY_GROUP && prowl_idmap_get(&groups, key, &m->places[i]))
+			continue;
+		if (m->group == PROWL_BY_GROUP)
+			r = prowl_idmap_put(&groups, key, n);
+		m->places[i] = n++;
+	}
+	prowl_idmap_fini(&groups);
+	return r < 0 ? r : (int)n;
 }
 
 static int make_targets(struct window_maker *m)
 {
 	const struct prowl_window *w = m->w;
-	bool apart = m->group == PROWL_BY_PROCESS;
+	bool apart = m->group != PROWL_TOGETHER;
+	int n;
 
-	m->ntargets = apart ? w->nprocesses + 1 : 1;
+	m->places = calloc(w->nprocesses + 1, sizeof *m->places);
+	n = !m->places ? -ENOMEM : apart ? place_processes(m) : 0;
+	if (n < 0)
+		return n;
+	m->ntargets = (size_t)n + 1;
 	m->targets = calloc(m->ntargets, sizeof *m->targets);
 	m->images = calloc(w->nimages ? w->nimages : 1, sizeof *m->images);
 	if (!m->targets || !m->images)
@@ -58,13 +85,15 @@ static int make_targets(struct window_maker *m)
 	for (size_t i = 0; i < m->ntargets; i++) {
 		struct window_target *t = &m->targets[i];
 
-		t->pid = apart && i < w->nprocesses ? w->processes[i].pid : 0;
 		t->kernel_map = PPROF_NONE;
 		for (int k = 0; k < MARKS; k++)
 			t->marks[k] = PPROF_NONE;
 	}
+	for (size_t i = 0; i < w->nprocesses && apart; i++)
+		m->targets[m->places[i]].pid = m->group == PROWL_BY_GROUP ? w->processes[i].group
+									  : w->processes[i].pid;
 	for (size_t i = 0; i < w->nimages && apart; i++)
-		m->images[i].target = w->images[i].process;
+		m->images[i].target = m->places[w->images[i].process];
 	return 0;
 }
 
@@ -190,6 +219,7 @@ static void forget_caches(struct window_maker *m)
 	}
 	uw_repairer_free(m->repairer);
 	free(m->images);
+	free(m->places);
 	free(m->kernel_pcs.pc);
 	free(m);
 }

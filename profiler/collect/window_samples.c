@@ -40,7 +40,7 @@ int window_process_labels(struct window_maker *m, struct window_target *t, uint3
 	const struct prowl_window_process *p = &m->w->processes[process];
 	int k;
 
-	if (m->group == PROWL_BY_PROCESS || !m->w->label_processes)
+	if (m->group != PROWL_TOGETHER || !m->w->label_processes)
 		return 0;
 	k = number_label(t->p, "pid", p->pid, labels);
 	if (p->comm[0])

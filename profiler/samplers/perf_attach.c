@@ -409,9 +409,20 @@ static size_t count_threads(const struct perf_sampler *p)
 	return n;
 }
 
+/* Where processes are added later: whether it would be allowed. */
+static int try_own_thread(struct perf_sampler *p)
+{
+	int fd = open_event(p, 0, -1, p->o.period_ns, false);
+
+	if (fd < 0)
+		return -errno;
+	close(fd);
+	return 0;
+}
+
 static int open_per_thread(struct perf_sampler *p)
 {
-	int r = 0;
+	int r = p->o.npids ? 0 : try_own_thread(p);
 
 	p->by_thread = true;
 	if (p->order < THREAD_MIN_ORDER)
@@ -419,12 +430,9 @@ static int open_per_thread(struct perf_sampler *p)
 	/* Many first periods end at about the same time: their samples shall fit. */
 	if (count_threads(p) > CROWD && p->attr.sample_stack_user > CROWD_STACK)
 		p->attr.sample_stack_user = CROWD_STACK;
-	for (size_t i = 0; i < p->o.npids; i++) {
+	for (size_t i = 0; i < p->o.npids && r >= 0; i++)
 		r = perf_open_process(p, p->o.pids[i]);
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	return r < 0 ? r : 0;
 }
 
 static void close_output(struct perf_cpu *c)

@@ -108,8 +108,10 @@ static int perf_wait(struct prowl_sampler *s, int timeout_ms, int wake_fd, bool 
 static int perf_add(struct prowl_sampler *s, pid_t pid)
 {
 	struct perf_sampler *p = perf_of(s);
+	size_t before = p->nevents;
 	int r = p->base.facts.whole_cpus ? 0 : perf_open_process(p, pid);
 
+	p->base.facts.nevents += (unsigned int)(p->nevents - before);
 	return r < 0 ? r : 0;
 }
 
@@ -143,6 +145,7 @@ static void perf_remove(struct prowl_sampler *s, pid_t pid)
 			continue;
 		close(e->fd);
 		e->fd = -1;
+		p->base.facts.nevents--;
 	}
 }
 

@@ -33,7 +33,7 @@ struct prowl_sampler_facts { /* what was possible */
 	bool whole_cpus;
 	bool kernel; /* kernel time is sampled, with its frames unless user_only */
 	unsigned int ncpus;
-	unsigned int nevents;
+	unsigned int nevents; /* that are open */
 	unsigned int max_stack; /* entries that the kernel's call chain holds */
 	size_t ring_bytes;      /* of one ring */
 	int bpf_error;          /* why samples have no moments all the same: negative errno */

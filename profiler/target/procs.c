@@ -360,10 +360,38 @@ static bool is_known(struct prowl_procs *t, pid_t pid)
 	return false;
 }
 
+/* What a fork gives. */
+static void copy_space(struct prowl_proc *p, const struct prowl_proc *parent)
+{
+	struct prowl_image *im = p->image;
+
+	if (uw_space_clone(&parent->image->space, &im->space) < 0)
+		return;
+	im->space.pid = im->space.living = p->pid;
+	im->space.live = uw_mem_process(p->pid);
+}
+
+int prowl_procs_adopt(struct prowl_procs *t, pid_t pid, const struct prowl_proc *parent, bool all,
+		      struct prowl_proc **ret)
+{
+	struct prowl_proc *p = proc_new(t, pid, true);
+
+	if (!p)
+		return -ENOMEM;
+	if (parent) {
+		memcpy(p->comm, parent->comm, sizeof p->comm);
+		copy_space(p, parent);
+	} else {
+		uw_space_init(&p->image->space, &t->files, pid);
+	}
+	procs_clock_one(t, p, !all);
+	*ret = p;
+	return 0;
+}
+
 static void on_fork(struct prowl_procs *t, const struct prowl_event *ev, struct prowl_proc **forked)
 {
 	struct prowl_proc *parent, *p;
-	struct prowl_image *im;
 
 	if (ev->pid == ev->fork.ppid || is_known(t, ev->pid) || !t->children)
 		return;
@@ -373,12 +401,8 @@ static void on_fork(struct prowl_procs *t, const struct prowl_event *ev, struct 
 	p = proc_new(t, ev->pid, false);
 	if (!p)
 		return;
-	im = p->image;
 	memcpy(p->comm, parent->comm, sizeof p->comm);
-	if (uw_space_clone(&parent->image->space, &im->space) == 0) {
-		im->space.pid = im->space.living = ev->pid;
-		im->space.live = uw_mem_process(ev->pid);
-	}
+	copy_space(p, parent);
 	procs_clock_one(t, p, false);
 	*forked = p;
 }

@@ -60,7 +60,9 @@ struct prowl_proc {
 		uint64_t samples, sampled, charge, kernel, utime, stime;
 		double square;
 	} at_window_start;
-	uint32_t place; /* in the window that is described, see session_window.c */
+	uint32_t place;              /* in the window that is described, see session_window.c */
+	pid_t group;                 /* of processes with one profile; 0: none */
+	unsigned int every, skipped; /* one sample in so many counts; since the last one */
 };
 
 struct prowl_times {           /* of a process, by the kernel */
@@ -99,6 +101,12 @@ void prowl_procs_fini(struct prowl_procs *t);
 /* Adds a process and reads its mappings. -ESRCH: there is none. Other failures: image->load_error.
  */
 int prowl_procs_add(struct prowl_procs *t, pid_t pid, bool root, struct prowl_proc **ret);
+/*
+ * Adds a process that is known by records, which may have ended. It has the mappings of `parent`,
+ * or (NULL) those that follow. all: all of its CPU time counts, else what it uses from now on.
+ */
+int prowl_procs_adopt(struct prowl_procs *t, pid_t pid, const struct prowl_proc *parent, bool all,
+		      struct prowl_proc **ret);
 struct prowl_proc *prowl_procs_find(struct prowl_procs *t, pid_t pid);
 /* From here on it is no target. It stays in the table until it is forgotten. */
 void prowl_procs_remove(struct prowl_procs *t, struct prowl_proc *p);
