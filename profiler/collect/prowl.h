@@ -75,6 +75,7 @@ struct prowl_options {
 	unsigned int tick_ms; /* call progress at least that often; 0: as it comes */
 	bool stay;            /* collect also while there is no target that runs: others may come */
 	unsigned int drain_ms; /* between two readings of the rings; 0: 100 */
+	unsigned int ring_ms;  /* what comes in that time has room in the rings; 0: 500 */
 	/*
 	 * Called while rings are drained, in the order of time; it may call prowl_session_adopt,
 	 * prowl_session_drop and prowl_session_set. On single threads only targets are seen.
@@ -199,6 +200,12 @@ void prowl_session_drop(struct prowl_session *s, pid_t pid);
  * counts, for as many.
  */
 void prowl_session_set(struct prowl_session *s, pid_t pid, pid_t group, unsigned int every);
+
+/* Whether it has ended, all threads of it, as far as is known by now. */
+bool prowl_session_ended(struct prowl_session *s, pid_t pid);
+
+/* When the present window began: CLOCK_MONOTONIC, where the one before has ended. */
+uint64_t prowl_session_since(const struct prowl_session *s);
 
 /* What a process has in a window: while prowl_session_cut_each calls back. */
 struct prowl_session_member {

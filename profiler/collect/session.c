@@ -171,6 +171,7 @@ enum prowl_code session_open_sampler(struct prowl_session *s, uint32_t copy,
 		.npids = s->o.pids ? s->o.npids : 0, /* whole CPUs need none */
 		.period_ns = 1000000000u / s->o.rate,
 		.stack_bytes = copy,
+		.ring_ms = s->o.ring_ms,
 		.per_thread = s->o.per_thread,
 		.wake_each = s->o.labels || (s->o.rate <= SESSION_WAKE_RATE && has_c(&s->procs)),
 		.user_only = s->o.user_only,

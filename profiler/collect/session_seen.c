@@ -120,3 +120,15 @@ void prowl_session_set(struct prowl_session *s, pid_t pid, pid_t group, unsigned
 				       : 0;
 	p->every = every;
 }
+
+bool prowl_session_ended(struct prowl_session *s, pid_t pid)
+{
+	const struct prowl_proc *p = prowl_procs_find(&s->procs, pid);
+
+	return !p || p->exited;
+}
+
+uint64_t prowl_session_since(const struct prowl_session *s)
+{
+	return s->from + s->at_window_start.duration_ns;
+}

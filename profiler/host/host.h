@@ -206,8 +206,9 @@ struct prowl_host_event {
  * Functions of the caller's; all but decide may be NULL. They may call prowl_host_targets,
  * prowl_host_status, prowl_host_reconsider and prowl_host_retune.
  *
- * decide runs in the sampling thread and holds it up: microseconds. Others in any of the host's
- * threads, two of them never at a time.
+ * decide, and most calls of target and event, run in the sampling thread and hold it up:
+ * microseconds. window has a thread of its own, which may wait; snapshot and figures have another
+ * one. They run at the same time: what they share is theirs to lock.
  */
 struct prowl_host_ops {
 	void (*decide)(void *ctx, const struct prowl_host_program *p,
@@ -252,7 +253,6 @@ struct prowl_host_options {            /* zero: the default that is named */
 	/* For tests; NULL: perf, and the kernel's times of processes. */
 	const struct prowl_sampler_ops *sampler;
 	bool (*times)(pid_t pid, struct prowl_times *ret);
-	const char *proc; /* where processes are listed: "/proc" */
 };
 
 /* The ops are copied, ctx must outlive the host. PROWL_USAGE: an option out of range. */

@@ -105,9 +105,9 @@ unsigned int perf_ring_order(const struct prowl_sampler_options *o)
 	/* Half a second of samples, a full stack copy and a deep chain each; more where we may have
 	 * to wait for our turn. (Without privilege their memory is limited.) */
 	uint64_t per_second = 1000000000u / (o->period_ns ? o->period_ns : 1) + 1;
-	uint64_t want = per_second *
+	uint64_t want = per_second * (o->ring_ms ? o->ring_ms : 500) *
 			(o->stack_bytes + 600u + (o->bpf || o->bpf_follows ? MOMENT_BYTES : 0)) /
-			2 * (geteuid() == 0 && prowl_urgent_crowd() ? CROWD_RINGS : 1);
+			1000 * (geteuid() == 0 && prowl_urgent_crowd() ? CROWD_RINGS : 1);
 	unsigned int order = MIN_ORDER;
 
 	while (order < MAX_ORDER && ((uint64_t)4096 << order) < want)

@@ -22,6 +22,7 @@ struct prowl_sampler_options {
 	size_t npids;
 	uint64_t period_ns;    /* CPU time between two samples */
 	uint32_t stack_bytes;  /* of the stack copy; multiple of 8, 0 for none */
+	unsigned int ring_ms;  /* what comes in that time has room in the rings; 0: 500 */
 	bool wake_each;        /* every sample may end a wait, not only a filling ring */
 	bool per_thread;       /* don't try whole CPUs */
 	bool user_only;        /* no kernel frames; kernel time counts at the user's frame */
@@ -33,7 +34,7 @@ struct prowl_sampler_facts { /* what was possible */
 	bool whole_cpus;
 	bool kernel; /* kernel time is sampled, with its frames unless user_only */
 	unsigned int ncpus;
-	unsigned int nevents; /* that are open */
+	unsigned int nevents;   /* that are open */
 	unsigned int max_stack; /* entries that the kernel's call chain holds */
 	size_t ring_bytes;      /* of one ring */
 	int bpf_error;          /* why samples have no moments all the same: negative errno */

@@ -27,26 +27,6 @@ static enum prowl_code no_memory(struct prowl_err *err)
 	return prowl_fail(err, PROWL_FAILED, "out of memory");
 }
 
-/* Go's own build id: a note with owner "Go" and type 4. */
-static void read_go_build_id(const struct uw_elf *elf, char *buf, size_t len)
-{
-	struct uw_section s;
-	const uint8_t *p;
-	uint32_t head[3];
-	size_t n;
-
-	if (!uw_elf_section(elf, ".note.go.buildid", &s) || s.size < 16)
-		return;
-	p = uw_elf_at(elf, s.vaddr, s.size);
-	if (!p)
-		return;
-	memcpy(head, p, sizeof head);
-	if (head[0] != 4 || memcmp(p + 12, "Go\0", 4) != 0 || head[2] != 4)
-		return;
-	n = head[1] < s.size - 16 ? head[1] : s.size - 16;
-	snprintf(buf, len, "%.*s", (int)(n < len ? n : len - 1), (const char *)p + 16);
-}
-
 static void take_tables(struct prowl_info *info, const struct uw_go *go, uint64_t bias)
 {
 	const struct uw_golayout *row = uw_go_layout(go);
@@ -68,7 +48,7 @@ static enum prowl_code fill_from(struct prowl_info *info, const struct uw_elf *e
 	if (prowl_program_describe(elf, go, &info->program) < 0)
 		return no_memory(err);
 	take_tables(info, go, bias);
-	read_go_build_id(elf, info->go_build_id, sizeof info->go_build_id);
+	memcpy(info->go_build_id, info->program.go_build_id, sizeof info->go_build_id);
 	return PROWL_OK;
 }
 

@@ -262,6 +262,26 @@ bool prowl_elf_has_c(const struct uw_elf *elf)
 	       (uw_elf_section(elf, ".eh_frame", &s) && s.size > sizeof(uint32_t));
 }
 
+/* Go's own build id: a note with owner "Go" and type 4. */
+static void read_go_build_id(const struct uw_elf *elf, char *buf, size_t len)
+{
+	struct uw_section s;
+	const uint8_t *p;
+	uint32_t head[3];
+	size_t n;
+
+	if (!uw_elf_section(elf, ".note.go.buildid", &s) || s.size < 16)
+		return;
+	p = uw_elf_at(elf, s.vaddr, s.size);
+	if (!p)
+		return;
+	memcpy(head, p, sizeof head);
+	if (head[0] != 4 || memcmp(p + 12, "Go\0", 4) != 0 || head[2] != 4)
+		return;
+	n = head[1] < s.size - 16 ? head[1] : s.size - 16;
+	snprintf(buf, len, "%.*s", (int)(n < len ? n : len - 1), (const char *)p + 16);
+}
+
 static int describe(const struct uw_elf *elf, struct prowl_program *p)
 {
 	const struct uw_arch *arch = uw_arch_of(elf->machine);
@@ -273,6 +293,7 @@ static int describe(const struct uw_elf *elf, struct prowl_program *p)
 	p->pie = elf->type == TYPE_DYN && elf->entry != 0;
 	p->dynamic = uw_elf_section(elf, ".interp", &s);
 	memcpy(p->build_id, elf->build_id, sizeof p->build_id);
+	read_go_build_id(elf, p->go_build_id, sizeof p->go_build_id);
 	if (arch)
 		snprintf(p->machine, sizeof p->machine, "%s", arch->name);
 	else

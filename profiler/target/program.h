@@ -47,10 +47,11 @@ const char *prowl_buildinfo_setting(const struct prowl_buildinfo *b, const char 
 
 struct prowl_program {
 	bool elf, go;
-	char go_version[128]; /* "go1.24.4 X:foo"; "" when unknown */
-	char machine[16];     /* "amd64", "arm64", or the number of the ELF header */
-	char build_id[129];   /* GNU build id in hex, or "" */
-	bool stripped;        /* no symbol table */
+	char go_version[128];  /* "go1.24.4 X:foo"; "" when unknown */
+	char machine[16];      /* "amd64", "arm64", or the number of the ELF header */
+	char build_id[129];    /* GNU build id in hex, or "" */
+	char go_build_id[256]; /* Go's own, or "" */
+	bool stripped;         /* no symbol table */
 	bool pie;
 	bool cgo;     /* C code is linked in */
 	bool dynamic; /* needs a dynamic loader */
