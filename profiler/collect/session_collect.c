@@ -187,7 +187,8 @@ static void on_event(void *ctx, const struct prowl_event *ev)
 
 	if (ev->time < s->copy.from || ev->time >= s->copy.to)
 		return;
-	session_seen(s, ev);
+	if (ev->type != PROWL_EVENT_FORK)
+		session_seen(s, ev);
 	switch (ev->type) {
 	case PROWL_EVENT_SAMPLE:
 		on_sample(s, ev);
@@ -198,6 +199,9 @@ static void on_event(void *ctx, const struct prowl_event *ev)
 		break;
 	default:
 		prowl_procs_event(&s->procs, ev, &forked);
+		/* The number of a child is free only now, if another process had it. */
+		if (ev->type == PROWL_EVENT_FORK)
+			session_seen(s, ev);
 		if (s->o.threads && prowl_procs_find(&s->procs, ev->pid))
 			prowl_threads_event(&s->threads, ev);
 		if (ev->type == PROWL_EVENT_EXIT)
