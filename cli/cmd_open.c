@@ -9,8 +9,8 @@
 
 #include "cmd.h"
 #include "common_opts.h"
-#include "http.h"
 #include "input.h"
+#include "pages.h"
 #include "pprof.h"
 #include "pprof_report.h"
 #include "stop.h"
@@ -128,13 +128,13 @@ static void start_browser(const char *url)
 
 static enum prowl_code serve(struct opening *x)
 {
-	const struct http_page pages[] = {
+	const struct page pages[] = {
 		{"/", "text/html; charset=utf-8", NULL, x->html, x->html_len},
 		{"/profile.pb.gz", "application/octet-stream", "profile.pb.gz", x->pprof,
 		 x->pprof_len},
 		{0},
 	};
-	struct http_server *server;
+	struct pages *server;
 	const char *why;
 	char url[128];
 	uint16_t port = (uint16_t)x->port;
@@ -143,7 +143,7 @@ static enum prowl_code serve(struct opening *x)
 
 	/* Before the server's thread starts: it inherits the mask. */
 	stop_hold(&before);
-	r = http_serve(pages, &port, &server, &why);
+	r = pages_serve(pages, &port, &server, &why);
 	if (r == -ENOTSUP) {
 		say_error("%s; meanwhile: prowl report -f html -o report.html FILE", why);
 		return PROWL_UNSUPPORTED;
@@ -152,16 +152,16 @@ static enum prowl_code serve(struct opening *x)
 		say_error("can't listen at 127.0.0.1:%u: %s", port, strerror(-r));
 		return r == -EACCES ? PROWL_PERMISSION : PROWL_FAILED;
 	}
-	snprintf(url, sizeof url, "http://127.0.0.1:%u/?t=%s", port, http_token(server, 0));
+	snprintf(url, sizeof url, "http://127.0.0.1:%u/?t=%s", port, pages_token(server, 0));
 	puts(url);
 	fflush(stdout);
 	say_info("for you on this machine, each address once; the file itself: go tool pprof "
 		 "'http://127.0.0.1:%u/profile.pb.gz?t=%s'; Ctrl-C ends",
-		 port, http_token(server, 1));
+		 port, pages_token(server, 1));
 	if (!x->no_browser)
 		start_browser(url);
 	stop_wait();
-	http_end(server);
+	pages_end(server);
 	return PROWL_OK;
 }
 
