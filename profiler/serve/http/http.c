@@ -278,9 +278,6 @@ bool http_answered(const struct http_request *q)
 
 static int start_at(struct http_server *s, struct http_at *at)
 {
-	at->kept = calloc(s->o.max_accepted, sizeof *at->kept);
-	if (!at->kept)
-		return -ENOMEM;
 	errno = 0;
 	at->daemon = s->lib.start(
 		MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_AUTO | MHD_ALLOW_SUSPEND_RESUME, 0, NULL,
@@ -302,6 +299,11 @@ static int start(struct http_server *s, const char **ret_why)
 	if (r < 0) {
 		*ret_why = "libmicrohttpd is not there; Debian: apt-get install libmicrohttpd12";
 		return r;
+	}
+	for (size_t i = 0; i < s->o.n; i++) {
+		s->at[i].kept = calloc(s->o.max_accepted, sizeof *s->at[i].kept);
+		if (!s->at[i].kept)
+			return -ENOMEM;
 	}
 	r = http_keeper_start(s);
 	for (size_t i = 0; i < s->o.n && r == 0; i++)
