@@ -19,7 +19,7 @@ extern "C" {
 struct pprof_report_options {
 	size_t size;             /* sizeof (struct pprof_report_options) */
 	const char *sample_type; /* by name; NULL: the profile's default */
-	size_t nodes;            /* show that many functions; 0 means all */
+	size_t nodes;            /* show that many functions (flame: frames); 0 means all */
 	double node_fraction;    /* drop functions with a smaller share (cum); pprof has 0.005 */
 	double edge_fraction;    /* drop calls with a smaller share; pprof has 0.001 */
 	bool cum;                /* sort by cum instead of flat */
@@ -33,8 +33,8 @@ struct pprof_report_options {
 	int64_t total;
 	const struct pprof_filter_options *filtered;
 	/*
-	 * html, svg: an earlier profile; the difference is shown. May be NULL; its type is found by
-	 * name.
+	 * html, svg, flame: an earlier profile; the difference is shown. May be NULL; its type is
+	 * found by name.
 	 */
 	const struct pprof_profile *base;
 };
@@ -161,6 +161,32 @@ PPROF_API int pprof_report_html(const struct pprof_profile *p,
 				const struct pprof_report_options *options, FILE *to);
 PPROF_API int pprof_report_svg(const struct pprof_profile *p,
 			       const struct pprof_report_options *options, FILE *to);
+
+/*
+ * The tree of calls as JSON, on one line: what the page of `html` has in it, for pages that show
+ * several profiles. With `nodes` only so many frames, those with the largest shares of any type's
+ * total; where callees were left out, one called "[rest]" has their values.
+ *
+ *	{"version": 1,
+ *	 "file": "/usr/bin/etcd", "buildId": "...",     of the first mapping
+ *	 "processes": "...",                            in words, if there are several; else ""
+ *	 "time": MS, "duration": NS, "comments": ["...", ...],
+ *	 "types": [["samples", "count"], ...], "type": INDEX,    the one to be shown first
+ *	 "names": ["main.f", ...], "lines": [N, ...],   of each function
+ *	 "kinds": [N, ...],         0 Go, 1 its runtime, 2 kernel, 3 C and others, 4 no code
+ *	 "files": [[FIRST, "main.go"], ...],            of the function FIRST and those behind it
+ *	 "objects": [[FIRST, "etcd"], ...],             file names of the binaries, likewise
+ *	 "funcs": [N, ...],         the function of each frame but the root, callers first
+ *	 "ups": [N, ...],           0: it is a callee of the frame before; else N levels above that
+ *	 "values": [[DISTANCE, VALUE, ...], ...],       for each type
+ *	 "pruned": N,               frames that were left out; absent: none were
+ *	 "base": {"file": ..., "comments": ..., "values": ...}}  absent: there is none
+ *
+ * Values are those of the frame itself. Frames without a value are not in the list: a distance is
+ * that to the frame before it in the list, at first to the root.
+ */
+PPROF_API int pprof_report_flame(const struct pprof_profile *p,
+				 const struct pprof_report_options *options, FILE *to);
 
 enum {                            /* flags of an exporter */
        PPROF_EXPORT_BINARY = 1,   /* not for a terminal */

@@ -2,6 +2,8 @@
 #include "calltree.h"
 
 #include <errno.h>
+#include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -318,6 +320,225 @@ static int sort_nodes(struct calltree *t)
 	free(place);
 	free(nodes);
 	free(self);
+	return r;
+}
+
+/* --- pruning --------------------------------------------------------------------- */
+
+struct pruning {
+	struct calltree *t;
+	double *weight;  /* of each node with all below it: the largest of its shares of a total */
+	uint32_t *order; /* the heaviest first */
+	bool *keep;
+	uint32_t *host; /* the nearest node above, or the node itself, that is kept */
+	bool *short_of; /* something below it is not kept */
+	int64_t *rest;  /* what that is */
+};
+
+/* Magnitudes, so no node is heavier than the one above it. */
+static void weigh(struct pruning *x, size_t column, double *sums)
+{
+	const struct calltree *t = x->t;
+
+	for (size_t i = 0; i < t->nnodes; i++)
+		sums[i] = fabs((double)t->self[i * t->nvalues + column]);
+	for (size_t i = t->nnodes; i-- > 1;)
+		sums[t->nodes[i].parent] += sums[i];
+	for (size_t i = 0; sums[0] > 0 && i < t->nnodes; i++)
+		x->weight[i] = fmax(x->weight[i], sums[i] / sums[0]);
+}
+
+/* Of equally heavy ones the first, so that a node comes after the one above it. */
+static int weight_order(const void *va, const void *vb, void *ctx)
+{
+	const double *weight = ctx;
+	uint32_t a = *(const uint32_t *)va, b = *(const uint32_t *)vb;
+
+	if (weight[a] != weight[b])
+		return weight[a] > weight[b] ? -1 : 1;
+	return a < b ? -1 : a > b;
+}
+
+static int choose_nodes(struct pruning *x, size_t nodes)
+{
+	const struct calltree *t = x->t;
+	double *sums = calloc(t->nnodes, sizeof *sums);
+
+	if (!sums)
+		return -ENOMEM;
+	for (size_t i = 0; i < t->nvalues; i++)
+		weigh(x, i, sums);
+	free(sums);
+	for (size_t i = 0; i < t->nnodes; i++)
+		x->order[i] = i;
+	qsort_r(x->order, t->nnodes, sizeof *x->order, weight_order, x->weight);
+	for (size_t i = 0; i <= nodes; i++) /* the root, too */
+		x->keep[x->order[i]] = true;
+	return 0;
+}
+
+/* Returns the number of nodes that get a rest below them. */
+static size_t collect_rests(struct pruning *x)
+{
+	const struct calltree *t = x->t;
+	size_t n = 0;
+
+	for (size_t i = 1; i < t->nnodes; i++) {
+		uint32_t host = x->host[t->nodes[i].parent];
+
+		x->host[i] = x->keep[i] ? i : host;
+		if (x->keep[i])
+			continue;
+		n += !x->short_of[host];
+		x->short_of[host] = true;
+		for (size_t j = 0; j < t->nvalues; j++) {
+			int64_t *to = &x->rest[host * t->nvalues + j];
+
+			*to = (int64_t)((uint64_t)*to + (uint64_t)t->self[i * t->nvalues + j]);
+		}
+	}
+	return n;
+}
+
+struct pruned { /* the new tree as it grows */
+	struct tree_node *nodes;
+	int64_t *self;
+	uint32_t *place; /* of each old node */
+	size_t n;
+};
+
+static void put_node(struct pruned *to, const struct tree_node *node, const int64_t *self,
+		     size_t nvalues)
+{
+	to->nodes[to->n] = *node;
+	to->nodes[to->n].end = to->n + 1;
+	memcpy(to->self + to->n * nvalues, self, nvalues * sizeof *self);
+	to->n++;
+}
+
+/* All below an old node is there: its rest comes last. */
+static void close_node(const struct pruning *x, struct pruned *to, uint32_t old)
+{
+	const struct calltree *t = x->t;
+	uint32_t new = to->place[old];
+
+	if (x->short_of[old])
+		put_node(to,
+			 &(struct tree_node){.parent = new,
+					     .func = t->nfuncs, /* one more than there were */
+					     .depth = t->nodes[old].depth + 1},
+			 x->rest + old * t->nvalues, t->nvalues);
+	to->nodes[new].end = to->n;
+}
+
+static void copy_kept(const struct pruning *x, struct pruned *to)
+{
+	const struct calltree *t = x->t;
+	uint32_t open = 0;
+
+	put_node(to, &t->nodes[0], t->self, t->nvalues);
+	for (size_t i = 1; i < t->nnodes; i++) {
+		struct tree_node node = t->nodes[i];
+
+		if (!x->keep[i])
+			continue;
+		for (; i >= t->nodes[open].end; open = t->nodes[open].parent)
+			close_node(x, to, open);
+		node.parent = to->place[node.parent];
+		to->place[i] = to->n;
+		put_node(to, &node, t->self + i * t->nvalues, t->nvalues);
+		open = i;
+	}
+	for (; open; open = t->nodes[open].parent)
+		close_node(x, to, open);
+	close_node(x, to, 0);
+}
+
+/* Functions that no node has any more go; that of the rests comes last. */
+static int drop_funcs(struct calltree *t)
+{
+	uint32_t *rank = calloc(t->nfuncs + 1, sizeof *rank);
+	struct tree_func *funcs = calloc(t->nfuncs + 1, sizeof *funcs);
+	size_t n = 0;
+
+	if (!rank || !funcs) {
+		free(rank);
+		free(funcs);
+		return -ENOMEM;
+	}
+	for (size_t i = 1; i < t->nnodes; i++)
+		rank[t->nodes[i].func] = 1;
+	for (size_t f = 0; f <= t->nfuncs; f++) {
+		if (!rank[f])
+			continue;
+		funcs[n] = f < t->nfuncs ? t->funcs[f]
+					 : (struct tree_func){.name = "[rest]",
+							      .file = "",
+							      .object = "",
+							      .kind = KIND_OTHER};
+		rank[f] = n++;
+	}
+	for (size_t i = 1; i < t->nnodes; i++)
+		t->nodes[i].func = rank[t->nodes[i].func];
+	free(rank);
+	free(t->funcs);
+	t->funcs = funcs;
+	t->nfuncs = n;
+	return 0;
+}
+
+static int replace_nodes(const struct pruning *x, size_t size)
+{
+	struct calltree *t = x->t;
+	struct pruned to = {
+		.nodes = calloc(size, sizeof *to.nodes),
+		.self = calloc(size * t->nvalues, sizeof *to.self),
+		.place = calloc(t->nnodes, sizeof *to.place),
+	};
+	int r = to.nodes && to.self && to.place ? 0 : -ENOMEM;
+
+	if (r == 0) {
+		copy_kept(x, &to);
+		free(t->nodes);
+		free(t->self);
+		t->nodes = to.nodes;
+		t->self = to.self;
+		t->nnodes = to.n;
+		to.nodes = NULL;
+		to.self = NULL;
+		r = drop_funcs(t);
+	}
+	free(to.nodes);
+	free(to.self);
+	free(to.place);
+	return r;
+}
+
+int pp_calltree_prune(struct calltree *t, size_t nodes)
+{
+	struct pruning x = {.t = t};
+	int r = -ENOMEM;
+
+	if (t->nnodes - 1 <= nodes)
+		return 0;
+	x.weight = calloc(t->nnodes, sizeof *x.weight);
+	x.order = calloc(t->nnodes, sizeof *x.order);
+	x.keep = calloc(t->nnodes, sizeof *x.keep);
+	x.host = calloc(t->nnodes, sizeof *x.host);
+	x.short_of = calloc(t->nnodes, sizeof *x.short_of);
+	x.rest = calloc(t->nnodes * t->nvalues, sizeof *x.rest);
+	if (x.weight && x.order && x.keep && x.host && x.short_of && x.rest)
+		r = choose_nodes(&x, nodes);
+	if (r == 0) {
+		t->npruned = t->nnodes - 1 - nodes;
+		r = replace_nodes(&x, nodes + 1 + collect_rests(&x));
+	}
+	free(x.weight);
+	free(x.order);
+	free(x.keep);
+	free(x.host);
+	free(x.short_of);
+	free(x.rest);
 	return r;
 }
 

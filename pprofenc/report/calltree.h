@@ -40,6 +40,7 @@ struct calltree {
 	size_t ntypes;           /* number of p's types */
 	int64_t *self;           /* ntypes of each node, then, with a base, ntypes of the base */
 	size_t nvalues;          /* of each node: ntypes, or twice that */
+	size_t npruned;          /* nodes that went */
 	struct graph graphs[2];  /* own the names */
 };
 
@@ -49,4 +50,10 @@ struct calltree {
  */
 int pp_calltree_init(struct calltree *t, const struct pprof_profile *p,
 		     const struct pprof_report_options *o);
+/*
+ * Keeps that many of the nodes, beside the root: those with the largest share of a type's total, of
+ * p or of the base. Where callees go, the last callee becomes "[rest]", with their values. -ENOMEM
+ * leaves a tree that is only good for pp_calltree_fini.
+ */
+int pp_calltree_prune(struct calltree *t, size_t nodes);
 void pp_calltree_fini(struct calltree *t);

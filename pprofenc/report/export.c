@@ -211,6 +211,8 @@ static const struct pprof_exporter exporters[] = {
 	{"svg", NULL, ".svg", "image/svg+xml", "a flame graph as a picture", PPROF_EXPORT_COMPARES,
 	 pprof_report_svg},
 	{"pgo", NULL, ".pgo", bytes, "for go build -pgo", PPROF_EXPORT_BINARY, write_pgo},
+	{"flame", NULL, ".flame.json", json, "the tree of calls, as the page of html has it",
+	 PPROF_EXPORT_COMPARES, pprof_report_flame},
 };
 enum { NEXPORTERS = sizeof exporters / sizeof *exporters };
 

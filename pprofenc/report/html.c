@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The page: html/ as it is, with the profile in it as JSON, packed with gzip and encoded in base64.
- * So no name can end the element that contains it, and a large profile is a small file.
+ * The tree of calls as JSON, as it is, or in the page: html/ as it is, with the JSON in it packed
+ * with gzip and encoded in base64. So no name can end the element that contains it, and a large
+ * profile is a small file.
  */
 #include "html.h"
 
@@ -66,13 +67,19 @@ static void base64_finish(struct base64 *b)
 
 /* Keeps the first failure; nothing is written after it. */
 struct out {
-	struct gz_out *gz;
+	markup_put put;
+	void *to;
 	int r;
 };
 
 static int gz_put(void *ctx, const void *bytes, size_t len)
 {
 	return pp_gz_out_put(ctx, bytes, len);
+}
+
+static int file_put(void *ctx, const void *bytes, size_t len)
+{
+	return fwrite(bytes, 1, len, ctx) == len ? 0 : -EIO;
 }
 
 __attribute__((format(printf, 2, 3))) static void put(struct out *o, const char *format, ...)
@@ -85,13 +92,13 @@ __attribute__((format(printf, 2, 3))) static void put(struct out *o, const char 
 	n = vsnprintf(text, sizeof text, format, ap);
 	va_end(ap);
 	if (o->r == 0)
-		o->r = pp_gz_out_put(o->gz, text, (size_t)n);
+		o->r = o->put(o->to, text, (size_t)n);
 }
 
 static void put_string(struct out *o, const char *s)
 {
 	if (o->r == 0)
-		o->r = pp_json_string(gz_put, o->gz, s);
+		o->r = pp_json_string(o->put, o->to, s);
 }
 
 static void put_types(struct out *o, const struct pprof_profile *p)
@@ -222,6 +229,8 @@ static void put_data(struct out *o, const struct calltree *t, size_t type)
 	put_funcs(o, t);
 	put_nodes(o, t);
 	put_columns(o, t, 0);
+	if (t->npruned)
+		put(o, ",\"pruned\":%zu", t->npruned);
 	if (t->base) {
 		put(o, ",\"base\":{");
 		put_about(o, t->base);
@@ -231,19 +240,54 @@ static void put_data(struct out *o, const struct calltree *t, size_t type)
 	put(o, "}");
 }
 
+/* The sample type that is shown first, and the tree. */
+static int plant_tree(const struct pprof_profile *p, const struct report_options *o,
+		      struct calltree *t, size_t *ret_type)
+{
+	int r = pprof_find_sample_type(p, o->o.sample_type, ret_type);
+
+	return r < 0 ? r : pp_calltree_init(t, p, &o->o);
+}
+
+int pprof_report_flame(const struct pprof_profile *p, const struct pprof_report_options *options,
+		       FILE *to)
+{
+	struct out out = {.put = file_put, .to = to};
+	struct report_options o;
+	struct calltree t;
+	size_t type;
+	int r = pp_report_options(&o, options);
+
+	if (r == 0)
+		r = plant_tree(p, &o, &t, &type);
+	if (r < 0)
+		return r;
+	if (o.o.nodes)
+		r = pp_calltree_prune(&t, o.o.nodes);
+	if (r == 0) {
+		put_data(&out, &t, type);
+		put(&out, "\n");
+		r = out.r;
+	}
+	pp_calltree_fini(&t);
+	return r < 0 ? r : ferror(to) ? -EIO : 0;
+}
+
 /* --- the page -------------------------------------------------------------------- */
 
 static int write_data(const struct calltree *t, size_t type, FILE *to)
 {
 	struct base64 b = {.to = to};
-	struct out o = {0};
-	int r = pp_gz_out_new(PACKING, base64_put, &b, &o.gz);
+	struct gz_out *gz;
+	struct out o = {.put = gz_put};
+	int r = pp_gz_out_new(PACKING, base64_put, &b, &gz);
 
 	if (r < 0)
 		return r;
+	o.to = gz;
 	put_data(&o, t, type);
-	r = o.r < 0 ? o.r : pp_gz_out_finish(o.gz);
-	pp_gz_out_free(o.gz);
+	r = o.r < 0 ? o.r : pp_gz_out_finish(gz);
+	pp_gz_out_free(gz);
 	base64_finish(&b);
 	return r;
 }
@@ -258,9 +302,7 @@ int pprof_report_html(const struct pprof_profile *p, const struct pprof_report_o
 	int r = pp_report_options(&o, options);
 
 	if (r == 0)
-		r = pprof_find_sample_type(p, o.o.sample_type, &type);
-	if (r == 0)
-		r = pp_calltree_init(&t, p, &o.o);
+		r = plant_tree(p, &o, &t, &type);
 	if (r < 0)
 		return r;
 	title = pp_title(p);

@@ -151,6 +151,7 @@ static int functions_once(void *ctx)
 struct report {
 	const struct pprof_profile *p;
 	const struct pprof_exporter *e;
+	const struct pprof_report_options *o;
 	FILE *to;
 };
 
@@ -158,7 +159,7 @@ static int report_once(void *ctx)
 {
 	const struct report *x = ctx;
 
-	return x->e->write(x->p, NULL, x->to);
+	return x->e->write(x->p, x->o, x->to);
 }
 
 TEST(encoding_runs_out)
@@ -211,6 +212,10 @@ TEST(reporting_runs_out)
 
 	for (size_t i = 0; (x.e = pprof_exporter_at(i)); i++)
 		assert_true(sweep(report_once, &x) > 0);
+	/* a tree of which most goes */
+	x.e = pprof_exporter_named("flame");
+	x.o = &(struct pprof_report_options){.size = sizeof *x.o, .nodes = 1};
+	assert_true(sweep(report_once, &x) > 15);
 	fclose(x.to);
 	pprof_profile_free((struct pprof_profile *)x.p);
 }

@@ -342,15 +342,116 @@ TEST(a_page_compares)
 	pprof_profile_free(q);
 }
 
+/* --- the tree as JSON ------------------------------------------------------------ */
+
+TEST(the_tree_alone_is_what_the_page_has)
+{
+	struct pprof_profile *p = small(false), *q = t_rich();
+	struct pprof_report_options o = {.size = sizeof o, .base = q, .sample_type = "samples"};
+	char *page = written(p, "html", &o), *json = data_of(page), *tree;
+
+	o.nodes = 100;
+	tree = written(p, "flame", &o);
+	assert_int_equal(strlen(tree), strlen(json) + 1);
+	assert_memory_equal(tree, json, strlen(json));
+	assert_int_equal(tree[strlen(json)], '\n');
+	free(page);
+	free(json);
+	free(tree);
+	pprof_profile_free(p);
+	pprof_profile_free(q);
+}
+
+TEST(the_heaviest_frames_stay_and_the_rest_is_named)
+{
+	struct pprof_profile *p = small(false);
+	struct pprof_report_options o = {.size = sizeof o, .sample_type = "samples", .nodes = 3};
+	char *json = written(p, "flame", &o);
+
+	/* main 15, work 8, leaf 6 below it; not other with its leaf, 4, nor work below leaf, 5 */
+	has(json, "\"names\":[\"leaf\",\"main\",\"work\",\"[rest]\"]");
+	has(json, "\"kinds\":[0,0,0,4]");
+	has(json, "\"funcs\":[1,2,0,3,3],\"ups\":[0,0,0,0,3]");
+	has(json, "\"values\":[[1,3,1,2,1,1,1,5,1,4],");
+	has(json, "\"pruned\":3}");
+	free(json);
+	o.nodes = 1;
+	json = written(p, "flame", &o);
+	has(json, "\"funcs\":[0,1],\"ups\":[0,0],\"values\":[[1,3,1,12],");
+	free(json);
+	o.nodes = 6;
+	json = written(p, "flame", &o);
+	has_not(json, "rest");
+	has_not(json, "pruned");
+	free(json);
+	pprof_profile_free(p);
+}
+
+TEST(what_only_the_base_has_is_not_pruned_for_that)
+{
+	struct pprof_profile *p = small(false), *base = t_new();
+	struct pprof_report_options o = {.size = sizeof o, .base = base, .nodes = 2};
+	char *json;
+
+	t_types(base);
+	t_mapping(base, 0x400000, "/usr/bin/small");
+	add(base, "gone", 7);
+	json = written(p, "flame", &o);
+	has(json, "\"names\":[\"gone\",\"main\",\"[rest]\"]");
+	free(json);
+	pprof_profile_free(p);
+	pprof_profile_free(base);
+}
+
+/* Whatever is left out: sums stay, and so does the order, callers first. */
+TEST(pruning_keeps_sums)
+{
+	struct pprof_profile *p = t_new();
+	int64_t all = 0;
+	char stack[64];
+
+	t_types(p);
+	t_mapping(p, 0x400000, "/usr/bin/small");
+	for (unsigned i = 0; i < 300; i++) {
+		snprintf(stack, sizeof stack, "f%u g%u h%u f%u", i % 3, i % 7, i % 11, i % 13);
+		add(p, stack, (int)(i * 37 % 101) - 20);
+		all += (int)(i * 37 % 101) - 20;
+	}
+	for (size_t nodes = 1; nodes < 300; nodes += 7) {
+		struct calltree t;
+		int64_t sum = 0, rest = 0;
+
+		assert_int_equal(pp_calltree_init(&t, p,
+						  &(struct pprof_report_options){
+							  sizeof(struct pprof_report_options)}),
+				 0);
+		assert_int_equal(pp_calltree_prune(&t, nodes), 0);
+		for (size_t i = 0; i < t.nnodes; i++) {
+			sum += t.self[2 * i];
+			assert_in_range(t.nodes[i].end, i + 1, t.nodes[t.nodes[i].parent].end);
+			if (i == 0)
+				continue;
+			rest += !strcmp(t.funcs[t.nodes[i].func].name, "[rest]");
+			assert_true(t.nodes[i].parent < i);
+			assert_int_equal(t.nodes[i].depth, t.nodes[t.nodes[i].parent].depth + 1);
+		}
+		assert_int_equal(sum, all);
+		assert_int_equal(t.nnodes - 1 - (size_t)rest, nodes);
+		pp_calltree_fini(&t);
+	}
+	pprof_profile_free(p);
+}
+
 TEST(missing_types_are_refused)
 {
+	static const char *const names[] = {"html", "svg", "flame"};
 	struct pprof_profile *p = small(false), *none = t_new();
 	struct pprof_report_options typed = {.size = sizeof typed, .sample_type = "heap"},
 				    based = {.size = sizeof based, .base = none};
 	FILE *f = fopen("/dev/null", "w");
 
-	for (int i = 0; i < 2; i++) {
-		const struct pprof_exporter *e = pprof_exporter_named(i ? "svg" : "html");
+	for (int i = 0; i < 3; i++) {
+		const struct pprof_exporter *e = pprof_exporter_named(names[i]);
 
 		assert_int_equal(e->write(p, &typed, f), -ENOENT);
 		assert_int_equal(e->write(p, &based, f), -EINVAL);
@@ -361,6 +462,7 @@ TEST(missing_types_are_refused)
 	setvbuf(f, NULL, _IONBF, 0);
 	assert_int_equal(pprof_report_html(p, NULL, f), -EIO);
 	assert_int_equal(pprof_report_svg(p, NULL, f), -EIO);
+	assert_int_equal(pprof_report_flame(p, NULL, f), -EIO);
 	fclose(f);
 	pprof_profile_free(p);
 	pprof_profile_free(none);
