@@ -5,7 +5,7 @@ const ROW = 19, FONT = '12px ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", 
 
 class Flame {
 	/**
-	 * host: an element with a fixed height, in which the graph scrolls. up: the root is at the bottom. tools: {colours,
+	 * host: an element with a fixed height, in which the graph scrolls. up: the root is at the bottom. tools: {colours(),
 	 * column(), matches(), compare(), label(frame), onZoom(path), onPick(frame), onShow(box)}.
 	 */
 	constructor(host, title, up, tools) {
@@ -91,7 +91,7 @@ class Flame {
 			return;
 		const ctx = this.context, first = this.rowAt(this.up ? this.height : 0), last = this.rowAt(this.up ? 0 : this.height);
 
-		ctx.fillStyle = this.tools.colours.back;
+		ctx.fillStyle = this.tools.colours().back;
 		ctx.fillRect(0, 0, this.width, this.height);
 		ctx.font = FONT;
 		ctx.textBaseline = 'middle';
@@ -108,7 +108,7 @@ class Flame {
 	}
 
 	drawBox(box, y) {
-		const ctx = this.context, {colours} = this.tools, matches = this.tools.matches();
+		const ctx = this.context, colours = this.tools.colours(), matches = this.tools.matches();
 		const width = Math.max(0.75, box.width - (box.width > 3 ? 1 : 0)), {func} = box.frame;
 		const hit = matches && func >= 0 && matches[func];
 
@@ -125,7 +125,7 @@ class Flame {
 	}
 
 	fill(box) {
-		const {colours} = this.tools, f = box.frame;
+		const colours = this.tools.colours(), f = box.frame;
 
 		if (box.small)
 			return colours.grey;
@@ -139,7 +139,7 @@ class Flame {
 		const text = box.small ? `(${box.small} small)` : this.tools.label(box.frame, room);
 		const shown = shorten(text, Math.max(1, room));
 
-		ctx.fillStyle = this.tools.colours.text;
+		ctx.fillStyle = this.tools.colours().text;
 		ctx.globalAlpha = clear ? 1 : 0.75;
 		// letters of another width than the font's
 		ctx.fillText(shown, box.x + 4, y + ROW / 2, /^[\x20-\x7e…−±]*$/.test(shown) ? undefined : box.width - 6);
@@ -149,7 +149,7 @@ class Flame {
 	outline(box, thick) {
 		const ctx = this.context;
 
-		ctx.strokeStyle = this.tools.colours.text;
+		ctx.strokeStyle = this.tools.colours().text;
 		ctx.lineWidth = thick;
 		ctx.strokeRect(box.x + thick / 2, this.top(box.row) + thick / 2, Math.max(1, box.width - thick - 1), ROW - 1 - thick);
 	}

@@ -1,35 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 // The state as the part of the address behind '#', so that links, reloads and the Back button keep it.
 
-const DEFAULTS = {view: 'flame', type: '', search: '', zoom: [], func: '', callers: [], callees: [], colour: 'kind', theme: '',
-	widths: 'new', compare: 'values', sort: 'flat'};
-const CHOICES = {view: ['flame', 'sandwich', 'table'], colour: ['kind', 'package'], theme: ['', 'light', 'dark'],
-	widths: ['new', 'old'], compare: ['values', 'shares'], sort: ['flat', 'cum', 'flatChange', 'cumChange', 'name']};
-const PATHS = ['zoom', 'callers', 'callees'];
+/**
+ * shape: {defaults, choices, paths}: the value of each key that is not in the address; the values that a key may have, where
+ * they are few; keys whose values are lists of numbers.
+ */
+function readState(hash, {defaults, choices, paths}) {
+	const given = new URLSearchParams(hash.replace(/^#/, '')), state = structuredClone(defaults);
 
-function readState(hash) {
-	const given = new URLSearchParams(hash.replace(/^#/, '')), state = structuredClone(DEFAULTS);
-
-	for (const key of Object.keys(DEFAULTS)) {
+	for (const key of Object.keys(defaults)) {
 		const text = given.get(key);
 
 		if (text === null)
 			continue;
-		if (PATHS.includes(key))
-			state[key] = /^\d{1,9}(\.\d{1,9})*$/.test(text) ? text.split('.').map(Number) : [];
-		else if (!CHOICES[key] || CHOICES[key].includes(text))
+		if (paths.includes(key))
+			state[key] = /^\d{1,10}(\.\d{1,10})*$/.test(text) ? text.split('.').map(Number) : [];
+		else if (!choices[key] || choices[key].includes(text))
 			state[key] = text;
 	}
 	return state;
 }
 
-function writeState(state) {
+function writeState(state, {defaults, paths}) {
 	const out = new URLSearchParams();
 
-	for (const key of Object.keys(DEFAULTS)) {
-		const text = PATHS.includes(key) ? state[key].join('.') : state[key];
+	for (const key of Object.keys(defaults)) {
+		const text = paths.includes(key) ? state[key].join('.') : state[key];
 
-		if (text !== (PATHS.includes(key) ? '' : DEFAULTS[key]))
+		if (text !== (paths.includes(key) ? '' : defaults[key]))
 			out.set(key, text);
 	}
 	return '#' + out.toString();

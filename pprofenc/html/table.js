@@ -2,9 +2,10 @@
 // The functions as a table; with a limit of rows.
 
 const ROWS_AT_ONCE = 200;
+const SORTS = ['flat', 'cum', 'flatChange', 'cumChange', 'name'];
 
 class FunctionTable {
-	/** tools: {profile, column(), type(), matches(), compare(), oldOf(value), link(func)} */
+	/** tools: {profile(), column(), type(), matches(), compare(), oldOf(value), link(func)} */
 	constructor(host, tools) {
 		this.host = host;
 		this.tools = tools;
@@ -24,7 +25,7 @@ class FunctionTable {
 
 	/** The function's value in a column. */
 	valueOf(column) {
-		const {now, old} = this.tools.profile.functions(this.tools.type()), {oldOf, profile} = this.tools;
+		const profile = this.tools.profile(), {now, old} = profile.functions(this.tools.type()), {oldOf} = this.tools;
 
 		return {
 			flat: (f) => now.flat[f],
@@ -36,7 +37,7 @@ class FunctionTable {
 	}
 
 	order() {
-		const {profile} = this.tools, matches = this.tools.matches(), known = this.columns().some(([key]) => key === this.sort);
+		const profile = this.tools.profile(), matches = this.tools.matches(), known = this.columns().some(([key]) => key === this.sort);
 		const key = known ? this.sort : 'flat', value = this.valueOf(key), cum = this.valueOf('cum'), flat = this.valueOf('flat');
 		const old = this.tools.compare() ? profile.functions(this.tools.type()).old : null, list = [];
 
@@ -125,7 +126,7 @@ class FunctionTable {
 	}
 
 	nameCell(f) {
-		const {profile} = this.tools, cell = document.createElement('td'), link = cell.appendChild(document.createElement('a'));
+		const profile = this.tools.profile(), cell = document.createElement('td'), link = cell.appendChild(document.createElement('a'));
 		const kind = cell.appendChild(document.createElement('span')), where = cell.appendChild(document.createElement('span'));
 
 		cell.className = 'name';
