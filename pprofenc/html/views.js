@@ -120,10 +120,12 @@ class Views {
 
 	// --- words -------------------------------------------------------------------------------------------------
 
-	/** A value of the base for comparison: with shares, scaled to the same total. */
+	/** A value of the base for comparison: with shares, scaled to the same total, with rates, to the same time. */
 	oldOf(value) {
-		const c = this.column();
+		const c = this.column(), {raw, base} = this.profile;
 
+		if (this.state.compare === 'rates')
+			return base.duration && raw.duration ? value * (raw.duration / base.duration) : value;
 		return this.state.compare === 'shares' && c.oldTotal ? value * (c.total / c.oldTotal) : value;
 	}
 

@@ -2,19 +2,44 @@
 # SPDX-License-Identifier: Apache-2.0
 """Joins the parts of the daemon's page and writes them as C arrays, with the list of them.
 
-page_bundle.py PART... -o OUTPUT.c: styles and scripts are joined in the order given, each kind in one file.
+page_bundle.py OUTPUT.c DEPENDENCIES
 """
 
 import hashlib
+import os
 import re
 import sys
 
 LARGEST = 250000
+HERE = os.path.dirname(os.path.abspath(__file__))
+REPORT = os.path.join(HERE, '../../../pprofenc/html')  # whose views these are
+# in this order
+SCRIPTS = [(REPORT, 'format data levels colours flame table about state views'),
+           (HERE, 'clock query address stack plot sparks lists services loading daemon')]
+STYLES = [os.path.join(REPORT, 'report.css'), os.path.join(HERE, 'daemon.css')]
+PAGE = os.path.join(HERE, 'daemon.html')
 
 
-def read(path):
-    with open(path, encoding='utf-8') as f:
-        return f.read()
+def scripts():
+    return [os.path.normpath(os.path.join(folder, name + '.js')) for folder, names in SCRIPTS for name in names.split()]
+
+
+def joined(paths):
+    out = []
+    for path in paths:
+        with open(path, encoding='utf-8') as f:
+            out.append(f.read())
+    return ''.join(out)
+
+
+def assets():
+    """[(path, type, bytes), ...], the page itself first."""
+    html = joined([PAGE])
+    if re.search(r'<style|<script>|\sstyle=|\son\w+=', html):
+        sys.exit('page_bundle.py: the page has a script or a style in it, which its policy forbids')
+    script = "(() => {\n'use strict';\n%s})();\n" % joined(scripts())
+    files = [('/', 'text/html', html), ('/ui/page.css', 'text/css', joined(STYLES)), ('/ui/page.js', 'text/javascript', script)]
+    return [(path, mime + '; charset=utf-8', text.encode()) for path, mime, text in files]
 
 
 def array(name, data):
@@ -22,24 +47,8 @@ def array(name, data):
     return 'static const unsigned char %s[] = {\n%s\n};\n' % (name, ',\n'.join(lines))
 
 
-def joined(paths, suffix):
-    return ''.join(read(p) for p in paths if p.endswith(suffix))
-
-
-def check(html):
-    """The policy forbids what this finds, and the page would be broken."""
-    if re.search(r'<style|<script>|\sstyle=|\son\w+=', html):
-        sys.exit('page_bundle.py: the page has a script or a style in it')
-
-
-def main(args):
-    paths, output = args[:-2], args[-1]
-    html = joined(paths, '.html')
-    check(html)
-    script = "(() => {\n'use strict';\n%s})();\n" % joined(paths, '.js')
-    files = [('/', 'text/html; charset=utf-8', html), ('/ui/page.css', 'text/css; charset=utf-8', joined(paths, '.css')),
-             ('/ui/page.js', 'text/javascript; charset=utf-8', script)]
-    files = [(path, mime, text.encode()) for path, mime, text in files]
+def main(output, dependencies):
+    files = assets()
     if sum(len(data) for _, _, data in files) > LARGEST:
         sys.exit('page_bundle.py: the page has more than %d bytes' % LARGEST)
     with open(output, 'w', encoding='ascii') as f:
@@ -51,6 +60,9 @@ def main(args):
             f.write('\t{"%s", "%s", "\\"%s\\"", asset_%d, sizeof asset_%d},\n' % (
                 path, mime, hashlib.sha256(data).hexdigest()[:32], i, i))
         f.write('};\nconst size_t page_nassets = sizeof page_assets / sizeof *page_assets;\n')
+    with open(dependencies, 'w', encoding='utf-8') as f:
+        f.write('%s: %s\n' % (output, ' '.join([PAGE, *STYLES, *scripts()])))
 
 
-main(sys.argv[1:])
+if __name__ == '__main__':
+    main(*sys.argv[1:])
