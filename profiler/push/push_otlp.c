@@ -284,8 +284,8 @@ static int build(struct push_otlp_message *m, struct attributes *a, struct push_
 	if (m->failed)
 		return -ENOMEM;
 	of_scope.n_profiles = m->p->nsample_types;
-	scope.name = "prowl";
-	scope.version = PROWL_VERSION;
+	scope.name = (char *)"prowl";
+	scope.version = (char *)PROWL_VERSION;
 	of_scope.scope = &scope;
 	resource.attributes = a->all;
 	resource.n_attributes = a->n;
