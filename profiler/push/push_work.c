@@ -74,16 +74,26 @@ static int copy_mappings(struct copying *c)
 static int copy_header(struct copying *c)
 {
 	const struct pprof_profile *p = c->from;
+	const struct {
+		uint32_t from, *to;
+	} texts[] = {{p->drop_frames, &c->to->drop_frames},
+		     {p->keep_frames, &c->to->keep_frames},
+		     {p->doc_url, &c->to->doc_url}};
 	int r = 0;
 
-	for (size_t i = 0; i < p->nsample_types && r == 0; i++)
+	for (size_t i = 0; i < p->nsample_types && r == 0; i++) {
 		r = copy_type(c->to, p->strings[p->sample_types[i].type],
 			      p->strings[p->sample_types[i].unit], pprof_sample_type);
+		if (r == 0 && p->default_sample_type == p->sample_types[i].type)
+			c->to->default_sample_type = c->to->sample_types[i].type;
+	}
 	if (r == 0)
 		r = copy_type(c->to, p->strings[p->period_type.type],
 			      p->strings[p->period_type.unit], add_period);
 	for (size_t i = 0; i < p->ncomments && r == 0; i++)
 		r = pprof_comment(c->to, p->strings[p->comments[i]]);
+	for (size_t i = 0; i < sizeof texts / sizeof *texts && r == 0; i++)
+		r = pprof_string(c->to, p->strings[texts[i].from], texts[i].to);
 	c->to->period = p->period;
 	c->to->time_nanos = p->time_nanos;
 	c->to->duration_nanos = p->duration_nanos;
