@@ -138,7 +138,7 @@ TEST_WITH(a_format_is_named_or_follows_from_the_file, t_make_dir, t_remove_dir)
 	}
 	assert_null(output_choose("gif", NULL));
 	assert_said("unknown format 'gif'; there are pprof, text, tree, peek, traces, folded, "
-		    "speedscope, json, html, svg and pgo");
+		    "speedscope, json, html, svg, pgo and flame");
 }
 
 TEST_WITH(what_can_not_be_written_is_said, t_make_dir, t_remove_dir)

@@ -202,29 +202,29 @@ TEST(the_next_word_is_an_argument_or_not)
 }
 
 /* Every option of every command: a letter once, a way to store it, help, and no word twice. */
+static void sound(const struct cmd *c)
+{
+	for (const struct opt *o = c->opts; o && o->name; o++) {
+		assert_non_null(o->take);
+		assert_non_null(o->help);
+		assert_true(o->at < c->size || o->at == 0);
+		assert_string_not_equal(o->name, "help");
+		for (const struct opt *p = c->opts; p < o; p++) {
+			assert_string_not_equal(o->name, p->name);
+			assert_true(!o->letter || o->letter != p->letter);
+		}
+	}
+	assert_non_null(c->summary);
+	assert_true(!c->run != !c->verbs);
+	for (const struct cmd *const *v = c->verbs; v && *v; v++)
+		sound(*v);
+}
+
 TEST(tables_are_sound)
 {
 	for (const struct cmd *const *c = commands; *c; c++) {
-		for (const struct opt *o = (*c)->opts; o && o->name; o++) {
-			assert_non_null(o->take);
-			assert_non_null(o->help);
-			assert_true(o->at < (*c)->size || o->at == 0);
-			assert_string_not_equal(o->name, "help");
-			for (const struct opt *p = (*c)->opts; p < o; p++) {
-				assert_string_not_equal(o->name, p->name);
-				assert_true(!o->letter || o->letter != p->letter);
-			}
-		}
+		sound(*c);
 		assert_ptr_equal(cmd_find((*c)->name), *c);
-		assert_non_null((*c)->run);
 	}
 	assert_null(cmd_find("nothing"));
 }
-
-static int begin(void **state)
-{
-	t_listen();
-	return 0;
-}
-
-TEST_GROUP(begin, NULL);
