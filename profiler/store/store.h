@@ -33,6 +33,7 @@
 #include <stdio.h>
 
 #include "err.h"
+#include "selector.h"
 #include "series.h"
 
 struct pprof_profile;
@@ -154,31 +155,6 @@ struct prowl_store_state {
 };
 void prowl_store_state(struct prowl_store *s, struct prowl_store_state *ret);
 
-/* --- which series, which time ---------------------------------------------------- */
-
-/*
- * service="etcd",pod=~"a.*",build!="x",unit!~"y": all must hold; in braces or not. "" is all.
- * Expressions are Perl's, match the whole value and can't take long. A series without the label
- * has the value "".
- */
-struct prowl_selector;
-enum prowl_code prowl_selector_new(const char *text, struct prowl_selector **ret,
-				   struct prowl_err *err);
-/* The same for one name, without parsing it: service=NAME. */
-enum prowl_code prowl_selector_service(const char *service, struct prowl_selector **ret,
-				       struct prowl_err *err);
-void prowl_selector_free(struct prowl_selector *s);
-bool prowl_selector_matches(const struct prowl_selector *s, const struct prowl_series *series);
-
-/*
- * RFC 3339 ("2026-11-30T08:05:00Z", "…+02:00", "2026-11-30", "2026-11-30T08:05Z"), a Unix time in
- * s, ms or ns, "now", "-2h", "now-1d12h". False: it is none of them.
- */
-bool prowl_store_time(const char *text, int64_t now, int64_t *ret);
-/* "2026-11-30T08:05:00Z" with as many digits of the second as it needs; returns text. */
-enum { PROWL_STORE_TIME = 40 };
-const char *prowl_store_time_text(char text[PROWL_STORE_TIME], int64_t time);
-
 /* --- reading: what is there ------------------------------------------------------ */
 
 enum prowl_store_agg { /* of levels, over the times at which they were taken */
@@ -190,7 +166,7 @@ enum prowl_store_agg { /* of levels, over the times at which they were taken */
 
 enum {                             /* labels that a merged profile keeps */
        PROWL_STORE_TAG_WINDOW = 1, /* window="2026-11-30T08:05Z" */
-       PROWL_STORE_TAG_SERIES = 2, /* service, and what else the series differ in */
+       PROWL_STORE_TAG_SERIES = 2, /* series="etcd build=…": service, and what else differs */
 };
 
 struct prowl_query {
@@ -203,8 +179,8 @@ struct prowl_query {
 	const char *type; /* a sample type by name; NULL: the profile's default */
 	const char *by;   /* a line for each value of that label; NULL: one for each series */
 	size_t top;       /* at most so many lines, the rest as one; 0: 20 */
-	int64_t step_ns;  /* 0: so that there are at most 500 points */
-	size_t limit;     /* of lists; 0: 1000 */
+	int64_t step_ns; /* 0: so that there are at most 500 points; always a multiple of windows */
+	size_t limit;    /* of lists; 0: 1000 */
 };
 
 struct prowl_store_list {

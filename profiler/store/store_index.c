@@ -158,7 +158,7 @@ int store_blob_encode(const struct store_member *b, size_t ntypes, uint8_t **ret
 		put_varint(&at, zigzag(f->wall_start - last));
 		put_varint(&at, zigzag(f->wall_end - f->wall_start));
 		put_varint(&at, w->again);
-		put_varint(&at, w->process);
+		put_varint(&at, w->process ? store_process_id(&b->processes[w->process - 1]) : 0);
 		put_varint(&at, f->flags);
 		put_varint(&at, f->samples);
 		put_varint(&at, f->lost);

@@ -6,6 +6,7 @@
  * first profile decides on the sample types.
  */
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -361,6 +362,15 @@ static int take_labels(struct store_join *j, struct source *s, size_t sample,
 	return r;
 }
 
+static int64_t scaled(int64_t v, double factor)
+{
+	double d = factor > 0 ? (double)v * factor : 0;
+
+	if (!(factor > 0))
+		return v;
+	return d >= 9.2e18 ? INT64_MAX : d <= -9.2e18 ? -INT64_MAX : llrint(d);
+}
+
 static int take_sample(struct store_join *j, struct source *s, size_t sample,
 		       const struct store_join_rules *rules)
 {
@@ -375,7 +385,7 @@ static int take_sample(struct store_join *j, struct source *s, size_t sample,
 	if (r == 0)
 		r = take_labels(j, s, sample, rules, &nlabels);
 	for (size_t i = 0; r == 0 && i < j->out->nsample_types; i++)
-		values[i] = own[s->types[i]];
+		values[i] = scaled(own[s->types[i]], rules->factor);
 	return r < 0 ? r : pprof_sample_add(j->out, j->stack, n, values, j->labels, nlabels);
 }
 

@@ -167,6 +167,7 @@ int store_series_parse(const char *text, struct prowl_series **ret);
 
 struct store_join; /* a profile that grows */
 struct store_join_rules {
+	double factor;                       /* of all values; 0: 1 */
 	const char *add_series, *add_window; /* labels that all samples get, or NULL */
 	const char *only_series;             /* samples with that label, or NULL */
 	/* Takes samples by their window ("" where they have none); NULL: all. */
@@ -183,6 +184,66 @@ struct pprof_profile *store_join_profile(struct store_join *j);
 void store_join_free(struct store_join *j);
 /* Takes the profile out. */
 struct pprof_profile *store_join_take(struct store_join *j);
+
+/* --- store_query.c: windows that a query is about ------------------------------------ */
+
+struct store_known { /* a series of the index */
+	int64_t id;
+	struct prowl_series *series;
+};
+struct store_all {
+	struct store_known *k; /* by id */
+	size_t n, cap;
+};
+/* Those that match; `match` may be NULL. */
+int store_load_series(sqlite3 *db, const struct prowl_selector *match, struct store_all *all);
+void store_all_fini(struct store_all *all);
+const struct store_known *store_find_series(const struct store_all *all, int64_t id);
+
+struct store_row {     /* windows of a series in a file: those of the range */
+	size_t series; /* index in store_all */
+	char path[PROWL_STORE_PATH];
+	enum prowl_store_tier tier;
+	bool level;
+	int64_t window_ns;
+	size_t ntypes, by_default;
+	char *types; /* JSON */
+	struct store_blob_window *w;
+	size_t n;
+};
+struct store_rows {
+	struct store_row *r; /* by series, then time */
+	size_t n, cap;
+};
+int store_find_rows(struct prowl_store *s, sqlite3 *db, const struct prowl_query *q,
+		    const struct store_all *all, struct store_rows *ret);
+void store_rows_fini(struct store_rows *rows);
+/* Name and unit of a type of a row; -ENOENT. name NULL: the default one. */
+int store_row_type(const struct store_row *row, const char *name, size_t *ret, char *ret_name,
+		   char *ret_unit, size_t len);
+
+struct store_level { /* a window of a level */
+	int64_t from;
+	uint32_t who; /* the process */
+	double value;
+	size_t row, window;
+	bool kept;
+};
+/*
+ * How the levels of a series become one. Snapshots are taken in turns; each turn has the last of
+ * each process, and the turns are joined by `agg`. Marks those that are part of it, whose sum times
+ * *ret_factor it is; returns it.
+ */
+double store_join_levels(struct store_level *v, size_t n, int64_t turn, enum prowl_store_agg agg,
+			 double *ret_factor);
+/* The time between two snapshots of one process; at least a window. Sorts by time. */
+int64_t store_turn(struct store_level *v, size_t n, int64_t window_ns);
+uint32_t store_process_id(const struct store_process *p);
+
+/* Calls fn with a connection; once more with an index made anew where that one is damaged. */
+typedef int (*store_reader_fn)(struct prowl_store *s, sqlite3 *db, void *ctx);
+int store_read_index(struct prowl_store *s, store_reader_fn fn, void *ctx);
+const char *store_query_kind(const struct prowl_query *q);
 
 /* --- store_retention.c -------------------------------------------------------------- */
 
