@@ -9,6 +9,7 @@
 #include "daemon_verbs.h"
 
 static const struct cmd *const verbs[] = {
+	&daemon_run,
 	&daemon_check,
 	NULL,
 };

@@ -75,11 +75,11 @@ static void put(struct checking *c, const struct prowl_process *p, const struct 
 		put_text(p, v);
 }
 
-static void see(const struct prowl_process *p, const char *cgroup, struct prowl_seen *ret)
+static void see(const struct prowl_process *p, const char *cgroup, struct prowl_process_facts *ret)
 {
 	const struct prowl_buildinfo *b = &p->program->build;
 
-	*ret = (struct prowl_seen){
+	*ret = (struct prowl_process_facts){
 		.pid = p->pid,
 		.uid = p->uid,
 		.comm = p->comm,
@@ -99,7 +99,7 @@ static int look(void *ctx, const struct prowl_process *p)
 	struct checking *c = ctx;
 	struct prowl_series *series;
 	struct prowl_known known;
-	struct prowl_seen seen;
+	struct prowl_process_facts seen;
 	struct verdict v = {0};
 	char cgroup[8192];
 

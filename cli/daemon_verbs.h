@@ -8,4 +8,5 @@
 
 #include "cmd.h"
 
+extern const struct cmd daemon_run;
 extern const struct cmd daemon_check;

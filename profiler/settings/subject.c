@@ -22,7 +22,7 @@ static const char *variable(const char *environment, const char *name)
 }
 
 /* What is known of a build, the best first. */
-static const char *build_of(const struct prowl_seen *seen)
+static const char *build_of(const struct prowl_process_facts *seen)
 {
 	const char *const ways[] = {seen->revision, seen->go_build_id, seen->build_id};
 
@@ -33,7 +33,7 @@ static const char *build_of(const struct prowl_seen *seen)
 	return "";
 }
 
-void prowl_known_of(struct prowl_names *names, const struct prowl_seen *seen, uint64_t now,
+void prowl_known_of(struct prowl_names *names, const struct prowl_process_facts *seen, uint64_t now,
 		    struct prowl_known *ret)
 {
 	struct prowl_subject *s = &ret->subject;

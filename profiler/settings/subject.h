@@ -10,7 +10,7 @@
 #include "place.h"
 #include "rules.h"
 
-struct prowl_seen { /* missing texts are NULL or "" */
+struct prowl_process_facts { /* missing texts are NULL or "" */
 	pid_t pid;
 	uid_t uid;
 	const char *comm, *exe;
@@ -29,5 +29,5 @@ struct prowl_known { /* what the subject points into, besides what was seen */
 };
 
 /* Names may be NULL: none are looked for. `now`: see names.h. What was seen must outlive *ret. */
-void prowl_known_of(struct prowl_names *names, const struct prowl_seen *seen, uint64_t now,
+void prowl_known_of(struct prowl_names *names, const struct prowl_process_facts *seen, uint64_t now,
 		    struct prowl_known *ret);

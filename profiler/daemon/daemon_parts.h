@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the parts of the daemon share; private to the room. */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "backend.h"
+#include "config.h"
+#include "daemon.h"
+#include "daemon_log.h"
+#include "host.h"
+#include "names.h"
+#include "roster.h"
+#include "serve.h"
+#include "store.h"
+
+enum { DAEMON_ROSTER = 4096 };
+
+struct daemon {
+	const struct prowl_daemon_options *o;
+	unsigned int scale; /* time_scale, at least 1 */
+	struct daemon_log *log;
+	char hostname[256];
+	int64_t started; /* Unix ns */
+
+	/* A reload takes it for writing. Values that need a restart are those of the first one. */
+	pthread_rwlock_t lock;
+	struct prowl_config *config;
+	struct prowl_names *names; /* used by decide only */
+	int64_t loaded;            /* Unix ns */
+	bool load_failed;
+
+	struct prowl_store *store; /* NULL: --no-store */
+	char store_path[4096];
+	struct prowl_host *host;
+	struct prowl_serve *serve;
+	struct roster *roster;
+	struct prowl_series *decided; /* what decide gave last; its thread's */
+	struct prowl_series *others;  /* of what no rule takes */
+
+	int wake_fd;   /* ends the host */
+	int events_fd; /* DAEMON_STOP and the like, for the thread that waits */
+	atomic_uint wishes;
+
+	_Atomic uint64_t stored, store_failures; /* windows */
+	_Atomic uint64_t progress;               /* monotonic ns: a window was handed over */
+};
+
+enum { DAEMON_STOP = 1, DAEMON_RELOAD = 2, DAEMON_HOST_ENDED = 4 };
+
+/* From any thread: something for the one that waits to do. */
+void daemon_wish(struct daemon *d, unsigned int wish);
+
+/* Reads the configuration again; an error leaves the old one. */
+enum prowl_code daemon_reload(struct daemon *d, struct prowl_err *err);
+
+/* What comes out of the host (struct prowl_host_ops), with a daemon as ctx. */
+extern const struct prowl_host_ops daemon_ops;
+
+/* What the server asks for, with a daemon as ctx. */
+void daemon_backend(struct daemon *d, struct prowl_backend *ret);
+
+/* Unix ns. */
+int64_t daemon_wall(void);

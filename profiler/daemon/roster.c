@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "roster.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+static const int64_t KEPT = 3600000000000; /* ns after the end */
+
+struct roster {
+	pthread_mutex_t lock;
+	size_t n, most;
+	struct roster_entry *entries; /* in no order */
+};
+
+struct roster *roster_new(size_t most)
+{
+	struct roster *r = calloc(1, sizeof *r);
+
+	if (!r)
+		return NULL;
+	r->most = most;
+	r->entries = calloc(most, sizeof *r->entries);
+	if (!r->entries) {
+		free(r);
+		return NULL;
+	}
+	pthread_mutex_init(&r->lock, NULL);
+	return r;
+}
+
+void roster_free(struct roster *r)
+{
+	if (!r)
+		return;
+	pthread_mutex_destroy(&r->lock);
+	free(r->entries);
+	free(r);
+}
+
+static struct roster_entry *find(struct roster *r, struct roster_id id)
+{
+	for (size_t i = 0; i < r->n; i++) {
+		if (r->entries[i].id.pid == id.pid && r->entries[i].id.start == id.start)
+			return &r->entries[i];
+	}
+	return NULL;
+}
+
+/* Whose place a new one takes: that of one that has ended, the longest ago; else the first. */
+static struct roster_entry *victim(struct roster *r)
+{
+	struct roster_entry *best = NULL;
+
+	for (size_t i = 0; i < r->n; i++) {
+		struct roster_entry *e = &r->entries[i];
+
+		if (e->gone && (!best || e->gone < best->gone))
+			best = e;
+	}
+	return best ? best : &r->entries[0];
+}
+
+void roster_put(struct roster *r, const struct roster_entry *e)
+{
+	struct roster_figures figures = {
+		.goroutines = -1, .threads = -1, .heap_live = -1, .heap_goal = -1, .gc_cpu = -1};
+	struct roster_entry *to;
+
+	pthread_mutex_lock(&r->lock);
+	to = find(r, e->id);
+	if (to)
+		figures = to->figures;
+	else
+		to = r->n < r->most ? &r->entries[r->n++] : victim(r);
+	*to = *e;
+	to->figures = figures;
+	pthread_mutex_unlock(&r->lock);
+}
+
+bool roster_get(struct roster *r, struct roster_id id, struct roster_entry *ret)
+{
+	const struct roster_entry *e;
+
+	pthread_mutex_lock(&r->lock);
+	e = find(r, id);
+	if (e)
+		*ret = *e;
+	pthread_mutex_unlock(&r->lock);
+	return e != NULL;
+}
+
+void roster_figures(struct roster *r, struct roster_id id, const struct roster_figures *f)
+{
+	struct roster_entry *e;
+
+	pthread_mutex_lock(&r->lock);
+	e = find(r, id);
+	if (e)
+		e->figures = *f;
+	pthread_mutex_unlock(&r->lock);
+}
+
+void roster_gone(struct roster *r, struct roster_id id, int64_t wall)
+{
+	struct roster_entry *e;
+
+	pthread_mutex_lock(&r->lock);
+	e = find(r, id);
+	if (e)
+		e->gone = wall;
+	for (size_t i = 0; i < r->n;) {
+		e = &r->entries[i];
+		if (e->gone && wall - e->gone > KEPT)
+			*e = r->entries[--r->n];
+		else
+			i++;
+	}
+	pthread_mutex_unlock(&r->lock);
+}
+
+void roster_each(struct roster *r, void (*cb)(void *ctx, const struct roster_entry *e), void *ctx)
+{
+	pthread_mutex_lock(&r->lock);
+	for (size_t i = 0; i < r->n; i++)
+		cb(ctx, &r->entries[i]);
+	pthread_mutex_unlock(&r->lock);
+}
