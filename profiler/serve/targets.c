@@ -77,7 +77,8 @@ static bool is_meant(const struct key *k, const struct prowl_backend_target *t)
 		       strncmp(t->container_id, k->name, k->name_len) == 0 &&
 		       t->state != PROWL_TARGET_GONE;
 	case KEY_POD:
-		return strlen(t->pod) == k->name_len && memcmp(t->pod, k->name, k->name_len) == 0 &&
+		return k->name_len > 0 && strlen(t->pod) == k->name_len &&
+		       memcmp(t->pod, k->name, k->name_len) == 0 &&
 		       (!k->container[0] ||
 			strcmp(prowl_series_get(t->series, PROWL_SERIES_CONTAINER), k->container) ==
 				0) &&

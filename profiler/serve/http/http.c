@@ -22,6 +22,7 @@ enum {
 	MAX_ADDED = 8,
 	MEMORY = 24576, /* of a connection: its headers, and buffers of 4 KiB */
 	IDLE_S = 30,
+	FIRST_MS = 5000,
 };
 
 #define BODY_NS 30000000000u
@@ -320,6 +321,7 @@ static struct http_server *new_server(const struct http_options *options)
 	s->o = *options;
 	s->o.max_accepted = options->max_accepted ? options->max_accepted : MAX_ACCEPTED;
 	s->o.max_kept = options->max_kept ? options->max_kept : (s->o.max_accepted + 1) / 2;
+	s->o.first_ms = options->first_ms ? options->first_ms : FIRST_MS;
 	s->keeper_fd = -1;
 	pthread_mutex_init(&s->lock, NULL);
 	s->at = calloc(options->n, sizeof *s->at);

@@ -58,6 +58,7 @@ struct http_options {
 	size_t n;
 	unsigned int max_accepted; /* connections of a listener; 0: 128 */
 	unsigned int max_kept;     /* from there on the one silent for longest goes; 0: half */
+	unsigned int first_ms;     /* for the headers of a new connection; 0: 5 s */
 	const char *policy;        /* Content-Security-Policy of all answers */
 	void (*admit)(void *ctx, struct http_request *q);  /* may be NULL */
 	void (*handle)(void *ctx, struct http_request *q); /* answers or holds it */

@@ -14,8 +14,6 @@
 
 #include "clock.h"
 
-#define FIRST_NS 5000000000u /* from the connection to the end of the headers */
-
 static void wake(struct http_server *s)
 {
 	if (s->keeper_fd >= 0)
@@ -57,7 +55,8 @@ static void *enter(struct http_at *at, int fd)
 
 		if (k->used)
 			continue;
-		*k = (struct http_kept){true, fd, ++s->happened, prowl_now() + FIRST_NS, NULL};
+		*k = (struct http_kept){true, fd, ++s->happened,
+					prowl_now() + s->o.first_ms * (uint64_t)1000000, NULL};
 		return k;
 	}
 	return NULL;
