@@ -130,7 +130,7 @@ static enum prowl_code take_value(struct text *t, struct matcher *m)
 	if (!to)
 		return wrong(t, "out of memory");
 	t->at += quote != 0;
-	while (*t->at && (quote ? *t->at != quote : !strchr(", }\t\n", *t->at))) {
+	while (*t->at && (quote ? *t->at != quote : !strchr(", }=\"'\t\n", *t->at))) {
 		if (quote && *t->at == '\\' && (t->at[1] == quote || t->at[1] == '\\'))
 			t->at++;
 		*to++ = *t->at++;

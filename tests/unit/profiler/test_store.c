@@ -1,0 +1,645 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "build_store.h"
+#include "unit_test.h"
+#include "when.h"
+
+static int before(void **state)
+{
+	*state = make_folder();
+	return 0;
+}
+
+static int after(void **state)
+{
+	remove_folder(*state);
+	return 0;
+}
+
+#define STORE_TEST(name) TEST_WITH(name, before, after)
+
+/* --- windows and hours ----------------------------------------------------------- */
+
+STORE_TEST(a_window_is_there_at_once_and_in_any_reader)
+{
+	struct prowl_store *s = open_store(*state), *reader;
+
+	put_cpu(s, "etcd", 0, 3);
+	put_cpu(s, "caddy", 0, 5);
+	put_cpu(s, "etcd", MINUTE, 7);
+	assert_int_equal(merged_samples(s, "etcd", 0, HOUR), 2 * (3 + 7));
+	assert_int_equal(merged_samples(s, "etcd", MINUTE, HOUR), 2 * 7);
+	assert_int_equal(merged_samples(s, "etcd", 0, MINUTE), 2 * 3);
+	assert_int_equal(merged_samples(s, "other", 0, HOUR), -1);
+	reader = read_store(*state);
+	assert_int_equal(merged_samples(reader, "caddy", 0, HOUR), 2 * 5);
+	prowl_store_close(reader);
+	prowl_store_close(s);
+	reader = read_store(*state);
+	assert_int_equal(merged_samples(reader, "etcd", 0, HOUR), 2 * (3 + 7));
+	prowl_store_close(reader);
+}
+
+STORE_TEST(an_hour_that_is_over_becomes_a_file_a_series)
+{
+	struct prowl_store *s = open_store(*state);
+
+	for (int i = 0; i < 60; i++) {
+		put_cpu(s, "etcd", i * MINUTE, i + 1);
+		put_cpu(s, "caddy", i * MINUTE, 1);
+	}
+	tick(s, HOUR + MINUTE);
+	assert_int_equal(count_files(*state, "live"), 120);
+	tick(s, HOUR + 2 * MINUTE);
+	assert_int_equal(count_files(*state, "live"), 0);
+	assert_int_equal(count_files(*state, "data/2026-11-30/T08"), 2);
+	assert_int_equal(merged_samples(s, "etcd", 0, HOUR), 2 * 60 * 61 / 2);
+	assert_int_equal(merged_samples(s, "etcd", 10 * MINUTE, 12 * MINUTE), 2 * (11 + 12));
+	assert_int_equal(merged_samples(s, "caddy", 0, 5 * MINUTE), 2 * 5);
+	prowl_store_close(s);
+}
+
+STORE_TEST(windows_that_come_late_make_another_file)
+{
+	struct prowl_store *s = open_store(*state);
+
+	put_cpu(s, "etcd", 0, 1);
+	tick(s, 2 * HOUR);
+	put_cpu(s, "etcd", 5 * MINUTE, 2);
+	tick(s, 2 * HOUR + MINUTE);
+	assert_int_equal(count_files(*state, "live"), 0);
+	assert_int_equal(count_files(*state, "data"), 2);
+	assert_int_equal(merged_samples(s, "etcd", 0, HOUR), 2 * 3);
+	prowl_store_close(s);
+}
+
+/* A clock that was set back: the same minute once more. */
+STORE_TEST(two_windows_of_one_minute_are_both_there)
+{
+	struct prowl_store *s = open_store(*state);
+	struct prowl_query q = {.from = T0, .to = T0 + HOUR, .tags = PROWL_STORE_TAG_WINDOW};
+	struct prowl_store_merged *m;
+	bool first = false, second = false;
+
+	put_cpu(s, "etcd", 5 * MINUTE, 1);
+	put_cpu(s, "etcd", 5 * MINUTE + SECOND, 2);
+	assert_int_equal(merged_samples(s, "etcd", 0, HOUR), 2 * 3);
+	tick(s, 2 * HOUR);
+	put_cpu(s, "etcd", 5 * MINUTE + 2 * SECOND, 4);
+	tick(s, 2 * HOUR + MINUTE);
+	assert_int_equal(merged_samples(s, "etcd", 0, HOUR), 2 * 7);
+	assert_int_equal(prowl_store_merge(s, &q, &m, NULL), PROWL_OK);
+	assert_int_equal(m->used, 3);
+	for (size_t i = 0; i < m->profile->nstrings; i++) {
+		first |= !strcmp(m->profile->strings[i], "2026-11-30T08:05Z");
+		second |= !strcmp(m->profile->strings[i], "2026-11-30T08:05Z+2");
+	}
+	assert_true(first && second);
+	prowl_store_merged_free(m);
+	prowl_store_close(s);
+}
+
+/* The clock was in 2099 for a while. */
+STORE_TEST(hours_of_a_wrong_clock_are_closed_too)
+{
+	struct prowl_store *s = open_store(*state);
+	int64_t years = 70ll * 365 * 24 * HOUR;
+
+	put_cpu(s, "etcd", years, 1);
+	put_cpu(s, "etcd", 0, 2);
+	tick(s, MINUTE);
+	assert_int_equal(count_files(*state, "live"), 1);
+	assert_int_equal(count_files(*state, "data"), 1);
+	assert_int_equal(merged_samples(s, "etcd", 0, HOUR), 2 * 2);
+	prowl_store_close(s);
+}
+
+STORE_TEST(code_is_the_same_at_other_addresses)
+{
+	struct prowl_store *s = open_store(*state);
+	struct prowl_series *series = make_series("etcd", NULL);
+	struct prowl_query q = {.from = T0, .to = T0 + HOUR};
+	struct prowl_store_merged *m;
+
+	for (int i = 0; i < 2; i++) {
+		struct pprof_profile *p = make_cpu("/bin/app", i ? 0x7f0000000000 : 0x550000000000,
+						   3, 1);
+		struct prowl_store_part part = make_part(series, "cpu", p, i * MINUTE);
+
+		put(s, &part, 1);
+		pprof_profile_free(p);
+	}
+	for (int closed = 0; closed < 2; closed++) {
+		assert_int_equal(prowl_store_merge(s, &q, &m, NULL), PROWL_OK);
+		assert_int_equal(m->profile->nsamples, 3);
+		assert_int_equal(m->profile->nmappings, 1);
+		assert_int_equal(m->used, 2);
+		assert_int_equal(m->profile->duration_nanos, 2 * MINUTE);
+		assert_int_equal(m->facts.samples, 6);
+		prowl_store_merged_free(m);
+		tick(s, 2 * HOUR);
+	}
+	prowl_series_free(series);
+	prowl_store_close(s);
+}
+
+STORE_TEST(labels_of_samples_are_bounded_and_kept)
+{
+	struct prowl_store_options o = {
+		.path = *state, .no_fsync = true, .min_free = 1, .label_values = 3};
+	struct prowl_store *s = open_with(&o);
+	struct prowl_series *series = make_series("etcd", NULL);
+	struct prowl_query q = {.from = T0, .to = T0 + HOUR};
+	struct prowl_store_merged *m;
+	size_t many = 0, own = 0;
+
+	for (int i = 0; i < 6; i++) {
+		struct pprof_profile *p = make_cpu("/bin/app", 0x400000, 1, 1);
+		struct pprof_label l[2] = {{0}};
+		struct prowl_store_part part;
+		char text[16];
+		uint32_t stack = 0;
+
+		snprintf(text, sizeof text, "request-%d", i);
+		assert_int_equal(pprof_string(p, "id", &l[0].key), 0);
+		assert_int_equal(pprof_string(p, text, &l[0].str), 0);
+		assert_int_equal(pprof_string(p, "window", &l[1].key), 0);
+		assert_int_equal(pprof_string(p, "the program's own", &l[1].str), 0);
+		assert_int_equal(pprof_sample_add(p, &stack, 1, (int64_t[]){1, 1}, l, 2), 0);
+		part = make_part(series, "cpu", p, i * MINUTE);
+		put(s, &part, 1);
+		pprof_profile_free(p);
+	}
+	tick(s, 2 * HOUR);
+	assert_int_equal(prowl_store_merge(s, &q, &m, NULL), PROWL_OK);
+	for (size_t i = 0; i < m->profile->nlabels; i++) {
+		many += !strcmp(m->profile->strings[m->profile->labels[i].str], "(many)");
+		own += !strcmp(m->profile->strings[m->profile->labels[i].key], "window_");
+	}
+	assert_int_equal(many, 1);
+	assert_int_equal(own, 4); /* three requests, and the rest as one */
+	prowl_store_merged_free(m);
+	prowl_series_free(series);
+	prowl_store_close(s);
+}
+
+STORE_TEST(names_that_are_no_text_are_stored_all_the_same)
+{
+	struct prowl_store *s = open_store(*state);
+	struct prowl_query q = {.from = T0};
+	struct prowl_store_list *l;
+
+	put_cpu(s, "\xff../\xc3", 0, 1);
+	tick(s, 2 * HOUR);
+	assert_int_equal(prowl_store_series(s, &q, &l, NULL), PROWL_OK);
+	assert_int_equal(l->n, 1);
+	assert_string_equal(prowl_series_get(l->rows[0].series, "service"),
+			    "\xef\xbf\xbd../\xef\xbf\xbd");
+	assert_int_equal(count_files(*state, "data/2026-11-30/T08"), 1);
+	assert_true(merged_total(s, &q) > 0);
+	prowl_store_list_free(l);
+	prowl_store_close(s);
+}
+
+STORE_TEST(there_is_one_writer)
+{
+	struct prowl_store_options o = {.path = *state, .no_fsync = true};
+	struct prowl_store *s = open_with(&o), *other = NULL;
+	struct prowl_err err;
+
+	assert_int_equal(prowl_store_open(&o, &other, &err), PROWL_FAILED);
+	assert_non_null(strstr(err.text, "another process"));
+	prowl_store_close(s);
+	prowl_store_close(open_with(&o));
+}
+
+STORE_TEST(a_newer_format_is_only_read)
+{
+	struct prowl_store_options o = {.path = *state, .no_fsync = true};
+	struct prowl_store *s = open_with(&o);
+	char path[PATH_MAX];
+	FILE *f;
+
+	put_cpu(s, "etcd", 0, 1);
+	prowl_store_close(s);
+	snprintf(path, sizeof path, "%s/store.json", (char *)*state);
+	f = fopen(path, "w");
+	fputs("{\"format\":2}", f);
+	fclose(f);
+	assert_int_equal(prowl_store_open(&o, &s, NULL), PROWL_UNSUPPORTED);
+	s = read_store(*state);
+	assert_int_equal(merged_samples(s, "etcd", 0, HOUR), 2);
+	prowl_store_close(s);
+}
+
+/* --- the index ------------------------------------------------------------------- */
+
+/* What the index says, without ids. */
+static char *dump_index(const char *folder)
+{
+	static const char *const queries[] = {
+		"SELECT path, kind, tier, start, end, bytes, samples, windows, window_ns, level,"
+		" types, ntypes, by_default FROM file ORDER BY path",
+		"SELECT hash, identity, labels, last FROM series ORDER BY hash",
+		"SELECT f.path, s.hash, p.kind, p.start, p.end, p.samples, p.n, hex(p.windows)"
+		" FROM part p, file f, series s WHERE f.id=p.file AND s.id=p.series"
+		" ORDER BY 1, 2",
+		"SELECT f.path, s.hash, p.boot, p.pid, p.start, p.end, p.pod, p.container, p.image,"
+		" p.exit FROM process p, file f, series s WHERE f.id=p.file AND s.id=p.series"
+		" ORDER BY 1, 2, 3, 4, 5",
+	};
+	char path[PATH_MAX], *text = NULL;
+	size_t len;
+	FILE *to = open_memstream(&text, &len);
+	sqlite3 *db;
+
+	snprintf(path, sizeof path, "%s/index.db", folder);
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	for (size_t i = 0; i < sizeof queries / sizeof *queries; i++) {
+		sqlite3_stmt *q;
+
+		assert_int_equal(sqlite3_prepare_v2(db, queries[i], -1, &q, NULL), SQLITE_OK);
+		while (sqlite3_step(q) == SQLITE_ROW) {
+			for (int c = 0; c < sqlite3_column_count(q); c++)
+				fprintf(to, "%s|", (const char *)sqlite3_column_text(q, c));
+			fputc('\n', to);
+		}
+		sqlite3_finalize(q);
+	}
+	sqlite3_close(db);
+	fclose(to);
+	return text;
+}
+
+static void fill(struct prowl_store *s)
+{
+	struct prowl_series *series = make_series("app", "v1");
+
+	for (int i = 0; i < 70; i++) {
+		struct prowl_store_process who = {
+			.pid = 42 + i % 2, .start = T0 - HOUR, .pod = "app-1", .exit = ""};
+		struct pprof_profile *p = make_level(10 + i);
+		struct prowl_store_part part = make_part(series, "goroutine", p, i * MINUTE);
+
+		part.level = true;
+		part.processes = &who;
+		part.nprocesses = 1;
+		part.facts.wall_end = part.facts.wall_start;
+		part.facts.flags = i == 3 ? PROWL_STORE_SHORT : 0;
+		put(s, &part, 1);
+		pprof_profile_free(p);
+		put_cpu(s, "etcd", i * MINUTE, i + 1);
+	}
+	prowl_series_free(series);
+	tick(s, HOUR + 11 * MINUTE);
+}
+
+STORE_TEST(the_index_is_rebuilt_from_the_files)
+{
+	struct prowl_store *s = open_store(*state);
+	char path[PATH_MAX], *built, *rebuilt;
+
+	fill(s);
+	prowl_store_close(s);
+	built = dump_index(*state);
+	assert_non_null(strstr(built, "app-1"));
+	snprintf(path, sizeof path, "%s/index.db", (char *)*state);
+	assert_int_equal(unlink(path), 0);
+	prowl_store_close(open_store(*state));
+	rebuilt = dump_index(*state);
+	assert_string_equal(built, rebuilt);
+	free(built);
+	free(rebuilt);
+}
+
+STORE_TEST(a_folder_without_an_index_is_a_store)
+{
+	struct prowl_store *s = open_store(*state);
+	struct prowl_query q = {.from = T0, .kind = "cpu"};
+	char path[PATH_MAX];
+	int64_t total;
+
+	fill(s);
+	total = merged_total(s, &q);
+	prowl_store_close(s);
+	snprintf(path, sizeof path, "%s/index.db", (char *)*state);
+	assert_int_equal(unlink(path), 0);
+	s = read_store(*state);
+	assert_int_equal(merged_total(s, &q), total);
+	prowl_store_close(s);
+	assert_int_equal(access(path, F_OK), -1);
+}
+
+/* --- levels ---------------------------------------------------------------------- */
+
+static void put_level(struct prowl_store *s, const char *service, int64_t pid, int64_t at,
+		      int64_t goroutines)
+{
+	struct prowl_series *series = make_series(service, NULL);
+	struct prowl_store_process who = {.pid = pid, .start = T0};
+	struct pprof_profile *p = make_level(goroutines);
+	struct prowl_store_part part = make_part(series, "goroutine", p, at);
+
+	part.level = true;
+	part.processes = &who;
+	part.nprocesses = 1;
+	put(s, &part, 1);
+	pprof_profile_free(p);
+	prowl_series_free(series);
+}
+
+static int64_t level(struct prowl_store *s, enum prowl_store_agg agg)
+{
+	struct prowl_query q = {.kind = "goroutine", .from = T0, .to = T0 + 2 * HOUR, .agg = agg};
+
+	return merged_total(s, &q);
+}
+
+/* Every ten minutes; the second process is looked at in between, and a third replaces it. */
+STORE_TEST(levels_add_up_over_processes_but_not_over_time)
+{
+	struct prowl_store *s = open_store(*state);
+
+	for (int i = 0; i < 6; i++) {
+		put_level(s, "app", 1, (i * 10 + 1) * MINUTE, 100);
+		put_level(s, "app", i < 3 ? 2 : 3, (i * 10 + 6) * MINUTE, 20 + i * 10);
+	}
+	for (int closed = 0; closed < 2; closed++) {
+		assert_int_equal(level(s, PROWL_STORE_MEAN), 145);
+		assert_int_equal(level(s, PROWL_STORE_MAX), 170);
+		assert_int_equal(level(s, PROWL_STORE_MIN), 120);
+		assert_int_equal(level(s, PROWL_STORE_LAST), 170);
+		tick(s, 2 * HOUR);
+	}
+	put_level(s, "other", 9, 11 * MINUTE, 1000);
+	assert_int_equal(level(s, PROWL_STORE_MEAN), 1145);
+	prowl_store_close(s);
+}
+
+/* --- timeline and lists ---------------------------------------------------------- */
+
+STORE_TEST(a_timeline_has_each_window_and_its_gaps)
+{
+	struct prowl_store *s = open_store(*state);
+	struct prowl_query q = {.from = T0, .to = T0 + 2 * HOUR, .step_ns = MINUTE};
+	struct prowl_store_timeline *t;
+
+	for (int i = 0; i < 90; i++) {
+		if (i < 20 || i >= 30)
+			put_cpu(s, "etcd", i * MINUTE, i + 1);
+		if (i < 10)
+			put_cpu(s, "caddy", i * MINUTE, 1);
+	}
+	tick(s, HOUR + 2 * MINUTE);
+	assert_int_equal(prowl_store_timeline(s, &q, &t, NULL), PROWL_OK);
+	assert_int_equal(t->npoints, 120);
+	assert_int_equal(t->nlines, 2);
+	assert_string_equal(t->lines[0].name, "etcd");
+	assert_string_equal(t->unit, "nanoseconds");
+	for (int i = 0; i < 90; i++) {
+		bool there = i < 20 || i >= 30;
+
+		assert_true(t->lines[0].points[i].value == (there ? (i + 1) * 2e7 : 0));
+		assert_int_equal(t->lines[0].points[i].covered_ns, there ? MINUTE : 0);
+	}
+	assert_int_equal(t->ngaps, 2);
+	assert_int_equal(t->gaps[0].from, T0 + 20 * MINUTE);
+	assert_int_equal(t->gaps[0].to, T0 + 30 * MINUTE);
+	assert_int_equal(t->gaps[1].from, T0 + 90 * MINUTE);
+	prowl_store_timeline_free(t);
+	q.step_ns = HOUR;
+	q.top = 1;
+	q.type = "samples";
+	assert_int_equal(prowl_store_timeline(s, &q, &t, NULL), PROWL_OK);
+	assert_int_equal(t->nlines, 2);
+	assert_true(t->lines[1].other);
+	assert_true(t->lines[1].points[0].value == 20);
+	prowl_store_timeline_free(t);
+	prowl_store_close(s);
+}
+
+STORE_TEST(lists_say_what_there_is)
+{
+	struct prowl_store *s = open_store(*state);
+	struct prowl_query q = {.from = T0};
+	struct prowl_store_list *list;
+	struct prowl_store_names *names;
+	struct prowl_store_lanes *lanes;
+	struct prowl_store_files *files;
+	struct prowl_store_usage u;
+
+	fill(s);
+	assert_int_equal(prowl_store_series(s, &q, &list, NULL), PROWL_OK);
+	assert_int_equal(list->n, 2);
+	assert_string_equal(list->rows[0].kinds, "goroutine");
+	assert_int_equal(list->rows[1].windows, 70);
+	assert_int_equal(list->rows[1].first, T0);
+	assert_int_equal(list->rows[1].last, T0 + 70 * MINUTE);
+	prowl_store_list_free(list);
+	assert_int_equal(prowl_store_labels(s, &q, NULL, NULL, &names, NULL), PROWL_OK);
+	assert_int_equal(names->n, 3);
+	assert_string_equal(names->names[0], "build");
+	prowl_store_names_free(names);
+	assert_int_equal(prowl_store_labels(s, &q, "service", "e", &names, NULL), PROWL_OK);
+	assert_int_equal(names->n, 1);
+	assert_string_equal(names->names[0], "etcd");
+	prowl_store_names_free(names);
+	assert_int_equal(prowl_store_processes(s, &q, &lanes, NULL), PROWL_OK);
+	assert_int_equal(lanes->n, 2);
+	assert_int_equal(lanes->rows[1].process.pid, 43);
+	assert_string_equal(lanes->rows[1].process.pod, "app-1");
+	prowl_store_lanes_free(lanes);
+	assert_int_equal(prowl_store_files(s, &q, &files, NULL), PROWL_OK);
+	assert_int_equal(files->n, 22);
+	prowl_store_files_free(files);
+	assert_int_equal(prowl_store_usage(s, &u, NULL), PROWL_OK);
+	assert_int_equal(u.files, 22);
+	assert_int_equal(u.windows, 140);
+	assert_true(u.bytes == u.live_bytes + u.hour_bytes);
+	prowl_store_close(s);
+}
+
+/* --- retention ------------------------------------------------------------------- */
+
+static void put_hours(struct prowl_store *s, int from, int to)
+{
+	for (int i = from; i < to; i++) {
+		put_cpu(s, "etcd", i * HOUR, 1);
+		put_cpu(s, "caddy", i * HOUR, 1);
+	}
+	tick(s, to * HOUR + 2 * MINUTE);
+}
+
+static int oldest_hour(struct prowl_store *s)
+{
+	struct prowl_store_usage u;
+
+	assert_int_equal(prowl_store_usage(s, &u, NULL), PROWL_OK);
+	return (int)((u.oldest - T0) / HOUR);
+}
+
+STORE_TEST(the_oldest_hours_make_room_but_not_what_is_pinned)
+{
+	struct prowl_store_options o = {
+		.path = *state, .no_fsync = true, .min_free = 1, .max_bytes = 8000};
+	struct prowl_store *s = open_with(&o);
+	struct prowl_store_usage u;
+
+	assert_int_equal(prowl_store_pin(s, T0 + HOUR, T0 + HOUR + MINUTE, "a ticket", NULL),
+			 PROWL_OK);
+	put_hours(s, 0, 12);
+	assert_int_equal(prowl_store_usage(s, &u, NULL), PROWL_OK);
+	assert_true(u.bytes <= 8000 && u.bytes > 4000);
+	assert_int_equal(oldest_hour(s), 1);
+	assert_int_equal(merged_samples(s, "etcd", HOUR, 2 * HOUR), 2);
+	assert_int_equal(merged_samples(s, "etcd", 2 * HOUR, 3 * HOUR), -1);
+	assert_int_equal(merged_samples(s, "caddy", 11 * HOUR, 12 * HOUR), 2);
+	assert_int_equal(prowl_store_unpin(s, T0, T0 + 2 * HOUR, NULL), PROWL_OK);
+	assert_int_equal(prowl_store_unpin(s, T0, T0 + 2 * HOUR, NULL), PROWL_NOTHING);
+	put_hours(s, 12, 14);
+	assert_true(oldest_hour(s) > 4);
+	prowl_store_close(s);
+}
+
+/* The last two hours stay, whatever the bound. */
+STORE_TEST(the_last_two_hours_stay)
+{
+	struct prowl_store_options o = {
+		.path = *state, .no_fsync = true, .min_free = 1, .max_bytes = 1};
+	struct prowl_store *s = open_with(&o);
+
+	put_hours(s, 0, 5);
+	assert_int_equal(oldest_hour(s), 3);
+	prowl_store_close(s);
+}
+
+STORE_TEST(age_deletes_a_part_only)
+{
+	struct prowl_store_options o = {.path = *state,
+					.no_fsync = true,
+					.min_free = 1,
+					.max_age_ns = 10 * HOUR,
+					.max_delete_fraction = 0.1};
+	struct prowl_store *s = open_with(&o);
+
+	put_hours(s, 0, 40);
+	assert_true(oldest_hour(s) >= 2 && oldest_hour(s) <= 4);
+	prowl_store_close(s);
+}
+
+STORE_TEST(a_clock_in_2099_deletes_nothing)
+{
+	struct prowl_store_options o = {
+		.path = *state, .no_fsync = true, .min_free = 1, .max_age_ns = 100 * HOUR};
+	struct prowl_store *s = open_with(&o);
+
+	put_hours(s, 0, 30);
+	put_cpu(s, "etcd", 70ll * 365 * 24 * HOUR, 1);
+	prowl_store_close(s);
+	s = open_with(&o);
+	tick(s, 70ll * 365 * 24 * HOUR + MINUTE);
+	assert_int_equal(oldest_hour(s), 0);
+	prowl_store_close(s);
+}
+
+STORE_TEST(hours_can_be_deleted)
+{
+	struct prowl_store *s = open_store(*state);
+	uint64_t bytes = 0;
+
+	put_hours(s, 0, 3);
+	assert_int_equal(prowl_store_delete(s, T0 + MINUTE, T0 + 2 * HOUR, &bytes, NULL), PROWL_OK);
+	assert_true(bytes > 0);
+	assert_int_equal(merged_samples(s, "etcd", 0, HOUR), 2);
+	assert_int_equal(merged_samples(s, "etcd", HOUR, 2 * HOUR), -1);
+	assert_int_equal(merged_samples(s, "etcd", 2 * HOUR, 3 * HOUR), 2);
+	prowl_store_close(s);
+}
+
+/* --- events ---------------------------------------------------------------------- */
+
+STORE_TEST(events_are_kept_with_their_files)
+{
+	struct prowl_store *s = open_store(*state);
+	struct prowl_series *series = make_series("etcd", NULL);
+	struct pprof_profile *p = make_level(3);
+	struct prowl_store_event e = {.time = T0 + 902 * SECOND,
+				      .kind = "memory",
+				      .summary = "92 % of 1 GiB",
+				      .series = series,
+				      .pid = 4242,
+				      .details = "{\"limit\":1073741824}"};
+	const struct prowl_store_capture files[] = {
+		{.name = "heap.pb.gz", .profile = p},
+		{.name = "goroutines.txt", .bytes = "goroutine 1", .len = 11},
+	};
+	const struct prowl_store_capture outside = {.name = "../x", .bytes = "", .len = 0};
+	struct prowl_query q = {.from = T0};
+	struct prowl_store_events *all;
+	char id[PROWL_STORE_ID], again[PROWL_STORE_ID], text[32];
+	int fd;
+
+	assert_int_equal(prowl_store_event_put(s, &e, files, 2, id, NULL), PROWL_OK);
+	assert_string_equal(id, "2026-11-30/081502Z-etcd-4242-memory");
+	assert_int_equal(prowl_store_event_put(s, &e, NULL, 0, again, NULL), PROWL_OK);
+	assert_string_equal(again, "2026-11-30/081502Z-etcd-4242-memory-2");
+	assert_int_equal(prowl_store_event_put(s, &e, &outside, 1, again, NULL), PROWL_FAILED);
+	assert_int_equal(prowl_store_events(s, &q, &all, NULL), PROWL_OK);
+	assert_int_equal(all->n, 2);
+	assert_string_equal(all->rows[1].id, id);
+	assert_int_equal(all->rows[1].nfiles, 2);
+	assert_int_equal(all->rows[1].event.time, e.time);
+	assert_string_equal(all->rows[1].event.details, e.details);
+	assert_string_equal(prowl_series_get(all->rows[1].event.series, "service"), "etcd");
+	prowl_store_events_free(all);
+	fd = prowl_store_event_open(s, id, "goroutines.txt");
+	assert_true(fd >= 0);
+	assert_int_equal(read(fd, text, sizeof text), 11);
+	close(fd);
+	assert_true(prowl_store_event_open(s, id, "../../../store.json") < 0);
+	assert_true(prowl_store_event_open(s, "../data", "store.json") < 0);
+	prowl_series_free(series);
+	pprof_profile_free(p);
+	prowl_store_close(s);
+}
+
+STORE_TEST(the_oldest_events_go_but_not_those_to_keep)
+{
+	struct prowl_store_options o = {
+		.path = *state, .no_fsync = true, .min_free = 1, .events_max = 3};
+	struct prowl_store *s = open_with(&o);
+	struct prowl_query q = {.from = T0};
+	struct prowl_store_events *all;
+	char first[PROWL_STORE_ID], id[PROWL_STORE_ID];
+
+	for (int i = 0; i < 6; i++) {
+		struct prowl_store_event e = {
+			.time = T0 + i * MINUTE, .kind = "memory", .keep = i == 1};
+
+		assert_int_equal(prowl_store_event_put(s, &e, NULL, 0, i ? id : first, NULL),
+				 PROWL_OK);
+	}
+	assert_int_equal(prowl_store_event_keep(s, first, true, NULL), PROWL_OK);
+	tick(s, HOUR);
+	assert_int_equal(prowl_store_events(s, &q, &all, NULL), PROWL_OK);
+	assert_int_equal(all->n, 5);
+	assert_string_equal(all->rows[4].id, first);
+	prowl_store_events_free(all);
+	assert_int_equal(prowl_store_event_keep(s, first, false, NULL), PROWL_OK);
+	tick(s, HOUR + MINUTE);
+	assert_int_equal(prowl_store_events(s, &q, &all, NULL), PROWL_OK);
+	assert_int_equal(all->n, 4);
+	assert_true(all->rows[3].event.keep);
+	prowl_store_events_free(all);
+	prowl_store_close(s);
+}
