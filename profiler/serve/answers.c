@@ -7,8 +7,11 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "clock.h"
+#include "selector.h"
 #include "serve_parts.h"
 #include "series.h"
+#include "when.h"
 
 /* --- errors ------------------------------------------------------------------------ */
 
@@ -170,6 +173,36 @@ bool serve_number(struct http_request *q, const char *name, uint64_t none, uint6
 		return true;
 	snprintf(message, sizeof message, "%s is a number from %" PRIu64 " to %" PRIu64, name, min,
 		 max);
+	serve_error(q, 400, "bad_parameter", message, NULL);
+	return false;
+}
+
+bool serve_match(struct http_request *q, const char *name, struct prowl_selector **ret)
+{
+	const char *text = weburl_param(&q->url, name);
+	struct prowl_err err = {0};
+	enum prowl_code code;
+
+	*ret = NULL;
+	if (!text || !*text)
+		return true;
+	code = prowl_selector_new(text, ret, &err);
+	if (code != PROWL_OK)
+		serve_failed(q, code, &err);
+	return code == PROWL_OK;
+}
+
+bool serve_time(struct http_request *q, const char *name, int64_t none, int64_t *ret)
+{
+	const char *text = weburl_param(&q->url, name);
+	int64_t now = (int64_t)prowl_clock_ns(CLOCK_REALTIME);
+	char message[160];
+
+	*ret = none;
+	if (!text || !*text || prowl_when_parse(text, now, ret))
+		return true;
+	snprintf(message, sizeof message,
+		 "%s is a time: RFC 3339, a Unix time in s, ms or ns, now, -2h, now-1d", name);
 	serve_error(q, 400, "bad_parameter", message, NULL);
 	return false;
 }

@@ -9,7 +9,9 @@
 
 #include "metrics.h"
 #include "serve_parts.h"
+#include "selector.h"
 #include "series.h"
+#include "store.h"
 
 static const char plain[] = "text/plain; charset=utf-8";
 
@@ -195,13 +197,14 @@ static const char *const states[] = {"active", "denied", "deferred", "gone"};
 
 struct listing {
 	struct jsonout *j;
+	const struct prowl_selector *match; /* NULL: all */
 	const char *host;
 	uint64_t n;
 };
 
-static bool is_wanted(const struct prowl_backend_target *t)
+static bool is_wanted(const struct listing *l, const struct prowl_backend_target *t)
 {
-	return t->series != NULL;
+	return t->series && prowl_selector_matches(l->match, t->series);
 }
 
 static void put_some(struct jsonout *j, const char *key, const char *text)
@@ -234,7 +237,7 @@ static void put_target(void *arg, const struct prowl_backend_target *t)
 	struct jsonout *j = l->j;
 	char key[SERVE_KEY];
 
-	if (!is_wanted(t))
+	if (!is_wanted(l, t))
 		return;
 	pp_json_open(j, NULL, '{');
 	pp_json_text(j, "key", serve_key(&t->id, key));
@@ -284,17 +287,20 @@ static void targets(struct prowl_serve *s, struct http_request *q)
 {
 	struct serve_text t;
 	struct jsonout j;
-	struct listing l = {&j, NULL, 0};
+	struct listing l = {&j, NULL, NULL, 0};
+	struct prowl_selector *match;
 	unsigned int wanted;
 
-	if (!states_of(q, &wanted))
+	if (!states_of(q, &wanted) || !serve_match(q, "match", &match))
 		return;
+	l.match = match;
 	if (serve_json_begin(&t, &j, q)) {
 		pp_json_open(&j, "targets", '[');
 		s->b->targets(s->b->ctx, wanted, put_target, &l);
 		pp_json_close(&j, ']');
 		serve_json_end(&t, &j, q, 0);
 	}
+	prowl_selector_free(match);
 }
 
 /* --- service discovery of scrapers -------------------------------------------------- */
@@ -305,7 +311,7 @@ static void put_sd(void *arg, const struct prowl_backend_target *t)
 	struct jsonout *j = l->j;
 	char key[SERVE_KEY], prefix[SERVE_KEY + 16], pid[16];
 
-	if (!is_wanted(t))
+	if (!is_wanted(l, t))
 		return;
 	snprintf(prefix, sizeof prefix, "/targets/%s", serve_key(&t->id, key));
 	snprintf(pid, sizeof pid, "%d", (int)t->id.pid);
@@ -340,11 +346,15 @@ static void put_sd(void *arg, const struct prowl_backend_target *t)
 /* An array on its own, as http_sd_configs expects it. */
 static void sd(struct prowl_serve *s, struct http_request *q)
 {
+	struct prowl_selector *match;
 	char host[HTTP_HEADER];
 	struct serve_text t;
 	struct jsonout j;
-	struct listing l = {&j, http_header(q, "Host", host), 0};
+	struct listing l = {&j, NULL, http_header(q, "Host", host), 0};
 
+	if (!serve_match(q, "match", &match))
+		return;
+	l.match = match;
 	if (serve_text_begin(&t, q)) {
 		j = (struct jsonout){t.to, JSONOUT_LINE, 0, false};
 		pp_json_open(&j, NULL, '[');
@@ -353,6 +363,7 @@ static void sd(struct prowl_serve *s, struct http_request *q)
 		putc('\n', t.to);
 		serve_text_end(&t, q, "application/json", 0);
 	}
+	prowl_selector_free(match);
 }
 
 /* --- what it is told --------------------------------------------------------------- */
@@ -463,7 +474,7 @@ static void token(struct prowl_serve *s, struct http_request *q)
 
 /* --- captures that become events ---------------------------------------------------- */
 
-enum { MAX_KINDS = 16, EVENT_ID = 160 };
+enum { MAX_KINDS = 16 };
 
 struct order {
 	struct serve_targets found;
@@ -549,7 +560,7 @@ static void captures(struct prowl_serve *s, struct http_request *q)
 	json_t *root = json_loadb(q->body, q->body_len, JSON_REJECT_DUPLICATES, NULL);
 	struct order o = {0};
 	struct prowl_err err = {0};
-	char id[EVENT_ID];
+	char id[PROWL_STORE_ID];
 	enum prowl_code code;
 
 	if (!s->b->capture_event) {

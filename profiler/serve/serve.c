@@ -23,8 +23,8 @@ static const char policy[] =
 	"data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
 
 static const struct serve_route *const tables[] = {
-	serve_status_routes,
-	serve_pprof_routes,
+	serve_status_routes,  serve_pprof_routes, serve_store_routes,
+	serve_profile_routes, serve_page_routes,
 };
 
 /* --- finding a route --------------------------------------------------------------- */

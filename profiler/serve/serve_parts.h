@@ -49,7 +49,8 @@ struct serve_route {
 };
 
 /* Each ends with one without a path. */
-extern const struct serve_route serve_status_routes[], serve_pprof_routes[], serve_store_routes[];
+extern const struct serve_route serve_status_routes[], serve_pprof_routes[], serve_store_routes[],
+	serve_profile_routes[], serve_page_routes[];
 
 /* --- answers ----------------------------------------------------------------------- */
 
@@ -90,6 +91,12 @@ void serve_put_labels(struct jsonout *j, const char *key, const struct prowl_ser
 /* Whole numbers in a range; -1 after an answer. `none` where it isn't there. */
 bool serve_number(struct http_request *q, const char *name, uint64_t none, uint64_t min,
 		  uint64_t max, uint64_t *ret);
+
+/* The selector of a parameter, NULL without one; freed by the caller. False after an answer. */
+struct prowl_selector;
+bool serve_match(struct http_request *q, const char *name, struct prowl_selector **ret);
+/* A time; `none` where it isn't there. False after an answer. */
+bool serve_time(struct http_request *q, const char *name, int64_t none, int64_t *ret);
 
 /* --- processes --------------------------------------------------------------------- */
 
