@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From a sampler's events to counted stacks, and from one window to the next. */
 #include <errno.h>
+#include <malloc.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -444,16 +445,21 @@ static void settle(struct prowl_session *s)
 }
 
 /*
- * To unpack them takes tens of milliseconds, to keep them megabytes: for the addresses that are new
- * in some of the next windows they stay for a while.
+ * Debug sections: to unpack them takes tens of milliseconds, to keep them megabytes; for the
+ * addresses that are new in some of the next windows they stay for a while. And what windows have
+ * freed: the allocator keeps it in pieces, more of them with each window that was larger than all
+ * before.
  */
-static void forget_debug_sections(struct prowl_session *s)
+static void give_memory_back(struct prowl_session *s)
 {
 	uint64_t now = s->o.now();
 
 	if (now - s->forgotten < FORGET_S * 1000000000ull)
 		return;
 	uw_binaries_forget(&s->procs.files);
+#if defined(__GLIBC__)
+	malloc_trim(0);
+#endif
 	s->forgotten = now;
 }
 
@@ -464,8 +470,8 @@ enum prowl_code prowl_session_cut_each(struct prowl_session *s, enum prowl_group
 
 	settle(s);
 	r = prowl_session_profiles(s, group, cb, ctx);
-	forget_debug_sections(s);
 	prowl_session_begin_window(s);
+	give_memory_back(s);
 	if (r < 0)
 		return prowl_fail(err, PROWL_FAILED, "building the profile: %s", strerror(-r));
 	return PROWL_OK;
