@@ -64,6 +64,17 @@ static int learn_new(struct prowl_kernel_names *k, const uint64_t *pcs, size_t n
 	return r;
 }
 
+static void forget(struct prowl_kernel_names *k)
+{
+	for (size_t i = 0; i < k->n; i++) {
+		free(k->names[i].name);
+		free(k->names[i].module);
+	}
+	k->n = 0;
+	prowl_idmap_fini(&k->ids);
+	k->ids = (struct prowl_idmap){0};
+}
+
 int prowl_kernel_names_learn(struct prowl_kernel_names *k, const uint64_t *pcs, size_t n)
 {
 	uint64_t *fresh = malloc((n + 1) * sizeof *fresh);
@@ -73,6 +84,8 @@ int prowl_kernel_names_learn(struct prowl_kernel_names *k, const uint64_t *pcs, 
 
 	if (!fresh)
 		return -ENOMEM;
+	if (k->n >= PROWL_KERNEL_NAMES_MAX)
+		forget(k);
 	for (size_t i = 0; i < n; i++) {
 		if (!prowl_idmap_get(&k->ids, pcs[i], &id))
 			fresh[nfresh++] = pcs[i];
@@ -93,12 +106,8 @@ const struct prowl_kernel_name *prowl_kernel_names_of(const struct prowl_kernel_
 
 void prowl_kernel_names_fini(struct prowl_kernel_names *k)
 {
-	for (size_t i = 0; i < k->n; i++) {
-		free(k->names[i].name);
-		free(k->names[i].module);
-	}
+	forget(k);
 	free(k->names);
-	prowl_idmap_fini(&k->ids);
 	uw_kallsyms_free(k->all);
 	*k = (struct prowl_kernel_names){0};
 }

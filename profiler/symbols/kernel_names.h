@@ -3,6 +3,7 @@
  * Names of kernel addresses that come bit by bit, in one window after the other: each address is
  * looked up once. Where the symbols are not kept on disk, all of them are read once and held in
  * memory from the second time on (35 bytes each), as each reading costs tens of milliseconds.
+ * Emptied at the beginning of a window when it has PROWL_KERNEL_NAMES_MAX addresses, some 3 MB.
  *
  * One thread. Private to this folder.
  */
@@ -13,6 +14,8 @@
 
 #include "idmap.h"
 #include "kernel_symbols.h"
+
+enum { PROWL_KERNEL_NAMES_MAX = 32768 };
 
 struct prowl_kernel_name {
 	char *name;   /* NULL: none covers the address */
@@ -30,8 +33,9 @@ struct prowl_kernel_names { /* zero-initialised is empty */
 };
 
 /*
- * Learns the names of n addresses in ascending order. -EPERM: the kernel hides its addresses;
- * -ENOMEM; or why symbols could not be read. After an error, addresses that are new have no name.
+ * Learns the names of n addresses in ascending order, all of a window. -EPERM: the kernel hides its
+ * addresses; -ENOMEM; or why symbols could not be read. After an error, addresses that are new have
+ * no name.
  */
 int prowl_kernel_names_learn(struct prowl_kernel_names *k, const uint64_t *pcs, size_t n);
 /* NULL: no name. Borrowed from k. */

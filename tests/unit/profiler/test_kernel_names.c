@@ -103,3 +103,20 @@ TEST(what_is_no_code)
 }
 
 TEST_GROUP(read_symbols, NULL);
+
+TEST(many_addresses_over_many_windows_are_not_kept_for_ever)
+{
+	enum { WINDOW = PROWL_KERNEL_NAMES_MAX / 4 };
+	struct prowl_kernel_names k = {0};
+	static uint64_t pcs[WINDOW];
+
+	for (uint64_t w = 0; w < 12; w++) {
+		for (uint64_t i = 0; i < WINDOW; i++)
+			pcs[i] = 0xffffffff80000000 + (w * WINDOW + i) * 16;
+		if (prowl_kernel_names_learn(&k, pcs, WINDOW) < 0)
+			break; /* hidden from us */
+		assert_true(k.n <= PROWL_KERNEL_NAMES_MAX);
+		assert_int_equal(k.n, (w % 4 + 1) * WINDOW);
+	}
+	prowl_kernel_names_fini(&k);
+}
