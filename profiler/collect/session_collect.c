@@ -365,7 +365,7 @@ static void collect(struct prowl_session *s, uint64_t end, int wake_fd,
 		if (s->o.tick_ms && s->o.tick_ms < turn)
 			turn = s->o.tick_ms;
 		s->sampler->ops->wait(s->sampler, left < turn ? (int)left : (int)turn, wake_fd,
-				      s->labels || now < s->prompt_until);
+				      session_is_prompt(s) || now < s->prompt_until);
 		if (now - s->clocked > clock_turn) {
 			prowl_procs_clock(&s->procs, false);
 			s->clocked = now;

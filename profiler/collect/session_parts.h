@@ -94,6 +94,15 @@ enum {
 enum prowl_code session_open_sampler(struct prowl_session *s, uint32_t copy,
 				     struct prowl_sampler **ret, struct prowl_err *err);
 
+/*
+ * Labels in memory are right for a moment only, so that each sample shall be read at once: unless
+ * BPF copies them, and the caller reads the rings seldom.
+ */
+static inline bool session_is_prompt(const struct prowl_session *s)
+{
+	return s->labels && !(s->moments.bpf && s->o.drain_ms);
+}
+
 /* --- session_collect.c --- */
 
 /* Reads the targets' CPU time and returns when that was. */

@@ -203,7 +203,12 @@ struct prowl_host_event {
 };
 
 /*
- * Functions of the caller's; all but decide may be NULL. They may call prowl_host_targets,
+ * Functions of the caller's; all but decide may be NULL.
+ *
+ * rules_out is a quick answer before decide: true where no process of this program can be a target,
+ * whoever's and wherever it is. Only what is known of the program, comm and exe are filled in then.
+ * It saves reading the rest, which costs most for machines that execute many short programs.
+ * They may call prowl_host_targets,
  * prowl_host_status, prowl_host_reconsider and prowl_host_retune.
  *
  * decide, and most calls of target and event, run in the sampling thread and hold it up:
@@ -213,6 +218,7 @@ struct prowl_host_event {
 struct prowl_host_ops {
 	void (*decide)(void *ctx, const struct prowl_host_program *p,
 		       struct prowl_host_decision *ret);
+	bool (*rules_out)(void *ctx, const struct prowl_host_program *p);
 	void (*window)(void *ctx, struct prowl_host_window *w);
 	void (*snapshot)(void *ctx, struct prowl_host_snapshot *s);
 	void (*figures)(void *ctx, const struct prowl_host_figures *f);

@@ -184,6 +184,17 @@ static void describe(const struct host_process *p, const struct host_facts *f,
 	ret->build_id = k->program.build_id;
 }
 
+bool host_ruled_out(struct prowl_host *h, const struct host_process *p, const char *exe,
+		    const struct host_known *k)
+{
+	struct prowl_host_program program;
+	struct host_facts f = {.uid = (uid_t)-1};
+
+	describe(p, &f, k, false, &program);
+	program.exe = exe;
+	return h->ops.rules_out(h->ctx, &program);
+}
+
 /* Keeps what was decided. False: without memory. */
 static bool keep(struct prowl_host *h, struct host_process *p, const struct host_facts *f,
 		 const struct host_known *k, const struct prowl_host_decision *d)

@@ -130,6 +130,18 @@ static struct host_known *known_of(struct prowl_host *h, const struct host_key *
 	return host_programs_read(&h->programs, key, fd);
 }
 
+/* A program that was read before and that no rule may want: most that a busy machine executes. */
+static bool is_ruled_out(struct prowl_host *h, struct host_process *p, const char *path)
+{
+	struct host_known *k;
+	struct host_key key;
+
+	if (!h->ops.rules_out || host_program_of(p->id.pid, &key) < 0)
+		return false;
+	k = host_programs_find(&h->programs, &key);
+	return k && host_ruled_out(h, p, path, k);
+}
+
 static void on_program(struct prowl_host *h, struct host_process *p, const struct prowl_seen *seen)
 {
 	struct host_known *k = NULL;
@@ -138,6 +150,10 @@ static void on_program(struct prowl_host *h, struct host_process *p, const struc
 	bool there;
 	int fd;
 
+	if (is_ruled_out(h, p, seen->path)) {
+		p->state = HOST_SEEN;
+		return;
+	}
 	there = host_facts_read(p->id.pid, &h->o, &f) && !strcmp(f.exe, seen->path);
 	fd = there ? host_program_open(p->id.pid, &key) : -ESRCH;
 	if (fd < 0) {

@@ -65,6 +65,8 @@ void host_programs_fini(struct host_programs *c);
 struct host_known *host_programs_find(struct host_programs *c, const struct host_key *key);
 /* Reads fd, which is taken over. NULL: without memory. */
 struct host_known *host_programs_read(struct host_programs *c, const struct host_key *key, int fd);
+/* The key of the program of a process, which is not opened. Negative errno. */
+int host_program_of(pid_t pid, struct host_key *ret);
 /* Negative errno, or a descriptor of the file, whose key is *ret. */
 int host_program_open(pid_t pid, struct host_key *ret);
 /* The same by a path that a process, or (where it is gone) its parent, sees; ino is what it was. */
@@ -314,6 +316,9 @@ void host_reconsider_all(struct prowl_host *h);
  */
 void host_ask(struct prowl_host *h, struct host_process *p, const struct host_facts *f,
 	      const struct host_known *k, bool by_record, bool gone);
+/* Whether the program alone says that it is no target. */
+bool host_ruled_out(struct prowl_host *h, const struct host_process *p, const char *exe,
+		    const struct host_known *k);
 /* No target from here on. Unless it was shed, what was decided is forgotten. */
 void host_leave(struct prowl_host *h, struct host_process *p, enum host_state state);
 /* The same decision as for its parent. */

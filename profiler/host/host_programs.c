@@ -108,6 +108,15 @@ void host_programs_fini(struct host_programs *c)
 
 /* --- files ----------------------------------------------------------------------- */
 
+static struct host_key key_of(const struct stat *st)
+{
+	return (struct host_key){.dev = st->st_dev,
+				 .ino = st->st_ino,
+				 .size = (uint64_t)st->st_size,
+				 .changed = (int64_t)st->st_mtim.tv_sec * 1000000000 +
+					    st->st_mtim.tv_nsec};
+}
+
 static int open_file(const char *path, uint64_t ino, struct host_key *ret)
 {
 	struct stat st;
@@ -119,12 +128,20 @@ static int open_file(const char *path, uint64_t ino, struct host_key *ret)
 		close(fd);
 		return -ESTALE;
 	}
-	*ret = (struct host_key){.dev = st.st_dev,
-				 .ino = st.st_ino,
-				 .size = (uint64_t)st.st_size,
-				 .changed = (int64_t)st.st_mtim.tv_sec * 1000000000 +
-					    st.st_mtim.tv_nsec};
+	*ret = key_of(&st);
 	return fd;
+}
+
+int host_program_of(pid_t pid, struct host_key *ret)
+{
+	struct stat st;
+	char path[64];
+
+	uw_task_path(pid, "exe", path, sizeof path);
+	if (stat(path, &st) < 0)
+		return -errno;
+	*ret = key_of(&st);
+	return 0;
 }
 
 int host_program_open(pid_t pid, struct host_key *ret)

@@ -60,6 +60,11 @@ static void decide(void *ctx, const struct prowl_host_program *p, struct prowl_h
 		ret->period[i] = period;
 }
 
+static bool rules_out(void *ctx, const struct prowl_host_program *p)
+{
+	return !wanted(ctx, p);
+}
+
 static const char *service(const struct prowl_series *s)
 {
 	return s ? prowl_series_get(s, PROWL_SERIES_SERVICE) : "";
@@ -152,8 +157,13 @@ static void *stop_later(void *arg)
 
 int main(int argc, char **argv)
 {
-	struct prowl_host_ops ops = {decide,     on_window, on_snapshot,
-				     on_figures, on_target, on_event};
+	struct prowl_host_ops ops = {.decide = decide,
+				     .rules_out = rules_out,
+				     .window = on_window,
+				     .snapshot = on_snapshot,
+				     .figures = on_figures,
+				     .target = on_target,
+				     .event = on_event};
 	struct prowl_host_options o = {
 		.window_ns = (uint64_t)(atof(argc > 2 ? argv[2] : "1") * 1e9),
 		.per_thread = getenv("PER_THREAD") != NULL,

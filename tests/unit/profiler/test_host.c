@@ -304,8 +304,11 @@ TEST_WITH(a_program_is_read_once, setup, teardown)
 TEST_WITH(programs_beyond_the_ration_count_as_others, setup, teardown)
 {
 	const uint64_t t = fake.now + SECOND;
+	uint64_t unseen;
 
 	open_with((struct prowl_host_options){0});
+	host_tidy(h); /* of this machine, some may have ended while they were listed */
+	unseen = h->status.unseen;
 	host_programs_fini(&h->programs);
 	h->tokens = 0;
 	h->next_tokens = UINT64_MAX;
@@ -316,7 +319,7 @@ TEST_WITH(programs_beyond_the_ration_count_as_others, setup, teardown)
 	run_until(t + SECOND);
 	end();
 	assert_int_equal(ndecided, 0);
-	assert_int_equal(h->status.unseen, 1);
+	assert_int_equal(h->status.unseen, unseen + 1);
 	assert_int_equal(other_of(&windows[0], "svc-a"), 3);
 }
 
