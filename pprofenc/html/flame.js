@@ -12,10 +12,7 @@ class Flame {
 		this.host = host;
 		this.up = up;
 		this.tools = tools;
-		this.levels = null;
-		this.path = [];
-		this.layout = {rows: [], zoomed: 0, way: []};
-		this.hovered = this.focused = null;
+		this.clear();
 		this.space = host.appendChild(document.createElement('div'));
 		this.space.className = 'space';
 		this.canvas = this.space.appendChild(document.createElement('canvas'));
@@ -44,6 +41,14 @@ class Flame {
 		this.canvas.addEventListener('blur', () => this.draw());
 		this.canvas.addEventListener('focus', () => this.draw());
 		new ResizeObserver(() => this.resize()).observe(this.host);
+	}
+
+	/** Of another profile, functions have other numbers. */
+	clear() {
+		this.levels = null;
+		this.path = [];
+		this.layout = {rows: [], zoomed: 0, way: []};
+		this.hovered = this.focused = null;
 	}
 
 	show(levels, path) {

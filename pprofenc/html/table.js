@@ -68,7 +68,11 @@ class FunctionTable {
 		this.more.addEventListener('click', () => this.fill(this.filled + ROWS_AT_ONCE));
 		this.fill(ROWS_AT_ONCE);
 		this.host.scrollTop = 0;
-		this.host.querySelector('tr.selected')?.scrollIntoView({block: 'nearest'});
+		// only the table scrolls, not the page
+		const chosen = this.host.querySelector('tr.selected');
+
+		if (chosen && chosen.offsetTop + chosen.offsetHeight > this.host.clientHeight)
+			this.host.scrollTop = chosen.offsetTop - this.host.clientHeight / 2;
 	}
 
 	head() {

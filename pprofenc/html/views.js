@@ -21,6 +21,8 @@ class Views {
 		this.match = null;
 		this.searched = '';
 		this.levels = new Map();
+		for (const graph of [this.flame, this.callers, this.callees])
+			graph.clear();
 	}
 
 	makeViews() {

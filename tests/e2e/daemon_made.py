@@ -103,7 +103,8 @@ def stacks_of(kind, match, a, b):
 
 
 def tree_of(kind, now, old=None):
-    """The JSON that `prowl report -f flame` writes."""
+    """The JSON that `prowl report -f flame` writes, which turns no text around either."""
+    now, old = ({tuple(n.replace('\u202e', '\ufffd') for n in stack): v for stack, v in x.items()} if x else x for x in (now, old))
     names = sorted({name for stacks in (now, old or {}) for stack in stacks for name in stack})
     index = {name: i for i, name in enumerate(names)}
     paths = sorted({tuple(index[n] for n in stack[:k]) for stacks in (now, old or {}) for stack in stacks for k in range(1, len(stack) + 1)})
@@ -235,7 +236,7 @@ def get_profile(q):
     if not stacks:
         raise Refused(422, 'no samples in this time')
     out = tree_of(kind, stacks)
-    out['duration'] = windows * 60 * 10**9
+    out['duration'] = windows * 60 * 10**9 if kind == 'cpu' else 0
     return out, [('X-Prowl-Windows', '%d/%d/0' % (windows, len(minutes(a, b)) - windows))]
 
 
@@ -254,7 +255,8 @@ def get_diff(q):
                 'functions': [{'name': name, 'verdict': v, 'base': x, 'head': y, 'base_cum': x, 'head_cum': y, 'ratio': r, 'low': r and r * 0.8,
                                'high': r and r * 1.2, 'q': 0.004, 'verdict_of': 'flat'} for v, name, x, y, r in rows]}
     out = tree_of(kind, b[0], a[0])
-    out['duration'], out['base']['duration'] = b[1] * 60 * 10**9, a[1] * 60 * 10**9
+    if kind == 'cpu':
+        out['duration'], out['base']['duration'] = b[1] * 60 * 10**9, a[1] * 60 * 10**9
     return out
 
 

@@ -53,7 +53,6 @@ class Daemon extends Views {
 		this.makeButtons();
 		this.makeDialogs();
 		window.addEventListener('popstate', () => this.apply());
-		window.addEventListener('hashchange', () => this.apply());
 		document.addEventListener('keydown', (e) => this.key(e));
 		matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.apply());
 		$('fold').open = !matchMedia('(max-width: 760px)').matches;
@@ -251,7 +250,7 @@ class Daemon extends Views {
 		return KIND_OF[this.at.tab] || this.at.kind;
 	}
 
-	match(more) {
+	which(more) {
 		return selector({service: this.at.service, ...more}, this.at.filter);
 	}
 
@@ -303,7 +302,7 @@ class Daemon extends Views {
 	profileParams(more) {
 		const [from, to] = this.times.selected;
 
-		return {match: this.match(), kind: this.kind(), from, to, ...more};
+		return {match: this.which(), kind: this.kind(), from, to, ...more};
 	}
 
 	showDownloads() {
@@ -315,7 +314,7 @@ class Daemon extends Views {
 			$(format).download = name + end;
 		}
 		$('pgo').hidden = this.kind() !== 'cpu';
-		$('pgo').href = address('api/v1/pgo', {match: this.match(), from: this.times.selected[0], to: this.times.selected[1]});
+		$('pgo').href = address('api/v1/pgo', {match: this.which(), from: this.times.selected[0], to: this.times.selected[1]});
 		$('pgo').download = name + '.pgo';
 	}
 
@@ -330,7 +329,7 @@ class Daemon extends Views {
 		});
 		this.slots.want('timeline', this.timelineAddress(this.at.service, this.by()), {
 			fresh, host: $('plot'), make: (body) => new Stack(body, this.by(), [from, to]), show: (stack) => this.showTimeline(stack),
-			fail: (e) => this.showTrouble('timeline', e),
+			fail: (e) => this.failTimeline(e),
 		});
 	}
 
@@ -346,7 +345,7 @@ class Daemon extends Views {
 	timelineAddress(service, by) {
 		const {from, to} = this.times, type = this.kind() === this.at.kind ? this.at.type : '';
 
-		return address('api/v1/timeline', {match: this.match(), kind: this.at.kind, type, from, to, step: 'auto', by, top: TOP});
+		return address('api/v1/timeline', {match: this.which(), kind: this.at.kind, type, from, to, step: 'auto', by, top: TOP});
 	}
 
 	showStatus(status) {
@@ -376,7 +375,7 @@ class Daemon extends Views {
 			this.troubles.delete(source);
 		$('trouble').hidden = this.troubles.size === 0;
 		$('trouble').replaceChildren();
-		for (const text of new Set([...this.troubles.values()].map((r) => `${clean(r.message)} ${clean(r.hint)}`.trim())))
+		for (const text of new Set([...this.troubles.values()].map((r) => r.words())))
 			element($('trouble'), 'p', '', shorten(text, 500));
 	}
 
@@ -410,10 +409,19 @@ class Daemon extends Views {
 	showTimeline(stack) {
 		this.showTrouble('timeline', null);
 		this.stack = stack;
+		this.nameColours.learn(stack.by, stack.series.map((s) => s.name));
 		if (this.isOverview())
 			this.giveSparks(stack);
 		this.plot.show(stack, this.times.selected, this.compared());
 		this.showNames(stack);
+		this.showPicture();
+	}
+
+	failTimeline(refusal) {
+		this.stack = null;
+		this.plot.show(null, null, null);
+		$('names').replaceChildren();
+		this.showTrouble('timeline', refusal);
 		this.showPicture();
 	}
 
@@ -437,9 +445,9 @@ class Daemon extends Views {
 
 		host.replaceChildren();
 		stack.series.forEach((s, k) => {
-			const row = element(element(host, 'li'), s.rest || s.name === '' ? 'span' : 'a', 'name'), patch = element(row, 'span', 'patch');
+			const row = element(element(host, 'li'), s.rest || s.name === '' ? 'span' : 'a', 'entry'), patch = element(row, 'span', 'patch');
 
-			patch.style.background = s.rest ? this.nameColours.rest : this.nameColours.of(s.name);
+			patch.style.background = s.rest ? this.nameColours.rest : this.nameColours.of(by, s.name);
 			if (row.tagName === 'A')
 				row.href = this.link(by === 'service' ? {service: s.name, by: ''} : {filter: this.withLabel(by, s.name)});
 			row.title = shorten(stack.label(s), 500);
@@ -486,7 +494,7 @@ class Daemon extends Views {
 	/** What there is instead of a picture. */
 	showWrong(refusal) {
 		$('wrong').hidden = !refusal;
-		$('wrong').textContent = refusal ? shorten(`${clean(refusal.message)} ${clean(refusal.hint)}`.trim(), 1000) : '';
+		$('wrong').textContent = refusal ? shorten(refusal.words(), 1000) : '';
 		if (!refusal)
 			return;
 		$('main').hidden = $('views').hidden = $('legend').hidden = $('detail').hidden = $('list').hidden = true;
@@ -530,7 +538,7 @@ class Daemon extends Views {
 	wantFigures() {
 		const {from, to} = this.times, names = FIGURES_OF[this.at.tab];
 
-		this.slots.want('figures', address('api/v1/figures', {match: this.match(), from, to, step: 'auto'}), {
+		this.slots.want('figures', address('api/v1/figures', {match: this.which(), from, to, step: 'auto'}), {
 			make: (body) => body,
 			show: (body) => showCharts($('charts'), body, names, {from, to, colours: this.nameColours, dark: this.dark()}),
 			fail: () => {
@@ -542,7 +550,7 @@ class Daemon extends Views {
 	wantProcesses() {
 		const {from, to} = this.times;
 
-		this.panel('api/v1/targets', {state: 'all', match: this.match(), from, to}, (body) => body, (body) => {
+		this.panel('api/v1/targets', {state: 'all', match: this.which(), from, to}, (body) => body, (body) => {
 			showProcesses($('list'), body, this.times, this.clock);
 			this.showPicture();
 		});
@@ -551,7 +559,7 @@ class Daemon extends Views {
 	wantEvents() {
 		const {from, to} = this.times;
 
-		this.panel('api/v1/events', {match: this.match(), from, to, limit: 1000}, (body) => body, (body) => {
+		this.panel('api/v1/events', {match: this.which(), from, to, limit: 1000}, (body) => body, (body) => {
 			showEvents($('list'), body, this.at.event, this.clock, (diff) => this.linkOfDiff(diff));
 			this.showPicture();
 		});
@@ -570,11 +578,11 @@ class Daemon extends Views {
 		const s = this.at, {from, to, selected, chosen, compared} = this.times, releases = Boolean(s.oldBuild || s.newBuild);
 		const a = compared || (releases ? [from, to] : null), b = releases && !chosen ? [from, to] : selected;
 
-		$('before').textContent = a ? this.clock.range(...a) : 'nothing yet';
+		$('base').textContent = a ? this.clock.range(...a) : 'nothing yet';
 		$('list').replaceChildren();
 		if (!a)
 			return this.askComparison();
-		const params = {'a.match': this.match({build: s.oldBuild}), 'a.from': a[0], 'a.to': a[1], 'b.match': this.match({build: s.newBuild}),
+		const params = {'a.match': this.which({build: s.oldBuild}), 'a.from': a[0], 'a.to': a[1], 'b.match': this.which({build: s.newBuild}),
 			'b.from': b[0], 'b.to': b[1], kind: s.kind};
 
 		this.panel('api/v1/diff', {...params, format: 'flame', max_nodes: MAX_NODES}, (body, headers) => this.read(body, headers),
@@ -583,7 +591,7 @@ class Daemon extends Views {
 			make: (body) => body, show: (body) => showStatistics($('list'), body, (name) => this.linkTo(name)),
 			fail: (e) => {
 				$('list').replaceChildren();
-				nothing($('list'), clean(e.message), clean(e.hint));
+				nothing($('list'), e.words());
 			},
 		});
 	}
@@ -643,7 +651,7 @@ class Daemon extends Views {
 	reservations({windows, exact, profile}) {
 		const [used, missing, skipped] = windows.split('/').map(Number), out = [];
 
-		if (used >= 0)
+		if (windows && used >= 0)
 			out.push(`${used} window${used === 1 ? '' : 's'}` + (missing ? `, ${missing} missing` : '') + (skipped ? `, ${skipped} damaged` : ''));
 		if (!exact)
 			out.push('from the days\' summaries: rare stacks are folded');
@@ -702,11 +710,11 @@ class Daemon extends Views {
 		$('take').disabled = true;
 		$('ask').showModal();
 		try {
-			const {body} = await this.slots.api.get(address('api/v1/targets', {state: 'active', match: this.match()}), undefined, true);
+			const {body} = await this.slots.api.get(address('api/v1/targets', {state: 'active', match: this.which()}), undefined, true);
 
 			this.targets = (body.targets || []).filter((t) => t.state === 'active' && t.key);
 		} catch (e) {
-			$('asked').textContent = `${clean(e.message)} ${clean(e.hint)}`;
+			$('asked').textContent = e.words ? e.words() : e.message;
 			return;
 		}
 		this.choices('target', this.targets.map((t) => [t.key, `${clean(t.labels?.service)} (pid ${t.pid})`]), this.targets[0]?.key);
@@ -734,7 +742,7 @@ class Daemon extends Views {
 			this.toNow();
 			this.go({tab: 'events', event: body.id});
 		} catch (e) {
-			$('asked').textContent = `${clean(e.message)} ${clean(e.hint)}`;
+			$('asked').textContent = e.words ? e.words() : e.message;
 		}
 		$('take').disabled = false;
 	}

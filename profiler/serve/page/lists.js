@@ -52,11 +52,8 @@ function showTable(host, columns, rows, fill) {
 	return table;
 }
 
-function nothing(host, text, hint) {
-	const box = element(host, 'p', 'nothing', text);
-
-	if (hint)
-		element(box, 'span', 'hint', ' ' + hint);
+function nothing(host, text) {
+	element(host, 'p', 'nothing', text);
 }
 
 // --- goroutines ------------------------------------------------------------------------------------------------
@@ -132,8 +129,8 @@ function showProcesses(host, answer, {from, to}, clock) {
 	if (rows.length === 0)
 		return nothing(host, 'There was no such process in this time.');
 	element(host, 'p', 'summary', `${rows.length} processes, ${rows.filter((r) => r.state === 'active').length} of them run`);
-	const columns = [['PID', 'value'], ['Service', 'name narrow'], ['Lifetime', 'lane', clock.range(from, to)], ['Began', 'when'], ['Ended', 'when'], ['CPU', 'value', 'since it was found'],
-		['Cost', 'value', 'CPU time that looking at it has cost prowl'], ['Where', 'name narrow'], ['', 'name narrow']];
+	const columns = [['PID', 'value'], ['Service', 'name narrow'], ['Lifetime', 'lane', clock.range(from, to)], ['Began', 'when'], ['Ended', 'name narrow'], ['CPU', 'value', 'since it was found'],
+		['Cost', 'value', 'CPU time that looking at it has cost prowl'], ['Where', 'name'], ['Look', 'name narrow']];
 
 	return showTable(host, columns, rows, (r, cell, column) => {
 		[
@@ -141,13 +138,19 @@ function showProcesses(host, answer, {from, to}, clock) {
 			() => element(cell, 'span', '', shorten(clean(r.labels?.service), 60)),
 			() => lane(cell, r, from, to),
 			() => element(cell, 'span', '', r.start ? clock.full(r.start) : ''),
-			() => element(cell, 'span', '', r.end ? clock.full(r.end) + (r.exit ? ': ' + clean(r.exit) : '') : clean(r.state)),
+			() => endCell(cell, r, clock),
 			() => element(cell, 'span', '', r.cpu_ns ? formatValue(r.cpu_ns, 'nanoseconds') : ''),
 			() => element(cell, 'span', '', r.own_cpu_ns ? formatValue(r.own_cpu_ns, 'nanoseconds') : ''),
 			() => element(cell, 'span', '', [r.pod, r.container, r.exe].filter(Boolean).map((w) => shorten(clean(w), 60)).join(', ')),
 			() => processMore(cell, r),
 		][column]();
 	});
+}
+
+function endCell(cell, r, clock) {
+	element(cell, 'div', r.end ? 'nowrap' : 'share', r.end ? clock.full(r.end) : clean(r.state));
+	if (r.exit)
+		element(cell, 'div', 'share', shorten(clean(r.exit), 100));
 }
 
 /** When it lived, in the shown range. */
@@ -254,7 +257,7 @@ function ratioCell(cell, test) {
 }
 
 function statisticsName(cell, f, linkTo) {
-	link(cell, shorten(f.name, 300), linkTo(f.name));
+	link(cell, shorten(clean(f.name), 300), linkTo(f.name));
 	element(cell, 'span', 'where', [f.verdict_of === 'cum' ? 'with its callees' : '', f.was ? 'was ' + f.was : '', f.explained_by ? 'by ' + f.explained_by : '']
 		.filter(Boolean).map((w) => shorten(clean(w), 200)).join(', '));
 }

@@ -42,7 +42,8 @@ class Plot {
 
 	show(stack, selected, compared) {
 		if (stack !== this.stack)
-			this.columns = null;
+			this.columns = this.pointed = this.drag = null;
+		this.tip.hidden = true;
 		this.stack = stack;
 		this.selected = selected;
 		this.compared = compared;
@@ -108,7 +109,10 @@ class Plot {
 	}
 
 	draw() {
-		if (!this.context || !this.stack)
+		if (!this.context)
+			return;
+		this.context.clearRect(0, 0, this.width, this.height);
+		if (!this.stack)
 			return;
 		const p = this.colour = this.palette();
 
@@ -210,7 +214,7 @@ class Plot {
 	/** The largest series is at the bottom. */
 	drawColumns() {
 		const ctx = this.context, {series} = this.stack, {colours} = this.tools;
-		const paint = series.map((s) => s.rest ? colours.rest : colours.of(s.name));
+		const paint = series.map((s) => s.rest ? colours.rest : colours.of(this.stack.by, s.name));
 
 		for (const c of this.columns) {
 			const left = Math.round(this.x(c.from)), width = Math.max(1, Math.round(this.x(c.to)) - left);
@@ -507,7 +511,7 @@ class Plot {
 		const shown = series.map((s, k) => ({s, v: column.each[k]})).filter(({v}) => v > 0).sort((a, b) => b.v - a.v);
 
 		for (const {s, v} of shown.slice(0, 8))
-			this.tipLine(this.stack.label(s), this.stack.format(v), '', s.rest ? colours.rest : colours.of(s.name));
+			this.tipLine(this.stack.label(s), this.stack.format(v), '', s.rest ? colours.rest : colours.of(this.stack.by, s.name));
 		if (shown.length > 8)
 			this.tipLine(`and ${shown.length - 8} more`, '');
 		if (shown.length !== 1)

@@ -9,6 +9,13 @@ class Refusal extends Error {
 		this.hint = hint || '';
 		this.status = status;
 	}
+
+	/** As sentences. */
+	words() {
+		const message = clean(this.message).trim();
+
+		return [/[.!?:]$/.test(message) ? message : message + '.', clean(this.hint).trim()].filter(Boolean).join(' ');
+	}
 }
 
 /** Characters that would hide, or turn the direction of what is beside them. */

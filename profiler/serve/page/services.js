@@ -25,7 +25,7 @@ class Services {
 			byName.set(name, found);
 		}
 		this.services = [...byName.values()].sort((a, b) => b.cpu - a.cpu || (a.name < b.name ? -1 : 1));
-		this.tools.colours.learn(this.services.map((s) => s.name));
+		this.tools.colours.learn('service', this.services.map((s) => s.name));
 		this.truncated = Boolean(answer.truncated);
 	}
 
@@ -70,7 +70,7 @@ class Services {
 		if (chosen)
 			row.setAttribute('aria-current', 'true');
 		if (service)
-			patch.style.background = colours.of(name);
+			patch.style.background = colours.of('service', name);
 		else
 			patch.classList.add('none');
 		element(row, 'span', 'title', shorten(title, 100));
@@ -86,6 +86,6 @@ class Services {
 		const canvas = element(row, 'canvas', 'spark');
 
 		canvas.setAttribute('aria-hidden', 'true');
-		drawSpark(canvas, this.stack, series.values, this.tools.colours.of(service.name));
+		drawSpark(canvas, this.stack, series.values, this.tools.colours.of('service', service.name));
 	}
 }

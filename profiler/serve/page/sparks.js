@@ -46,11 +46,11 @@ class Chart {
 
 		caption.appendChild(document.createElement('span')).textContent = shorten(clean(name).replace(/_/g, ' '), 60);
 		caption.appendChild(document.createElement('b')).textContent = formatValue(last, unit);
-		caption.appendChild(document.createElement('span')).textContent = least === most ? '' :
-			`${formatValue(least, unit)} – ${formatValue(most, unit)}`;
 		this.canvas = figure.appendChild(document.createElement('canvas'));
 		this.canvas.setAttribute('role', 'img');
 		this.canvas.setAttribute('aria-label', `${clean(name)}: ${formatValue(last, unit)}, from ${formatValue(least, unit)} to ${formatValue(most, unit)}`);
+		figure.appendChild(document.createElement('small')).textContent = least === most ? '' :
+			`${formatValue(least, unit)} – ${formatValue(most, unit)}`;
 		this.draw(lines, most, tools);
 	}
 
@@ -62,7 +62,7 @@ class Chart {
 		ctx.lineWidth = 1.5;
 		ctx.lineJoin = 'round';
 		for (const {points, name} of lines) {
-			ctx.strokeStyle = colours.of(name);
+			ctx.strokeStyle = colours.of('service', name);
 			ctx.beginPath();
 			points.forEach(([ms, v], i) => {
 				const x = (ms - from) / (to - from) * width, y = height - 3 - v / top * (height - 8);

@@ -4,32 +4,26 @@
 const HUES = [[211, 62], [28, 78], [152, 42], [340, 55], [265, 42], [48, 72], [185, 50], [8, 60], [95, 38], [300, 34], [232, 48], [66, 48]];
 const MOST_STEPS = 20000;
 
-/** Colours of names: always the same one as long as the same names are there. */
+/** Colours of a label's values: what has one keeps it as long as the page is open. */
 class NameColours {
 	constructor() {
-		this.places = new Map();
+		this.places = new Map(); // of each label, then of each value
 		this.dark = false;
 	}
 
-	/** In the order of the names, each gets the place that its hash says, or the next free one. */
-	learn(names) {
-		const used = new Set();
+	/** The first names get the colours that differ most. */
+	learn(label, names) {
+		const places = this.places.get(label) || new Map();
 
-		this.places.clear();
-		for (const name of [...new Set(names)].sort()) {
-			let place = hashOf(name) % HUES.length;
-
-			if (used.size % HUES.length === 0)
-				used.clear();
-			while (used.has(place))
-				place = (place + 1) % HUES.length;
-			used.add(place);
-			this.places.set(name, place);
+		this.places.set(label, places);
+		for (const name of names) {
+			if (!places.has(name))
+				places.set(name, places.size % HUES.length);
 		}
 	}
 
-	of(name) {
-		const [hue, sat] = HUES[this.places.get(name) ?? hashOf(name) % HUES.length];
+	of(label, name) {
+		const [hue, sat] = HUES[this.places.get(label)?.get(name) ?? hashOf(name) % HUES.length];
 
 		return this.dark ? `hsl(${hue} ${Math.round(sat * 0.8)}% 52%)` : `hsl(${hue} ${sat}% 56%)`;
 	}
@@ -46,6 +40,7 @@ function numberOf(v) {
 class Stack {
 	/** raw: the answer; by: the label; asked: [from, to], which counts where the answer doesn't say. */
 	constructor(raw, by, asked) {
+		this.by = by;
 		this.from = numberOf(raw.from) || asked[0];
 		this.to = numberOf(raw.to) || asked[1];
 		this.step = Math.max(numberOf(raw.step) || MINUTE, (this.to - this.from) / MOST_STEPS);
