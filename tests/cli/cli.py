@@ -122,7 +122,7 @@ def choices(command, option):
 
 def test_formats():
     """--help lists every format that a command takes, and the manual those of report."""
-    formats = ['pprof', 'text', 'tree', 'peek', 'traces', 'folded', 'speedscope', 'json', 'html', 'svg', 'pgo']
+    formats = ['pprof', 'text', 'tree', 'peek', 'traces', 'folded', 'speedscope', 'json', 'html', 'svg', 'pgo', 'flame']
     taking = ['profile', 'heap', 'allocs', 'block', 'mutex', 'threadcreate', 'goroutine', 'wall']
     for command in [*taking, 'report']:
         assert choices(command, 'format') == formats, (command, choices(command, 'format'))
@@ -137,7 +137,7 @@ def test_formats():
             prowl('report', '-f', name, *(['--peek', 'func'] if name == 'peek' else []), '-o', out, path,
                   status=1 if name == 'pgo' else 0)
     for command in ('diff', 'bench'):
-        assert choices(command, 'format') == ['text', 'markdown', 'json', 'junit', 'github', 'pprof', 'html', 'svg']
+        assert choices(command, 'format') == ['text', 'markdown', 'json', 'junit', 'github', 'pprof', 'html', 'svg', 'flame']
     for command, option, words in (('diff', 'by', 4), ('diff', 'mode', 3), ('diff', 'fail-on', 4), ('report', 'runtime', 3),
                                    ('report', 'granularity', 6), ('report', 'color', 3)):
         assert len(choices(command, option)) >= words, (command, option, choices(command, option))

@@ -17,8 +17,39 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import harness
 
-MODULES = ['shares', 'goroutines', 'wall', 'recorded', 'stacks', 'machine_code', 'cgo', 'native', 'labels', 'leaves', 'bpf', 'figures', 'total', 'short_lived', 'debian', 'ends', 'modules', 'core', 'rates', 'pgo', 'diff', 'clients', 'browser', 'quickstart', 'equal', 'exports', 'top', 'report_page', 'hostile', 'daemon']
-MODULES = ['shares', 'goroutines', 'wall', 'recorded', 'stacks', 'machine_code', 'cgo', 'native', 'labels', 'leaves', 'bpf', 'figures', 'total', 'short_lived', 'debian', 'ends', 'modules', 'core', 'rates', 'pgo', 'diff', 'clients', 'browser', 'quickstart', 'equal', 'exports', 'top', 'report_page', 'daemon_page', 'hostile']
+MODULES = [
+    'shares',
+    'goroutines',
+    'wall',
+    'recorded',
+    'stacks',
+    'machine_code',
+    'cgo',
+    'native',
+    'labels',
+    'leaves',
+    'bpf',
+    'figures',
+    'total',
+    'short_lived',
+    'debian',
+    'ends',
+    'modules',
+    'core',
+    'rates',
+    'pgo',
+    'diff',
+    'clients',
+    'browser',
+    'quickstart',
+    'equal',
+    'exports',
+    'top',
+    'report_page',
+    'hostile',
+    'daemon',
+    'daemon_page',
+]
 # by name only
 LONG = {'matrix', 'soak', 'cost'}
 

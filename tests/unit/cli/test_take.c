@@ -35,7 +35,8 @@ static struct { /* how the next take goes, and how it was asked for */
 	uint64_t ns;
 } fake;
 
-const struct prowl_kind *prowl_kind_named(const char *name)
+const struct prowl_kind *__wrap_prowl_kind_named(const char *name);
+const struct prowl_kind *__wrap_prowl_kind_named(const char *name)
 {
 	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
 		if (!strcmp(kinds[i].name, name))
@@ -54,9 +55,12 @@ static void interrupt(int wake_fd)
 	assert_int_equal(poll(&p, 1, 0), 1);
 }
 
-enum prowl_code prowl_kind_take(const struct prowl_kind *k, const struct prowl_who *who,
-				const struct prowl_take *o, struct pprof_profile **ret,
-				struct prowl_taken *taken, struct prowl_err *err)
+enum prowl_code __wrap_prowl_kind_take(const struct prowl_kind *k, const struct prowl_who *who,
+				       const struct prowl_take *o, struct pprof_profile **ret,
+				       struct prowl_taken *taken, struct prowl_err *err);
+enum prowl_code __wrap_prowl_kind_take(const struct prowl_kind *k, const struct prowl_who *who,
+				       const struct prowl_take *o, struct pprof_profile **ret,
+				       struct prowl_taken *taken, struct prowl_err *err)
 {
 	static const char *const names[] = {"main.a"};
 	static struct prowl_rates_report rates;

@@ -722,7 +722,7 @@ static struct pprof_profile *snapshot(const int64_t (*values)[4], size_t n)
 	for (size_t i = 0; i < n; i++) {
 		struct pprof_function f = {.start_line = (int64_t)i + 1};
 		struct pprof_line line = {.line = 1};
-		char name[16];
+		char name[32];
 		uint32_t loc;
 
 		snprintf(name, sizeof name, "main.f%zu", i);
