@@ -107,7 +107,7 @@ def slower():
 def run_scattered(*args):
     out = path()
     p = subprocess.run([PROWL, 'profile', '-q', '-F', str(RATE), '-o', out, '--', build(VERSION, 'scattered', 'static'),
-                        '-work', '150', *args], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
+                        '-work', '100', *args], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
     check(p.returncode == 0, 'profile: %s', p.stderr)
     return out
 
