@@ -35,6 +35,17 @@ static bool without_cgo(const struct uw_go *go)
 	return text && memmem(text, len, setting, sizeof setting - 1);
 }
 
+static struct prowl_bpf_code code_of(const struct uw_space *s, const struct uw_go *go)
+{
+	struct prowl_bpf_code c = {
+		.text_lo = s->go_lo, .text_hi = s->go_hi, .no_callbacks = without_cgo(go)};
+	struct uw_go_func f;
+
+	if (c.no_callbacks && uw_go_func_named(go, "runtime.systemstack_switch", &f))
+		c.switch_pc = f.entry + s->go_bias;
+	return c;
+}
+
 void prowl_moments_follow(struct prowl_moments *m, struct prowl_proc *p)
 {
 	struct uw_go *go = m->bpf ? uw_space_go(&p->image->space) : NULL;
@@ -43,10 +54,13 @@ void prowl_moments_follow(struct prowl_moments *m, struct prowl_proc *p)
 	if (!m->bpf || l == p->moments)
 		return;
 	p->moments = l;
-	if (l)
-		prowl_bpf_add(m->bpf, p->pid, l, without_cgo(go));
-	else
+	if (l) {
+		struct prowl_bpf_code code = code_of(&p->image->space, go);
+
+		prowl_bpf_add(m->bpf, p->pid, l, &code);
+	} else {
 		prowl_bpf_remove(m->bpf, p->pid);
+	}
 }
 
 void prowl_moments_gone(struct prowl_moments *m, struct prowl_proc *p)

@@ -204,7 +204,8 @@ static uint16_t later(uint16_t a, uint16_t b)
 	return a > b ? a : b;
 }
 
-int prowl_bpf_add(struct prowl_bpf *b, pid_t pid, const struct uw_golayout *l, bool no_callbacks)
+int prowl_bpf_add(struct prowl_bpf *b, pid_t pid, const struct uw_golayout *l,
+		  const struct prowl_bpf_code *code)
 {
 	struct prowl_bpf_target *t;
 
@@ -222,7 +223,10 @@ int prowl_bpf_add(struct prowl_bpf *b, pid_t pid, const struct uw_golayout *l, b
 	t->g_labels = l->g.labels;
 	t->g_syscallsp = l->g.syscallsp;
 	t->g_goid = l->g.goid;
-	t->no_callbacks = no_callbacks;
+	t->no_callbacks = code->no_callbacks;
+	t->text_lo = code->text_lo;
+	t->text_hi = code->text_hi;
+	t->switch_pc = code->switch_pc;
 	t->labels = l->labels_slice ? PROWL_BPF_LABEL_SLICE : PROWL_BPF_LABEL_MAP;
 	__atomic_store_n(&t->pid, (uint32_t)pid, __ATOMIC_RELEASE);
 	return 0;

@@ -26,9 +26,15 @@ int prowl_bpf_output(struct prowl_bpf *b, int cpu, int fd);
 
 /*
  * From now on samples of this Go process have moments; no_callbacks: its C, if it has any, never
- * calls Go. -ENOSPC: there are too many like it.
+ * calls Go, and has none of Go's registers. -ENOSPC: there are too many like it.
  */
-int prowl_bpf_add(struct prowl_bpf *b, pid_t pid, const struct uw_golayout *l, bool no_callbacks);
+struct prowl_bpf_code {            /* of the process: runtime addresses */
+	uint64_t text_lo, text_hi; /* Go's text */
+	uint64_t switch_pc;        /* runtime.systemstack_switch; 0: not known */
+	bool no_callbacks;
+};
+int prowl_bpf_add(struct prowl_bpf *b, pid_t pid, const struct uw_golayout *l,
+		  const struct prowl_bpf_code *code);
 void prowl_bpf_remove(struct prowl_bpf *b, pid_t pid);
 
 /* Moments that found room in a ring, and that found none. */

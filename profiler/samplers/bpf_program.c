@@ -10,12 +10,14 @@
 
 #include "moment.h"
 
-/* Offsets that all of go1.16 to go1.27 share: g.stack, g.m, g.sched.sp, m.g0. */
+/* Offsets that all of go1.16 to go1.27 share: g.stack, g.m, g.sched.sp and .pc, m.g0. */
 enum {
 	G_STACK_LO = 0,
 	G_STACK_HI = 8,
 	G_M = 48,
 	G_SCHED_SP = 56,
+	G_SCHED_PC = 64,
+	SWITCH_BYTES = 16, /* so much of systemstack_switch is where it may be said to be */
 	M_G0 = 0,
 	G_GOID = 152,       /* before go1.23; then at the next word */
 	G_BYTES = 168,      /* stack, m and goid */
@@ -75,6 +77,7 @@ enum label {
 	NOT_SIMPLE,
 	GOID_LATER,
 	HAVE_GOID,
+	SYSTEM,
 	SIMPLE,
 	BY_THREAD,
 	IS_THREADS,
@@ -367,6 +370,49 @@ static void load_goid(struct as *a)
 	here(a, HAVE_GOID);
 }
 
+/* A word of the m of the g that was read, at this offset (in R1), into R1. */
+static void m_word(struct as *a)
+{
+	get(a, R3, V_G + G_M);
+	add(a, R3, R1);
+	read_user(a, V_M, 8);
+	jump_if_imm(a, BPF_JNE, R0, 0, NOT_SIMPLE);
+	get(a, R1, V_M);
+}
+
+/*
+ * Nearly all other samples are in Go code of the runtime that systemstack has called, or of the
+ * scheduler without a goroutine: frame pointers lead on to the goroutine's stack, or there is none.
+ * Those called in another way (morestack, mcall) have another place in the goroutine's sched, and C
+ * may leave nothing in the registers. R14's g is the thread's g0 when its m says so.
+ */
+static void leave_system(struct as *a)
+{
+	load(a, BPF_H, R1, TARGET, MEMBER(prowl_bpf_target, no_callbacks));
+	jump_if_imm(a, BPF_JEQ, R1, 0, NOT_SIMPLE);
+	load(a, BPF_DW, R1, CTX, REG_IP);
+	load(a, BPF_DW, R2, TARGET, MEMBER(prowl_bpf_target, text_lo));
+	jump_if(a, BPF_JLT, R1, R2, NOT_SIMPLE);
+	load(a, BPF_DW, R2, TARGET, MEMBER(prowl_bpf_target, text_hi));
+	jump_if(a, BPF_JGE, R1, R2, NOT_SIMPLE);
+	mov_imm(a, R1, M_G0);
+	m_word(a);
+	load(a, BPF_DW, R2, CTX, REG_R14);
+	jump_if(a, BPF_JNE, R1, R2, NOT_SIMPLE);
+	load(a, BPF_H, R1, TARGET, MEMBER(prowl_bpf_target, m_curg));
+	m_word(a);
+	jump_if_imm(a, BPF_JEQ, R1, 0, SIMPLE);
+	mov(a, R3, R1);
+	alu_imm(a, BPF_ADD, R3, G_SCHED_PC);
+	read_user(a, V_M, 8);
+	jump_if_imm(a, BPF_JNE, R0, 0, NOT_SIMPLE);
+	get(a, R1, V_M);
+	load(a, BPF_DW, R2, TARGET, MEMBER(prowl_bpf_target, switch_pc));
+	jump_if_imm(a, BPF_JEQ, R2, 0, NOT_SIMPLE);
+	op(a, BPF_ALU64 | BPF_SUB | BPF_X, R1, R2, 0, 0);
+	jump_if_imm(a, BPF_JGT, R1, SWITCH_BYTES, NOT_SIMPLE);
+}
+
 /*
  * Most samples of most programs are of a goroutine on its own stack that no C has called: the
  * kernel gives all that they need, unless labels are wanted. One read shows it: R14 is a goroutine,
@@ -387,7 +433,7 @@ static void leave_simple(struct as *a)
 	get(a, R2, V_G + G_STACK_HI);
 	jump_if(a, BPF_JGT, R1, R2, NOT_SIMPLE);
 	load_goid(a);
-	jump_if_imm(a, BPF_JEQ, R1, 0, NOT_SIMPLE);
+	jump_if_imm(a, BPF_JEQ, R1, 0, SYSTEM);
 	load(a, BPF_H, R1, TARGET, MEMBER(prowl_bpf_target, no_callbacks));
 	jump_if_imm(a, BPF_JNE, R1, 0, SIMPLE);
 	get(a, R3, V_G + G_M);
@@ -398,6 +444,9 @@ static void leave_simple(struct as *a)
 	jump_if_imm(a, BPF_JNE, R0, 0, NOT_SIMPLE);
 	get(a, R1, V_NCGO);
 	jump_if_imm(a, BPF_JNE, R1, 0, NOT_SIMPLE);
+	jump(a, SIMPLE);
+	here(a, SYSTEM);
+	leave_system(a);
 	here(a, SIMPLE);
 	remember_m(a, V_G + G_M);
 	jump(a, OUT_SILENT);

@@ -41,6 +41,8 @@ struct prowl_bpf_target {      /* offsets as in golayout.h */
 	uint16_t g_goid;
 	uint16_t no_callbacks; /* not 0: C never calls Go */
 	uint16_t unused[4];
+	uint64_t text_lo, text_hi; /* of Go */
+	uint64_t switch_pc;        /* of runtime.systemstack_switch; 0: not known */
 };
 
 enum prowl_bpf_labels { PROWL_BPF_LABEL_SLICE, PROWL_BPF_LABEL_MAP };

@@ -160,6 +160,8 @@ static bool jumps(uint8_t what, uint64_t a, uint64_t b)
 		return a != b;
 	case BPF_JGT:
 		return a > b;
+	case BPF_JGE:
+		return a >= b;
 	case BPF_JLE:
 		return a <= b;
 	case BPF_JLT:
@@ -411,6 +413,54 @@ TEST(one_read_is_enough_where_c_never_calls_go)
 		t->g_goid = 168;
 		sample(true, G, G_LO + 512);
 		assert_true(m.out_len > 0);
+	}
+}
+
+/* systemstack has called Go code: frame pointers lead on to the goroutine. */
+TEST(on_g0_below_systemstack_nothing_is_needed)
+{
+	enum { SWITCH = 0x480000 };
+	static const struct {
+		uint64_t sched_pc, r14;
+		bool no_callbacks, text, needed;
+	} cases[] = {
+		{SWITCH + 8, OTHER_G0, true, true, false},
+		{SWITCH, OTHER_G0, true, true, false},
+		{0x401234, OTHER_G0, true, true, true} /* morestack, mcall */,
+		{SWITCH + 8, OTHER_G0, false, true, true} /* there may be C */,
+		{SWITCH + 8, OTHER_G0, true, false, true} /* the vDSO */,
+		{SWITCH + 8, GSIGNAL, true, true, true},
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		uint8_t *g = thread(G_HI - 1000, 0, 0);
+		struct prowl_bpf_target *t = &m.table.targets[PID % PROWL_BPF_SETS][2];
+
+		t->no_callbacks = cases[i].no_callbacks;
+		t->text_lo = cases[i].text ? 0x400000 : 0x402000;
+		t->text_hi = 0x500000;
+		t->switch_pc = SWITCH;
+		put(g, 64, cases[i].sched_pc);
+		put(m.user[2].bytes, 0, C_SP - 4096); /* g0's stack, and the signal's */
+		put(m.user[1].bytes, 0, C_SP - 4096);
+		put(m.user[1].bytes, 8, C_HI);
+		put(m.user[1].bytes, 48, M);
+		m.user[1].len = 400;
+		m.table.threads[TID % PROWL_BPF_THREADS] = (struct prowl_bpf_thread){.tid = TID,
+										     .m = M};
+		memset(user(G_HI - 1000, 1000), 0x5a, 1000);
+		sample(true, cases[i].r14, C_SP + 64);
+		assert_int_equal(m.out_len > 0, cases[i].needed);
+		if (!cases[i].needed) {
+			assert_int_equal(m.reads, 4);
+			assert_int_equal(m.table.threads[TID % PROWL_BPF_THREADS].m, M);
+		}
+		/* the scheduler, between two goroutines */
+		put(m.user[0].bytes, target.m_curg, 0);
+		m.out_len = 0;
+		sample(true, cases[i].r14, C_SP + 64);
+		assert_int_equal(m.out_len > 0,
+				 !t->no_callbacks || !cases[i].text || cases[i].r14 != OTHER_G0);
 	}
 }
 
