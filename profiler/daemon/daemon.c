@@ -2,6 +2,7 @@
 #include "daemon.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -78,6 +79,8 @@ static enum prowl_code open_store(struct daemon *d, struct prowl_err *err)
 static enum prowl_code open_host(struct daemon *d, struct prowl_err *err)
 {
 	const struct prowl_config *c = d->config;
+	/* Shorter windows are as much more work. */
+	double cpu = c->budget.cpu * d->scale;
 	struct prowl_host_options o = {
 		.rate = c->profile.rate,
 		.window_ns = c->profile.window / d->scale,
@@ -93,7 +96,7 @@ static enum prowl_code open_host(struct daemon *d, struct prowl_err *err)
 			   .events = c->limits.events_fds,
 			   .captures = c->captures.max},
 		/* Half for sampling, a third for looks; the rest is that of store and queries. */
-		.budget = {.sampling = c->budget.cpu * 0.5, .looking = c->budget.cpu * 0.3},
+		.budget = {.sampling = cpu * 0.5, .looking = cpu * 0.3},
 	};
 
 	return prowl_host_open(&o, &daemon_ops, d, &d->host, err);
@@ -112,6 +115,14 @@ static void make_folder_of(const char *path)
 	mkdir(folder, 0755);
 }
 
+/* Whoever may use the Unix socket besides root and the daemon's user. */
+static gid_t group_of(void)
+{
+	const struct group *g = getgrnam("prowl");
+
+	return g ? g->gr_gid : (gid_t)-1;
+}
+
 static enum prowl_code listen_at(struct daemon *d, struct prowl_listener *l, size_t *n,
 				 struct prowl_err *err)
 {
@@ -124,14 +135,14 @@ static enum prowl_code listen_at(struct daemon *d, struct prowl_listener *l, siz
 		if (*n == MOST_LISTENERS)
 			return prowl_fail(err, PROWL_USAGE, "more than %d addresses to listen at",
 					  MOST_LISTENERS);
-		code = prowl_serve_listen(list->text[i], (gid_t)-1, &l[*n], err);
+		code = prowl_serve_listen(list->text[i], group_of(), &l[*n], err);
 		*n += code == PROWL_OK;
 	}
 	if (list->n || !prowl_config_socket(path, sizeof path))
 		return code;
 	make_folder_of(path);
 	snprintf(address, sizeof address, "unix:%s", path);
-	code = prowl_serve_listen(address, (gid_t)-1, &l[0], err);
+	code = prowl_serve_listen(address, group_of(), &l[0], err);
 	*n = code == PROWL_OK;
 	return code;
 }
@@ -142,14 +153,36 @@ static void close_all(const struct prowl_listener *l, size_t n)
 		close(l[i].fd);
 }
 
+/* As configured, or in the folder of the store; NULL: none, a token for this run. */
+static const char *token_file(const struct daemon *d, char *buf, size_t len)
+{
+	if (*d->config->http.token_file)
+		return d->config->http.token_file;
+	if (!d->store)
+		return NULL;
+	snprintf(buf, len, "%s/token", d->store_path);
+	return buf;
+}
+
 static enum prowl_code open_serve(struct daemon *d, const struct prowl_backend *backend,
 				  struct prowl_err *err)
 {
+	const struct prowl_config *c = d->config;
 	struct prowl_listener listeners[MOST_LISTENERS];
+	char token[sizeof d->store_path + 8];
 	struct prowl_serve_options o = {
 		.listeners = listeners,
-		.max_captures = d->config->captures.max,
-		.gid = (gid_t)-1,
+		.token_file = token_file(d, token, sizeof token),
+		.hosts = c->http.allowed_hosts.text,
+		.nhosts = c->http.allowed_hosts.n,
+		.insecure = c->http.insecure,
+		.metrics_without_token = c->http.metrics_without_token,
+		.gid = group_of(),
+		.max_connections = c->http.max_connections,
+		.max_captures = c->captures.max,
+		.max_seconds = c->captures.max_seconds,
+		.max_rate = c->captures.max_rate,
+		.query_threads = c->query.threads,
 		.backend = backend,
 		.store = d->store,
 		.log = serve_log,
@@ -207,6 +240,7 @@ static void end(struct daemon *d)
 {
 	prowl_serve_close(d->serve);
 	prowl_host_free(d->host);
+	daemon_push_close(d);
 	prowl_store_close(d->store);
 	prowl_series_free(d->decided);
 	prowl_series_free(d->others);
@@ -456,6 +490,8 @@ static enum prowl_code open_and_work(struct daemon *d, int signal_fd, struct pro
 	struct prowl_backend backend;
 	enum prowl_code code = open_store(d, err);
 
+	if (code == PROWL_OK)
+		code = daemon_push_open(d, err);
 	if (code == PROWL_OK)
 		code = open_host(d, err);
 	daemon_backend(d, &backend);

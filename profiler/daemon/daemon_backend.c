@@ -12,6 +12,7 @@
 #include "daemon_parts.h"
 #include "kinds.h"
 #include "procfs.h"
+#include "push.h"
 
 /* --- targets --------------------------------------------------------------------------------- */
 
@@ -194,15 +195,58 @@ static size_t degraded(const struct daemon *d, const struct state *s,
 	return n;
 }
 
+enum { MOST_SINKS = 16 };
+
+struct sinks {
+	size_t n;
+	struct prowl_sink_status sink[MOST_SINKS];
+	char error[MOST_SINKS][256], name[MOST_SINKS][65], url[MOST_SINKS][256];
+};
+
+static uint64_t dropped(const struct prowl_push_status *s)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < PROWL_PUSH_REASONS; i++)
+		n += s->dropped[i];
+	return n;
+}
+
+static void add_sink(void *ctx, const struct prowl_push_status *s)
+{
+	struct sinks *all = ctx;
+	size_t i = all->n;
+
+	if (i == MOST_SINKS)
+		return;
+	snprintf(all->name[i], sizeof all->name[i], "%s", s->sink);
+	snprintf(all->url[i], sizeof all->url[i], "%s", s->url);
+	snprintf(all->error[i], sizeof all->error[i], "%s", s->last_error);
+	all->sink[all->n++] = (struct prowl_sink_status){
+		.name = all->name[i],
+		.type = prowl_push_type_name(s->type),
+		.url = all->url[i],
+		.sent = s->sent,
+		.dropped = dropped(s),
+		.spool_bytes = s->spool_bytes,
+		.lag_seconds = (double)s->lag_ns / 1e9,
+		.last_success = (int64_t)s->last_success_ns,
+		.next_try = (int64_t)s->next_try_ns,
+		.last_error = all->error[i],
+	};
+}
+
 static void status(void *ctx, void (*take)(void *arg, const struct prowl_backend_status *status),
 		   void *arg)
 {
 	struct daemon *d = ctx;
 	const char *reasons[MOST_DEGRADED];
 	struct prowl_backend_status b;
+	struct sinks sinks = {0};
 	struct state s;
 
 	state_of(d, &s);
+	daemon_push_each(d, add_sink, &sinks);
 	pthread_rwlock_rdlock(&d->lock);
 	b = (struct prowl_backend_status){
 		.version = PROWL_VERSION,
@@ -235,6 +279,8 @@ static void status(void *ctx, void (*take)(void *arg, const struct prowl_backend
 		.budgets = &(struct prowl_budget_use){"cpu", s.host.sampling + s.host.looking,
 						      d->config->budget.cpu},
 		.nbudgets = 1,
+		.sinks = sinks.sink,
+		.nsinks = sinks.n,
 	};
 	take(arg, &b);
 	pthread_rwlock_unlock(&d->lock);
@@ -366,6 +412,56 @@ static void put_store(const struct putting *p, const struct daemon *d, const str
 	    "Time that writing took, with what waits for the disk.");
 }
 
+/* One figure of all sinks, as metrics want them. */
+struct sink_figure {
+	const struct putting *p;
+	const char *name, *help;
+	enum prowl_metric_type type;
+	double (*value)(const struct prowl_push_status *s);
+};
+
+static double sent(const struct prowl_push_status *s)
+{
+	return (double)s->sent;
+}
+
+static double all_dropped(const struct prowl_push_status *s)
+{
+	return (double)dropped(s);
+}
+
+static double spooled(const struct prowl_push_status *s)
+{
+	return (double)s->spool_bytes;
+}
+
+static double lag(const struct prowl_push_status *s)
+{
+	return (double)s->lag_ns / 1e9;
+}
+
+static void put_sink(void *ctx, const struct prowl_push_status *s)
+{
+	const struct sink_figure *f = ctx;
+
+	put_labelled(f->p, f->name, f->type, "sink", s->sink, f->value(s), f->help);
+}
+
+static void put_push(const struct putting *p, struct daemon *d)
+{
+	struct sink_figure figures[] = {
+		{p, "prowl_push_profiles_total", "Profiles that a sink took.", PROWL_COUNTER, sent},
+		{p, "prowl_push_dropped_total", "Profiles that it will never get.", PROWL_COUNTER,
+		 all_dropped},
+		{p, "prowl_push_spool_bytes", "Bytes that wait for it.", PROWL_GAUGE, spooled},
+		{p, "prowl_push_lag_seconds", "Age of the oldest profile that waits.", PROWL_GAUGE,
+		 lag},
+	};
+
+	for (size_t i = 0; i < sizeof figures / sizeof *figures; i++)
+		daemon_push_each(d, put_sink, &figures[i]);
+}
+
 struct figures {
 	const struct putting *p;
 	struct daemon *d;
@@ -438,6 +534,7 @@ static void metrics(void *ctx, void (*each)(void *arg, const struct prowl_metric
 	    "Resident memory of the daemon.");
 	put_host(&p, &s.host);
 	put_store(&p, d, &s);
+	put_push(&p, d);
 	put(&p, "prowl_config_last_reload_successful", PROWL_GAUGE, !d->load_failed,
 	    "Whether the configuration in force is the newest.");
 	put_figures(d, &p);

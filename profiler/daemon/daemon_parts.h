@@ -15,6 +15,9 @@
 #include "serve.h"
 #include "store.h"
 
+struct daemon_push;
+struct prowl_push_status;
+
 enum { DAEMON_ROSTER = 4096 };
 
 struct daemon {
@@ -35,6 +38,7 @@ struct daemon {
 	char store_path[4096];
 	struct prowl_host *host;
 	struct prowl_serve *serve;
+	struct daemon_push *push; /* NULL: no sinks */
 	struct roster *roster;
 	struct prowl_series *decided; /* what decide gave last; its thread's */
 	struct prowl_series *others;  /* of what no rule takes */
@@ -60,6 +64,14 @@ extern const struct prowl_host_ops daemon_ops;
 
 /* What the server asks for, with a daemon as ctx. */
 void daemon_backend(struct daemon *d, struct prowl_backend *ret);
+
+/* Sinks of the configuration; none is no error. */
+enum prowl_code daemon_push_open(struct daemon *d, struct prowl_err *err);
+void daemon_push_close(struct daemon *d);
+/* Offers what has been stored. */
+void daemon_push_offer(struct daemon *d, const struct prowl_store_part *part);
+void daemon_push_each(struct daemon *d, void (*each)(void *ctx, const struct prowl_push_status *s),
+		      void *ctx);
 
 /* Unix ns. */
 int64_t daemon_wall(void);

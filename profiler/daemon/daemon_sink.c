@@ -166,6 +166,8 @@ static void put(struct daemon *d, const struct prowl_store_part *parts, size_t n
 		return;
 	if (prowl_store_put(d->store, parts, n, &kept, &err) == PROWL_OK) {
 		d->stored++;
+		for (size_t i = 0; i < n; i++)
+			daemon_push_offer(d, &parts[i]);
 		return;
 	}
 	d->store_failures++;

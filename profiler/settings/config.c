@@ -36,7 +36,9 @@ static const struct prowl_config defaults = {
 		  .fsync = true,
 		  .events = {.max = 500, .max_bytes = 256 * MIB, .max_age = 90 * 86400 * S}},
 	.limits = {.targets = 500, .label_values = 200, .events_fds = 2000},
-	.captures = {.max = 2},
+	.captures = {.max = 2, .max_seconds = 300, .max_rate = 999},
+	.http = {.token_file = "", .max_connections = 128},
+	.query = {.threads = 2},
 	.budget = {.cpu = 0.01},
 	.log = {.level = PROWL_LOG_INFO},
 	.file = "",
@@ -178,6 +180,36 @@ enum prowl_code config_want_texts(struct config_reader *r, const struct yaml_ite
 	return code;
 }
 
+size_t config_count(const struct yaml_item *item)
+{
+	size_t n = 0;
+
+	for (const struct yaml_item *i = item->first; i; i = i->next)
+		n++;
+	return n;
+}
+
+enum prowl_code config_want_pairs(struct config_reader *r, const struct yaml_item *item,
+				  struct prowl_config_pairs *ret)
+{
+	enum prowl_code code = config_want(r, item, YAML_DICT);
+
+	if (code != PROWL_OK)
+		return code;
+	ret->pair = config_alloc(r->config, config_count(item), sizeof *ret->pair);
+	if (!ret->pair)
+		return prowl_fail(r->err, PROWL_FAILED, "out of memory");
+	for (const struct yaml_item *i = item->first; i && code == PROWL_OK; i = i->next) {
+		struct prowl_config_pair *one = &ret->pair[ret->n++];
+
+		one->name = i->key;
+		code = config_want_text(r, i, &one->value);
+		if (code == PROWL_OK && (!*one->name || !*one->value))
+			return config_wrong(r, i->at, "neither name nor value must be empty");
+	}
+	return code;
+}
+
 /* The keys of the table and, in the same map, these. */
 static const struct {
 	const char *name;
@@ -185,6 +217,7 @@ static const struct {
 } sections[] = {
 	{"targets", config_read_rules},
 	{"labels", config_read_labels},
+	{"push", config_read_push},
 };
 enum { SECTIONS = sizeof sections / sizeof *sections, NAME = 128, MOST_NAMES = 64 };
 

@@ -21,6 +21,28 @@ enum { PROWL_OTHER_NAME, PROWL_OTHER_ONE };
 enum { PROWL_LOG_ERROR, PROWL_LOG_WARNING, PROWL_LOG_INFO, PROWL_LOG_DEBUG };
 enum { PROWL_LOG_AUTO, PROWL_LOG_JOURNAL, PROWL_LOG_TEXT, PROWL_LOG_JSON };
 
+struct prowl_config_pair {
+	const char *name, *value;
+};
+
+struct prowl_config_pairs {
+	struct prowl_config_pair *pair;
+	size_t n;
+};
+
+/* A server that windows are pushed to; see push.h. Texts that are not set are "". */
+struct prowl_config_sink {
+	const char *name, *type, *url, *tenant, *user, *password_file, *bearer_token_file;
+	const char *ca, *cert, *key, *proxy;
+	const char *match; /* a selector of series; "": all */
+	bool insecure;
+	struct prowl_texts kinds; /* none: all */
+	struct prowl_config_pairs headers, external_labels;
+	uint64_t timeout, max_profile_bytes, spool_max_bytes, spool_max_age;
+	uint64_t backoff_min, backoff_max; /* 0: push.h has the default */
+	unsigned int line;                 /* of the file */
+};
+
 struct prowl_config {
 	struct {
 		unsigned int rate; /* Hz */
@@ -55,8 +77,17 @@ struct prowl_config {
 		unsigned int targets, label_values, events_fds;
 	} limits;
 	struct {
-		unsigned int max;
+		unsigned int max, max_seconds, max_rate;
 	} captures;
+	struct {
+		const char *token_file; /* "": in the store's folder */
+		struct prowl_texts allowed_hosts;
+		bool metrics_without_token, insecure;
+		unsigned int max_connections;
+	} http;
+	struct {
+		unsigned int threads;
+	} query;
 	struct {
 		double cpu; /* of one CPU */
 	} budget;
@@ -66,6 +97,8 @@ struct prowl_config {
 	struct prowl_texts listen; /* none: by user, see prowl_config_socket */
 	struct prowl_rules rules;
 	struct prowl_label_policy labels;
+	struct prowl_config_sink *push;
+	size_t npush;
 
 	const char *file;             /* that was read; "": none */
 	struct prowl_config_own *own; /* private */

@@ -43,9 +43,17 @@ enum prowl_code config_want_texts(struct config_reader *r, const struct yaml_ite
 size_t config_index(struct config_reader *r, const struct yaml_item *item, const char *in,
 		    const char *const *names, size_t n, enum prowl_code *code);
 
-/* targets: and labels: */
+/* Pairs of names and texts. */
+enum prowl_code config_want_pairs(struct config_reader *r, const struct yaml_item *item,
+				  struct prowl_config_pairs *ret);
+
+/* How many items it contains. */
+size_t config_count(const struct yaml_item *item);
+
+/* targets:, labels:, push: */
 enum prowl_code config_read_rules(struct config_reader *r, const struct yaml_item *item);
 enum prowl_code config_read_labels(struct config_reader *r, const struct yaml_item *item);
+enum prowl_code config_read_push(struct config_reader *r, const struct yaml_item *item);
 
 /* A rule in front of the others, zeroed. NULL: no memory. */
 struct prowl_rule *config_rule_in_front(struct prowl_config *c);

@@ -89,15 +89,6 @@ static bool is_label_name(const char *s)
 		       '\0';
 }
 
-static size_t count(const struct yaml_item *item)
-{
-	size_t n = 0;
-
-	for (const struct yaml_item *i = item->first; i; i = i->next)
-		n++;
-	return n;
-}
-
 static enum prowl_code read_rule_labels(struct config_reader *r, const struct yaml_item *map,
 					struct prowl_rule *rule)
 {
@@ -106,7 +97,7 @@ static enum prowl_code read_rule_labels(struct config_reader *r, const struct ya
 
 	if (code != PROWL_OK)
 		return code;
-	labels = config_alloc(r->config, count(map), sizeof *labels);
+	labels = config_alloc(r->config, config_count(map), sizeof *labels);
 	if (!labels)
 		return prowl_fail(r->err, PROWL_FAILED, "out of memory");
 	for (const struct yaml_item *i = map->first; i && code == PROWL_OK; i = i->next) {
@@ -215,7 +206,7 @@ enum prowl_code config_read_rules(struct config_reader *r, const struct yaml_ite
 	if (code != PROWL_OK)
 		return code;
 	*rules = (struct prowl_rules){
-		.rules = config_alloc(r->config, count(list), sizeof *rules->rules)};
+		.rules = config_alloc(r->config, config_count(list), sizeof *rules->rules)};
 	if (!rules->rules)
 		return prowl_fail(r->err, PROWL_FAILED, "out of memory");
 	for (const struct yaml_item *i = list->first; i && code == PROWL_OK; i = i->next)
@@ -240,24 +231,20 @@ struct prowl_rule *config_rule_in_front(struct prowl_config *c)
 static enum prowl_code read_renames(struct config_reader *r, const struct yaml_item *map)
 {
 	struct prowl_label_policy *policy = &r->config->labels;
-	enum prowl_code code = config_want(r, map, YAML_DICT);
+	struct prowl_config_pairs pairs = {0};
+	enum prowl_code code = config_want_pairs(r, map, &pairs);
 	struct prowl_rename *renames;
 
 	if (code != PROWL_OK)
 		return code;
-	renames = config_alloc(r->config, count(map), sizeof *renames);
+	renames = config_alloc(r->config, pairs.n, sizeof *renames);
 	if (!renames)
 		return prowl_fail(r->err, PROWL_FAILED, "out of memory");
+	for (size_t i = 0; i < pairs.n; i++)
+		renames[i] = (struct prowl_rename){pairs.pair[i].name, pairs.pair[i].value};
 	policy->rename = renames;
-	for (const struct yaml_item *i = map->first; i && code == PROWL_OK; i = i->next) {
-		struct prowl_rename *one = &renames[policy->nrename++];
-
-		one->from = i->key;
-		code = config_want_text(r, i, &one->to);
-		if (code == PROWL_OK && !*one->to)
-			return config_wrong(r, i->at, "the new name of a label must not be empty");
-	}
-	return code;
+	policy->nrename = pairs.n;
+	return PROWL_OK;
 }
 
 enum prowl_code config_read_labels(struct config_reader *r, const struct yaml_item *map)

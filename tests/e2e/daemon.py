@@ -3,12 +3,14 @@
 
 import contextlib
 import glob
+import http.server
 import json
 import os
 import re
 import signal
 import socket
 import subprocess
+import threading
 import time
 
 import harness
@@ -150,3 +152,42 @@ def others():
         daemon.wait_for(lambda: comm in functions_of(stored(daemon)), 'a sample of ' + comm)
         check(json.loads(daemon.get('/api/v1/targets'))['targets'] == [], 'it is a target')
         check('main.work' not in functions_of(stored(daemon)), 'its stacks are stored')
+
+
+class Sink(http.server.ThreadingHTTPServer):
+    """Takes whatever is pushed; bodies by path."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers['Content-Length']))
+            self.server.got.append((self.path, body))
+            self.send_response(200)
+            self.send_header('Content-Type', 'application/proto')
+            self.send_header('Content-Length', '0')
+            self.end_headers()
+
+        def log_message(self, *unused):
+            pass
+
+    def __init__(self):
+        super().__init__(('127.0.0.1', 0), self.Handler)
+        self.got = []
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+
+@test('daemon', 'what is stored is pushed to the sinks that want it')
+def pushes():
+    harness.need_perf()
+    version = harness.any_goroot(['1.24', '1.27', '1.22'])
+    with Sink() as wants, Sink() as wants_not, harness.Target(harness.build(version, 'labels', 'static')) as target:
+        push = 'push:\n'
+        for name, sink, match in (('a', wants, 'service="shop"'), ('b', wants_not, 'service="none"')):
+            push += "  - {name: %s, type: pyroscope, url: 'http://127.0.0.1:%d', match: '%s', kinds: [cpu]}\n" % (
+                name, sink.server_address[1], match)
+        with Daemon('pushes', rule_for(target, '    service: shop\n') + push) as daemon:
+            daemon.wait_for(lambda: len(wants.got) >= 2, 'two profiles at the sink')
+            path, body = wants.got[0]
+            check(path == '/push.v1.PusherService/Push' and b'service_name' in body and b'shop' in body, '%s: %r', path, body[:200])
+            daemon.wait_for(lambda: re.search(rb'prowl_push_profiles_total\{sink="a"\} [1-9]', daemon.get('/metrics')), 'the figure')
+            check(not wants_not.got, 'a sink got what it does not want')
+            check(daemon.end()[0] == 0, 'the end:\n%s', daemon.said())

@@ -168,7 +168,42 @@ TEST(wrong_rules_are_refused)
 	refused("targets: [{runtime: {heap: 10ms}}]\n", "a time from 1s");
 	refused("targets: [{runtime: {heep: 10s}}]\n", "did you mean 'heap'?");
 	refused("labels: {kep: []}\n", "did you mean 'keep'?");
-	refused("labels: {rename: {a: ''}}\n", "must not be empty");
+	refused("labels: {rename: {a: ''}}\n", "must be empty");
+}
+
+TEST(sinks_are_read)
+{
+	struct prowl_config *c = parsed(
+		"push:\n"
+		"  - {name: a.b-c, type: pyroscope, url: 'http://h', basic_auth: {user: u, "
+		"password_file: /p}, headers: {X-A: b}, kinds: [cpu, heap], timeout: 3s, "
+		"tls: {insecure: true}, spool: {max_bytes: 1MiB}, backoff: {min: 500ms}}\n"
+		"  - {name: x, type: parca, url: 'http://i', match: 'service=\"a\"'}\n");
+	const struct prowl_config_sink *s = c->push;
+
+	assert_int_equal(c->npush, 2);
+	assert_string_equal(s[0].name, "a.b-c");
+	assert_string_equal(s[0].user, "u");
+	assert_string_equal(s[0].password_file, "/p");
+	assert_int_equal(s[0].headers.n, 1);
+	assert_string_equal(s[0].headers.pair[0].value, "b");
+	assert_int_equal(s[0].kinds.n, 2);
+	assert_true(s[0].insecure);
+	assert_int_equal(s[0].timeout, UINT64_C(3000000000));
+	assert_int_equal(s[0].spool_max_bytes, 1 << 20);
+	assert_int_equal(s[0].backoff_min, 500000000);
+	assert_int_equal(s[0].backoff_max, 0);
+	assert_string_equal(s[1].match, "service=\"a\"");
+	assert_string_equal(s[1].tenant, "");
+	prowl_config_free(c);
+	refused("push: {}\n", "push wants a list");
+	refused("push: [{name: a, type: b}]\n", "needs type and url");
+	refused("push: [{name: 'a/b', type: b, url: c}]\n", "needs a name");
+	refused("push: [{nam: a}]\n", "did you mean 'name'?");
+	refused("push: [{spool: {max_age: 5}}]\n", "max_age wants a time");
+	refused("push: [{tls: {isecure: true}}]\n", "tls has no key 'isecure'");
+	refused("push: [{name: a, type: b, url: c}, {name: a, type: b, url: c}]\n",
+		"two sinks are named a");
 }
 
 TEST(flags_win_over_the_environment_which_wins_over_the_file)
