@@ -113,6 +113,24 @@ def test_daemon():
         assert found == wanted, 'prowl-daemon.scd: %s has %s, --help has %s' % (verb, found, wanted)
 
 
+def test_systemd():
+    """The units say what systemd understands."""
+    program = shutil.which('systemd-analyze')
+    if not program:
+        raise Skip('there is no systemd-analyze')
+    with tempfile.TemporaryDirectory() as folder:
+        for kind in ('system', 'user'):
+            with open(os.path.join(MAN, '..', 'systemd', 'prowl-%s.service.in' % kind)) as f:
+                text = f.read().replace('@bindir@/prowl', PROWL)
+            path = os.path.join(folder, 'prowl.service')
+            with open(path, 'w') as f:
+                f.write(text)
+            p = subprocess.run([program, 'verify', '--man=no', '--' + kind, path], capture_output=True, text=True, timeout=60,
+                               env=dict(os.environ, XDG_RUNTIME_DIR=folder))
+            wrong = [line for line in p.stderr.split('\n') if 'prowl' in line]
+            assert not wrong, (kind, p.stderr)
+
+
 def choices(command, option):
     """The words that --help lists for an option that takes one of a few."""
     text = re.sub(r'\n {20,}', ' ', prowl(command, '--help').stdout)

@@ -265,3 +265,35 @@ TEST(every_key_has_a_variable_of_its_own)
 		}
 	}
 }
+
+/* The line of a key: "*profile.rate*: _19_". */
+static bool is_key(const char *name)
+{
+	for (size_t i = 0; i < config_nkeys; i++) {
+		if (!strcmp(config_keys[i].name, name))
+			return true;
+	}
+	return false;
+}
+
+TEST(the_manual_has_every_key_and_no_other)
+{
+	FILE *f = unit_test_args && unit_test_args[0] ? fopen(unit_test_args[0], "r") : NULL;
+	char line[1024], name[128];
+	bool keys = false;
+	size_t n = 0;
+
+	if (!f)
+		skip();
+	while (fgets(line, sizeof line, f)) {
+		if (line[0] == '#')
+			keys = !strcmp(line, "# KEYS\n");
+		if (!keys || sscanf(line, "*%127[a-z_.]*:", name) != 1)
+			continue;
+		if (!is_key(name))
+			fail_msg("the manual has %s, which is no key", name);
+		n++;
+	}
+	fclose(f);
+	assert_int_equal(n, config_nkeys);
+}
