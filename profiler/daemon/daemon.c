@@ -216,12 +216,27 @@ static struct prowl_series *series_of_others(const struct daemon *d)
 	return s;
 }
 
-static enum prowl_code begin(struct daemon *d, struct prowl_err *err)
+/* The configuration, and whether it can be had. */
+static enum prowl_code configure(struct daemon *d, struct prowl_config **ret, struct prowl_err *err)
 {
-	enum prowl_code code = d->o->configure(d->o->ctx, &d->config, err);
+	enum prowl_code code = d->o->configure(d->o->ctx, ret, err);
 
 	if (code != PROWL_OK)
 		return code;
+	code = daemon_check_triggers(*ret, err);
+	if (code != PROWL_OK)
+		prowl_config_free(*ret);
+	return code;
+}
+
+static enum prowl_code begin(struct daemon *d, struct prowl_err *err)
+{
+	struct prowl_config *config;
+	enum prowl_code code = configure(d, &config, err);
+
+	if (code != PROWL_OK)
+		return code;
+	d->config = d->first = config;
 	d->loaded = d->started = daemon_wall();
 	gethostname(d->hostname, sizeof d->hostname - 1);
 	d->log = daemon_log_new(STDERR_FILENO, (enum daemon_level)d->config->log.level,
@@ -247,7 +262,9 @@ static void end(struct daemon *d)
 	roster_free(d->roster);
 	prowl_names_free(d->names);
 	daemon_log_free(d->log);
-	prowl_config_free(d->config);
+	if (d->config != d->first)
+		prowl_config_free(d->config);
+	prowl_config_free(d->first);
 	if (d->wake_fd >= 0)
 		close(d->wake_fd);
 	if (d->events_fd >= 0)
@@ -309,7 +326,7 @@ enum prowl_code daemon_reload(struct daemon *d, struct prowl_err *err)
 {
 	struct prowl_config *config, *old;
 	struct prowl_names *names, *old_names;
-	enum prowl_code code = d->o->configure(d->o->ctx, &config, err);
+	enum prowl_code code = configure(d, &config, err);
 
 	d->load_failed = code != PROWL_OK;
 	if (code != PROWL_OK)
@@ -327,7 +344,8 @@ enum prowl_code daemon_reload(struct daemon *d, struct prowl_err *err)
 	d->names = names;
 	d->loaded = daemon_wall();
 	pthread_rwlock_unlock(&d->lock);
-	prowl_config_free(old);
+	if (old != d->first)
+		prowl_config_free(old);
 	prowl_names_free(old_names);
 	prowl_host_reconsider(d->host);
 	return PROWL_OK;
@@ -469,14 +487,21 @@ static enum prowl_code work(struct daemon *d, int signal_fd, struct prowl_err *e
 {
 	struct waiting w = {.d = d, .signal_fd = signal_fd, .watchdog = notify_watchdog()};
 	struct sampling s = {.d = d};
+	enum prowl_code code;
 	pthread_t thread;
 
 	d->progress = prowl_now();
 	if (pthread_create(&thread, NULL, sample, &s) != 0)
 		return prowl_fail(err, PROWL_FAILED, "a thread can't be started");
-	notify_send("READY=1");
-	wait_for_end(&w);
+	code = daemon_watch_begin(d, err);
+	if (code == PROWL_OK) {
+		notify_send("READY=1");
+		wait_for_end(&w);
+	}
+	daemon_watch_end(d);
 	end_sampling(&w, thread);
+	if (code != PROWL_OK)
+		return code;
 	if (s.code != PROWL_OK && err)
 		*err = s.err;
 	else

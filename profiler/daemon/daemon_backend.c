@@ -535,6 +535,8 @@ static void metrics(void *ctx, void (*each)(void *arg, const struct prowl_metric
 	put_host(&p, &s.host);
 	put_store(&p, d, &s);
 	put_push(&p, d);
+	put(&p, "prowl_trigger_fired_total", PROWL_COUNTER, (double)d->fired,
+	    "Triggers that fired.");
 	put(&p, "prowl_config_last_reload_successful", PROWL_GAUGE, !d->load_failed,
 	    "Whether the configuration in force is the newest.");
 	put_figures(d, &p);

@@ -16,6 +16,7 @@
 #include "store.h"
 
 struct daemon_push;
+struct watch;
 struct prowl_push_status;
 
 enum { DAEMON_ROSTER = 4096 };
@@ -30,8 +31,9 @@ struct daemon {
 	/* A reload takes it for writing. Values that need a restart are those of the first one. */
 	pthread_rwlock_t lock;
 	struct prowl_config *config;
-	struct prowl_names *names; /* used by decide only */
-	int64_t loaded;            /* Unix ns */
+	struct prowl_config *first; /* that of the beginning, which parts refer to */
+	struct prowl_names *names;  /* used by decide only */
+	int64_t loaded;             /* Unix ns */
 	bool load_failed;
 
 	struct prowl_store *store; /* NULL: --no-store */
@@ -39,6 +41,7 @@ struct daemon {
 	struct prowl_host *host;
 	struct prowl_serve *serve;
 	struct daemon_push *push; /* NULL: no sinks */
+	struct watch *watch;      /* NULL: no triggers */
 	struct roster *roster;
 	struct prowl_series *decided; /* what decide gave last; its thread's */
 	struct prowl_series *others;  /* of what no rule takes */
@@ -48,6 +51,7 @@ struct daemon {
 	atomic_uint wishes;
 
 	_Atomic uint64_t stored, store_failures; /* windows */
+	_Atomic uint64_t fired;                  /* triggers */
 	_Atomic uint64_t progress;               /* monotonic ns: a window was handed over */
 };
 
@@ -72,6 +76,31 @@ void daemon_push_close(struct daemon *d);
 void daemon_push_offer(struct daemon *d, const struct prowl_store_part *part);
 void daemon_push_each(struct daemon *d, void (*each)(void *ctx, const struct prowl_push_status *s),
 		      void *ctx);
+
+/* The profile as the policy for labels wants it; NULL: no memory. *made: it is to be freed. */
+const struct pprof_profile *daemon_as_wanted(struct daemon *d, const struct pprof_profile *profile,
+					     struct pprof_profile **made);
+
+struct daemon_event {
+	struct roster_id id;
+	const char *kind, *why; /* "memory"; a line for people */
+	const struct prowl_trigger_capture *capture;
+	size_t ncapture;
+	int wake_fd; /* ends captures early */
+};
+
+/*
+ * Takes the profiles, and puts them into the store as one event; what can't be had is named in it.
+ * Blocks meanwhile; any thread.
+ */
+enum prowl_code daemon_event_take(struct daemon *d, const struct daemon_event *e,
+				  struct prowl_err *err);
+
+/* Whether triggers capture kinds that there are. */
+enum prowl_code daemon_check_triggers(const struct prowl_config *c, struct prowl_err *err);
+/* Looks at triggers in threads of its own until the end, by the configuration of the beginning. */
+enum prowl_code daemon_watch_begin(struct daemon *d, struct prowl_err *err);
+void daemon_watch_end(struct daemon *d);
 
 /* Unix ns. */
 int64_t daemon_wall(void);

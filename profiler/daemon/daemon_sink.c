@@ -141,8 +141,7 @@ static struct prowl_store_process process_of(struct daemon *d, struct prowl_host
 	return p;
 }
 
-/* The profile as the policy for labels wants it; NULL: no memory. *made: it is to be freed. */
-static const struct pprof_profile *as_wanted(struct daemon *d, const struct pprof_profile *profile,
+const struct pprof_profile *daemon_as_wanted(struct daemon *d, const struct pprof_profile *profile,
 					     struct pprof_profile **made)
 {
 	int r = 0;
@@ -244,7 +243,7 @@ static void add_part(struct window *s, const struct prowl_host_part *p)
 	*part = (struct prowl_store_part){
 		.series = p->series,
 		.kind = "cpu",
-		.profile = as_wanted(s->d, p->profile, &s->made[s->nparts]),
+		.profile = daemon_as_wanted(s->d, p->profile, &s->made[s->nparts]),
 		.facts = facts_of(s->w),
 	};
 	part->facts.samples = p->samples;
@@ -371,7 +370,7 @@ static void on_snapshot(void *ctx, struct prowl_host_snapshot *s)
 		.series = s->series,
 		.kind = s->kind,
 		.level = !s->flow,
-		.profile = as_wanted(d, s->profile, &made),
+		.profile = daemon_as_wanted(d, s->profile, &made),
 		.facts = {.wall_start = s->wall_start,
 			  .wall_end = s->wall_end,
 			  .mono_start = (int64_t)s->mono - (s->wall_end - s->wall_start),

@@ -20,6 +20,26 @@ enum { MOST_BYTES = (1 << 20) + 1 };
 
 /* --- defaults --------------------------------------------------------------------------- */
 
+/* Before a memory limit kills, and when goroutines pile up. */
+static const struct prowl_trigger default_triggers[] = {
+	{.name = "memory",
+	 .when = {{PROWL_TRIGGER_MEMORY, PROWL_ABOVE_LIMIT, .value = 0.9}},
+	 .nwhen = 1,
+	 .cooldown = 600 * S,
+	 .max_per_day = 20,
+	 .capture = {{"heap", 0}, {"goroutine", 0}},
+	 .ncapture = 2},
+	{.name = "goroutines",
+	 .when = {{PROWL_TRIGGER_GOROUTINES, PROWL_ABOVE_MEDIAN, .value = 3, .span = 3600 * S}},
+	 .nwhen = 1,
+	 .min = 1000,
+	 .for_ = 30 * S,
+	 .cooldown = 1800 * S,
+	 .max_per_day = 10,
+	 .capture = {{"goroutine", 0}},
+	 .ncapture = 1},
+};
+
 static const struct prowl_config defaults = {
 	.profile = {.rate = 19, .window = 60 * S, .kernel = true, .labels = true},
 	.discovery = {.opens_per_second = 50, .rescan = 30 * S},
@@ -41,6 +61,8 @@ static const struct prowl_config defaults = {
 	.query = {.threads = 2},
 	.budget = {.cpu = 0.01},
 	.log = {.level = PROWL_LOG_INFO},
+	.triggers = default_triggers,
+	.ntriggers = sizeof default_triggers / sizeof *default_triggers,
 	.file = "",
 };
 
@@ -218,6 +240,7 @@ static const struct {
 	{"targets", config_read_rules},
 	{"labels", config_read_labels},
 	{"push", config_read_push},
+	{"triggers", config_read_triggers},
 };
 enum { SECTIONS = sizeof sections / sizeof *sections, NAME = 128, MOST_NAMES = 64 };
 

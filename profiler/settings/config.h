@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "config_triggers.h"
 #include "config_values.h"
 #include "err.h"
 #include "rules.h"
@@ -99,6 +100,8 @@ struct prowl_config {
 	struct prowl_label_policy labels;
 	struct prowl_config_sink *push;
 	size_t npush;
+	const struct prowl_trigger *triggers;
+	size_t ntriggers;
 
 	const char *file;             /* that was read; "": none */
 	struct prowl_config_own *own; /* private */

@@ -50,9 +50,10 @@ enum prowl_code config_want_pairs(struct config_reader *r, const struct yaml_ite
 /* How many items it contains. */
 size_t config_count(const struct yaml_item *item);
 
-/* targets:, labels:, push: */
+/* targets:, labels:, push:, triggers: */
 enum prowl_code config_read_rules(struct config_reader *r, const struct yaml_item *item);
 enum prowl_code config_read_labels(struct config_reader *r, const struct yaml_item *item);
+enum prowl_code config_read_triggers(struct config_reader *r, const struct yaml_item *item);
 enum prowl_code config_read_push(struct config_reader *r, const struct yaml_item *item);
 
 /* A rule in front of the others, zeroed. NULL: no memory. */

@@ -154,6 +154,26 @@ def others():
         check('main.work' not in functions_of(stored(daemon)), 'its stacks are stored')
 
 
+@test('daemon', 'a trigger takes profiles of a busy process, once')
+def triggers():
+    harness.need_perf()
+    version = harness.any_goroot(['1.24', '1.27', '1.22'])
+    with harness.Target(harness.build(version, 'labels', 'static')) as target:
+        config = rule_for(target) + 'triggers:\n  - {name: busy, when: {cpu: "> 0.05"}, capture: [goroutine, heap], cooldown: 1h}\n'
+        with Daemon('triggers', config) as daemon:
+            daemon.wait_for(lambda: glob.glob(os.path.join(daemon.store, 'events', '*', '*busy*', 'event.json')), 'the event')
+            daemon.wait_for_windows(2)
+            events = glob.glob(os.path.join(daemon.store, 'events', '*', '*busy*'))
+            check(len(events) == 1, '%d events', len(events))
+            with open(os.path.join(events[0], 'event.json')) as f:
+                event = f.read()
+            check('cpu is' in event and str(target.pid) in event, event)
+            found = pprof.load(os.path.join(events[0], 'goroutine.pb.gz'))
+            check('main.main' in functions_of({'': found}), 'no main.main among the goroutines')
+            check(b'prowl_trigger_fired_total 1' in daemon.get('/metrics'), 'the figure')
+            check(daemon.end()[0] == 0, 'the end:\n%s', daemon.said())
+
+
 class Sink(http.server.ThreadingHTTPServer):
     """Takes whatever is pushed; bodies by path."""
 

@@ -206,6 +206,48 @@ TEST(sinks_are_read)
 		"two sinks are named a");
 }
 
+TEST(triggers_are_read)
+{
+	struct prowl_config *c = parsed(
+		"triggers:\n"
+		"  - name: memory\n"
+		"    when: {memory: '> 90%', goroutines: '> 3x median(1h)', cpu: '>1.5', min: 10}\n"
+		"    for: 30s\n"
+		"    cooldown: 1h\n"
+		"    max_per_day: 3\n"
+		"    capture: [heap, cpu=10s]\n");
+	const struct prowl_trigger *t = c->triggers;
+
+	assert_int_equal(c->ntriggers, 1);
+	assert_int_equal(t->nwhen, 3);
+	assert_int_equal(t->when[0].kind, PROWL_ABOVE_LIMIT);
+	assert_true(t->when[0].value > 0.89 && t->when[0].value < 0.91);
+	assert_int_equal(t->when[1].kind, PROWL_ABOVE_MEDIAN);
+	assert_int_equal(t->when[1].span, UINT64_C(3600000000000));
+	assert_true(t->when[2].kind == PROWL_ABOVE && t->when[2].value == 1.5);
+	assert_true(t->min == 10);
+	assert_int_equal(t->for_, UINT64_C(30000000000));
+	assert_int_equal(t->max_per_day, 3);
+	assert_int_equal(t->ncapture, 2);
+	assert_string_equal(t->capture[1].kind, "cpu");
+	assert_int_equal(t->capture[1].ns, UINT64_C(10000000000));
+	prowl_config_free(c);
+	c = parsed("");
+	assert_int_equal(c->ntriggers, 2);
+	prowl_config_free(c);
+	c = parsed("triggers: []\n");
+	assert_int_equal(c->ntriggers, 0);
+	prowl_config_free(c);
+	refused("triggers: [{name: a}]\n", "needs when and capture");
+	refused("triggers: [{name: A}]\n", "needs a name");
+	refused("triggers: [{when: {cpu: '90%'}}]\n", "cpu wants");
+	refused("triggers: [{when: {cpu: '> 90%'}}]\n", "cpu wants");
+	refused("triggers: [{when: {rss: '> 2x median(1s)'}}]\n", "rss wants");
+	refused("triggers: [{when: {rss: '> 0.5x median(1h)'}}]\n", "rss wants");
+	refused("triggers: [{when: {memry: '> 1'}}]\n", "did you mean 'memory'?");
+	refused("triggers: [{capture: [cpu=1h]}]\n", "a time up to 5m");
+}
+
 TEST(flags_win_over_the_environment_which_wins_over_the_file)
 {
 	struct prowl_config *c = parsed("profile: {rate: 7, window: 30s}\nlisten: unix:/file\n");
