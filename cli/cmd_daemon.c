@@ -11,6 +11,12 @@
 static const struct cmd *const verbs[] = {
 	&daemon_run,
 	&daemon_check,
+	&daemon_query,
+	&daemon_fsck,
+	&daemon_pin,
+	&daemon_unpin,
+	&daemon_export,
+	&daemon_import,
 	NULL,
 };
 

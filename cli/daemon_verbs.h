@@ -10,3 +10,9 @@
 
 extern const struct cmd daemon_run;
 extern const struct cmd daemon_check;
+extern const struct cmd daemon_query;
+extern const struct cmd daemon_fsck;
+extern const struct cmd daemon_pin;
+extern const struct cmd daemon_unpin;
+extern const struct cmd daemon_export;
+extern const struct cmd daemon_import;

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "input_store.h"
 #include "pprof.h"
 #include "term.h"
 
@@ -42,7 +43,8 @@ struct pprof_profile *input_load(char *const *paths, size_t n)
 	size_t k = 0;
 	int r;
 
-	while (in && k < n && (in[k] = load(paths[k])))
+	while (in && k < n &&
+	       (in[k] = input_is_store(paths[k]) ? input_load_store(paths[k]) : load(paths[k])))
 		k++;
 	if (k == n && n == 1) {
 		merged = in[0];

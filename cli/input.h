@@ -6,7 +6,10 @@
 
 struct pprof_profile;
 
-/* Reads all files ("-" is standard input) and merges them; NULL after an error message. */
+/*
+ * Reads all files ("-" is standard input, "store:..." see input_store.h) and merges them; NULL
+ * after an error message.
+ */
 struct pprof_profile *input_load(char *const *paths, size_t n);
 
 /* The rest of the comment that begins with `key`; "" without one. Borrowed from p. */

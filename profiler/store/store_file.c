@@ -217,7 +217,7 @@ int store_read_meta(int dir, const char *path, struct store_meta **ret, uint64_t
 	return r;
 }
 
-static int read_all(int dir, const char *path, uint8_t **ret, size_t *ret_len)
+int store_read_bytes(int dir, const char *path, uint8_t **ret, size_t *ret_len)
 {
 	uint64_t bytes = 0;
 	uint8_t *all;
@@ -264,30 +264,38 @@ static int check_text(const uint8_t *bytes, size_t len, const struct pprof_profi
 	return r;
 }
 
-int store_read(int dir, const char *path, struct store_meta **ret_meta, struct pprof_profile **ret,
-	       char *bad, size_t nbad)
+int store_parse(const uint8_t *bytes, size_t len, struct store_meta **ret_meta,
+		struct pprof_profile **ret, char *bad, size_t nbad)
 {
 	struct pprof_diag diag = {0};
 	struct pprof_profile *p = NULL;
-	uint8_t *bytes = NULL;
-	size_t len = 0;
-	int r = read_all(dir, path, &bytes, &len);
+	int r = pprof_decode(bytes, len, 0, &p, &diag);
 
 	*bad = '\0';
-	if (r == -EBADMSG)
-		return say_bad(bad, nbad, "it is not a file, or too large");
-	if (r < 0)
-		return r;
-	r = pprof_decode(bytes, len, 0, &p, &diag);
 	if (r == -EBADMSG || r == -EFBIG)
 		r = say_bad(bad, nbad, diag.what ? diag.what : "it is too large");
 	if (r == 0)
 		r = check_text(bytes, len, p, ret_meta, bad, nbad);
-	free(bytes);
 	if (r == 0)
 		*ret = p;
 	else
 		pprof_profile_free(p);
+	return r;
+}
+
+int store_read(int dir, const char *path, struct store_meta **ret_meta, struct pprof_profile **ret,
+	       char *bad, size_t nbad)
+{
+	uint8_t *bytes = NULL;
+	size_t len = 0;
+	int r = store_read_bytes(dir, path, &bytes, &len);
+
+	*bad = '\0';
+	if (r == 0)
+		r = store_parse(bytes, len, ret_meta, ret, bad, nbad);
+	else if (r == -EBADMSG)
+		say_bad(bad, nbad, "it is not a file, or too large");
+	free(bytes);
 	return r;
 }
 

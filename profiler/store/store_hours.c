@@ -27,7 +27,7 @@ struct path {
 
 struct target { /* an hour file to be */
 	struct store_meta *meta;
-	struct store_join *join;
+	struct prowl_join *join;
 	char id[20]; /* of its series, as in labels */
 	char **have; /* keys of windows that hour files have */
 	size_t nhave, cap_have;
@@ -47,7 +47,7 @@ struct hour {
 static void target_fini(struct target *t)
 {
 	store_meta_free(t->meta);
-	store_join_free(t->join);
+	prowl_join_free(t->join);
 	for (size_t i = 0; i < t->nhave; i++)
 		free(t->have[i]);
 	free(t->have);
@@ -286,7 +286,7 @@ static int join_file(struct hour *h, const struct store_meta *m, const struct pp
 
 	for (size_t k = 0; r == 0 && k < m->n; k++) {
 		struct target *t = NULL;
-		struct store_join_rules rules = {.take = wants, .drop_series = true};
+		struct prowl_join_rules rules = {.take = wants, .drop_series = true};
 
 		r = find_target(h, m, &m->members[k], &t);
 		if (r < 0 || !t->taken)
@@ -295,7 +295,7 @@ static int join_file(struct hour *h, const struct store_meta *m, const struct pp
 		rules.only_series = t->id;
 		rules.main = t->meta->members[0].main;
 		rules.label_values = h->s->o.label_values;
-		r = store_join_add(t->join, p, &rules);
+		r = prowl_join_add(t->join, p, &rules);
 	}
 	return r;
 }
@@ -392,7 +392,7 @@ static int index_hour(struct hour *h, const char *path, const struct target *t, 
 
 static int write_target(struct hour *h, struct target *t)
 {
-	struct pprof_profile *p = store_join_profile(t->join);
+	struct pprof_profile *p = prowl_join_profile(t->join);
 	char path[PROWL_STORE_PATH], *text = NULL;
 	uint8_t *bytes = NULL;
 	size_t len;
@@ -436,7 +436,7 @@ static int finish_pass(struct hour *h, int r)
 
 		if (t->taken && r == 0)
 			r = write_target(h, t);
-		store_join_free(t->join);
+		prowl_join_free(t->join);
 		t->join = NULL;
 		t->taken = false;
 	}
@@ -451,7 +451,7 @@ static int make_files(struct hour *h)
 	while (r == 0 && choose(h, &next)) {
 		for (size_t i = 0; r == 0 && i < h->n; i++) {
 			if (h->t[i].taken)
-				r = store_join_new(&h->t[i].join);
+				r = prowl_join_new(&h->t[i].join);
 		}
 		for (size_t i = 0; r == 0 && i < h->npaths; i++) {
 			if (h->paths[i].text[0])

@@ -580,7 +580,7 @@ static int check_version(sqlite3 *db)
 }
 
 /* A damaged page shows now, not in the middle of a write. */
-static int check_pages(sqlite3 *db)
+int store_index_check(sqlite3 *db)
 {
 	sqlite3_stmt *q = NULL;
 	int r = store_index_prepare(db, "PRAGMA quick_check(1)", &q);
@@ -617,7 +617,7 @@ static int open_database(struct prowl_store *s)
 	if (r == 0 && tables == 0)
 		r = store_index_exec(s->db, schema);
 	else if (r == 0)
-		r = check_pages(s->db);
+		r = store_index_check(s->db);
 	return r == 0 ? check_version(s->db) : r;
 }
 
@@ -638,6 +638,15 @@ static void put_aside(struct prowl_store *s)
 		unlinkat(s->dir, files[i], 0);
 }
 
+int store_index_rebuild(struct prowl_store *s)
+{
+	int r;
+
+	put_aside(s);
+	r = open_database(s);
+	return r == 0 ? store_index_agree(s, s->db, s->dir) : r;
+}
+
 int store_index_open(struct prowl_store *s)
 {
 	int r;
@@ -648,9 +657,7 @@ int store_index_open(struct prowl_store *s)
 		r = store_index_agree(s, s->db, s->dir);
 	if (r != -EBADMSG && r != -ENOENT)
 		return r;
-	put_aside(s);
-	r = open_database(s);
-	return r == 0 ? store_index_agree(s, s->db, s->dir) : r;
+	return store_index_rebuild(s);
 }
 
 /* A path as SQLite takes it in a URI. */
@@ -670,7 +677,7 @@ static int uri_of(const char *path, char *to, size_t len)
 }
 
 /* Without a writer there is no log, and then nothing changes the file. */
-static int open_reader(struct prowl_store *s, sqlite3 **ret)
+int store_index_open_reader(struct prowl_store *s, sqlite3 **ret)
 {
 	char path[PATH_MAX], uri[PATH_MAX + 64];
 	bool log = faccessat(s->dir, "index.db-wal", F_OK, 0) == 0;
@@ -714,7 +721,7 @@ static int open_memory(struct prowl_store *s, sqlite3 **ret)
 
 int store_index_reader(struct prowl_store *s, bool anew, sqlite3 **ret)
 {
-	int r = anew ? -EBADMSG : open_reader(s, ret);
+	int r = anew ? -EBADMSG : store_index_open_reader(s, ret);
 
 	return r == 0 ? 0 : open_memory(s, ret);
 }

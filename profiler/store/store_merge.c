@@ -14,7 +14,7 @@ enum { TRIES = 3 };
 
 struct pick { /* of a file: the windows of a series */
 	const struct store_row *row;
-	struct store_join *join;
+	struct prowl_join *join;
 	double factor;
 	char (*keys)[PROWL_STORE_KEY]; /* sorted */
 	size_t n;
@@ -26,8 +26,8 @@ struct merge {
 	struct store_rows rows;
 	struct pick *picks; /* by path */
 	size_t npicks;
-	struct store_join *out;
-	struct store_join **joins; /* of levels: one for each series; values times factors[] */
+	struct prowl_join *out;
+	struct prowl_join **joins; /* of levels: one for each series; values times factors[] */
 	double *factors;
 	char **names; /* of series, for their label */
 	struct prowl_store_merged *m;
@@ -63,14 +63,14 @@ static void merge_reset(struct merge *g)
 		free(g->picks[i].keys);
 	free(g->picks);
 	for (size_t i = 0; g->joins && i < g->all.n; i++)
-		store_join_free(g->joins[i]);
+		prowl_join_free(g->joins[i]);
 	free(g->joins);
 	free(g->factors);
 	for (size_t i = 0; g->names && i < g->all.n; i++)
 		free(g->names[i]);
 	free(g->names);
 	free(g->slots);
-	store_join_free(g->out);
+	prowl_join_free(g->out);
 	store_rows_fini(&g->rows);
 	store_all_fini(&g->all);
 	prowl_store_merged_free(g->m);
@@ -331,7 +331,7 @@ static int join_of(struct merge *g, struct pick *p)
 		return 0;
 	}
 	if (!g->joins[series]) {
-		int r = store_join_new(&g->joins[series]);
+		int r = prowl_join_new(&g->joins[series]);
 
 		if (r < 0)
 			return r;
@@ -345,7 +345,7 @@ static int take_pick(struct merge *g, struct pick *p, const struct store_meta *m
 {
 	const struct prowl_series *series = g->all.k[p->row->series].series;
 	const struct store_member *b = find_member(meta, series);
-	struct store_join_rules rules = {
+	struct prowl_join_rules rules = {
 		.take = is_picked,
 		.ctx = p,
 		.drop_series = true,
@@ -360,12 +360,12 @@ static int take_pick(struct merge *g, struct pick *p, const struct store_meta *m
 	snprintf(id, sizeof id, "%016" PRIx64, series->hash);
 	rules.only_series = p->row->tier == PROWL_STORE_LIVE ? id : NULL;
 	rules.main = b->main[0] ? b->main : NULL;
-	r = store_join_add(p->join, profile, &rules);
+	r = prowl_join_add(p->join, profile, &rules);
 	for (size_t i = 0; r == 0 && i < b->n; i++) {
 		if (is_picked(p, b->windows[i].key))
 			r = note_window(g, &b->windows[i], meta->window_ns);
 	}
-	return r < 0 ? r : add_comments(store_join_profile(g->out), b);
+	return r < 0 ? r : add_comments(prowl_join_profile(g->out), b);
 }
 
 static int note_skipped(struct merge *g, const struct pick *p, size_t n, const char *why)
@@ -430,16 +430,16 @@ static int join_levels(struct merge *g)
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < g->all.n; i++) {
-		struct store_join_rules rules = {.factor = g->factors[i]};
+		struct prowl_join_rules rules = {.factor = g->factors[i]};
 		const struct pprof_profile *p;
 
 		if (!g->joins[i])
 			continue;
-		p = store_join_profile(g->joins[i]);
+		p = prowl_join_profile(g->joins[i]);
 		if (p->nmappings)
 			rules.main = p->strings[p->mappings[0].build_id ? p->mappings[0].build_id
 									: p->mappings[0].filename];
-		r = store_join_add(g->out, p, &rules);
+		r = prowl_join_add(g->out, p, &rules);
 	}
 	return r;
 }
@@ -501,7 +501,7 @@ static int say_windows(struct merge *g, struct pprof_profile *p)
 
 static int finish(struct merge *g)
 {
-	struct pprof_profile *p = store_join_profile(g->out);
+	struct pprof_profile *p = prowl_join_profile(g->out);
 	int r = join_levels(g);
 
 	count_missing(g);
@@ -510,7 +510,7 @@ static int finish(struct merge *g)
 	if (r == 0 && g->m->used)
 		r = say_windows(g, p);
 	if (r == 0)
-		g->m->profile = store_join_take(g->out);
+		g->m->profile = prowl_join_take(g->out);
 	return r;
 }
 
@@ -536,7 +536,7 @@ static int look_up(struct prowl_store *s, sqlite3 *db, void *ctx)
 
 	merge_reset(g);
 	g->m = calloc(1, sizeof *g->m);
-	r = g->m ? store_join_new(&g->out) : -ENOMEM;
+	r = g->m ? prowl_join_new(&g->out) : -ENOMEM;
 	if (r == 0)
 		r = find_span(db, g);
 	if (r == 0)

@@ -7,6 +7,7 @@
 #include <sqlite3.h>
 #include <sys/types.h>
 
+#include "join.h"
 #include "store.h"
 
 enum {
@@ -22,9 +23,6 @@ enum {
 };
 
 #define STORE_COMMENT "store: "
-#define STORE_SERIES  "series" /* labels of samples */
-#define STORE_WINDOW  "window"
-#define STORE_MANY    "(many)"
 
 /* --- store_meta.c: what a file says of itself ------------------------------------- */
 
@@ -107,6 +105,9 @@ int store_unpack_text(const uint8_t *bytes, size_t len, char **ret, size_t *ret_
 /* Reads what a file says of itself, without the profile where that is possible. */
 int store_read_meta(int dir, const char *path, struct store_meta **ret, uint64_t *ret_bytes);
 /* All of it, checked. `bad` says why it is -EBADMSG. */
+int store_parse(const uint8_t *bytes, size_t len, struct store_meta **ret_meta,
+		struct pprof_profile **ret, char *bad, size_t nbad);
+int store_read_bytes(int dir, const char *path, uint8_t **ret, size_t *ret_len);
 int store_read(int dir, const char *path, struct store_meta **ret_meta, struct pprof_profile **ret,
 	       char *bad, size_t len);
 
@@ -135,6 +136,11 @@ bool store_is_profile(const char *path);
 /* --- store_index.c: what the index knows ------------------------------------------- */
 
 int store_index_open(struct prowl_store *s);
+/* Anew, from the files. */
+int store_index_rebuild(struct prowl_store *s);
+/* The index as it is; whether its pages are sound. */
+int store_index_open_reader(struct prowl_store *s, sqlite3 **ret);
+int store_index_check(sqlite3 *db);
 /* A connection that only reads; where there is no index, or `anew`: in memory, made of the files.
  */
 int store_index_reader(struct prowl_store *s, bool anew, sqlite3 **ret);
@@ -162,28 +168,6 @@ int store_blob_decode(const void *bytes, size_t len, size_t ntypes, struct store
 /* The series of a row: labels and hash. */
 int store_series_text(const struct prowl_series *series, char **ret);
 int store_series_parse(const char *text, struct prowl_series **ret);
-
-/* --- store_join.c: samples of several profiles ------------------------------------- */
-
-struct store_join; /* a profile that grows */
-struct store_join_rules {
-	double factor;                       /* of all values; 0: 1 */
-	const char *add_series, *add_window; /* labels that all samples get, or NULL */
-	const char *only_series;             /* samples with that label, or NULL */
-	/* Takes samples by their window ("" where they have none); NULL: all. */
-	bool (*take)(void *ctx, const char *window);
-	void *ctx;
-	bool drop_series, drop_window;
-	const char *main;    /* build id or file of the mapping that comes first, or NULL */
-	size_t label_values; /* distinct values of a key, beyond which it is STORE_MANY; 0: any */
-};
-int store_join_new(struct store_join **ret);
-int store_join_add(struct store_join *j, const struct pprof_profile *p,
-		   const struct store_join_rules *rules);
-struct pprof_profile *store_join_profile(struct store_join *j);
-void store_join_free(struct store_join *j);
-/* Takes the profile out. */
-struct pprof_profile *store_join_take(struct store_join *j);
 
 /* --- store_query.c: windows that a query is about ------------------------------------ */
 

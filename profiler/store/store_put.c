@@ -17,7 +17,7 @@
 
 struct batch { /* a file to be */
 	struct store_meta *meta;
-	struct store_join *join;
+	struct prowl_join *join;
 	int64_t at; /* begin of the window */
 };
 
@@ -30,7 +30,7 @@ static void batches_free(struct batches *all)
 {
 	for (size_t i = 0; i < all->n; i++) {
 		store_meta_free(all->b[i].meta);
-		store_join_free(all->b[i].join);
+		prowl_join_free(all->b[i].join);
 	}
 	free(all->b);
 }
@@ -193,7 +193,7 @@ static int find_batch(struct prowl_store *s, struct batches *all,
 		if (r == 0) {
 			b = &all->b[all->n];
 			*b = (struct batch){.meta = m, .at = at};
-			r = store_join_new(&b->join);
+			r = prowl_join_new(&b->join);
 		}
 		if (r == 0) {
 			all->n++;
@@ -221,7 +221,7 @@ static int add_part(struct prowl_store *s, struct batches *all, const struct pro
 		    const struct prowl_series *series)
 {
 	struct store_window w = {.facts = part->facts};
-	struct store_join_rules rules = {0};
+	struct prowl_join_rules rules = {0};
 	struct store_member *member;
 	struct batch *b;
 	char id[20];
@@ -245,7 +245,7 @@ static int add_part(struct prowl_store *s, struct batches *all, const struct pro
 	snprintf(id, sizeof id, "%016" PRIx64, series->hash);
 	rules.add_series = id;
 	rules.add_window = member->windows[member->n - 1].key;
-	return store_join_add(b->join, part->profile, &rules);
+	return prowl_join_add(b->join, part->profile, &rules);
 }
 
 static int make_batches(struct prowl_store *s, const struct prowl_store_part *parts, size_t n,
@@ -331,9 +331,9 @@ static int pack_batch(struct prowl_store *s, struct batch *b, struct store_kept 
 
 	live_path(s, b, ret->path, sizeof ret->path);
 	if (r == 0)
-		r = store_finish_profile(store_join_profile(b->join), b->meta, text);
+		r = store_finish_profile(prowl_join_profile(b->join), b->meta, text);
 	if (r == 0)
-		r = store_pack(store_join_profile(b->join), text, STORE_LEVEL_LIVE, &ret->bytes,
+		r = store_pack(prowl_join_profile(b->join), text, STORE_LEVEL_LIVE, &ret->bytes,
 			       &ret->len);
 	free(text);
 	if (r == 0) {

@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * One profile that takes in the samples of others, one after the other, so that only one of them is
- * in memory. As in pprof_merge, code is the same in spite of address space randomization: mappings
- * by build id (or file), offset and size, locations by their distance from the mapping's start. The
- * first profile decides on the sample types.
- */
+#include "join.h"
+
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -12,7 +8,6 @@
 
 #include "array.h"
 #include "pprof.h"
-#include "store_parts.h"
 
 struct values { /* distinct texts of a label's key, as bits by string of the result */
 	uint32_t key;
@@ -20,7 +15,7 @@ struct values { /* distinct texts of a label's key, as bits by string of the res
 	uint8_t *seen;
 };
 
-struct store_join {
+struct prowl_join {
 	struct pprof_profile *out;
 	struct values *keys;
 	size_t nkeys, cap_keys;
@@ -37,13 +32,13 @@ struct source { /* the profile that is taken in, and its elements in the result 
 	uint32_t *strings, *functions, *mappings, *locations;
 	uint8_t *takes; /* of each string as a window: 0 not known, 1 no, 2 yes */
 	uint32_t only_series;
-	size_t types[PROWL_STORE_TYPES];
+	size_t types[PROWL_JOIN_TYPES];
 	uint32_t series, window; /* keys; PPROF_NONE: it has none */
 };
 
-int store_join_new(struct store_join **ret)
+int prowl_join_new(struct prowl_join **ret)
 {
-	struct store_join *j = calloc(1, sizeof *j);
+	struct prowl_join *j = calloc(1, sizeof *j);
 	int r = j ? pprof_profile_new(&j->out) : -ENOMEM;
 
 	if (r == 0)
@@ -53,7 +48,7 @@ int store_join_new(struct store_join **ret)
 	return r;
 }
 
-void store_join_free(struct store_join *j)
+void prowl_join_free(struct prowl_join *j)
 {
 	if (!j)
 		return;
@@ -67,12 +62,12 @@ void store_join_free(struct store_join *j)
 	free(j);
 }
 
-struct pprof_profile *store_join_profile(struct store_join *j)
+struct pprof_profile *prowl_join_profile(struct prowl_join *j)
 {
 	return j->out;
 }
 
-struct pprof_profile *store_join_take(struct store_join *j)
+struct pprof_profile *prowl_join_take(struct prowl_join *j)
 {
 	struct pprof_profile *p = j->out;
 
@@ -108,8 +103,8 @@ static int source_init(struct source *s, const struct pprof_profile *p)
 			     .mappings = none(p->nmappings),
 			     .locations = none(p->nlocations),
 			     .takes = calloc(p->nstrings + 1, 1),
-			     .series = key_of(p, STORE_SERIES),
-			     .window = key_of(p, STORE_WINDOW)};
+			     .series = key_of(p, PROWL_JOIN_SERIES),
+			     .window = key_of(p, PROWL_JOIN_WINDOW)};
 	return s->strings && s->functions && s->mappings && s->locations && s->takes ? 0 : -ENOMEM;
 }
 
@@ -122,7 +117,7 @@ static void source_fini(struct source *s)
 	free(s->takes);
 }
 
-static int take_string(struct store_join *j, struct source *s, uint32_t i, uint32_t *ret)
+static int take_string(struct prowl_join *j, struct source *s, uint32_t i, uint32_t *ret)
 {
 	int r = 0;
 
@@ -132,7 +127,7 @@ static int take_string(struct store_join *j, struct source *s, uint32_t i, uint3
 	return r;
 }
 
-static int take_function(struct store_join *j, struct source *s, uint32_t i, uint32_t *ret)
+static int take_function(struct prowl_join *j, struct source *s, uint32_t i, uint32_t *ret)
 {
 	const struct pprof_function *from = &s->p->functions[i];
 	struct pprof_function f = {.start_line = from->start_line};
@@ -171,7 +166,7 @@ static void weaken(struct pprof_mapping *m, const struct pprof_mapping *other)
 	m->has_inline_frames &= other->has_inline_frames;
 }
 
-static int take_mapping(struct store_join *j, struct source *s, uint32_t i, uint32_t *ret)
+static int take_mapping(struct prowl_join *j, struct source *s, uint32_t i, uint32_t *ret)
 {
 	struct pprof_mapping m = s->p->mappings[i];
 	int r = 0;
@@ -195,7 +190,7 @@ static int take_mapping(struct store_join *j, struct source *s, uint32_t i, uint
 	return r;
 }
 
-static int take_lines(struct store_join *j, struct source *s, uint32_t i)
+static int take_lines(struct prowl_join *j, struct source *s, uint32_t i)
 {
 	const struct pprof_line *from = pprof_location_lines(s->p, i);
 	size_t n = s->p->locations[i].nlines;
@@ -209,7 +204,7 @@ static int take_lines(struct store_join *j, struct source *s, uint32_t i)
 	return r;
 }
 
-static int take_location(struct store_join *j, struct source *s, uint32_t i, uint32_t *ret)
+static int take_location(struct prowl_join *j, struct source *s, uint32_t i, uint32_t *ret)
 {
 	const struct pprof_location *l = &s->p->locations[i];
 	uint32_t mapping = PPROF_NONE;
@@ -247,7 +242,7 @@ static const struct pprof_label *find_label(const struct source *s, size_t sampl
 	return NULL;
 }
 
-static bool is_taken(struct source *s, size_t sample, const struct store_join_rules *rules)
+static bool is_taken(struct source *s, size_t sample, const struct prowl_join_rules *rules)
 {
 	const struct pprof_label *l = find_label(s, sample, s->series);
 	uint32_t string = l ? l->str : 0;
@@ -263,7 +258,7 @@ static bool is_taken(struct source *s, size_t sample, const struct store_join_ru
 	return s->takes[string] == 2;
 }
 
-static int find_key(struct store_join *j, uint32_t key, struct values **ret)
+static int find_key(struct prowl_join *j, uint32_t key, struct values **ret)
 {
 	int r;
 
@@ -281,8 +276,8 @@ static int find_key(struct store_join *j, uint32_t key, struct values **ret)
 	return r;
 }
 
-/* A text that is one too many for its key becomes STORE_MANY. */
-static int bound_label(struct store_join *j, struct pprof_label *l, size_t most)
+/* A text that is one too many for its key becomes PROWL_JOIN_MANY. */
+static int bound_label(struct prowl_join *j, struct pprof_label *l, size_t most)
 {
 	struct values *v;
 	size_t had;
@@ -295,14 +290,14 @@ static int bound_label(struct store_join *j, struct pprof_label *l, size_t most)
 		return r;
 	memset(v->seen + had, 0, v->cap - had);
 	if (!v->seen[l->str] && v->n >= most)
-		return pprof_string(j->out, STORE_MANY, &l->str);
+		return pprof_string(j->out, PROWL_JOIN_MANY, &l->str);
 	v->n += !v->seen[l->str];
 	v->seen[l->str] = 1;
 	return 0;
 }
 
-static int take_label(struct store_join *j, struct source *s, const struct pprof_label *from,
-		      const struct store_join_rules *rules, struct pprof_label *to)
+static int take_label(struct prowl_join *j, struct source *s, const struct pprof_label *from,
+		      const struct prowl_join_rules *rules, struct pprof_label *to)
 {
 	bool own = from->key == s->series || from->key == s->window;
 	int r;
@@ -310,7 +305,8 @@ static int take_label(struct store_join *j, struct source *s, const struct pprof
 	to->num = from->num;
 	if (rules->add_series && own) /* the program's own label of that name */
 		r = pprof_string(j->out,
-				 from->key == s->series ? STORE_SERIES "_" : STORE_WINDOW "_",
+				 from->key == s->series ? PROWL_JOIN_SERIES "_"
+							: PROWL_JOIN_WINDOW "_",
 				 &to->key);
 	else
 		r = take_string(j, s, from->key, &to->key);
@@ -323,7 +319,7 @@ static int take_label(struct store_join *j, struct source *s, const struct pprof
 	return r;
 }
 
-static int add_label(struct store_join *j, size_t *n, const char *key, const char *value)
+static int add_label(struct prowl_join *j, size_t *n, const char *key, const char *value)
 {
 	struct pprof_label *l = &j->labels[*n];
 	int r;
@@ -338,13 +334,13 @@ static int add_label(struct store_join *j, size_t *n, const char *key, const cha
 	return r;
 }
 
-static bool is_dropped(const struct source *s, uint32_t key, const struct store_join_rules *rules)
+static bool is_dropped(const struct source *s, uint32_t key, const struct prowl_join_rules *rules)
 {
 	return (key == s->series && rules->drop_series) || (key == s->window && rules->drop_window);
 }
 
-static int take_labels(struct store_join *j, struct source *s, size_t sample,
-		       const struct store_join_rules *rules, size_t *ret_n)
+static int take_labels(struct prowl_join *j, struct source *s, size_t sample,
+		       const struct prowl_join_rules *rules, size_t *ret_n)
 {
 	const struct pprof_label *from = pprof_sample_labels(s->p, sample);
 	size_t have = s->p->samples[sample].nlabels, n = 0;
@@ -355,9 +351,9 @@ static int take_labels(struct store_join *j, struct source *s, size_t sample,
 			r = take_label(j, s, &from[i], rules, &j->labels[n++]);
 	}
 	if (r == 0)
-		r = add_label(j, &n, STORE_SERIES, rules->add_series);
+		r = add_label(j, &n, PROWL_JOIN_SERIES, rules->add_series);
 	if (r == 0)
-		r = add_label(j, &n, STORE_WINDOW, rules->add_window);
+		r = add_label(j, &n, PROWL_JOIN_WINDOW, rules->add_window);
 	*ret_n = n;
 	return r;
 }
@@ -371,13 +367,13 @@ static int64_t scaled(int64_t v, double factor)
 	return d >= 9.2e18 ? INT64_MAX : d <= -9.2e18 ? -INT64_MAX : llrint(d);
 }
 
-static int take_sample(struct store_join *j, struct source *s, size_t sample,
-		       const struct store_join_rules *rules)
+static int take_sample(struct prowl_join *j, struct source *s, size_t sample,
+		       const struct prowl_join_rules *rules)
 {
 	const uint32_t *stack = pprof_sample_stack(s->p, sample);
 	const int64_t *own = pprof_sample_values(s->p, sample);
 	size_t n = s->p->samples[sample].nlocations, nlabels;
-	int64_t values[PROWL_STORE_TYPES];
+	int64_t values[PROWL_JOIN_TYPES];
 	int r = prowl_array_reserve(&j->stack, &j->cap_stack, n, sizeof *j->stack);
 
 	for (size_t i = 0; r == 0 && i < n; i++)
@@ -401,12 +397,12 @@ static const char *type_unit(const struct pprof_profile *p, size_t i)
 	return p->strings[p->sample_types[i].unit];
 }
 
-static int begin(struct store_join *j, const struct pprof_profile *p)
+static int begin(struct prowl_join *j, const struct pprof_profile *p)
 {
 	struct pprof_profile *o = j->out;
 	int r = 0;
 
-	if (p->nsample_types > PROWL_STORE_TYPES)
+	if (p->nsample_types > PROWL_JOIN_TYPES)
 		return -EINVAL;
 	for (size_t i = 0; r == 0 && i < p->nsample_types; i++)
 		r = pprof_sample_type(o, type_name(p, i), type_unit(p, i));
@@ -423,7 +419,7 @@ static int begin(struct store_join *j, const struct pprof_profile *p)
 }
 
 /* The types of the result in this profile, by name and unit. */
-static int match_types(const struct store_join *j, struct source *s)
+static int match_types(const struct prowl_join *j, struct source *s)
 {
 	const struct pprof_profile *o = j->out, *p = s->p;
 
@@ -441,7 +437,7 @@ static int match_types(const struct store_join *j, struct source *s)
 }
 
 /* The main binary is the first mapping, whatever the first sample is in. */
-static int take_main(struct store_join *j, struct source *s, const char *main)
+static int take_main(struct prowl_join *j, struct source *s, const char *main)
 {
 	const struct pprof_profile *p = s->p;
 	uint32_t ignored;
@@ -455,8 +451,8 @@ static int take_main(struct store_join *j, struct source *s, const char *main)
 	return 0;
 }
 
-int store_join_add(struct store_join *j, const struct pprof_profile *p,
-		   const struct store_join_rules *rules)
+int prowl_join_add(struct prowl_join *j, const struct pprof_profile *p,
+		   const struct prowl_join_rules *rules)
 {
 	struct source s;
 	int r = j->out->nsample_types ? 0 : begin(j, p);
