@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include "array.h"
 #include "store_parts.h"
@@ -22,11 +23,11 @@
 static const char schema[] =
 	"CREATE TABLE file (id INTEGER PRIMARY KEY, path TEXT UNIQUE, kind TEXT, tier INT,"
 	" start INT, end INT, bytes INT, samples INT, windows INT, window_ns INT, level INT,"
-	" types TEXT, ntypes INT, by_default INT);"
+	" types TEXT, by_default INT, ntypes INT, sum INT);"
 	"CREATE TABLE series (id INTEGER PRIMARY KEY, hash INT, identity TEXT, labels TEXT,"
 	" last INT, UNIQUE (hash, identity));"
 	"CREATE TABLE part (file INT, series INT, kind TEXT, start INT, end INT, samples INT,"
-	" n INT, windows BLOB, PRIMARY KEY (file, series)) WITHOUT ROWID;"
+	" n INT, windows BLOB, sum INT, PRIMARY KEY (file, series)) WITHOUT ROWID;"
 	"CREATE INDEX part_range ON part (series, kind, start, end, samples, n);"
 	"CREATE TABLE process (file INT, series INT, boot TEXT, pid INT, start INT, end INT,"
 	" pod TEXT, container TEXT, image TEXT, exit TEXT,"
@@ -105,6 +106,29 @@ static int get_number(sqlite3 *db, const char *sql, int64_t *ret)
 		*ret = sqlite3_column_int64(q, 0);
 	sqlite3_finalize(q);
 	return r < 0 ? r : r == 0 ? -ENOENT : 0;
+}
+
+/* CRC-32 of a row: SQLite checks its own structure, not what is in it. */
+static void row_sum(sqlite3_context *c, int n, sqlite3_value **v)
+{
+	uLong sum = crc32(0, NULL, 0);
+
+	for (int i = 0; i < n; i++) {
+		int type = sqlite3_value_type(v[i]);
+		int64_t number = type == SQLITE_INTEGER ? sqlite3_value_int64(v[i]) : -1 - type;
+		const void *bytes = type == SQLITE_INTEGER ? NULL : sqlite3_value_blob(v[i]);
+
+		sum = crc32(sum, (const Bytef *)&number, sizeof number);
+		if (bytes)
+			sum = crc32(sum, bytes, (uInt)sqlite3_value_bytes(v[i]));
+	}
+	sqlite3_result_int64(c, (sqlite3_int64)sum);
+}
+
+static int add_functions(sqlite3 *db)
+{
+	return store_errno(sqlite3_create_function(
+		db, "row_sum", -1, SQLITE_UTF8 | SQLITE_DETERMINISTIC, NULL, row_sum, NULL, NULL));
 }
 
 /* --- windows of a row ------------------------------------------------------------ */
@@ -355,8 +379,9 @@ static int put_file(sqlite3 *db, const char *path, enum prowl_store_tier tier,
 		r = store_index_prepare(
 			db,
 			"INSERT INTO file (path, kind, tier, start, end, bytes, samples, windows,"
-			" window_ns, level, types, by_default, ntypes)"
-			" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+			" window_ns, level, types, by_default, ntypes, sum)"
+			" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,"
+			" row_sum(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13))",
 			&q);
 	if (r == 0) {
 		store_meta_span(m, &from, &to, &samples);
@@ -417,8 +442,10 @@ static int put_part(sqlite3 *db, int64_t file, const struct store_meta *m, struc
 	if (r == 0)
 		r = store_blob_encode(b, m->ntypes, &blob, &len);
 	if (r == 0)
-		r = store_index_prepare(
-			db, "INSERT INTO part VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)", &q);
+		r = store_index_prepare(db,
+					"INSERT INTO part VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,"
+					" row_sum(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8))",
+					&q);
 	if (r == 0) {
 		sqlite3_bind_int64(q, 1, file);
 		sqlite3_bind_int64(q, 2, series);
@@ -579,8 +606,8 @@ static int check_version(sqlite3 *db)
 	return r < 0 ? r : version == STORE_INDEX_VERSION ? 0 : -EBADMSG;
 }
 
-/* A damaged page shows now, not in the middle of a write. */
-int store_index_check(sqlite3 *db)
+/* A damaged page. */
+static int check_pages(sqlite3 *db)
 {
 	sqlite3_stmt *q = NULL;
 	int r = store_index_prepare(db, "PRAGMA quick_check(1)", &q);
@@ -591,6 +618,55 @@ int store_index_check(sqlite3 *db)
 		r = strcmp((const char *)sqlite3_column_text(q, 0), "ok") ? -EBADMSG : 0;
 	sqlite3_finalize(q);
 	return r;
+}
+
+static int check_sums(sqlite3 *db)
+{
+	int64_t wrong = 0;
+	int r = get_number(
+		db,
+		"SELECT (SELECT count(*) FROM file WHERE sum IS NOT row_sum(path, kind, tier, start,"
+		" end, bytes, samples, windows, window_ns, level, types, by_default, ntypes)) +"
+		" (SELECT count(*) FROM part WHERE sum IS NOT row_sum(file, series, kind, start, end,"
+		" samples, n, windows)) + (SELECT count(*) FROM part WHERE series NOT IN"
+		" (SELECT id FROM series) OR file NOT IN (SELECT id FROM file))",
+		&wrong);
+
+	return r < 0 ? r : wrong ? -EBADMSG : 0;
+}
+
+/* The hash is of the labels of the identity. */
+static int check_series(sqlite3 *db)
+{
+	sqlite3_stmt *q = NULL;
+	int r = store_index_prepare(db, "SELECT hash, identity, labels FROM series", &q);
+
+	while (r == 0 && (r = store_index_step(q)) > 0) {
+		int64_t hash = sqlite3_column_int64(q, 0);
+
+		r = 0;
+		for (int c = 1; r == 0 && c < 3; c++) {
+			const char *text = (const char *)sqlite3_column_text(q, c);
+			struct prowl_series *series = NULL;
+
+			r = text ? store_series_parse(text, &series) : -EBADMSG;
+			if (r == 0 && (int64_t)series->hash != hash)
+				r = -EBADMSG;
+			prowl_series_free(series);
+		}
+	}
+	sqlite3_finalize(q);
+	return r;
+}
+
+/* What is damaged shows now, not in the middle of a write, or in an answer. */
+int store_index_check(sqlite3 *db)
+{
+	int r = check_pages(db);
+
+	if (r == 0)
+		r = check_sums(db);
+	return r == 0 ? check_series(db) : r;
 }
 
 static int open_database(struct prowl_store *s)
@@ -610,6 +686,8 @@ static int open_database(struct prowl_store *s)
 	if (r == 0)
 		r = store_index_exec(s->db, s->o.no_fsync ? "PRAGMA synchronous=OFF"
 							  : "PRAGMA synchronous=NORMAL");
+	if (r == 0)
+		r = add_functions(s->db);
 	if (r == 0)
 		sqlite3_busy_timeout(s->db, 5000);
 	if (r == 0)
@@ -692,8 +770,10 @@ int store_index_open_reader(struct prowl_store *s, sqlite3 **ret)
 			SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, NULL));
 	if (r == 0) {
 		sqlite3_busy_timeout(db, 1000);
-		r = check_version(db);
+		r = add_functions(db);
 	}
+	if (r == 0)
+		r = check_version(db);
 	if (r == 0)
 		*ret = db;
 	else
@@ -708,6 +788,8 @@ static int open_memory(struct prowl_store *s, sqlite3 **ret)
 		":memory:", &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
 		NULL));
 
+	if (r == 0)
+		r = add_functions(db);
 	if (r == 0)
 		r = store_index_exec(db, schema);
 	if (r == 0)
