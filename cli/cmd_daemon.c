@@ -17,6 +17,12 @@ static const struct cmd *const verbs[] = {
 	&daemon_unpin,
 	&daemon_export,
 	&daemon_import,
+	&daemon_status,
+	&daemon_targets,
+	&daemon_capture,
+	&daemon_open,
+	&daemon_stop,
+	&daemon_token,
 	NULL,
 };
 

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
-#include <fcntl.h>
 #include <unistd.h>
 
+#include "browser.h"
 #include "cmd.h"
 #include "common_opts.h"
 #include "input.h"
@@ -102,30 +101,6 @@ static enum prowl_code load(struct opening *x, char **paths, size_t n)
 	return r < 0 ? PROWL_FAILED : PROWL_OK;
 }
 
-/* Only on a desktop, and not as root: browsers refuse to start as root. */
-static void start_browser(const char *url)
-{
-	char program[] = "xdg-open", *argv[] = {program, (char *)url, NULL};
-	posix_spawn_file_actions_t quiet;
-	posix_spawnattr_t attr;
-	sigset_t none;
-	pid_t pid;
-
-	if ((!getenv("DISPLAY") && !getenv("WAYLAND_DISPLAY")) || geteuid() == 0)
-		return;
-	if (posix_spawn_file_actions_init(&quiet) != 0 || posix_spawnattr_init(&attr) != 0)
-		return;
-	sigemptyset(&none);
-	posix_spawnattr_setsigmask(&attr, &none);
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
-	posix_spawn_file_actions_addopen(&quiet, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-	posix_spawn_file_actions_addopen(&quiet, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-	if (posix_spawnp(&pid, program, &quiet, &attr, argv, environ) != 0)
-		say_info("xdg-open is not there: open the address yourself");
-	posix_spawn_file_actions_destroy(&quiet);
-	posix_spawnattr_destroy(&attr);
-}
-
 static enum prowl_code serve(struct opening *x)
 {
 	const struct page pages[] = {
@@ -159,7 +134,7 @@ static enum prowl_code serve(struct opening *x)
 		 "'http://127.0.0.1:%u/profile.pb.gz?t=%s'; Ctrl-C ends",
 		 port, pages_token(server, 1));
 	if (!x->no_browser)
-		start_browser(url);
+		browser_start(url);
 	stop_wait();
 	pages_end(server);
 	return PROWL_OK;
