@@ -287,7 +287,7 @@ static enum prowl_code write_file(const struct asking *a, const char *key,
 	size_t done = 0;
 	int e;
 
-	snprintf(name, sizeof name, "prowl.%.100s.%s", key, a->kind ? a->kind : "cpu");
+	snprintf(name, sizeof name, "prowl.%.100s.%s.pb.gz", key, a->kind ? a->kind : "cpu");
 	for (char *c = name; *c; c++)
 		if (*c == '/' || (unsigned char)*c < 0x21)
 			*c = '-';
@@ -360,7 +360,7 @@ static enum prowl_code capture(void *options, char **words, size_t n)
 			"lists them");
 		return PROWL_USAGE;
 	}
-	if (!output_may_write(pprof_exporter_named("pprof"), a->output ? a->output : "."))
+	if (a->output && !output_may_write(pprof_exporter_named("pprof"), a->output))
 		return PROWL_USAGE;
 	wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (wake_fd < 0) {
@@ -512,7 +512,7 @@ const struct cmd daemon_capture = {
 	.summary = "take a profile of a process, by the daemon's rights",
 	.text = "TARGET is a service, PID, PID@START, container:ID or pod:NAME[:CONTAINER].\n",
 	.opts = capture_opts,
-	.operands = OPERANDS_WORDS,
+	.operands = OPERANDS_FILES,
 	.size = sizeof(struct asking),
 	.run = capture,
 };

@@ -157,6 +157,43 @@ static int to_bytes(struct capture *c, struct outcome *r)
 		 : pprof_encode(r->profile, PPROF_LEVEL_DEFAULT, (uint8_t **)&r->bytes, &r->len);
 }
 
+static bool runs_still(const struct capture *c)
+{
+	struct serve_targets found;
+	char key[SERVE_KEY];
+	bool runs;
+
+	serve_targets_find(c->s, serve_key(&c->order.wish.id, key), &found);
+	runs = found.n == 1 && found.rows[0].state != PROWL_TARGET_GONE;
+	serve_targets_free(&found);
+	return runs;
+}
+
+/* A program that did nothing has a profile without samples, as with net/http/pprof. */
+static int make_empty(const struct capture *c, struct outcome *r)
+{
+	bool cpu = strcmp(c->order.wish.kind, "cpu") == 0;
+	struct pprof_profile *p;
+	int e = pprof_profile_new(&p);
+
+	if (e < 0)
+		return e;
+	e = pprof_sample_type(p, cpu ? "samples" : c->order.wish.kind, "count");
+	if (e == 0)
+		e = pprof_sample_type(p, cpu ? "cpu" : "delay", "nanoseconds");
+	if (e == 0)
+		e = pprof_comment(p, r->err.text);
+	if (e < 0) {
+		pprof_profile_free(p);
+		return e;
+	}
+	p->duration_nanos = (int64_t)c->order.wish.ns;
+	p->time_nanos = (int64_t)prowl_clock_ns(CLOCK_REALTIME) - p->duration_nanos;
+	r->profile = p;
+	r->code = PROWL_OK;
+	return 0;
+}
+
 static void take(struct capture *c, struct outcome *r)
 {
 	bool text = c->order.debug >= 2 && strcmp(c->order.wish.kind, "goroutine") == 0;
@@ -168,7 +205,9 @@ static void take(struct capture *c, struct outcome *r)
 		take_twice(c, r);
 	else
 		take_once(c, c->order.wish.ns, r);
-	if (!text && r->code == PROWL_OK)
+	if (r->code == PROWL_NOTHING && c->order.sampler && runs_still(c))
+		e = make_empty(c, r);
+	if (!text && e == 0 && r->code == PROWL_OK)
 		e = to_bytes(c, r);
 	if (e < 0)
 		no_memory(r, e);

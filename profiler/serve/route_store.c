@@ -2,6 +2,7 @@
 /* What there is in the store: series, labels, values over time, events; pins. */
 #include <fcntl.h>
 #include <jansson.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -232,6 +233,15 @@ static void values(struct prowl_serve *s, struct http_request *q)
 
 /* --- over time ------------------------------------------------------------------------ */
 
+/* All digits of a sum; means are no whole numbers. */
+static void put_value(struct jsonout *j, const char *key, double value)
+{
+	if (value == floor(value) && fabs(value) < 9e18)
+		pp_json_number(j, key, (int64_t)value);
+	else
+		pp_json_real(j, key, value);
+}
+
 static void put_points(struct jsonout *j, const struct prowl_store_timeline *t,
 		       const struct prowl_store_line *line)
 {
@@ -243,7 +253,7 @@ static void put_points(struct jsonout *j, const struct prowl_store_timeline *t,
 			continue;
 		pp_json_open(j, NULL, '[');
 		pp_json_number(j, NULL, (t->from + (int64_t)i * t->step_ns) / MS);
-		pp_json_real(j, NULL, p->value);
+		put_value(j, NULL, p->value);
 		pp_json_unsigned(j, NULL, p->flags);
 		pp_json_close(j, ']');
 	}
@@ -297,7 +307,7 @@ static void put_lines(struct prowl_serve *s, struct jsonout *j, const struct ser
 		pp_json_text(j, "unit", t->unit);
 		pp_json_text(j, "type", t->type);
 		pp_json_bool(j, "level", t->level);
-		pp_json_real(j, "total", line->total);
+		put_value(j, "total", line->total);
 		put_points(j, t, line);
 		pp_json_close(j, '}');
 	}

@@ -161,6 +161,10 @@ static enum prowl_code capture(void *ctx, const struct prowl_capture_wish *wish,
 		*busy = true;
 		return PROWL_FAILED;
 	}
+	if (wish->id.pid == 103 && strcmp(wish->kind, "cpu") == 0)
+		return prowl_fail(err, PROWL_NOTHING, "the target used no CPU time");
+	if (wish->id.pid == 101 && wish->id.start == 10)
+		return prowl_fail(err, PROWL_NOTHING, "it is gone");
 	if (wish->id.pid == 103)
 		return prowl_fail(err, PROWL_UNSUPPORTED, "it is not a Go program");
 	/* The long one ends by itself only if nobody ends it. */
@@ -612,7 +616,7 @@ TEST(keys_name_processes)
 	} all[] = {
 		{"101", 200, 101},
 		{"101@1000", 200, 101},
-		{"101@10", 200, 101},
+		{"101@10", 422, 101},
 		{"101@11", 404, 0},
 		{"999", 404, 0},
 		{"etcd", 200, 101},
@@ -706,6 +710,23 @@ TEST(a_window_of_the_past_is_there_at_once)
 	assert_int_equal(sum(&a), 7);
 	t_free(&a);
 	assert_status(get("/targets/etcd/debug/pprof/wall?seconds=7&now=0"), 400);
+}
+
+TEST(an_idle_program_has_an_empty_profile)
+{
+	struct t_answer a = get("/targets/103/debug/pprof/profile?seconds=1");
+	struct pprof_profile *p;
+
+	assert_int_equal(a.status, 200);
+	assert_int_equal(pprof_decode(a.body, a.len, 0, &p, NULL), 0);
+	assert_int_equal(p->nsamples, 0);
+	assert_int_equal(p->duration_nanos, 1000000000);
+	assert_string_equal(p->strings[p->sample_types[1].type], "cpu");
+	assert_string_equal(p->strings[p->comments[0]], "the target used no CPU time");
+	pprof_profile_free(p);
+	t_free(&a);
+	/* One that has ended has none. */
+	assert_status(get("/targets/101@10/debug/pprof/profile?seconds=1"), 422);
 }
 
 TEST(the_difference_of_two_stacks)
