@@ -174,6 +174,8 @@ struct looking {
 	struct prowl_host *h;
 	struct looked *t;
 	uint64_t from_cpu;
+	int64_t wall; /* when the last profile was taken */
+	uint64_t mono;
 	enum prowl_code code;
 	struct prowl_err err;
 };
@@ -242,6 +244,8 @@ static struct pprof_profile *take(struct looking *k, const char *kind)
 	struct pprof_profile *p;
 
 	k->code = prowl_kind_take(prowl_kind_named(kind), &who, &o, &p, &taken, &k->err);
+	k->wall = host_wall(k->h);
+	k->mono = host_mono(k->h);
 	if (k->code != PROWL_OK)
 		return NULL;
 	if (host_start_of(k->t->id.pid) != k->t->id.start) {
@@ -254,21 +258,20 @@ static struct pprof_profile *take(struct looking *k, const char *kind)
 static void hand_over(struct looking *k, const char *kind, const struct snapshot *since,
 		      struct pprof_profile *p)
 {
-	int64_t wall = host_wall(k->h);
 	struct prowl_host_snapshot s = {.id = k->t->id,
 					.comm = k->t->comm,
 					.series = k->t->series,
 					.kind = kind,
 					.flow = since != NULL,
-					.wall_start = since ? since->wall : wall,
-					.wall_end = wall,
-					.mono = host_mono(k->h),
+					.wall_start = since ? since->wall : k->wall,
+					.wall_end = k->wall,
+					.mono = k->mono,
 					.cost_ns = own_cpu() - k->from_cpu,
 					.profile = p};
 
 	if (since) {
 		p->time_nanos = since->wall;
-		p->duration_nanos = wall - since->wall;
+		p->duration_nanos = k->wall - since->wall;
 	}
 	if (k->h->ops.snapshot)
 		k->h->ops.snapshot(k->h->ctx, &s);
@@ -280,7 +283,7 @@ static void keep(struct looking *k, enum flow which, const struct pprof_profile 
 	struct snapshot *before = &k->t->before[which];
 
 	free(before->bytes);
-	*before = (struct snapshot){.wall = host_wall(k->h)};
+	*before = (struct snapshot){.wall = k->wall};
 	if (pprof_encode(p, PPROF_LEVEL_DEFAULT, &before->bytes, &before->len) < 0)
 		before->bytes = NULL;
 }

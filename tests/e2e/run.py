@@ -47,6 +47,7 @@ MODULES = [
     'top',
     'report_page',
     'hostile',
+    'host',
     'daemon',
     'daemon_page',
 ]

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * host_run SECONDS WINDOW_S [NAME...]: runs a host over the processes with these names (Go programs
- * without any) and prints what comes out of it, a line each: what the end-to-end tests read.
+ * without any) and prints what comes out of it, a line each: what the end-to-end tests read. With 0
+ * seconds it ends with its input, whose lines are kinds of profiles to be captured.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -146,13 +147,54 @@ static void on_event(void *ctx, const struct prowl_host_event *e)
 	pthread_mutex_unlock(&printing);
 }
 
-static void *stop_later(void *arg)
-{
-	uint64_t one = 1;
-	int *fds = arg;
+/* --- on demand ------------------------------------------------------------------- */
 
-	sleep((unsigned int)fds[1]);
-	return write(fds[0], &one, sizeof one) == sizeof one ? arg : NULL;
+static int first_target(void *ctx, const struct prowl_host_target *t)
+{
+	*(struct prowl_host_id *)ctx = t->id;
+	return 1;
+}
+
+/* Of the first target, or of the one that is given. */
+static void capture(struct prowl_host *h, const char *kind)
+{
+	struct prowl_host_capture c = {.kind = kind, .ns = 500000000, .rate = 499};
+	struct pprof_profile *p;
+	struct prowl_err err;
+	bool busy;
+
+	prowl_host_targets(h, first_target, &c.id);
+	if (prowl_host_capture(h, &c, &p, &busy, &err) != PROWL_OK) {
+		printf("capture %s failed busy=%d %s\n", kind, busy, err.text);
+		return;
+	}
+	printf("capture %s %d samples=%zu\n", kind, (int)c.id.pid, p->nsamples);
+	pprof_profile_free(p);
+	c.id.start++; /* one that never was */
+	if (prowl_host_capture(h, &c, &p, &busy, &err) == PROWL_OK)
+		printf("capture of another one\n");
+}
+
+struct control {
+	struct prowl_host *h;
+	int seconds, wake;
+};
+
+/* Each line of the input is a kind of profile to be captured. */
+static void *control(void *arg)
+{
+	struct control *c = arg;
+	uint64_t one = 1;
+	char line[64];
+
+	if (c->seconds)
+		sleep((unsigned int)c->seconds);
+	while (!c->seconds && fgets(line, sizeof line, stdin)) {
+		line[strcspn(line, "\n")] = '\0';
+		capture(c->h, line);
+		fflush(stdout);
+	}
+	return write(c->wake, &one, sizeof one) == sizeof one ? arg : NULL;
 }
 
 int main(int argc, char **argv)
@@ -167,6 +209,7 @@ int main(int argc, char **argv)
 	struct prowl_host_options o = {
 		.window_ns = (uint64_t)(atof(argc > 2 ? argv[2] : "1") * 1e9),
 		.per_thread = getenv("PER_THREAD") != NULL,
+		.budget = {.looking = getenv("LOOKS_MS") ? 0.2 : 0, .sampling = 0.5},
 		.rate = getenv("RATE") ? (unsigned int)atoi(getenv("RATE")) : 0};
 	struct names names = {argv + 3, argc > 3 ? argc - 3 : 0};
 	struct prowl_host_status st;
@@ -174,15 +217,17 @@ int main(int argc, char **argv)
 	struct prowl_err err;
 	pthread_t stopper;
 	const char *known;
-	int fds[2] = {eventfd(0, EFD_CLOEXEC), argc > 1 ? atoi(argv[1]) : 5};
+	struct control c = {.wake = eventfd(0, EFD_CLOEXEC),
+			    .seconds = argc > 1 ? atoi(argv[1]) : 0};
 
 	prowl_setup(NULL, &known);
 	if (prowl_host_open(&o, &ops, &names, &h, &err) != PROWL_OK) {
 		fprintf(stderr, "host_run: %s\n", err.text);
 		return 1;
 	}
-	pthread_create(&stopper, NULL, stop_later, fds);
-	if (prowl_host_run(h, fds[0], &err) != PROWL_OK) {
+	c.h = h;
+	pthread_create(&stopper, NULL, control, &c);
+	if (prowl_host_run(h, c.wake, &err) != PROWL_OK) {
 		fprintf(stderr, "host_run: %s\n", err.text);
 		return 1;
 	}
@@ -196,7 +241,7 @@ int main(int argc, char **argv)
 	       st.targets, st.programs, st.series, (unsigned long long)st.looks,
 	       (unsigned long long)st.looks_failed, (unsigned long long)st.lost,
 	       (unsigned long long)st.pause_most_ns);
-	prowl_host_free(h);
 	pthread_join(stopper, NULL);
+	prowl_host_free(h);
 	return 0;
 }
