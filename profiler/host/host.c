@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "clock.h"
 #include "host_parts.h"
@@ -16,7 +17,9 @@
 enum {
 	TURN_MS = 1000,      /* at most, between two looks at what is to be done */
 	FIRST_TOKENS = 2000, /* programs that may be read at the start, when all are new */
-	RING_MS = 1000,      /* in which nobody need drain the rings */
+	/* In which nobody need drain the rings; half of it where they are many. */
+	RING_MS = 2000,
+	MANY_CPUS = 16,
 };
 #define SECOND_NS UINT64_C(1000000000)
 #define HOUR_NS   (3600 * SECOND_NS)
@@ -189,7 +192,8 @@ static void open_session(struct prowl_host *h)
 				  .labels = !h->o.no_labels,
 				  .stay = true,
 				  .drain_ms = (unsigned int)(h->o.drain_ns / 1000000),
-				  .ring_ms = RING_MS,
+				  .ring_ms = sysconf(_SC_NPROCESSORS_ONLN) > MANY_CPUS ? RING_MS / 2
+										       : RING_MS,
 				  .seen = host_seen,
 				  .seen_ctx = h,
 				  .sampler = h->o.sampler,
@@ -223,6 +227,30 @@ static void open_session(struct prowl_host *h)
 		why);
 }
 
+static void show_status(struct prowl_host *h)
+{
+	struct prowl_host_status *st = &h->shown;
+
+	pthread_mutex_lock(&h->lock);
+	*st = h->status;
+	st->processes = h->table.n;
+	st->targets = h->sampled;
+	st->denied = st->shed = st->waiting = 0;
+	for (size_t i = 0; i < h->table.n; i++) {
+		st->denied += h->table.list[i]->state == HOST_DENIED;
+		st->shed += h->table.list[i]->state == HOST_SHED;
+		st->waiting += h->table.list[i]->state == HOST_WAITING;
+	}
+	st->programs = h->programs.n;
+	st->opened = h->programs.opened;
+	st->series = h->groups.n;
+	st->sampling = h->budget.was_sampling;
+	st->looking = h->budget.was_looking;
+	st->step = h->budget.step;
+	pthread_mutex_unlock(&h->lock);
+	h->step = h->budget.step;
+}
+
 enum prowl_code host_begin(struct prowl_host *h, struct prowl_err *err)
 {
 	uint64_t now;
@@ -235,6 +263,7 @@ enum prowl_code host_begin(struct prowl_host *h, struct prowl_err *err)
 	if (h->session)
 		host_begin_windows(h);
 	host_scan(h, true);
+	show_status(h);
 	return PROWL_OK;
 }
 
@@ -313,12 +342,14 @@ void host_turn(struct prowl_host *h, int wake_fd)
 	host_tidy(h);
 	rescan(h, now);
 	keep_to_budget(h, now);
+	show_status(h);
 }
 
 void host_end(struct prowl_host *h)
 {
 	if (h->session && h->status.mode != PROWL_HOST_STARTING)
 		host_cut(h, PROWL_HOST_LAST | PROWL_HOST_SHORT);
+	show_status(h);
 	set_mode(h, PROWL_HOST_STARTING, "");
 	host_look_stop(h);
 	host_deliver_stop(h);
@@ -375,20 +406,13 @@ void prowl_host_targets(struct prowl_host *h,
 void prowl_host_status(struct prowl_host *h, struct prowl_host_status *ret)
 {
 	pthread_mutex_lock(&h->lock);
-	*ret = h->status;
-	ret->processes = h->table.n;
-	ret->targets = h->sampled;
-	ret->denied = ret->shed = ret->waiting = 0;
-	for (size_t i = 0; i < h->table.n; i++) {
-		ret->denied += h->table.list[i]->state == HOST_DENIED;
-		ret->shed += h->table.list[i]->state == HOST_SHED;
-		ret->waiting += h->table.list[i]->state == HOST_WAITING;
-	}
-	ret->programs = h->programs.n;
-	ret->opened = h->programs.opened;
-	ret->series = h->groups.n;
-	ret->sampling = h->budget.was_sampling;
-	ret->looking = h->budget.was_looking;
-	ret->step = h->budget.step;
+	*ret = h->shown;
+	ret->mode = h->status.mode;
+	memcpy(ret->why, h->status.why, sizeof ret->why);
+	ret->rate = h->status.rate;
+	ret->looks = h->status.looks;
+	ret->looks_failed = h->status.looks_failed;
+	ret->captures = h->status.captures;
+	ret->undelivered = h->status.undelivered;
 	pthread_mutex_unlock(&h->lock);
 }

@@ -365,9 +365,9 @@ static uint64_t period_of(const struct prowl_host *h, const struct looked *t, in
 {
 	uint64_t period = t->period[which];
 
-	if (which == PROWL_LOOK_GOROUTINE && h->budget.step >= HOST_STEP_THIN_LOOKS)
+	if (which == PROWL_LOOK_GOROUTINE && h->step >= HOST_STEP_THIN_LOOKS)
 		period *= THIN;
-	if (which == PROWL_LOOK_HEAP && h->budget.step >= HOST_STEP_HEAP_HOURLY && period < HOUR_NS)
+	if (which == PROWL_LOOK_HEAP && h->step >= HOST_STEP_HEAP_HOURLY && period < HOUR_NS)
 		period = HOUR_NS;
 	return period;
 }

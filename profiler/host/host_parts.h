@@ -260,7 +260,8 @@ struct prowl_host {
 	struct host_budget budget;
 	struct host_deliver deliver;
 	struct host_look *look;
-	struct prowl_host_status status;
+	struct prowl_host_status status; /* counted by the thread that sees it happen */
+	struct prowl_host_status shown;  /* what the sampling thread counted, as of its last turn */
 	uint64_t number;
 	uint64_t next_scan, next_tokens; /* mono */
 	unsigned int tokens;             /* programs that may be read now */
@@ -270,7 +271,8 @@ struct prowl_host {
 	_Atomic bool reconsider;
 	struct prowl_result before; /* what the session had counted when the window began */
 	uint64_t own_before;
-	_Atomic uint64_t version; /* of the targets, for the looker */
+	_Atomic uint64_t version;  /* of the targets, for the looker */
+	_Atomic unsigned int step; /* of the budget, likewise */
 	size_t capturing;
 	pthread_t sampler;
 	char why[512]; /* nothing can be sampled */

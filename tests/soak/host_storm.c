@@ -10,6 +10,9 @@
  *what the kernel charged, but for five standard deviations of as many independent samples (chance:
  *below 1e-6 a run).
  *
+ * Records that found no room in a ring (a machine or a build that is too slow) are told by the
+ *host, and what they had been is in no profile: then the least is not checked.
+ *
  * From 60 s on also that memory and descriptors stay: the most in the last quarter is at most 5 %
  * above that of the second one, and no descriptor more. Exit 77 where whole CPUs can't be sampled.
  */
@@ -291,7 +294,7 @@ static void *control(void *arg)
 	return write(c->wake, &one, sizeof one) == sizeof one ? NULL : arg;
 }
 
-static bool cpu_time_is_right(void)
+static bool cpu_time_is_right(bool whole)
 {
 	bool right = true;
 
@@ -304,7 +307,7 @@ static bool cpu_time_is_right(void)
 		       "(+- %.3f)\n",
 		       burn_us[i] / 1000, (long)shared->ended[i], least / 1e9, most / 1e9,
 		       got / 1e9, chance / 1e9);
-		right &= got >= 0.95 * least - chance && got <= most + chance;
+		right &= (got >= 0.95 * least - chance || !whole) && got <= most + chance;
 	}
 	return right;
 }
@@ -353,9 +356,10 @@ static int run(pid_t launcher)
 	       100 * (double)sums.wrong / (double)(sums.right + sums.wrong + 1),
 	       (unsigned long long)st.lost, (double)sums.own_ns / 1e7 / sums.seconds,
 	       (double)sums.pause_ns / 1e6);
-	ok = cpu_time_is_right();
+	ok = cpu_time_is_right(st.lost == 0);
 	ok &= is_flat();
-	ok &= sums.right > 0 && (double)sums.right >= 0.95 * (double)(sums.right + sums.wrong);
+	ok &= sums.right > 0;
+	ok &= (double)sums.right >= 0.95 * (double)(sums.right + sums.wrong) || st.lost > 0;
 	printf("%s\n", ok ? "ok" : "NOT ok");
 	return ok ? 0 : 1;
 }
