@@ -244,10 +244,13 @@ def get_diff(q):
     kind = q.get('kind', 'cpu')
     a = stacks_of(kind, q.get('a.match'), number(q, 'a.from'), number(q, 'a.to'))
     b = stacks_of(kind, q.get('b.match'), number(q, 'b.from'), number(q, 'b.to'))
-    if q.get('a.agg') == 'first':  # levels: the first and the last look
-        a = stacks_of(kind, q.get('a.match'), number(q, 'a.from'), number(q, 'a.from') + MINUTE)
-        b = stacks_of(kind, q.get('b.match'), number(q, 'b.to') - MINUTE, number(q, 'b.to'))
+    if q.get('b.agg') == 'last':  # of levels
+        a, b = (stacks_of(kind, q.get(x + '.match'), number(q, x + '.to') - MINUTE, number(q, x + '.to')) for x in 'ab')
+    if not a[0] or not b[0]:
+        raise Refused(422, 'no samples in one of the times')
     if q.get('format') == 'json':
+        if 'host=' in q.get('b.match', ''):  # as if the daemon had no statistics
+            raise Refused(400, 'format is one of flame html svg')
         rows = [('regressed', 'database/sql.(*DB).QueryContext', 0.11, 0.19, 1.72), ('same', 'main.render', 0.05, 0.05, 1.01),
                 ('new', HOSTILE, 0, 0.02, None)]
         return {'verdict': 'regressed', 'why': None, 'type': 'cpu', 'unit': 'nanoseconds', 'mode': "shares of each profile's total",

@@ -166,6 +166,9 @@ def compares(p):
     p.b.open(link)
     p.ready()
     check((p.boxes(), p.text('picture'), p.text('list'), p.text('range'), p.text('base')) == seen, 'the link shows another view')
+    p.show(service='api-gateway', filter='host="web-1"', c0=stamp(T0), c1=stamp(RELEASED), s0=stamp(RELEASED), s1=stamp(T0 + 50 * MINUTE), tab='compare')
+    check('database/sql.(*DB).QueryContext' in p.text('list') and 'that takes statistics' in p.text('list'), 'without statistics: %s', p.text('list'))
+    p.b.complaints.clear()  # of the request that was refused
     # two releases
     p.show(service='api-gateway', tab='compare', oldBuild=OLD, newBuild=NEW)
     q = p.last('diff')
@@ -226,9 +229,14 @@ def keyboard(p):
 
 def tabs(p):
     p.show(tab='goroutines')
-    check(p.last('diff')['kind'] == 'goroutine' and 'net.(*conn).Read' in p.text('list') and 'runtime.netpollblock' in p.text('list'),
+    check(p.last('diff')['kind'] == 'goroutine' and 'net.(*conn).Read' in p.text('list') and 'runtime.netpollblock' in p.text('list') and
+          'at the beginning' in p.text('list'),
           'goroutines: %s', p.text('list'))
     check('goroutines' in p.text('charts') and 'heap' not in p.text('charts'), 'figures: %s', p.text('charts'))
+    p.show(tab='goroutines', s0=stamp(daemon_made.GAP[0] - 3 * MINUTE), s1=stamp(T0))
+    check(p.last('profile')['agg'] == 'last' and 'net.(*conn).Read' in p.text('list') and 'at the beginning' not in p.text('list'),
+          'goroutines of which nothing is known at the beginning: %s', p.text('list'))
+    p.b.complaints.clear()  # of the request that was refused
     p.show(tab='heap', search='Cache')
     check(p.last('diff')['kind'] == 'heap' and '(*Cache).put' in p.text('functions') and 'heap live' in p.text('charts'), 'heap: %s', p.text('functions'))
     p.show(tab='processes')
@@ -293,9 +301,14 @@ def buttons(p):
     p.ready()
     path, headers, said = p.server.posted[0]
     check(path == '/api/v1/captures' and headers['X-Prowl'] == '1' and headers['Content-Type'] == 'application/json' and
+          headers['Origin'] == server_origin(p) and
           said == {'target': '1002@17', 'kinds': ['cpu'], 'seconds': 1, 'reason': 'slow <b>'}, 'posted: %s %s', said, headers)
     check('slow <b>' in p.text('list'), 'the event: %s', p.text('list'))
     p.quiet()
+
+
+def server_origin(p):
+    return p.server.url.rstrip('/')
 
 
 def contrast(p, id):

@@ -2,6 +2,7 @@
 // The daemon's page: controls to state, state to requests and views.
 
 const MAX_NODES = 20000, TOP = 20;
+const FIRST_LOOK = 11 * MINUTE; // levels are looked at every ten minutes
 const TAB_NAMES = {flame: 'Flame graph', sandwich: 'Callers & callees', table: 'Functions', goroutines: 'Goroutines', heap: 'Heap',
 	processes: 'Processes', compare: 'Compare', events: 'Events'};
 const VIEW_OF = {flame: 'flame', sandwich: 'sandwich', table: 'table', heap: 'table', compare: 'flame'};
@@ -470,6 +471,9 @@ class Daemon extends Views {
 		$('comparing').hidden = tab !== 'compare';
 		$('views').hidden = $('legend').hidden = $('main').hidden = $('detail').hidden = !views;
 		$('list').hidden = views && tab !== 'compare';
+		if ($('list').dataset.tab !== tab)
+			$('list').replaceChildren();
+		$('list').dataset.tab = tab;
 		$('panel').dataset.tab = tab;
 		if (!FIGURES_OF[tab]) {
 			this.slots.drop('figures');
@@ -481,14 +485,14 @@ class Daemon extends Views {
 			compare: () => this.wantComparison(), heap: () => this.wantHeap()}[tab] || (() => this.wantProfile()))();
 	}
 
-	/** A request whose answer fills the panel. */
-	panel(path, params, make, show) {
+	/** A request whose answer fills the panel; otherwise(): what to do where there is nothing of that. */
+	panel(path, params, make, show, otherwise) {
 		const fresh = this.times.selected[1] > Date.now() - 2 * MINUTE;
 
 		this.slots.want('panel', address(path, params), {fresh, host: $('panel'), make, show: (made) => {
 			this.showWrong(null);
 			show(made);
-		}, fail: (e) => this.showWrong(e)});
+		}, fail: (e) => otherwise && (e.status === 422 || e.status === 404) ? otherwise() : this.showWrong(e)});
 	}
 
 	/** What there is instead of a picture. */
@@ -513,22 +517,22 @@ class Daemon extends Views {
 		return {profile, paths: new PathNames(profile), windows: headers.get('X-Prowl-Windows') || '', exact: headers.get('X-Prowl-Exact') !== '0'};
 	}
 
-	/** The first and the last look at levels, beside each other. */
-	levelParams() {
-		const {match, kind, from, to} = this.profileParams();
+	/** The last look at levels beside one of the beginning; alone, where there was none then. */
+	wantLevels(show) {
+		const {match, kind, from, to} = this.profileParams(), then = Math.min(to, from + Math.max(FIRST_LOOK, (to - from) / 6));
+		const more = {kind, format: 'flame', max_nodes: MAX_NODES}, read = (body, headers) => this.read(body, headers);
 
-		return {'a.match': match, 'a.from': from, 'a.to': to, 'a.agg': 'first', 'b.match': match, 'b.from': from, 'b.to': to, 'b.agg': 'last',
-			kind, format: 'flame', max_nodes: MAX_NODES};
+		this.wantFigures();
+		this.panel('api/v1/diff', {'a.match': match, 'a.from': from, 'a.to': then, 'a.agg': 'last', 'b.match': match, 'b.from': from, 'b.to': to,
+			'b.agg': 'last', ...more}, read, show, () => this.panel('api/v1/profile', {match, from, to, agg: 'last', ...more}, read, show));
 	}
 
 	wantHeap() {
-		this.wantFigures();
-		this.panel('api/v1/diff', this.levelParams(), (body, headers) => this.read(body, headers), (made) => this.showProfile(made));
+		this.wantLevels((made) => this.showProfile(made));
 	}
 
 	wantGoroutines() {
-		this.wantFigures();
-		this.panel('api/v1/diff', this.levelParams(), (body, headers) => this.read(body, headers), (made) => {
+		this.wantLevels((made) => {
 			this.take(made);
 			showGoroutines($('list'), made.profile, this.type, (name) => this.linkTo(name));
 			this.showPicture();
@@ -579,24 +583,41 @@ class Daemon extends Views {
 		const a = compared || (releases ? [from, to] : null), b = releases && !chosen ? [from, to] : selected;
 
 		$('base').textContent = a ? this.clock.range(...a) : 'nothing yet';
-		$('list').replaceChildren();
 		if (!a)
 			return this.askComparison();
 		const params = {'a.match': this.which({build: s.oldBuild}), 'a.from': a[0], 'a.to': a[1], 'b.match': this.which({build: s.newBuild}),
 			'b.from': b[0], 'b.to': b[1], kind: s.kind};
 
-		this.panel('api/v1/diff', {...params, format: 'flame', max_nodes: MAX_NODES}, (body, headers) => this.read(body, headers),
-			(made) => this.showProfile(made));
+		this.panel('api/v1/diff', {...params, format: 'flame', max_nodes: MAX_NODES}, (body, headers) => this.read(body, headers), (made) => {
+			this.showProfile(made);
+			this.showChanged();
+		});
 		return this.slots.want('statistics', address('api/v1/diff', {...params, type: s.type, format: 'json', test: 'true'}), {
-			make: (body) => body, show: (body) => showStatistics($('list'), body, (name) => this.linkTo(name)),
-			fail: (e) => {
-				$('list').replaceChildren();
-				nothing($('list'), e.words());
+			make: (body) => body, show: (body) => {
+				this.tested = body;
+				this.showChanged();
+			},
+			fail: () => {
+				this.tested = null;
+				this.showChanged();
 			},
 		});
 	}
 
+	/** With statistics where the daemon has them. */
+	showChanged() {
+		const {profile, type} = this, s = this.state;
+
+		if (s.tab !== 'compare')
+			return;
+		if (this.tested)
+			showStatistics($('list'), this.tested, (name) => this.linkTo(name));
+		else if (this.shown?.profile.base)
+			showChanges($('list'), profile, type, {oldOf: (v) => this.oldOf(v), matches: this.match, linkTo: (name) => this.linkTo(name)});
+	}
+
 	askComparison() {
+		this.tested = null;
 		this.slots.drop('panel');
 		this.slots.drop('statistics');
 		this.showWrong(new Refusal('Choose the time to compare with: Shift + drag in the timeline, or one of the buttons above.'));

@@ -217,6 +217,31 @@ function eventFiles(cell, e) {
 	}
 }
 
+// --- what changed ----------------------------------------------------------------------------------------------
+
+/** Functions by how much their own value changed; tools: {oldOf(value), matches, linkTo(name)}. */
+function showChanges(host, profile, type, {oldOf, matches, linkTo}) {
+	const {now, old} = profile.functions(type), c = profile.column(type), rows = [];
+
+	for (let f = 0; f < profile.nfuncs; f++) {
+		const change = now.flat[f] - oldOf(old.flat[f]), cum = now.cum[f] - oldOf(old.cum[f]);
+
+		if ((!matches || matches[f]) && (Math.abs(change) >= c.whole / 1e4 || Math.abs(cum) >= c.whole / 1e4))
+			rows.push({f, change, cum});
+	}
+	rows.sort((a, b) => Math.abs(b.change) - Math.abs(a.change) || Math.abs(b.cum) - Math.abs(a.cum));
+	host.replaceChildren();
+	element(host, 'p', 'summary', `${rows.length} functions changed by 0.01 % of all and more. Which of it is noise is not known: that takes statistics.`);
+	showTable(host, [['Before', 'value', 'in the function itself'], ['After', 'value', 'in the function itself'], ['Change', 'value'],
+		['With its callees', 'value', 'change of the function with all that it called'], ['Function', 'name']], rows, ({f, change, cum}, cell, column) => {
+		if (column === 4)
+			link(cell, shorten(profile.names[f], 300), linkTo(profile.names[f]));
+		else
+			cell.textContent = [formatValue(oldOf(old.flat[f]), c.unit), formatValue(now.flat[f], c.unit), formatChange(change, c.unit),
+				formatChange(cum, c.unit)][column];
+	});
+}
+
 // --- statistics ------------------------------------------------------------------------------------------------
 
 const QUIET_VERDICTS = /^(same|no regression|not judged|explained)/;
