@@ -1,13 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The daemon's page in a headless Chromium, beside a daemon that is made up (daemon_made.py)."""
+"""The daemon's page in a headless Chromium, before a daemon that is made up (daemon_made.py), and before prowl's own."""
 
+import contextlib
+import http.client
+import json
+import socket
 import time
 import urllib.parse
 
+import daemon
 import daemon_made
+import harness
 from chromium import Browser
 from daemon_made import DAY, HOSTILE, HOUR, MINUTE, NEW, OLD, RELEASED, T0
-from harness import check, test
+from harness import check, note, test
 
 FIRST = T0 - 2 * HOUR
 SHIFT = 8  # of Input.dispatchMouseEvent
@@ -270,7 +276,7 @@ def hostile(p):
 
 def refusals(p):
     p.show(kind='mutex')
-    check(p.text('wrong') == 'no mutex profiles in this time. The program does not record them: prowl rates.', 'said: %s', p.text('wrong'))
+    check(p.text('wrong') == 'No mutex profiles in this time. The program does not record them: prowl rates.', 'said: %s', p.text('wrong'))
     check(p.b.run('document.getElementById("main").hidden'), 'a picture of nothing')
     p.show(filter='boom')
     check('boom is no label. Write NAME="VALUE".' in p.text('trouble'), 'said: %s', p.text('trouble'))
@@ -326,15 +332,15 @@ def looks(p):
     backs = []
     for dark in (False, True):
         p.b.dark(dark)
-        p.open()
+        p.show()
         backs.append(p.b.run('getComputedStyle(document.body).backgroundColor'))
         for id in ('status', 'picture', 'tab-table', 'range', 'legend', 'names'):
-            check(contrast(p, id) >= 4.5, '%s has a contrast of %.1f, dark: %s', id, contrast(p, id), dark)
+            seen = contrast(p, id)
+            check(seen >= 4.5, '%s has a contrast of %.1f, dark: %s', id, seen, dark)
     p.press('t')
     backs.append(p.b.run('getComputedStyle(document.body).backgroundColor'))
     check(backs == ['rgb(255, 255, 255)', 'rgb(22, 24, 28)', 'rgb(255, 255, 255)'], 'backgrounds: %s', backs)
     p.b.call('Emulation.setDeviceMetricsOverride', width=400, height=800, deviceScaleFactor=1, mobile=False)
-    p.open()
     for tab in ('flame', 'sandwich', 'compare', 'processes', 'goroutines', 'heap'):
         p.show(tab=tab, func='main.render', c0=stamp(FIRST), c1=stamp(T0))
         over = p.b.run('[...document.querySelectorAll("body *")].filter((e) => !e.closest(".scroll, #tabs, .tip, dialog, #names, #functions") && '
@@ -344,10 +350,60 @@ def looks(p):
     p.quiet()
 
 
-@test('clients', 'the daemon\'s page')
+def way_in(d):
+    """An address that is good for once."""
+    c = http.client.HTTPConnection('localhost')
+    c.sock = socket.socket(socket.AF_UNIX)
+    with contextlib.closing(c):
+        c.sock.connect(d.socket)
+        c.request('POST', '/api/v1/login', '{}', {'Content-Type': 'application/json'})
+        return json.loads(c.getresponse().read())['url']
+
+
+def itself(b):
+    """The daemon: every tab shows something, or says why there is nothing."""
+    harness.need_perf()
+    version = harness.any_goroot(['1.24', '1.27', '1.22'])
+    with harness.Target(harness.build(version, 'labels', 'static')) as target, \
+            daemon.Daemon('page', daemon.rule_for(target, '    service: shop\n'), '--listen', 'http://127.0.0.1:0') as d:
+        d.wait_for_windows(3)
+        url = way_in(d)
+        del b.requests[:], b.complaints[:]
+        b.open(url)
+        p = Page(b, None)
+        p.ready()
+        now = time.time() * 1000
+        b.run('prowl.go({from: "%s", to: "%s", service: "shop"})' % (stamp(now - 5 * MINUTE), stamp(now + MINUTE)))
+        p.ready()
+        check('shop' in p.text('services') and p.box('main.work')['value'] > 0, 'the graph has %s', [x['name'] for x in p.boxes()])
+        check(b.run('prowl.stack.known.some(Boolean) && prowl.stack.cpu()'), 'the timeline is empty')
+        for id in ('pprof', 'speedscope', 'html', 'pgo'):
+            got = b.run('fetch(document.getElementById("%s").href).then(async (r) => [r.status, (await r.arrayBuffer()).byteLength])' % id)
+            check(got[0] == 200 and got[1] > 100, '%s: %s', id, got)
+        shown = {}
+        for tab in b.run('[...document.querySelectorAll("[role=tab]")].map((t) => t.id.slice(4))'):
+            b.run('prowl.go({tab: "%s", func: "main.work", c0: "%s", c1: "%s"})' % (tab, stamp(now - 5 * MINUTE), stamp(now)))
+            p.ready()
+            shown[tab] = b.run('document.getElementById("wrong").hidden ? document.getElementById("panel").innerText.length : '
+                               'document.getElementById("wrong").textContent')
+            check(shown[tab], 'nothing at %s', tab)
+        check(all(isinstance(shown[tab], int) for tab in ('flame', 'sandwich', 'table', 'compare', 'processes', 'events')), 'refused: %s', shown)
+        note('%s', shown)
+        origin = url[:url.index('/login')]
+        check(all(u.startswith((origin, 'data:', 'about:blank')) for u in b.requests), 'asked for %s', b.requests)
+        errors = [c for c in b.complaints if not c.startswith('Failed to load resource: the server responded with a status of 4')]
+        check(not errors and not b.dialogs, 'the console says: %s', errors)
+
+
+@test('daemon', 'the page in a browser')
 def daemon_page():
-    with daemon_made.serving() as server, Browser(1280, 900) as b:
-        check(sum(len(body) for _, _, body in server.assets) <= 250000, 'the page is too large')
-        p = Page(b, server)
-        for part in (loads, zooms, compares, graph_link, keyboard, tabs, hostile, refusals, buttons, looks):
-            part(p)
+    with Browser(1280, 900) as b:
+        with daemon_made.serving() as server:
+            check(sum(len(body) for _, _, body in server.assets) <= 250000, 'the page is too large')
+            p = Page(b, server)
+            for part in (loads, zooms, compares, graph_link, keyboard, tabs, hostile, refusals, buttons, looks):
+                part(p)
+        try:
+            itself(b)
+        except harness.Skip as e:
+            note('not before the daemon itself: %s', e)

@@ -364,7 +364,7 @@ class Daemon extends Views {
 		$('status').title = clean(status.mode);
 		const trouble = [...status.sampling === false ? ['Nothing is sampled at present.'] : [], ...status.degraded || []];
 
-		this.showTrouble('status', trouble.length ? new Refusal(trouble.map(clean).join(' ')) : null);
+		this.showTrouble('status', trouble.length ? Object.assign(new Refusal(trouble.map(clean).join('; ')), {mild: status.sampling !== false}) : null);
 	}
 
 	/** One line for each source that has something to say. */
@@ -375,6 +375,7 @@ class Daemon extends Views {
 		else
 			this.troubles.delete(source);
 		$('trouble').hidden = this.troubles.size === 0;
+		$('trouble').classList.toggle('mild', [...this.troubles].every(([from, r]) => from === 'status' && r.mild));
 		$('trouble').replaceChildren();
 		for (const text of new Set([...this.troubles.values()].map((r) => r.words())))
 			element($('trouble'), 'p', '', shorten(text, 500));

@@ -71,13 +71,15 @@ function groupsOf(profile, type) {
 	return out.sort((a, b) => b.now - a.now || b.old - a.old);
 }
 
-/** The first function outside of the runtime, what of the runtime it waits in, and where the goroutine began. */
+const WAITING = /^(runtime|internal|sync|syscall|time)[./]/; // packages in which others wait
+
+/** The first function outside of those packages, what of them it called, and where the goroutine began. */
 function describeStack(profile, leaf) {
 	const stack = [];
 
 	for (let node = leaf; node > 0; node = profile.parent[node])
 		stack.push(profile.func[node]);
-	const place = stack.findIndex((f) => profile.kinds[f] !== 1), own = place < 0 ? stack.length - 1 : place;
+	const place = stack.findIndex((f) => profile.kinds[f] !== 1 && !WAITING.test(profile.names[f])), own = place < 0 ? stack.length - 1 : place;
 
 	return {stack, func: stack[own], wait: own > 0 ? stack[own - 1] : -1, root: stack[stack.length - 1]};
 }
@@ -90,7 +92,7 @@ function showGoroutines(host, profile, type, linkTo) {
 	element(host, 'p', 'summary', `${formatValue(whole, 'count')} goroutines with ${formatValue(groups.length, 'count')} stacks` +
 		(changed ? `; at the beginning ${formatValue(old, 'count')}` : ''));
 	const columns = [['Count', 'value'], ...changed ? [['Since the beginning', 'value', 'of the selected part']] : [], ['Stands in', 'name'],
-		['Waits in', 'name narrow', 'the runtime\'s function that it called'], ['Began with', 'name narrow']];
+		['Waits in', 'name narrow', 'what it called of the runtime, of sync, time, and the like'], ['Began with', 'name narrow']];
 
 	showTable(host, columns, groups, (g, cell, column) => {
 		const key = changed ? column : column > 0 ? column + 1 : 0;
@@ -141,10 +143,16 @@ function showProcesses(host, answer, {from, to}, clock) {
 			() => endCell(cell, r, clock),
 			() => element(cell, 'span', '', r.cpu_ns ? formatValue(r.cpu_ns, 'nanoseconds') : ''),
 			() => element(cell, 'span', '', r.own_cpu_ns ? formatValue(r.own_cpu_ns, 'nanoseconds') : ''),
-			() => element(cell, 'span', '', [r.pod, r.container, r.exe].filter(Boolean).map((w) => shorten(clean(w), 60)).join(', ')),
+			() => processPlace(cell, r),
 			() => processMore(cell, r),
 		][column]();
 	});
+}
+
+function processPlace(cell, r) {
+	const words = [r.pod, r.container && shorten(r.container, 13), r.exe && lastPart(r.exe)].filter(Boolean);
+
+	element(cell, 'span', '', words.map((w) => shorten(clean(w), 60)).join(', ')).title = shorten(clean(r.exe), 500);
 }
 
 function endCell(cell, r, clock) {
@@ -157,10 +165,11 @@ function endCell(cell, r, clock) {
 function lane(cell, r, from, to) {
 	const box = element(cell, 'div', 'track'), bar = element(box, 'div', 'bar ' + (r.state === 'active' ? 'active' : 'gone'));
 	const share = (ms) => 100 * Math.min(1, Math.max(0, (ms - from) / (to - from)));
-	const left = share(r.start || from), right = r.end ? share(r.end) : 100;
+	const right = r.end ? share(r.end) : 100, left = r.start ? share(r.start) : right;
 
-	bar.style.left = left + '%';
-	bar.style.width = Math.max(0.5, right - left) + '%';
+	// one that is too short to be seen is there all the same
+	bar.style.left = Math.min(left, 99) + '%';
+	bar.style.width = Math.max(1, right - left) + '%';
 }
 
 function processMore(cell, r) {

@@ -102,7 +102,7 @@ class Plot {
 
 	palette() {
 		return this.tools.dark() ?
-			{back: '#16181c', text: '#f2f2f2', faint: '#a9afba', line: '#2d3036', gap: '#2a2d33', hatch: '#3d4149', before: '#e0913a', after: '#86bdf5',
+			{back: '#16181c', text: '#f2f2f2', faint: '#a9afba', line: '#2d3036', gap: '#1e2126', hatch: '#30343b', before: '#e0913a', after: '#86bdf5',
 				bad: '#ff6b5e', shade: 'rgb(22 24 28 / 45%)'} :
 			{back: '#ffffff', text: '#16181c', faint: '#565b66', line: '#e6e8ec', gap: '#f1f2f4', hatch: '#dadde2', before: '#a85a00', after: '#0b57a4',
 				bad: '#c62b1c', shade: 'rgb(255 255 255 / 50%)'};

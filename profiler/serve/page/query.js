@@ -12,7 +12,7 @@ class Refusal extends Error {
 
 	/** As sentences. */
 	words() {
-		const message = clean(this.message).trim();
+		const message = clean(this.message).trim().replace(/^[a-z]/, (c) => c.toUpperCase());
 
 		return [/[.!?:]$/.test(message) ? message : message + '.', clean(this.hint).trim()].filter(Boolean).join(' ');
 	}
