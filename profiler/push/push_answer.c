@@ -66,6 +66,9 @@ bool push_content_is(const struct push_answer *a, const char *type)
 	       (a->content_type[n] == '\0' || strchr("; +", a->content_type[n]));
 }
 
+/* Longer waits are no different from this one: eleven days. */
+enum { MOST_SECONDS = 1000000 };
+
 /* --- times ----------------------------------------------------------------------- */
 
 /* `digits` digits at *s, which moves behind them; -1: there are others. */
@@ -116,7 +119,10 @@ static uint64_t until(struct tm *tm, int plus, uint64_t real)
 	uint64_t now = real / PUSH_SECOND;
 	int64_t then = is_sound(tm) ? (int64_t)timegm(tm) + plus : 0;
 
-	return then > 0 && (uint64_t)then > now ? ((uint64_t)then - now) * PUSH_SECOND : 0;
+	if (then <= 0 || (uint64_t)then <= now)
+		return 0;
+	return ((uint64_t)then - now < MOST_SECONDS ? (uint64_t)then - now : MOST_SECONDS) *
+	       PUSH_SECOND;
 }
 
 /* "Sun, 06 Nov 1994 08:49:37 GMT" */
@@ -155,8 +161,8 @@ uint64_t push_retry_after(const char *text, uint64_t real)
 		return read_http_date(text, &tm) ? until(&tm, 0, real) : 0;
 	for (; isdigit((unsigned char)*text); text++) {
 		seconds = 10 * seconds + (uint64_t)(*text - '0');
-		if (seconds > 1000000)
-			seconds = 1000000;
+		if (seconds > MOST_SECONDS)
+			seconds = MOST_SECONDS;
 	}
 	text += strspn(text, " \t\r\n");
 	return *text ? 0 : seconds * PUSH_SECOND;

@@ -388,13 +388,17 @@ void push_curl_abort(struct push_curl *c, size_t slot)
 
 void push_curl_wait(struct push_curl *c, uint64_t ns)
 {
-	int running;
+	int running, under_way = 0;
 
 	c->f.perform(c->multi, &running);
 	for (size_t i = 0; i < c->nslots; i++) {
+		under_way += c->slots[i].under_way;
 		if (c->slots[i].answered)
 			ns = 0;
 	}
+	/* what has ended already is nothing to wait for */
+	if (running < under_way)
+		ns = 0;
 	c->f.poll(c->multi, NULL, 0, ns == 0 ? 0 : (int)milliseconds(ns), NULL);
 	c->f.perform(c->multi, &running);
 }

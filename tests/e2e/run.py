@@ -50,9 +50,10 @@ MODULES = [
     'host',
     'daemon',
     'daemon_page',
+    'push',
 ]
 # by name only
-LONG = {'matrix', 'soak', 'cost'}
+LONG = {'matrix', 'soak', 'cost', 'push', 'engines'}
 
 
 class Brief(io.TextIOBase):

@@ -235,6 +235,29 @@ TEST(test_a_sink_that_fails_does_not_delay_the_other)
 	stop(&s);
 }
 
+TEST(test_a_failure_at_once_is_not_waited_for)
+{
+	struct server s;
+	struct seen seen;
+	struct world w;
+	uint64_t before;
+
+	start(&s);
+	begin(&w, &s, 1);
+	w.sinks[0].url = "http://127.0.0.1:1";
+	open_push(&w);
+	before = prowl_now();
+	assert_int_equal(offer(&w, 0), 0);
+	do {
+		poll(NULL, 0, 2);
+		seen = look(&w);
+	} while (seen.s[0].nrequests == 0 || seen.s[0].requests[0].n < 3);
+	/* far from the minute that the thread sleeps for when there is nothing to do */
+	assert_true(prowl_now() - before < 50ull * PUSH_SECOND);
+	end(&w);
+	stop(&s);
+}
+
 TEST(test_what_waits_is_sent_after_a_restart)
 {
 	struct server s;
