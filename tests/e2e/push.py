@@ -515,3 +515,139 @@ def comes_and_goes():
         check_sent(s['x'], n)
         taken = collections.Counter(r['message']['series'][0]['samples'][0]['ID'] for r in engine.expect(n) if r['answer'] is None)
         check(len(taken) == n and set(taken.values()) == {1}, '%d ids were taken, %s', len(taken), taken)
+
+
+# --- the engines themselves, where they are there ------------------------------------------------------------------
+
+class RealEngine:
+    """A program that an environment variable names, until it says that it is ready."""
+
+    def __init__(self, variable, arguments, ready):
+        program = os.environ.get(variable)
+        if not program:
+            raise Skip('%s names no program' % variable)
+        self.port = free_port()
+        self.dir = tmp('engine-%d' % self.port)
+        os.makedirs(self.dir)
+        self.url = 'http://127.0.0.1:%d' % self.port
+        self.log = os.path.join(self.dir, 'log')
+        with open(self.log, 'w') as log:
+            self.process = subprocess.Popen([program, *arguments(self.port, self.dir)], cwd=self.dir, stdin=subprocess.DEVNULL,
+                                            stdout=log, stderr=subprocess.STDOUT)
+        self.ready = self.url + ready
+        wait_for(self.is_ready, '%s to be ready' % program)
+
+    def is_ready(self):
+        if self.process.poll() is not None:
+            with open(self.log) as f:
+                check(False, 'it ended: %s', f.read()[-2000:])
+        try:
+            return urllib.request.urlopen(self.ready, timeout=5).status == 200
+        except OSError:
+            return False
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait()
+
+
+def parca_arguments(port, folder):
+    config = os.path.join(folder, 'parca.yaml')
+    with open(config, 'w') as f:
+        f.write('object_storage:\n  bucket:\n    type: FILESYSTEM\n    config:\n      directory: %s/blocks\n' % folder)
+    return ['--http-address=127.0.0.1:%d' % port, '--config-path=' + config]
+
+
+def pyroscope_arguments(port, folder):
+    return ['-target=all', '-server.http-listen-address=127.0.0.1', '-server.http-listen-port=%d' % port,
+            '-server.grpc-listen-address=127.0.0.1', '-server.grpc-listen-port=%d' % free_port(),
+            '-memberlist.bind-addr=127.0.0.1', '-memberlist.bind-port=%d' % free_port(), '-self-profiling.disable-push=true',
+            '-pyroscopedb.data-path=%s/data' % folder, '-storage.backend=filesystem', '-storage.filesystem.dir=%s/shared' % folder]
+
+
+def by_names(p, value):
+    """Stacks by the names of their functions, of one value."""
+    out = collections.Counter()
+    for frames, values, _ in p.stacks():
+        out[tuple(f.name for f in frames)] += values[p.index(value)]
+    return out
+
+
+def ask_parca(engine, query):
+    now = time.time()
+    when = [time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(now + d)) for d in (-900, 60)]
+    arguments = {'mode': 'MODE_MERGE', 'merge.query': query, 'merge.start': when[0], 'merge.end': when[1],
+                 'report_type': 'REPORT_TYPE_PPROF'}
+    try:
+        with urllib.request.urlopen(engine.url + '/api/profiles/query?' + urllib.parse.urlencode(arguments), timeout=30) as r:
+            return pprof.Profile(base64.b64decode(json.load(r)['pprof']))
+    except urllib.error.HTTPError as e:
+        check(e.code == 404, 'Parca: %d %s', e.code, e.read()[:500])
+        return None
+
+
+def ask_pyroscope(engine, kind):
+    now = int(time.time() * 1000)
+    request = made.field(1, kind.encode()) + made.field(2, b'{service_name="etcd"}') + made.field(3, now - 900000) + made.field(4, now + 60000)
+    post = urllib.request.Request(engine.url + '/querier.v1.QuerierService/SelectMergeProfile', request,
+                                  {'Content-Type': 'application/proto', 'Connect-Protocol-Version': '1'})
+    with urllib.request.urlopen(post, timeout=30) as r:
+        data = r.read()
+    p = pprof.Profile(data) if data else None
+    return p if p and p.samples else None
+
+
+def check_asked(ask, expected, value):
+    found = []
+
+    def there():
+        p = ask()
+        if p:
+            found[:] = [by_names(p, value)]
+        return p
+
+    wait_for(there, 'the profile to be found')
+    check(found[0] == expected, 'it gives back %s instead of %s', found[0], expected)
+
+
+def large_items():
+    """A window that goes in parts."""
+    stacks = [(['main.leaf%d_%s' % (i, 'x' * 40), 'main.work', 'main.main'], [1, 10000000]) for i in range(12000)]
+    return write('large.pb.gz', made.profile(stacks, seconds=60)), collections.Counter({tuple(n): v[1] for n, v in stacks})
+
+
+@test('engines', 'Parca gives back what was pushed')
+def real_parca():
+    with RealEngine('PROWL_TEST_PARCA', parca_arguments, '/ready') as engine:
+        status = drive([('x', 'parca', engine.url)], [('cpu', 'flow', 'etcd', 1, 60, cpu_file()),
+                                                      ('heap', 'level', 'etcd', 0, 60, heap_file())])['x']
+        check_sent(status, 2)
+        check_asked(lambda: ask_parca(engine, 'process_cpu:cpu:nanoseconds:::delta{service="etcd"}'),
+                    collections.Counter({tuple(n): v[1] for n, v in CPU}), 'cpu')
+        check_asked(lambda: ask_parca(engine, 'memory:inuse_space:bytes::{service="etcd"}'),
+                    collections.Counter({tuple(n): v[1] for n, v in HEAP}), 'inuse_space')
+
+
+@test('engines', 'Pyroscope gives back what was pushed')
+def real_pyroscope():
+    with RealEngine('PROWL_TEST_PYROSCOPE', pyroscope_arguments, '/ready') as engine:
+        status = drive([('x', 'pyroscope', engine.url)], [('cpu', 'flow', 'etcd', 1, 60, cpu_file()),
+                                                          ('heap', 'level', 'etcd', 0, 60, heap_file())])['x']
+        check_sent(status, 2)
+        check_asked(lambda: ask_pyroscope(engine, 'process_cpu:cpu:nanoseconds::'),
+                    collections.Counter({tuple(n): v[1] for n, v in CPU}), 'cpu')
+        check_asked(lambda: ask_pyroscope(engine, 'memory:inuse_space:bytes::'),
+                    collections.Counter({tuple(n): v[1] for n, v in HEAP}), 'inuse_space')
+
+
+@test('engines', 'Pyroscope takes a window in parts')
+def real_parts():
+    path, expected = large_items()
+    with RealEngine('PROWL_TEST_PYROSCOPE', pyroscope_arguments, '/ready') as engine:
+        s = drive([('x', 'pyroscope', engine.url)], [('cpu', 'flow', 'etcd', 1, 60, path)])['x']
+        check_sent(s)
+        check(s['requests']['200'] > 1, 'not in parts: %s', s)
+        check_asked(lambda: ask_pyroscope(engine, 'process_cpu:cpu:nanoseconds::'), expected, 'cpu')
