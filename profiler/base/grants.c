@@ -25,7 +25,7 @@ const struct prowl_grant prowl_grants[] = {
 	{CAP_SYSLOG, "cap_syslog", "CAP_SYSLOG", "names of kernel functions", PROWL_MAY_NAME, true},
 	{CAP_CHECKPOINT_RESTORE, "cap_checkpoint_restore", "CAP_CHECKPOINT_RESTORE",
 	 "programs whose file was deleted", PROWL_MAY_READ, true},
-	{CAP_BPF, "cap_bpf", "CAP_BPF", "memory as it was at the sample", PROWL_MAY_SAMPLE, false},
+	{CAP_BPF, "cap_bpf", "CAP_BPF", "memory as it was at the sample", PROWL_MAY_SAMPLE, true},
 };
 const size_t prowl_ngrants = sizeof prowl_grants / sizeof prowl_grants[0];
 

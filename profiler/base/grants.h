@@ -23,10 +23,11 @@ extern const size_t prowl_ngrants;
 
 /*
  * The one grant that is advised: sampling, reading the target, also when its file was deleted, and
- * names of kernel functions. setcap sets, it doesn't add, so that each command names all of it. It
- * gives nobody files: never advise CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH or CAP_SYS_ADMIN here.
+ * names of kernel functions, and BPF, without which some stacks are read too late. setcap sets, it
+ * doesn't add, so that each command names all of it. It gives nobody files: never advise
+ * CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH or CAP_SYS_ADMIN here.
  */
-#define PROWL_CAPS   "cap_perfmon,cap_sys_ptrace,cap_syslog,cap_checkpoint_restore"
+#define PROWL_CAPS   "cap_perfmon,cap_sys_ptrace,cap_syslog,cap_checkpoint_restore,cap_bpf"
 #define PROWL_SETCAP "sudo setcap " PROWL_CAPS "=ep \"$(command -v prowl)\""
 
 struct prowl_standing { /* of this process */

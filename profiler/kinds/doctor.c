@@ -108,11 +108,11 @@ static void set_fix_caps(const struct prowl_doctor *d, const struct facts *f, st
 	else if (d->container && !(prowl_has_cap(f->own.bound, CAP_PERFMON)))
 		set_fix(c,
 			"docker run%s --cap-add PERFMON --cap-add SYS_PTRACE --cap-add SYSLOG\n"
-			"  --cap-add CHECKPOINT_RESTORE ...\n"
+			"  --cap-add CHECKPOINT_RESTORE --cap-add BPF ...\n"
 			"Kubernetes:\n"
 			"securityContext:%s\n"
 			"  capabilities:\n"
-			"    add: [PERFMON, SYS_PTRACE, SYSLOG, CHECKPOINT_RESTORE]",
+			"    add: [PERFMON, SYS_PTRACE, SYSLOG, CHECKPOINT_RESTORE, BPF]",
 			geteuid() ? " --user 0" : "", geteuid() ? "\n  runAsUser: 0" : "");
 	else
 		set_fix(c, "%s", PROWL_SETCAP);

@@ -207,7 +207,7 @@ def bombs():
 
 # --- privilege that prowl's file has --------------------------------------------------------------------------------------
 
-CAPS = 'cap_perfmon,cap_sys_ptrace,cap_syslog,cap_checkpoint_restore'
+CAPS = 'cap_perfmon,cap_sys_ptrace,cap_syslog,cap_checkpoint_restore,cap_bpf'
 
 
 @contextlib.contextmanager
