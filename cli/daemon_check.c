@@ -7,6 +7,7 @@
 
 #include "common_opts.h"
 #include "config.h"
+#include "daemon.h"
 #include "daemon_verbs.h"
 #include "jsonout.h"
 #include "privilege.h"
@@ -90,6 +91,7 @@ static void see(const struct prowl_process *p, const char *cgroup, struct prowl_
 		.package = b->store ? b->path : NULL,
 		.module = b->store ? b->main.path : NULL,
 		.revision = b->store ? prowl_buildinfo_setting(b, "vcs.revision") : NULL,
+		.go_build_id = p->program->go_build_id,
 		.build_id = p->program->build_id,
 	};
 }
@@ -226,6 +228,10 @@ static enum prowl_code run(void *options, char **words, size_t n)
 
 	if (prowl_config_load(c.o->config, &config, &err) != PROWL_OK)
 		return say_failure(&err);
+	if (prowl_daemon_check(config, &err) != PROWL_OK) {
+		prowl_config_free(config);
+		return say_failure(&err);
+	}
 	c.config = config;
 	gethostname(c.host, sizeof c.host - 1);
 	c.names = prowl_names_new(config->kubernetes.pod_logs, config->docker.containers);

@@ -216,6 +216,13 @@ static struct prowl_series *series_of_others(const struct daemon *d)
 	return s;
 }
 
+enum prowl_code prowl_daemon_check(const struct prowl_config *c, struct prowl_err *err)
+{
+	enum prowl_code code = daemon_check_triggers(c, err);
+
+	return code == PROWL_OK ? daemon_check_push(c, err) : code;
+}
+
 /* The configuration, and whether it can be had. */
 static enum prowl_code configure(struct daemon *d, struct prowl_config **ret, struct prowl_err *err)
 {
@@ -223,7 +230,7 @@ static enum prowl_code configure(struct daemon *d, struct prowl_config **ret, st
 
 	if (code != PROWL_OK)
 		return code;
-	code = daemon_check_triggers(*ret, err);
+	code = prowl_daemon_check(*ret, err);
 	if (code != PROWL_OK)
 		prowl_config_free(*ret);
 	return code;

@@ -30,3 +30,6 @@ struct prowl_daemon_options {
  * calling thread and all others from then on; no other thread may run yet.
  */
 enum prowl_code prowl_daemon_run(const struct prowl_daemon_options *o, struct prowl_err *err);
+
+/* Whether a configuration that could be read can be had: kinds of captures, sinks of push. */
+enum prowl_code prowl_daemon_check(const struct prowl_config *c, struct prowl_err *err);

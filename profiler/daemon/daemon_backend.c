@@ -99,7 +99,7 @@ static void list_gone(void *ctx, const struct roster_entry *e)
 	struct prowl_backend_target b = {
 		.id = {e->id.pid, e->id.start},
 		.state = PROWL_TARGET_GONE,
-		.series = l->d->others,
+		.series = e->series,
 		.ended = e->gone,
 		.comm = e->comm,
 		.exe = e->exe,

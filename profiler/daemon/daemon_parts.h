@@ -96,7 +96,8 @@ struct daemon_event {
 enum prowl_code daemon_event_take(struct daemon *d, const struct daemon_event *e,
 				  struct prowl_err *err);
 
-/* Whether triggers capture kinds that there are. */
+/* Whether triggers capture kinds that there are, and sinks are sound. */
+enum prowl_code daemon_check_push(const struct prowl_config *c, struct prowl_err *err);
 enum prowl_code daemon_check_triggers(const struct prowl_config *c, struct prowl_err *err);
 /* Looks at triggers in threads of its own until the end, by the configuration of the beginning. */
 enum prowl_code daemon_watch_begin(struct daemon *d, struct prowl_err *err);

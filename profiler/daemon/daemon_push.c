@@ -107,6 +107,27 @@ static enum prowl_code open_sinks(struct daemon *d, struct daemon_push *p,
 	return code == PROWL_OK ? prowl_push_open(&o, &p->push, err) : code;
 }
 
+static void free_sink(struct prowl_push_sink *sink)
+{
+	free((void *)(uintptr_t)sink->headers);
+	free((void *)(uintptr_t)sink->external_labels);
+}
+
+enum prowl_code daemon_check_push(const struct prowl_config *c, struct prowl_err *err)
+{
+	enum prowl_code code = PROWL_OK;
+
+	for (size_t i = 0; i < c->npush && code == PROWL_OK; i++) {
+		struct prowl_selector *match = NULL;
+		struct prowl_push_sink sink = {0};
+
+		code = make_sink(&c->push[i], &match, &sink, err);
+		free_sink(&sink);
+		prowl_selector_free(match);
+	}
+	return code;
+}
+
 enum prowl_code daemon_push_open(struct daemon *d, struct prowl_err *err)
 {
 	size_t n = d->config->npush;
@@ -128,10 +149,8 @@ enum prowl_code daemon_push_open(struct daemon *d, struct prowl_err *err)
 		code = open_sinks(d, d->push, sinks, err);
 	else
 		code = prowl_fail(err, PROWL_FAILED, "out of memory");
-	for (size_t i = 0; sinks && i < n; i++) {
-		free((void *)(uintptr_t)sinks[i].headers);
-		free((void *)(uintptr_t)sinks[i].external_labels);
-	}
+	for (size_t i = 0; sinks && i < n; i++)
+		free_sink(&sinks[i]);
 	free(sinks);
 	return code;
 }

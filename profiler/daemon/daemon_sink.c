@@ -27,7 +27,7 @@ static void copy(char *buf, size_t len, const char *text)
 static void remember(struct daemon *d, const struct prowl_host_program *p,
 		     const struct prowl_known *k, const struct prowl_rule *rule)
 {
-	struct roster_entry e = {.id = roster_id(p->id)};
+	struct roster_entry e = {.id = roster_id(p->id), .series = d->decided};
 
 	copy(e.container_id, sizeof e.container_id, k->place.container_id);
 	copy(e.pod, sizeof e.pod, k->named.pod);

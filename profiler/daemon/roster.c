@@ -28,10 +28,18 @@ struct roster *roster_new(size_t most)
 	return r;
 }
 
+static void drop_series(struct roster_entry *e)
+{
+	prowl_series_free((struct prowl_series *)(uintptr_t)e->series);
+	e->series = NULL;
+}
+
 void roster_free(struct roster *r)
 {
 	if (!r)
 		return;
+	for (size_t i = 0; i < r->n; i++)
+		drop_series(&r->entries[i]);
 	pthread_mutex_destroy(&r->lock);
 	free(r->entries);
 	free(r);
@@ -64,15 +72,20 @@ void roster_put(struct roster *r, const struct roster_entry *e)
 {
 	struct roster_figures figures = {
 		.goroutines = -1, .threads = -1, .heap_live = -1, .heap_goal = -1, .gc_cpu = -1};
+	struct prowl_series *series = NULL;
 	struct roster_entry *to;
 
+	if (e->series)
+		prowl_series_copy(e->series, &series);
 	pthread_mutex_lock(&r->lock);
 	to = find(r, e->id);
 	if (to)
 		figures = to->figures;
 	else
 		to = r->n < r->most ? &r->entries[r->n++] : victim(r);
+	drop_series(to);
 	*to = *e;
+	to->series = series;
 	to->figures = figures;
 	pthread_mutex_unlock(&r->lock);
 }
@@ -83,8 +96,10 @@ bool roster_get(struct roster *r, struct roster_id id, struct roster_entry *ret)
 
 	pthread_mutex_lock(&r->lock);
 	e = find(r, id);
-	if (e)
+	if (e) {
 		*ret = *e;
+		ret->series = NULL;
+	}
 	pthread_mutex_unlock(&r->lock);
 	return e != NULL;
 }
@@ -110,10 +125,13 @@ void roster_gone(struct roster *r, struct roster_id id, int64_t wall)
 		e->gone = wall;
 	for (size_t i = 0; i < r->n;) {
 		e = &r->entries[i];
-		if (e->gone && wall - e->gone > KEPT)
-			*e = r->entries[--r->n];
-		else
+		if (!e->gone || wall - e->gone <= KEPT) {
 			i++;
+			continue;
+		}
+		drop_series(e);
+		*e = r->entries[--r->n];
+		r->entries[r->n].series = NULL;
 	}
 	pthread_mutex_unlock(&r->lock);
 }

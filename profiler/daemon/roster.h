@@ -13,6 +13,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "series.h"
+
 struct roster_id {
 	pid_t pid;
 	uint64_t start; /* clock ticks since boot */
@@ -29,6 +31,8 @@ struct roster_entry {
 	char container_id[65], pod[254], image[256], rule[160];
 	char cgroup[512]; /* its path */
 	char comm[64], exe[256], go[64];
+	/* Copied by roster_put; roster_each has it, in results of roster_get it is NULL. */
+	const struct prowl_series *series;
 	int64_t gone; /* Unix ns; 0: it runs */
 	struct roster_figures figures;
 };

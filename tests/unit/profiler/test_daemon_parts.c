@@ -180,12 +180,22 @@ TEST(the_watchdog_is_that_of_this_process)
 
 /* --- what is known of processes --------------------------------------------------------------- */
 
+static void is_s(void *ctx, const struct roster_entry *e)
+{
+	assert_string_equal(prowl_series_get(e->series, "service"), "s");
+}
+
 TEST(a_roster_is_bounded_and_forgets_those_that_ended_first)
 {
 	struct roster *r = roster_new(4);
 	struct roster_figures f = {.wall = 7, .goroutines = 9};
 	struct roster_entry e = {0}, got;
 
+	const struct prowl_series_label label = {"service", "s", true};
+	struct prowl_series *series;
+
+	assert_int_equal(prowl_series_new(&label, 1, &series), 0);
+	e.series = series;
 	for (pid_t pid = 1; pid <= 4; pid++) {
 		e.id = (struct roster_id){pid, 100};
 		roster_put(r, &e);
@@ -210,6 +220,9 @@ TEST(a_roster_is_bounded_and_forgets_those_that_ended_first)
 	roster_gone(r, (struct roster_id){1, 100}, 2000 + 3601 * (int64_t)S);
 	assert_false(roster_get(r, (struct roster_id){4, 100}, &got));
 	assert_true(roster_get(r, (struct roster_id){1, 100}, &got));
+	assert_null(got.series);
+	prowl_series_free(series);
+	roster_each(r, is_s, NULL);
 	roster_free(r);
 }
 
