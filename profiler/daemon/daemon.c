@@ -19,6 +19,8 @@
 
 enum { MOST_LISTENERS = 8 };
 static const uint64_t END = 5000000000; /* ns that the end may take */
+/* Signals so close behind the first are the same one: timeout(1) sends it to the group as well. */
+static const uint64_t AT_ONCE = 300000000;
 
 int64_t daemon_wall(void)
 {
@@ -303,10 +305,16 @@ static int count_target(void *ctx, const struct prowl_host_target *t)
 static void say_found(struct daemon *d)
 {
 	struct found f = {.d = d};
+	struct prowl_host_status s;
 
 	prowl_host_targets(d->host, count_target, &f);
-	daemon_say(d->log, DAEMON_INFO, "found: targets=%zu configuration=%s", f.targets,
+	prowl_host_status(d->host, &s);
+	daemon_say(d->log, DAEMON_INFO,
+		   "found: targets=%zu processes=%zu mode=\"%s\" rate=%u configuration=%s",
+		   f.targets, s.processes, daemon_mode_name(s.mode), s.rate,
 		   *d->config->file ? d->config->file : "(defaults)");
+	if (s.why[0])
+		daemon_say(d->log, DAEMON_WARNING, "%s: %s", daemon_mode_name(s.mode), s.why);
 	if (f.denied)
 		daemon_say(d->log, DAEMON_WARNING,
 			   "%zu targets can't be sampled: %s; prowl doctor says what is missing",
@@ -477,12 +485,14 @@ static void *sample(void *arg)
 /* The last window is cut and written. A second signal, or too long: what is written stays. */
 static void end_sampling(struct waiting *w, pthread_t thread)
 {
-	uint64_t one = 1, until = prowl_now() + END;
+	uint64_t one = 1, begin = prowl_now(), until = begin + END;
 
 	notify_send("STOPPING=1");
 	(void)!write(w->d->wake_fd, &one, sizeof one);
 	while (pthread_tryjoin_np(thread, NULL) != 0) {
-		if (wait_for_wish(w) & DAEMON_STOP || prowl_now() >= until) {
+		bool again = wait_for_wish(w) & DAEMON_STOP && prowl_now() - begin > AT_ONCE;
+
+		if (again || prowl_now() >= until) {
 			daemon_say(w->d->log, DAEMON_ERROR,
 				   "ended before the last window was written");
 			_exit(PROWL_FAILED);

@@ -128,7 +128,7 @@ static void targets(void *ctx, unsigned int states,
 
 /* --- status ---------------------------------------------------------------------------------- */
 
-static const char *mode_name(enum prowl_host_mode mode)
+const char *daemon_mode_name(enum prowl_host_mode mode)
 {
 	static const char *const names[] = {
 		[PROWL_HOST_STARTING] = "starting",
@@ -251,7 +251,7 @@ static void status(void *ctx, void (*take)(void *arg, const struct prowl_backend
 	b = (struct prowl_backend_status){
 		.version = PROWL_VERSION,
 		.host = d->hostname,
-		.mode = mode_name(s.host.mode),
+		.mode = daemon_mode_name(s.host.mode),
 		.mode_why = s.host.why,
 		.sampling = s.host.mode == PROWL_HOST_WHOLE_CPUS ||
 			    s.host.mode == PROWL_HOST_PER_THREAD,
@@ -362,7 +362,7 @@ static void put_host(const struct putting *p, const struct prowl_host_status *s)
 {
 	static const char targets_help[] = "Processes that are profiled, or should be.";
 
-	put_labelled(p, "prowl_sampling_mode", PROWL_GAUGE, "mode", mode_name(s->mode), 1,
+	put_labelled(p, "prowl_sampling_mode", PROWL_GAUGE, "mode", daemon_mode_name(s->mode), 1,
 		     "How the machine is sampled.");
 	put_labelled(p, "prowl_targets", PROWL_GAUGE, "state", "active", (double)s->targets,
 		     targets_help);

@@ -103,5 +103,8 @@ enum prowl_code daemon_check_triggers(const struct prowl_config *c, struct prowl
 enum prowl_code daemon_watch_begin(struct daemon *d, struct prowl_err *err);
 void daemon_watch_end(struct daemon *d);
 
+/* "whole machine". */
+const char *daemon_mode_name(enum prowl_host_mode mode);
+
 /* Unix ns. */
 int64_t daemon_wall(void);
