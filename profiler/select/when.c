@@ -113,13 +113,14 @@ static bool parse_unix(const char *text, int64_t *ret)
 	v = strtoll(text, NULL, 10);
 	if (errno)
 		return false;
-	if (n <= 10)
-		*ret = v * SECOND + ns;
-	else if (n <= 13)
-		*ret = v * 1000000;
-	else
-		*ret = v;
-	return n <= 10 || !ns;
+	if (n > 10 && ns)
+		return false;
+	return !__builtin_mul_overflow(v,
+				       n <= 10   ? SECOND
+				       : n <= 13 ? 1000000
+						 : 1,
+				       ret) &&
+	       !__builtin_add_overflow(*ret, ns, ret);
 }
 
 static int64_t unit_of(const char **at)

@@ -606,17 +606,58 @@ static int check_version(sqlite3 *db)
 	return r < 0 ? r : version == STORE_INDEX_VERSION ? 0 : -EBADMSG;
 }
 
-/* A damaged page. */
+/* A damaged page, an index that is not that of its table. */
 static int check_pages(sqlite3 *db)
 {
 	sqlite3_stmt *q = NULL;
-	int r = store_index_prepare(db, "PRAGMA quick_check(1)", &q);
+	int r = store_index_prepare(db, "PRAGMA integrity_check(1)", &q);
 
 	if (r == 0)
 		r = store_index_step(q);
 	if (r > 0)
 		r = strcmp((const char *)sqlite3_column_text(q, 0), "ok") ? -EBADMSG : 0;
 	sqlite3_finalize(q);
+	return r;
+}
+
+static int get_schema(sqlite3 *db, char **ret)
+{
+	sqlite3_stmt *q = NULL;
+	int r = store_index_prepare(db,
+				    "SELECT group_concat(sql) FROM (SELECT sql FROM sqlite_master"
+				    " WHERE sql NOT NULL ORDER BY name)",
+				    &q);
+
+	if (r == 0)
+		r = store_index_step(q);
+	if (r > 0) {
+		const char *text = (const char *)sqlite3_column_text(q, 0);
+
+		*ret = strdup(text ? text : "");
+		r = *ret ? 0 : -ENOMEM;
+	}
+	sqlite3_finalize(q);
+	return r;
+}
+
+/* A flipped byte there gives a column another name or meaning. */
+static int check_schema(sqlite3 *db)
+{
+	char *own = NULL, *wanted = NULL;
+	sqlite3 *fresh = NULL;
+	int r = store_errno(sqlite3_open(":memory:", &fresh));
+
+	if (r == 0)
+		r = store_index_exec(fresh, schema);
+	if (r == 0)
+		r = get_schema(fresh, &wanted);
+	if (r == 0)
+		r = get_schema(db, &own);
+	if (r == 0 && strcmp(own, wanted) != 0)
+		r = -EBADMSG;
+	sqlite3_close_v2(fresh);
+	free(own);
+	free(wanted);
 	return r;
 }
 
@@ -662,8 +703,10 @@ static int check_series(sqlite3 *db)
 /* What is damaged shows now, not in the middle of a write, or in an answer. */
 int store_index_check(sqlite3 *db)
 {
-	int r = check_pages(db);
+	int r = check_schema(db);
 
+	if (r == 0)
+		r = check_pages(db);
 	if (r == 0)
 		r = check_sums(db);
 	return r == 0 ? check_series(db) : r;
