@@ -25,6 +25,8 @@ MOST_FILES, MANY = 14, ('cli', 'pprofenc')
 # (a source, what it may include, what it may not)
 TRIED = [('unwind/memory/mem.c', 'bytes.h', 'walk.h'), ('unwind/native/cfi.c', 'elf.h', 'space.h'),
          ('profiler/stacks/stackkey.c', 'stackhash.h', 'session.h'), ('profiler/target/procs.c', 'space.h', 'prowl.h'),
+         ('profiler/serve/serve.c', 'backend.h', 'host.h'), ('profiler/serve/capture.c', 'pprof.h', 'perf_sampler.h'),
+         ('profiler/serve/http/http.c', 'clock.h', 'pprof.h'), ('profiler/serve/targets.c', 'series.h', 'kinds.h'),
          ('pprofenc/report/svg.c', 'pprof.h', 'compare.h'), ('cli/gate.c', 'pprof_compare.h', 'gosym.h'),
          ('cli/gate.c', 'err.h', 'model_parts.h')]
 

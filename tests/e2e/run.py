@@ -49,6 +49,7 @@ MODULES = [
     'hostile',
     'host',
     'daemon',
+    'daemon_http',
     'daemon_page',
     'push',
 ]
