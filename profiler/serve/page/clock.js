@@ -65,6 +65,13 @@ class Clock {
 		return `${day} ${time}`;
 	}
 
+	/** Without the day, where all that is shown is of one. */
+	brief(ms, from, to) {
+		const {day, time} = this.parts(ms);
+
+		return day === this.parts(from).day && day === this.parts(to - 1).day ? time : `${day} ${time}`;
+	}
+
 	/** "2026-11-30 08:00 – 09:00" */
 	range(from, to) {
 		const a = this.parts(from), b = this.parts(to);

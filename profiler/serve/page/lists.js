@@ -139,8 +139,8 @@ function showProcesses(host, answer, {from, to}, clock) {
 			() => element(cell, 'span', '', String(r.pid ?? '')),
 			() => element(cell, 'span', '', shorten(clean(r.labels?.service), 60)),
 			() => lane(cell, r, from, to),
-			() => element(cell, 'span', '', r.start ? clock.full(r.start) : ''),
-			() => endCell(cell, r, clock),
+			() => element(cell, 'span', '', r.start ? clock.brief(r.start, from, to) : ''),
+			() => endCell(cell, r, r.end && clock.brief(r.end, from, to)),
 			() => element(cell, 'span', '', r.cpu_ns ? formatValue(r.cpu_ns, 'nanoseconds') : ''),
 			() => element(cell, 'span', '', r.own_cpu_ns ? formatValue(r.own_cpu_ns, 'nanoseconds') : ''),
 			() => processPlace(cell, r),
@@ -155,8 +155,8 @@ function processPlace(cell, r) {
 	element(cell, 'span', '', words.map((w) => shorten(clean(w), 60)).join(', ')).title = shorten(clean(r.exe), 500);
 }
 
-function endCell(cell, r, clock) {
-	element(cell, 'div', r.end ? 'nowrap' : 'share', r.end ? clock.full(r.end) : clean(r.state));
+function endCell(cell, r, when) {
+	element(cell, 'div', when ? 'nowrap' : 'share', when || clean(r.state));
 	if (r.exit)
 		element(cell, 'div', 'share', shorten(clean(r.exit), 100));
 }

@@ -511,7 +511,7 @@ class Plot {
 		const shown = series.map((s, k) => ({s, v: column.each[k]})).filter(({v}) => v > 0).sort((a, b) => b.v - a.v);
 
 		for (const {s, v} of shown.slice(0, 8))
-			this.tipLine(this.stack.label(s), this.stack.format(v), '', s.rest ? colours.rest : colours.of(this.stack.by, s.name));
+			this.tipLine(shorten(this.stack.label(s), 36), this.stack.format(v), '', s.rest ? colours.rest : colours.of(this.stack.by, s.name));
 		if (shown.length > 8)
 			this.tipLine(`and ${shown.length - 8} more`, '');
 		if (shown.length !== 1)

@@ -17,12 +17,15 @@ class NameColours {
 
 		this.places.set(label, places);
 		for (const name of names) {
-			if (!places.has(name))
+			if (!places.has(name) && !name.startsWith('('))
 				places.set(name, places.size % HUES.length);
 		}
 	}
 
+	/** What is called (other) is no name of its own. */
 	of(label, name) {
+		if (name.startsWith('('))
+			return this.rest;
 		const [hue, sat] = HUES[this.places.get(label)?.get(name) ?? hashOf(name) % HUES.length];
 
 		return this.dark ? `hsl(${hue} ${Math.round(sat * 0.8)}% 52%)` : `hsl(${hue} ${sat}% 56%)`;
