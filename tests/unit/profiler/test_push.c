@@ -78,11 +78,11 @@ static void *serve(void *ctx)
 				 "HTTP/1.1 %d X\r\nContent-Type: application/proto\r\n"
 				 "Content-Length: 0\r\nConnection: close\r\n\r\n",
 				 s->status);
+			s->requests++; /* before anybody may have the answer */
 			while (s->mute && !s->stop)
 				poll(NULL, 0, 5);
 			if (!s->mute)
 				send(fd, reply, strlen(reply), MSG_NOSIGNAL);
-			s->requests++;
 		}
 		close(fd);
 	}
