@@ -12,7 +12,7 @@ BACK = ['main.goBelowC', 'c_cb3', 'c_cb2', 'c_cb1', 'main.goCallsBack', 'main.ph
 def window(t, least=200):
     """One profile: the shares are right; how much of C, and of Go called back from it, is whole."""
     before = t.truth()
-    prof = profile(t.pid, 5, rate=997)
+    prof = profile(t.pid, 5, rate=997, least=2 * least)
     after = t.truth()
     truth = {k: after['phases'][k] - before['phases'][k] for k in after['phases']}
     total = sum(truth.values())

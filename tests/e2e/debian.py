@@ -94,7 +94,7 @@ def judge(pid, port, work):
                     if frames:
                         roots.add(frames[-1].name)
         learn()
-        prof = profile(pid, 5, rate=499)
+        prof = profile(pid, 5, rate=499, least=550)
         learn()
     at = prof.index('cpu')
     everything = named = rooted = lined = go = 0

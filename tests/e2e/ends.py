@@ -124,7 +124,7 @@ def dlopen():
     path = build(VERSION, 'dlopen_mid', 'cgo')
     library = os.path.join(os.path.dirname(path), 'libmid.so')
     with Target(path, '-after', '1500ms', '-lib', library) as t:
-        prof = profile(t.pid, 4, rate=499)
+        prof = profile(t.pid, 4, rate=499, least=600)
     _, inside = weigh(prof, lambda frames, _: any((f.mapping or '').endswith('libmid.so') for f in frames))
     _, named = weigh(prof, lambda frames, _: 'mid_spin' in names(frames) and 'main.after' in names(frames))
     note('%d samples in the library, %d of them whole', inside, named)

@@ -13,6 +13,7 @@ import platform
 import re
 import selectors
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -69,8 +70,8 @@ def note(message, *args):
 notes = []
 
 
-def wait_for(true, what):
-    deadline = time.monotonic() + 120
+def wait_for(true, what, seconds=120):
+    deadline = time.monotonic() + seconds
     while not true():
         check(time.monotonic() < deadline, 'waited in vain for %s', what)
         time.sleep(0.02)
@@ -443,14 +444,22 @@ class Prowl:
         return self
 
 
-def profile(pid, seconds, *args, rate=99, nobody=False):
-    """Our CPU profile of a process; fails where prowl does."""
+def profile(pid, seconds, *args, rate=99, nobody=False, least=0):
+    """Our CPU profile of a process; fails where prowl does. It goes on until the process has used CPU time for so many samples
+    at least: who gets the CPU on a busy machine is no matter of ours."""
     need_perf()
     path = tmp('nobody/profile-%d.pb.gz' % time.monotonic_ns()) if nobody else out_file()
     if nobody:
         os.makedirs(tmp('nobody'), exist_ok=True)
         os.chown(tmp('nobody'), NOBODY, NOBODY)
-    p = Prowl('profile', '--pid', pid, '--seconds', seconds, '--rate', rate, '-o', path, *args, nobody=nobody)
+    p = Prowl('profile', '--pid', pid, '--seconds', 1000 if least else seconds, '--rate', rate, '-o', path, *args,
+              nobody=nobody, wait=not least, timeout=1200)
+    if least:
+        end, enough = p.attached() and time.monotonic() + seconds, cpu_clock(pid) + 1.2e9 * least / rate
+        wait_for(lambda: time.monotonic() >= end and cpu_clock(pid) >= enough, 'CPU time of %d for %d samples' % (pid, least),
+                 1000)
+        p.process.send_signal(signal.SIGINT)
+        p.wait()
     p.must(0)
     check(os.path.getsize(path) > 0, '%s wrote an empty file', p.command)
     result = pprof.load(path)

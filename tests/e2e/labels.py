@@ -87,7 +87,7 @@ def losses(prof, *targets, copied=True):
 def labels(version, variant):
     with Target(build(version, 'labels', variant)) as t:
         before = t.truth()
-        prof = profile(t.pid, 4, '--labels', rate=499)
+        prof = profile(t.pid, 4, '--labels', rate=499, least=200)
         truth = phases(before, t.truth())
         lost = losses(prof, t)
     check_callers(prof)
@@ -96,7 +96,7 @@ def labels(version, variant):
 
 def beside_others(version):
     with Target(build(version, 'labels', 'static')) as t, Busy():
-        prof = profile(t.pid, 4, '--labels', rate=999)
+        prof = profile(t.pid, 4, '--labels', rate=999, least=200)
         need_bpf(prof)
         losses(prof, t)
     check_callers(prof)
@@ -107,7 +107,7 @@ def several():
     old, new = any_goroot(['1.23', '1.22', '1.21', '1.19']), any_goroot(['1.27', '1.26', '1.25', '1.24'])
     with Target(build(old, 'labels', 'static')) as a, Target(build(new, 'labels', 'piestripped')) as b:
         before = {t.pid: t.truth() for t in (a, b)}
-        prof = profile(a.pid, 4, '--labels', '--threads', '--pid', b.pid, rate=499)
+        prof = profile(a.pid, 4, '--labels', '--threads', '--pid', b.pid, rate=499, least=200)
         truth = {t.pid: phases(before[t.pid], t.truth()) for t in (a, b)}
         lost = losses(prof, a, b)
     for t in (a, b):
@@ -141,7 +141,7 @@ def odd(version):
             if len(own) == 8:
                 break
         for seconds in (2, 4, 8, 16):
-            sampled = profile(t.pid, seconds, '--labels', rate=499)
+            sampled = profile(t.pid, seconds, '--labels', rate=499, least=200)
             sets = [lab for _, _, lab in sampled.stacks()]
             if set(odd_sets(sets)) >= set(own) - {'many'} and any('k00' in lab for lab in sets):
                 break

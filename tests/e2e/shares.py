@@ -10,7 +10,7 @@ LEAVES = [('main.leafSpin', 'main.callerA1', 'main.phaseLeafA1'), ('main.leafSpi
 def shares(version, variant):
     with Target(build(version, 'known_shares', variant)) as t:
         before = t.truth()
-        prof = profile(t.pid, 5, rate=997)
+        prof = profile(t.pid, 5, rate=997, least=300)
         after = t.truth()
     truth = {k: after['phases'][k] - before['phases'][k] for k in after['phases']}
     total = sum(truth.values())

@@ -34,9 +34,12 @@ def same_stacks(version, variant):
     with Target(build(version, 'known_shares', variant), '-threads', 2) as t:
         # before and after, not during: one profiler's signals are the other's samples
         theirs = sequences(t.own_profile(4, 'profile250'))
-        prof = profile(t.pid, 4, rate=499)
+        prof = profile(t.pid, 4, rate=499, least=300)
         ours = sequences(prof)
-        theirs += sequences(t.own_profile(4, 'profile250'))
+        for _ in range(50):  # on a busy machine it takes several to have enough
+            theirs += sequences(t.own_profile(4, 'profile250'))
+            if sum(theirs.values()) > 300:
+                break
     # Go's timers rarely reach threads that run no goroutine (sysmon, the scheduler); those stacks can only be ours.
     everything = sum(ours.values())
     ours, theirs = (collections.Counter({s: n for s, n in c.items() if s and s[-1] not in SCHEDULER})
