@@ -9,21 +9,9 @@
 #include "daemon_verbs.h"
 
 static const struct cmd *const verbs[] = {
-	&daemon_run,
-	&daemon_check,
-	&daemon_query,
-	&daemon_fsck,
-	&daemon_pin,
-	&daemon_unpin,
-	&daemon_export,
-	&daemon_import,
-	&daemon_status,
-	&daemon_targets,
-	&daemon_capture,
-	&daemon_open,
-	&daemon_stop,
-	&daemon_token,
-	NULL,
+	&daemon_run,     &daemon_check,  &daemon_query,  &daemon_fsck,   &daemon_pin,
+	&daemon_unpin,   &daemon_export, &daemon_import, &daemon_status, &daemon_targets,
+	&daemon_capture, &daemon_open,   &daemon_stop,   &daemon_token,  NULL,
 };
 
 const struct cmd cmd_daemon = {
