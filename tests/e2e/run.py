@@ -51,6 +51,7 @@ MODULES = [
     'daemon',
     'daemon_http',
     'daemon_page',
+    'daemon_store',
     'push',
 ]
 # by name only
