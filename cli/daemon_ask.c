@@ -57,6 +57,12 @@ static void put_row(const char *name, const char *text)
 	putchar('\n');
 }
 
+/* The i-th of an array; NULL behind the last. */
+static const json_t *member(const json_t *root, const char *array, size_t i)
+{
+	return json_array_get(json_object_get(root, array), i);
+}
+
 /* --- status --------------------------------------------------------------------------- */
 
 static void put_store(const json_t *store)
@@ -115,10 +121,11 @@ static void put_status(const json_t *root)
 	put_bytes(daemon_number(self, "memory_bytes"));
 	putchar('\n');
 	put_store(json_object_get(root, "store"));
-	json_array_foreach(json_object_get(root, "listen"), i, one)
+	for (i = 0; (one = member(root, "listen", i)); i++)
 		put_row(i ? "" : "listens at", json_string_value(one));
-	json_array_foreach(json_object_get(root, "sinks"), i, one) put_sink(one);
-	json_array_foreach(json_object_get(root, "degraded"), i, one)
+	for (i = 0; (one = member(root, "sinks", i)); i++)
+		put_sink(one);
+	for (i = 0; (one = member(root, "degraded", i)); i++)
 		put_row("degraded", json_string_value(one));
 }
 
@@ -129,11 +136,10 @@ static void put_services(const json_t *root)
 	const json_t *one;
 	size_t i;
 
-	json_array_foreach(json_object_get(root, "series"), i, one)
+	for (i = 0; (one = member(root, "series", i)); i++)
 		sum += daemon_number(one, "total");
 	printf("\n%12s %7s  service, in the last 24 hours\n", "CPU", "share");
-	json_array_foreach(json_object_get(root, "series"), i, one)
-	{
+	for (i = 0; (one = member(root, "series", i)); i++) {
 		const char *service = daemon_text(json_object_get(one, "labels"), "service");
 		double total = daemon_number(one, "total");
 		char text[32];
@@ -241,7 +247,8 @@ static enum prowl_code targets(void *options, char **words, size_t n)
 		fputs(r.body, stdout);
 	} else {
 		printf("%-20s %-9s %10s  %s\n", "KEY", "STATE", "CPU", "SERVICE");
-		json_array_foreach(json_object_get(root, "targets"), i, one) put_target(one);
+		for (i = 0; (one = member(root, "targets", i)); i++)
+			put_target(one);
 	}
 	json_decref(root);
 	http_reply_fini(&r);

@@ -195,7 +195,7 @@ int pages_serve(const struct page *pages, uint16_t *port, struct pages **ret, co
 
 	if (r == 0) {
 		p->pages = pages;
-		for (size_t i = 0; pages[i].path && i < MAX_PAGES && r == 0; i++)
+		for (size_t i = 0; i < MAX_PAGES && pages[i].path && r == 0; i++)
 			r = make_token(p->tokens[i]) ? 0 : -EIO;
 		if (r == 0)
 			r = make_token(p->cookie) ? start(p, port, ret_why) : -EIO;
