@@ -283,7 +283,7 @@ static uint64_t first_period(struct perf_sampler *p)
  * instead of switching them. Then the parent's own end with the child, and no period can be set any
  * more. One event that is not inherited and never counts keeps them apart.
  */
-static int keep_context(struct perf_sampler *p, pid_t tid)
+static int keep_context(struct perf_sampler *p, pid_t pid, pid_t tid)
 {
 	struct perf_event_attr attr = {.size = sizeof attr,
 				       .type = PERF_TYPE_SOFTWARE,
@@ -298,7 +298,7 @@ static int keep_context(struct perf_sampler *p, pid_t tid)
 	fd = (int)syscall(SYS_perf_event_open, &attr, tid, -1, -1, PERF_FLAG_FD_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	p->keepers[p->nkeepers++] = fd;
+	p->keepers[p->nkeepers++] = (struct perf_keeper){fd, pid};
 	return 0;
 }
 
@@ -329,7 +329,7 @@ static int open_thread(struct perf_sampler *p, pid_t pid, pid_t tid, bool fresh)
 
 	if (prowl_idmap_get(&p->tids, (uint64_t)tid, &unused))
 		return 0;
-	r = keep_context(p, tid);
+	r = keep_context(p, pid, tid);
 	if (r == 0)
 		r = perf_open_on_cpus(p, pid, tid, fresh, true);
 	return r < 0 ? r : prowl_idmap_put(&p->tids, (uint64_t)tid, 1);
@@ -455,7 +455,7 @@ void perf_close_events(struct perf_sampler *p)
 			close(p->events[i].fd);
 	}
 	for (size_t i = 0; i < p->nkeepers; i++)
-		close(p->keepers[i]);
+		close(p->keepers[i].fd);
 	p->nevents = p->nkeepers = p->nspread = 0;
 	p->unphased = 0;
 	p->base.facts.bpf_error = 0;

@@ -56,8 +56,11 @@ struct perf_sampler {
 	size_t nevents, cap;
 	struct prowl_idmap by_id, tids;
 	struct prowl_idmap
-		heirs; /* samples so far of a thread with a spread period, see heir_key */
-	int *keepers;  /* descriptors, see keep_context */
+		heirs;       /* samples so far of a thread with a spread period, see heir_key */
+	struct perf_keeper { /* see keep_context */
+		int fd;
+		pid_t pid;
+	} * keepers;
 	size_t nkeepers, keepers_cap;
 	unsigned int order;
 	uint64_t rng;

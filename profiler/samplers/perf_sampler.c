@@ -105,13 +105,21 @@ static int perf_wait(struct prowl_sampler *s, int timeout_ms, int wake_fd, bool 
 	return (int)n;
 }
 
+static unsigned int open_events(const struct perf_sampler *p)
+{
+	unsigned int n = 0;
+
+	for (size_t i = 0; i < p->nevents; i++)
+		n += p->events[i].fd >= 0;
+	return n;
+}
+
 static int perf_add(struct prowl_sampler *s, pid_t pid)
 {
 	struct perf_sampler *p = perf_of(s);
-	size_t before = p->nevents;
 	int r = p->base.facts.whole_cpus ? 0 : perf_open_process(p, pid);
 
-	p->base.facts.nevents += (unsigned int)(p->nevents - before);
+	p->base.facts.nevents = open_events(p);
 	return r < 0 ? r : 0;
 }
 
@@ -124,29 +132,74 @@ static bool owns_ring(const struct perf_sampler *p, int fd)
 	return false;
 }
 
+/* It is of nobody any more. One that others write into the ring of stays, disabled. */
+static void end_event(struct perf_sampler *p, struct perf_event *e)
+{
+	prowl_idmap_del(&p->by_id, e->id);
+	prowl_idmap_del(&p->tids, (uint64_t)e->tid);
+	p->unphased -= !e->phased;
+	p->nspread -= e->heirs.spread;
+	e->phased = true;
+	e->heirs.spread = false;
+	e->ended = 0;
+	e->pid = e->tid = 0;
+	e->id = 0;
+	ioctl(e->fd, PERF_EVENT_IOC_DISABLE, 0);
+	if (owns_ring(p, e->fd))
+		return;
+	close(e->fd);
+	e->fd = -1;
+}
+
+/*
+ * Forgets the events that have ended; those of one thread stay side by side. Samples are counted by
+ * the event's place (heir_key) as long as there are threads that live for less than a period.
+ */
+static void close_gaps(struct perf_sampler *p)
+{
+	size_t kept = 0;
+
+	if (p->heirs.n)
+		return;
+	for (size_t i = 0; i < p->nevents; i++) {
+		const struct perf_event *e = &p->events[i];
+
+		if (e->fd < 0)
+			continue;
+		p->events[kept] = *e;
+		if (e->id) /* it is in the map: there is room for it */
+			prowl_idmap_put(&p->by_id, e->id, (uint32_t)kept);
+		kept++;
+	}
+	p->nevents = kept;
+}
+
+static void remove_keepers(struct perf_sampler *p, pid_t pid)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < p->nkeepers; i++) {
+		if (p->keepers[i].pid == pid)
+			close(p->keepers[i].fd);
+		else
+			p->keepers[kept++] = p->keepers[i];
+	}
+	p->nkeepers = kept;
+}
+
 static void perf_remove(struct prowl_sampler *s, pid_t pid)
 {
 	struct perf_sampler *p = perf_of(s);
 
+	if (s->facts.whole_cpus || pid <= 0)
+		return;
 	for (size_t i = 0; i < p->nevents; i++) {
-		struct perf_event *e = &p->events[i];
-
-		if (e->pid != pid || e->fd < 0)
-			continue;
-		prowl_idmap_del(&p->by_id, e->id);
-		prowl_idmap_del(&p->tids, (uint64_t)e->tid);
-		p->unphased -= !e->phased;
-		p->nspread -= e->heirs.spread;
-		e->phased = true;
-		e->heirs.spread = false;
-		e->ended = 0;
-		ioctl(e->fd, PERF_EVENT_IOC_DISABLE, 0);
-		if (owns_ring(p, e->fd))
-			continue;
-		close(e->fd);
-		e->fd = -1;
-		p->base.facts.nevents--;
+		if (p->events[i].pid == pid && p->events[i].fd >= 0)
+			end_event(p, &p->events[i]);
 	}
+	close_gaps(p);
+	remove_keepers(p, pid);
+	s->facts.nevents = open_events(p);
 }
 
 static void perf_take_output(struct prowl_sampler *s)
