@@ -41,13 +41,11 @@ def running(command, ready=True):
 
 
 def samples_of(pid):
-    """A profile of at least 100 samples: how many there are in a window, neighbours decide. Up to 250 Hz 16 KiB are copied."""
-    for _ in range(10):
-        prof = profile(pid, 1.5, rate=249)
-        everything, samples = weigh(prof, lambda *_: True)
-        if samples >= 100:
-            return prof, everything
-    check(False, 'only %d samples\n%s', samples, prof.said)
+    """A profile of at least 100 samples. Up to 250 Hz 16 KiB are copied."""
+    prof = profile(pid, 1.5, rate=249, least=120)
+    everything, samples = weigh(prof, lambda *_: True)
+    check(samples >= 100, 'only %d samples\n%s', samples, prof.said)
+    return prof, everything
 
 
 def unknown_by_perf(pid):
