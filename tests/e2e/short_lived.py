@@ -7,7 +7,7 @@ import shutil
 import subprocess
 
 import pprof
-from harness import NOBODY, Prowl, Skip, Target, build, check, names, need_perf, need_root, note, out_file, staged, test, tmp, weigh
+from harness import NOBODY, PROWL, Prowl, Skip, Target, build, check, names, need_perf, need_root, note, out_file, staged, test, tmp, weigh
 
 SHORT_LIVED = r'''
 #include <pthread.h>
@@ -273,7 +273,10 @@ def limits():
             return Prowl(*args, '--pid', t.pid, '-o', '/dev/null', before=['sh', '-c', command])
         need_perf()
         limited('-v 500000', 'profile', '-d', '1', '-F', '999').must(0)
-        for limit in ('-n 5', '-n 6', '-v 8000'):
+        # so much that it is loaded, and little more
+        loaded = next(n for n in range(6000, 100_000, 500) if subprocess.run(
+            ['sh', '-c', 'ulimit -v %d; exec "$0" --version' % n, PROWL], capture_output=True).returncode == 0)
+        for limit in ('-n 5', '-n 6', '-v %d' % (loaded + 500)):
             for args in (['profile', '-d', '0.3'], ['heap'], ['goroutine']):
                 p = limited(limit, *args)
                 check('not a Go program' not in p.err, '%s, ulimit %s:\n%s', args[0], limit, p.err)
