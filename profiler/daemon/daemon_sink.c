@@ -211,6 +211,8 @@ static struct prowl_store_facts facts_of(const struct prowl_host_window *w)
 			  PROWL_STORE_SHED | PROWL_STORE_RESTARTED),
 	};
 
+	if (f.wall_end < f.wall_start) /* it ended before that */
+		f.wall_end = f.wall_start;
 	copy(f.boot_id, sizeof f.boot_id, w->boot_id);
 	return f;
 }

@@ -186,6 +186,16 @@ static uint64_t own_cpu(const struct prowl_host *h)
 	return h->deliver.started ? ns + host_thread_cpu(h->deliver.thread) : ns;
 }
 
+/* Of a window that ends since a clock was set, by the clock as it was: it is as long as it was. */
+static int64_t wall_of_end(const struct prowl_host *h, uint64_t mono)
+{
+	bool stepped = h->clock.flags & (PROWL_HOST_CLOCK_STEPPED | PROWL_HOST_SUSPENDED);
+	int64_t offset = stepped ? h->clock.offset : host_wall(h) - (int64_t)host_mono(h);
+	int64_t end = (int64_t)mono + offset;
+
+	return end > h->clock.wall_start ? end : h->clock.wall_start;
+}
+
 static void note_time(struct prowl_host *h, struct host_job *job, unsigned int flags)
 {
 	struct prowl_host_window *w = &job->w;
@@ -197,7 +207,7 @@ static void note_time(struct prowl_host *h, struct host_job *job, unsigned int f
 	w->wall_start = h->clock.wall_start;
 	w->mono_start = h->clock.mono_start;
 	w->mono_end = prowl_session_since(h->session);
-	w->wall_end = (int64_t)w->mono_end + (host_wall(h) - (int64_t)host_mono(h));
+	w->wall_end = wall_of_end(h, w->mono_end);
 	w->flags = h->clock.flags | flags | (w->number ? 0 : PROWL_HOST_RESTARTED) |
 		   (h->budget.step ? PROWL_HOST_SHED : 0);
 	w->rate = h->o.rate;

@@ -523,6 +523,29 @@ TEST_WITH(windows_are_whole_periods_of_the_wall_clock_without_a_gap, setup, tear
 	assert_true(windows[nwindows - 1].w.flags & PROWL_HOST_LAST);
 }
 
+/* Also by the wall clock, whatever became of that. */
+static void assert_each_is_as_long_as_it_was(void)
+{
+	for (size_t i = 0; i < nwindows; i++) {
+		const struct prowl_host_window *w = &windows[i].w;
+
+		assert_int_equal(w->wall_end - w->wall_start, w->mono_end - w->mono_start);
+	}
+}
+
+TEST_WITH(a_clock_that_is_set_forward_makes_no_window_longer, setup, teardown)
+{
+	const uint64_t t = fake.now;
+
+	open_with((struct prowl_host_options){0});
+	run_until(t + 23 * SECOND);
+	wall_offset += (int64_t)(20ll * 365 * 86400 * SECOND);
+	run_until(t + 55 * SECOND);
+	end();
+	assert_true(windows[2].w.flags & PROWL_HOST_CLOCK_STEPPED);
+	assert_each_is_as_long_as_it_was();
+}
+
 TEST_WITH(a_clock_that_is_set_back_ends_the_window, setup, teardown)
 {
 	const uint64_t t = fake.now;
@@ -538,6 +561,7 @@ TEST_WITH(a_clock_that_is_set_back_ends_the_window, setup, teardown)
 	assert_int_equal(windows[3].w.mono_start, windows[2].w.mono_end);
 	assert_int_equal(windows[3].w.again, 1);
 	assert_true(windows[3].w.wall_start < windows[2].w.wall_start);
+	assert_each_is_as_long_as_it_was();
 	assert_int_equal(windows[4].w.again, 1); /* all of that hour is there already */
 	for (size_t i = 0; i < nwindows; i++) {
 		for (size_t k = 0; k < i; k++)
@@ -593,6 +617,7 @@ TEST_WITH(sleep_of_the_machine_is_no_clock_step, setup, teardown)
 	assert_false(windows[1].w.flags & PROWL_HOST_CLOCK_STEPPED);
 	assert_int_equal(windows[2].w.mono_start, windows[1].w.mono_end);
 	assert_true(windows[2].w.wall_start > windows[1].w.wall_start + (int64_t)(400 * SECOND));
+	assert_each_is_as_long_as_it_was();
 }
 
 /* --- rates, limits, budget ------------------------------------------------------- */
