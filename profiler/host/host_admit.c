@@ -139,6 +139,7 @@ void host_inherit(struct prowl_host *h, struct host_process *p, const struct hos
 	p->rate = parent->rate;
 	memcpy(p->period, parent->period, sizeof p->period);
 	p->wall = host_wall(h);
+	p->looked_at = true; /* what its memory counts was counted in its parent's */
 	pthread_mutex_unlock(&h->lock);
 	set_state(h, p, HOST_TARGET);
 	set_terms(h, p); /* said later: most execute something else at once */

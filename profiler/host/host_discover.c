@@ -45,6 +45,7 @@ static void renew(struct prowl_host *h, struct host_process *p)
 	p->samples = p->cpu_ns = p->looked = p->look_cpu_ns = p->recent = 0;
 	p->last_window = 0;
 	p->wall = 0;
+	p->looked_at = false;
 	pthread_mutex_unlock(&h->lock);
 	p->ended = p->born = false;
 }

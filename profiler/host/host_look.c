@@ -32,6 +32,7 @@ struct snapshot { /* encoded, of the last look */
 	uint8_t *bytes;
 	size_t len;
 	int64_t wall;
+	uint64_t mono;
 };
 
 struct looked {
@@ -39,9 +40,10 @@ struct looked {
 	char comm[64];
 	struct prowl_series *series;
 	uint64_t period[PROWL_LOOKS], due[PROWL_LOOKS]; /* mono */
-	bool born;                                      /* after we began */
+	bool born;                                      /* after we began, and never looked at */
 	int64_t wall;                                   /* when it was found */
 	struct snapshot before[FLOWS];
+	bool given[FLOWS];         /* some of it: a beginning is not known any more */
 	struct prowl_runtime *rt;  /* for figures; NULL: closed */
 	uint64_t used;             /* when, in looks */
 	bool block_off, mutex_off; /* the program records none, by its figures */
@@ -119,7 +121,8 @@ static void take_terms(const struct prowl_host *h, const struct host_process *p,
 	}
 }
 
-static void add(struct prowl_host *h, const struct host_process *p)
+/* With the lock held. What was given of it before it was no target for a while stays given. */
+static void add(struct prowl_host *h, struct host_process *p)
 {
 	struct host_look *l = h->look;
 	struct looked *t = find(l, &p->id);
@@ -131,8 +134,9 @@ static void add(struct prowl_host *h, const struct host_process *p)
 		if (!t)
 			return;
 		t->id = p->id;
-		t->born = p->born;
+		t->born = p->born && !p->looked_at;
 		t->wall = p->wall;
+		p->looked_at = true;
 		l->list[l->n++] = t;
 	}
 	take_terms(h, p, t);
@@ -255,6 +259,14 @@ static struct pprof_profile *take(struct looking *k, const char *kind)
 	return p;
 }
 
+/* By the clock as it is now: it may have been set since. */
+static int64_t begin_of(const struct looking *k, const struct snapshot *since)
+{
+	int64_t wall = since->mono ? k->wall - (int64_t)(k->mono - since->mono) : since->wall;
+
+	return wall < k->wall ? wall : k->wall;
+}
+
 static void hand_over(struct looking *k, const char *kind, const struct snapshot *since,
 		      struct pprof_profile *p)
 {
@@ -263,15 +275,15 @@ static void hand_over(struct looking *k, const char *kind, const struct snapshot
 					.series = k->t->series,
 					.kind = kind,
 					.flow = since != NULL,
-					.wall_start = since ? since->wall : k->wall,
+					.wall_start = since ? begin_of(k, since) : k->wall,
 					.wall_end = k->wall,
 					.mono = k->mono,
 					.cost_ns = own_cpu() - k->from_cpu,
 					.profile = p};
 
 	if (since) {
-		p->time_nanos = since->wall;
-		p->duration_nanos = k->wall - since->wall;
+		p->time_nanos = s.wall_start;
+		p->duration_nanos = s.wall_end - s.wall_start;
 	}
 	if (k->h->ops.snapshot)
 		k->h->ops.snapshot(k->h->ctx, &s);
@@ -283,7 +295,7 @@ static void keep(struct looking *k, enum flow which, const struct pprof_profile 
 	struct snapshot *before = &k->t->before[which];
 
 	free(before->bytes);
-	*before = (struct snapshot){.wall = k->wall};
+	*before = (struct snapshot){.wall = k->wall, .mono = k->mono};
 	if (pprof_encode(p, PPROF_LEVEL_DEFAULT, &before->bytes, &before->len) < 0)
 		before->bytes = NULL;
 }
@@ -297,11 +309,12 @@ static void flow(struct looking *k, enum flow which, const char *kind, const cha
 {
 	struct snapshot since = k->t->before[which];
 	struct pprof_profile *before = NULL, *change;
-	bool first = !since.bytes;
+	bool first = !since.bytes, all = k->t->born && !k->t->given[which];
 
 	if (first)
 		since.wall = k->t->wall;
-	if ((!first || k->t->born) &&
+	k->t->given[which] = true;
+	if ((!first || all) &&
 	    (first || pprof_decode(since.bytes, since.len, SIZE_MAX, &before, NULL) == 0) &&
 	    host_flow_change(before, now, prefix, &change) == 0)
 		hand_over(k, kind, &since, change);

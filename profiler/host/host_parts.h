@@ -127,7 +127,9 @@ struct host_process {
 	bool ended;    /* its main thread has */
 	bool found;    /* by the present scan */
 	bool told;     /* APPEARED */
-	bool busy;     /* being looked at: what happens meanwhile is for a second look */
+	/* By the thread for runtime profiles (with the lock held); or they began as a copy. */
+	bool looked_at;
+	bool busy; /* being looked at: what happens meanwhile is for a second look */
 	bool again;
 };
 
