@@ -123,7 +123,7 @@ const char *config_copy(struct prowl_config *c, const char *text)
 {
 	char *p = config_alloc(c, strlen(text), 1);
 
-	return p ? memcpy(p, text, strlen(text)) : NULL;
+	return p ? memcpy(p, text, strlen(text) + 1) : NULL;
 }
 
 /* --- what the file has -------------------------------------------------------------------- */
