@@ -368,7 +368,7 @@ static int boot_index(json_t *boots, const char *id, uint32_t *ret)
 {
 	size_t n = json_array_size(boots), i = 0;
 
-	while (i < n && strcmp(json_string_value(json_array_get(boots, i)), id))
+	while (i < n && strcmp(json_string_value(json_array_get(boots, i)), id) != 0)
 		i++;
 	*ret = (uint32_t)i;
 	return i < n ? 0 : json_array_append_new(boots, json_string(id));
