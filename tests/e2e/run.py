@@ -53,6 +53,7 @@ MODULES = [
     'daemon_page',
     'daemon_store',
     'push',
+    'monitoring',
 ]
 # by name only
 LONG = {'matrix', 'soak', 'cost', 'push', 'engines'}
