@@ -317,11 +317,30 @@ static enum prowl_code capture(void *ctx, const struct prowl_capture_wish *wish,
 	return prowl_host_capture(d->host, &c, ret, busy, err);
 }
 
+/* Whether the number is still that of the same process. */
+static bool is_same(const struct prowl_process_id *id)
+{
+	char stat[1024], start[32];
+
+	return prowl_read_of(id->pid, "stat", stat, sizeof stat) > 0 &&
+	       prowl_stat_field(stat, 22, start, sizeof start) &&
+	       strtoull(start, NULL, 10) == id->start;
+}
+
 static ssize_t cmdline(void *ctx, const struct prowl_process_id *id, char *buf, size_t len)
 {
-	ssize_t n = prowl_read_of(id->pid, "cmdline", buf, len);
+	struct daemon *d = ctx;
+	bool shown;
+	ssize_t n;
 
-	return n;
+	pthread_rwlock_rdlock(&d->lock);
+	shown = d->config->discovery.cmdline;
+	pthread_rwlock_unlock(&d->lock);
+	if (!shown)
+		return -ENOSYS;
+	n = prowl_read_of(id->pid, "cmdline", buf, len);
+	/* Afterwards: it may have ended meanwhile, and its number be that of no target of ours. */
+	return is_same(id) ? n : -ESRCH;
 }
 
 static enum prowl_code reload(void *ctx, struct prowl_err *err)

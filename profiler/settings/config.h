@@ -53,7 +53,7 @@ struct prowl_config {
 		unsigned int other; /* PROWL_OTHER_... */
 	} profile;
 	struct {
-		bool environment;
+		bool cmdline, environment;
 		unsigned int opens_per_second;
 		uint64_t rescan;
 	} discovery;

@@ -149,6 +149,7 @@ const struct config_key config_keys[] = {
 	KEY_BOOL("profile.self", profile.self),
 	KEY_SIZE("profile.stack_bytes", profile.stack_bytes, 256, 65528, "auto"),
 	KEY_WORD("profile.other", profile.other, other_words),
+	KEY_BOOL("discovery.cmdline", discovery.cmdline),
 	KEY_BOOL("discovery.environment", discovery.environment),
 	KEY_NUMBER("discovery.opens_per_second", discovery.opens_per_second, 1, 10000),
 	KEY_TIME("discovery.rescan", discovery.rescan, 1 * S, 3600 * S, NULL),
