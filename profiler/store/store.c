@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <pwd.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -244,6 +245,29 @@ static enum prowl_code open_writer(struct prowl_store *s, struct prowl_err *err)
 	return PROWL_OK;
 }
 
+/*
+ * Whether nobody else can put links or files into the folder that is about to be written: then
+ * files anywhere would be written and deleted with our rights. prowl's own user counts as one of
+ * us for root, who cares for the daemon's store.
+ */
+static enum prowl_code check_owner(struct prowl_store *s, struct prowl_err *err)
+{
+	const struct passwd *daemon;
+	struct stat st;
+
+	if (fstat(s->dir, &st) < 0)
+		return store_failed(s, -errno, "can't be opened", err);
+	daemon = st.st_uid == 0 || st.st_uid == geteuid() ? NULL : getpwnam("prowl");
+	if (!(st.st_mode & S_IWOTH) &&
+	    (st.st_uid == 0 || st.st_uid == geteuid() || (daemon && daemon->pw_uid == st.st_uid)))
+		return PROWL_OK;
+	prowl_fail(err, PROWL_PERMISSION,
+		   "%s is not written to: %s could have it written and deleted elsewhere", s->path,
+		   st.st_mode & S_IWOTH ? "everybody" : "its owner, another user,");
+	prowl_hint(err, "use a folder that is yours, and that only you may write to");
+	return PROWL_PERMISSION;
+}
+
 static enum prowl_code open_store(struct prowl_store *s, struct prowl_err *err)
 {
 	enum prowl_code code;
@@ -253,6 +277,9 @@ static enum prowl_code open_store(struct prowl_store *s, struct prowl_err *err)
 	s->dir = open(s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (s->dir < 0)
 		return store_failed(s, -errno, "can't be opened", err);
+	code = s->o.read_only ? PROWL_OK : check_owner(s, err);
+	if (code != PROWL_OK)
+		return code;
 	set_defaults(s);
 	if (s->o.hour_ns % s->o.window_ns)
 		return prowl_fail(err, PROWL_USAGE, "windows of %llu ns don't divide an hour",

@@ -712,6 +712,9 @@ int store_index_check(sqlite3 *db)
 	return r == 0 ? check_series(db) : r;
 }
 
+/* The file may be another one's, who had a mind to make it odd. */
+#define DISTRUST "PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON"
+
 static int open_database(struct prowl_store *s)
 {
 	char path[PATH_MAX];
@@ -722,6 +725,8 @@ static int open_database(struct prowl_store *s)
 		r = store_errno(sqlite3_open_v2(
 			path, &s->db,
 			SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX, NULL));
+	if (r == 0)
+		r = store_index_exec(s->db, DISTRUST);
 	if (r == 0)
 		r = store_index_exec(s->db, "PRAGMA page_size=4096; PRAGMA auto_vacuum=INCREMENTAL;"
 					    " PRAGMA journal_mode=WAL; PRAGMA temp_store=MEMORY;"
@@ -811,6 +816,8 @@ int store_index_open_reader(struct prowl_store *s, sqlite3 **ret)
 		r = store_errno(sqlite3_open_v2(
 			log ? path : uri, &db,
 			SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, NULL));
+	if (r == 0)
+		r = store_index_exec(db, DISTRUST);
 	if (r == 0) {
 		sqlite3_busy_timeout(db, 1000);
 		r = add_functions(db);

@@ -223,6 +223,23 @@ STORE_TEST(there_is_one_writer)
 	prowl_store_close(open_with(&o));
 }
 
+STORE_TEST(a_folder_that_others_may_write_is_only_read)
+{
+	struct prowl_store_options o = {.path = *state, .no_fsync = true};
+	struct prowl_store *s = open_with(&o);
+
+	prowl_store_close(s);
+	assert_int_equal(chmod(*state, 0777), 0);
+	assert_int_equal(prowl_store_open(&o, &s, NULL), PROWL_PERMISSION);
+	prowl_store_close(read_store(*state));
+	assert_int_equal(chmod(*state, 0755), 0);
+	if (geteuid() != 0)
+		return;
+	assert_int_equal(chown(*state, 54321, (gid_t)-1), 0);
+	assert_int_equal(prowl_store_open(&o, &s, NULL), PROWL_PERMISSION);
+	prowl_store_close(read_store(*state));
+}
+
 STORE_TEST(a_newer_format_is_only_read)
 {
 	struct prowl_store_options o = {.path = *state, .no_fsync = true};
