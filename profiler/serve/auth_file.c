@@ -57,6 +57,7 @@ static enum prowl_code write_token(const char *path, gid_t gid, const char *toke
 {
 	char tmp[4096];
 	int fd, n = snprintf(tmp, sizeof tmp, "%s.tmp", path);
+	mode_t mode = 0600;
 	bool ok;
 
 	if (n < 0 || (size_t)n >= sizeof tmp) {
@@ -67,9 +68,10 @@ static enum prowl_code write_token(const char *path, gid_t gid, const char *toke
 	fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return cant(err, "make", path);
-	ok = dprintf(fd, "%s\n", token) > 0 &&
-	     (gid == (gid_t)-1 || fchown(fd, (uid_t)-1, gid) == 0 || errno == EPERM) &&
-	     fchmod(fd, 0640) == 0 && fsync(fd) == 0;
+	/* The group of the process may be everybody's. */
+	if (gid != (gid_t)-1 && fchown(fd, (uid_t)-1, gid) == 0)
+		mode = 0640;
+	ok = dprintf(fd, "%s\n", token) > 0 && fchmod(fd, mode) == 0 && fsync(fd) == 0;
 	ok = close(fd) == 0 && ok && link(tmp, path) == 0;
 	if (!ok)
 		cant(err, "write", path);

@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,16 +34,16 @@ static enum prowl_code cant(struct prowl_err *err, const char *address, int erro
 
 /* --- Unix sockets ------------------------------------------------------------------ */
 
-/* Whether somebody answers there. */
-static bool is_alive(const struct sockaddr_un *at)
+/* Whether nobody listens there. Who may not connect doesn't know. */
+static bool is_dead(const struct sockaddr_un *at)
 {
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	bool alive = fd >= 0 &&
-		     (connect(fd, (const struct sockaddr *)at, sizeof *at) == 0 || errno == EAGAIN);
+	bool dead = fd >= 0 && connect(fd, (const struct sockaddr *)at, sizeof *at) != 0 &&
+		    errno == ECONNREFUSED;
 
 	if (fd >= 0)
 		close(fd);
-	return alive;
+	return dead;
 }
 
 /* A socket that a daemon has left behind is in the way, and nothing else is removed. */
@@ -50,20 +51,47 @@ static void remove_dead(const struct sockaddr_un *at)
 {
 	struct stat st;
 
-	if (lstat(at->sun_path, &st) == 0 && S_ISSOCK(st.st_mode) && !is_alive(at))
+	if (lstat(at->sun_path, &st) == 0 && S_ISSOCK(st.st_mode) && is_dead(at))
 		unlink(at->sun_path);
 }
 
-/* What connects has to have the mode's right from the first moment on. */
-static int bind_local(int fd, const struct sockaddr_un *at, gid_t gid)
+/*
+ * The mode of the file itself, whatever is put into its place meanwhile. The group may connect
+ * only where it is the one that was meant: that of the process may be everybody's.
+ */
+static int set_mode(const char *path, gid_t gid, struct prowl_listener *ret)
 {
+	int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC), r = 0;
+	char name[40];
+	struct stat st;
+
+	if (fd < 0)
+		return -errno;
+	snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+	if (fstat(fd, &st) != 0)
+		r = -errno;
+	else if (!S_ISSOCK(st.st_mode))
+		r = -EADDRINUSE;
+	else if (gid != (gid_t)-1 && fchownat(fd, "", (uid_t)-1, gid, AT_EMPTY_PATH) == 0)
+		r = chmod(name, 0660) == 0 ? 0 : -errno;
+	if (r == 0)
+		ret->file = fd;
+	else
+		close(fd);
+	return r;
+}
+
+/* What connects has to have the mode's right from the first moment on. */
+static int bind_local(int fd, const struct sockaddr_un *at, gid_t gid, struct prowl_listener *ret)
+{
+	int r;
+
 	if (fchmod(fd, 0600) != 0 || bind(fd, (const struct sockaddr *)at, sizeof *at) != 0)
 		return -errno;
-	if (gid != (gid_t)-1 && lchown(at->sun_path, (uid_t)-1, gid) != 0 && errno != EPERM)
-		return -errno;
-	if (chmod(at->sun_path, 0660) != 0 || listen(fd, BACKLOG) != 0)
-		return -errno;
-	return 0;
+	r = set_mode(at->sun_path, gid, ret);
+	if (r < 0)
+		return r;
+	return listen(fd, BACKLOG) == 0 ? 0 : -errno;
 }
 
 static enum prowl_code listen_local(const char *path, gid_t gid, struct prowl_listener *ret,
@@ -81,17 +109,19 @@ static enum prowl_code listen_local(const char *path, gid_t gid, struct prowl_li
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return cant(err, path, errno);
+	*ret = (struct prowl_listener){.fd = fd, .file = -1, .local = true};
 	remove_dead(&at);
-	r = bind_local(fd, &at, gid);
+	r = bind_local(fd, &at, gid, ret);
 	if (r < 0) {
 		close(fd);
+		if (ret->file >= 0)
+			close(ret->file);
 		cant(err, path, -r);
 		if (r == -EADDRINUSE)
 			prowl_hint(err, "a daemon runs already: prowl daemon status --socket %s",
 				   path);
 		return err ? err->code : PROWL_FAILED;
 	}
-	*ret = (struct prowl_listener){.fd = fd, .local = true};
 	snprintf(ret->address, sizeof ret->address, "unix:%s", path);
 	return PROWL_OK;
 }
@@ -169,7 +199,7 @@ static bool describe(int fd, struct prowl_listener *ret)
 	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) != 0 || !listens ||
 	    getsockname(fd, &at.any, &len) != 0)
 		return false;
-	*ret = (struct prowl_listener){.fd = fd};
+	*ret = (struct prowl_listener){.fd = fd, .file = -1};
 	if (at.any.sa_family == AF_UNIX) {
 		ret->local = true;
 		snprintf(ret->address, sizeof ret->address, "unix:%.100s", at.local.sun_path);
@@ -241,4 +271,18 @@ enum prowl_code prowl_serve_listen(const char *address, gid_t gid, struct prowl_
 	return prowl_fail(err, PROWL_USAGE,
 			  "can't listen at '%s': there are unix:PATH and http://ADDRESS:PORT",
 			  address);
+}
+
+void prowl_serve_unlink(struct prowl_listener *l)
+{
+	const char *path = l->address + strlen("unix:");
+	struct stat own, there;
+
+	if (l->file < 0)
+		return;
+	if (fstat(l->file, &own) == 0 && lstat(path, &there) == 0 && own.st_dev == there.st_dev &&
+	    own.st_ino == there.st_ino)
+		unlink(path);
+	close(l->file);
+	l->file = -1;
 }

@@ -501,8 +501,11 @@ static bool read_seconds(const json_t *value, double max, uint64_t *ns)
 {
 	double seconds = json_number_value(value);
 
+	*ns = 0;
+	if (value && !(json_is_number(value) && seconds >= 0 && seconds <= max))
+		return false;
 	*ns = (uint64_t)(seconds * 1e9);
-	return !value || (json_is_number(value) && seconds >= 0 && seconds <= max);
+	return true;
 }
 
 static bool read_order(struct prowl_serve *s, struct http_request *q, json_t *root, struct order *o)

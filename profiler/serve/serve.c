@@ -108,12 +108,24 @@ static void say_refused(struct http_request *q, const struct auth_answer *a)
 	serve_error(q, a->status, a->code, a->message, a->hint);
 }
 
+/* Guessing; lines that are the same are folded. */
+static void log_guess(struct prowl_serve *s, const struct http_request *q,
+		      const struct auth_answer *a)
+{
+	char line[128];
+
+	if (!s->o.log || a->status != 429)
+		return;
+	snprintf(line, sizeof line, "too many wrong tokens address=%s", q->address);
+	s->o.log(s->o.log_ctx, true, line);
+}
+
 static void log_effect(struct prowl_serve *s, const struct http_request *q,
 		       const struct serve_route *r)
 {
 	char line[256];
 
-	if (!s->o.log || !r->post)
+	if (!s->o.log || (r->need != AUTH_EFFECT && r->need != AUTH_OWNER))
 		return;
 	if (q->local)
 		snprintf(line, sizeof line, "request path=%s uid=%u pid=%d", r->path, q->uid,
@@ -179,6 +191,7 @@ static void admit(void *ctx, struct http_request *q)
 	gather(q, &facts);
 	auth_check(s->auth, &facts.f, need_of(s, route), &refused);
 	if (refused.status) {
+		log_guess(s, q, &refused);
 		say_refused(q, &refused);
 	} else if (q->bad_url) {
 		serve_error(q, 400, "bad_path", "the address is not one", NULL);
@@ -342,8 +355,7 @@ static void close_listeners(struct prowl_listener *listeners, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		if (listeners[i].fd >= 0)
 			close(listeners[i].fd);
-		if (listeners[i].local)
-			unlink(listeners[i].address + strlen("unix:"));
+		prowl_serve_unlink(&listeners[i]);
 	}
 }
 

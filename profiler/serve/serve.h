@@ -24,10 +24,11 @@ struct prowl_store;
 struct prowl_serve;
 
 struct prowl_listener {
-	int fd;            /* listens; closed by prowl_serve_close */
-	bool local;        /* a Unix socket */
-	bool beyond;       /* a TCP address that is not of the loopback */
-	uint16_t port;     /* TCP */
+	int fd;        /* listens; closed by prowl_serve_close */
+	bool local;    /* a Unix socket */
+	bool beyond;   /* a TCP address that is not of the loopback */
+	uint16_t port; /* TCP */
+	int file;      /* O_PATH, of the Unix socket's file; -1: it is another one's, and stays */
 	char address[128]; /* "unix:/run/prowl/prowl.sock", "http://127.0.0.1:7424" */
 };
 
@@ -36,20 +37,24 @@ struct prowl_listener {
  * which ret->address then has), or takes over a socket that listens already: "fd:N". Of ADDRESS an
  * IPv6 one is in brackets; "localhost" is 127.0.0.1.
  *
- * A Unix socket gets mode 0660 and the group `gid` ((gid_t)-1: as it comes). One that nobody
+ * A Unix socket gets the group `gid` and mode 0660; mode 0600 where that can't be, and with
+ * (gid_t)-1. One that nobody
  * listens at any more is replaced; PROWL_FAILED when somebody does. PROWL_USAGE: the address is
  * none.
  */
 enum prowl_code prowl_serve_listen(const char *address, gid_t gid, struct prowl_listener *ret,
 				   struct prowl_err *err);
 
+/* Removes the file of a Unix socket that was made here, unless another one has its place. */
+void prowl_serve_unlink(struct prowl_listener *l);
+
 struct prowl_serve_options {
 	/* Taken over, also on failure: the server closes them and removes the Unix sockets. */
 	const struct prowl_listener *listeners;
 	size_t nlisteners;
 	/*
-	 * Where the token of TCP is (32 random bytes as base64url); made with mode 0640 where there
-	 * is none yet. NULL: a token for this run only.
+	 * Where the token of TCP is (32 random bytes as base64url); made with mode 0640 and the
+	 * group `gid`, else 0600, where there is none yet. NULL: a token for this run only.
 	 */
 	const char *token_file;
 	const char *const *hosts; /* names that Host may have beside localhost and the listeners' */

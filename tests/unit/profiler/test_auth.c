@@ -286,9 +286,9 @@ TEST(the_group_may_ask_and_not_order)
 
 /* --- the token's file --------------------------------------------------------------- */
 
-static enum prowl_code open_file(const char *path, char token[AUTH_TOKEN])
+static enum prowl_code open_group_file(const char *path, gid_t gid, char token[AUTH_TOKEN])
 {
-	struct auth_options o = {.token_file = path, .gid = (gid_t)-1};
+	struct auth_options o = {.token_file = path, .gid = gid};
 	struct prowl_err err;
 	struct auth *a;
 	enum prowl_code code = auth_open(&o, &a, &err);
@@ -298,6 +298,11 @@ static enum prowl_code open_file(const char *path, char token[AUTH_TOKEN])
 		auth_free(a);
 	}
 	return code;
+}
+
+static enum prowl_code open_file(const char *path, char token[AUTH_TOKEN])
+{
+	return open_group_file(path, (gid_t)-1, token);
 }
 
 TEST(a_token_is_kept_in_its_file)
@@ -310,9 +315,15 @@ TEST(a_token_is_kept_in_its_file)
 	snprintf(path, sizeof path, "%s/token", dir);
 	assert_int_equal(open_file(path, first), PROWL_OK);
 	assert_int_equal(stat(path, &st), 0);
-	assert_int_equal(st.st_mode & 0777, 0640);
+	assert_int_equal(st.st_mode & 0777, 0600);
 	assert_int_equal(open_file(path, second), PROWL_OK);
 	assert_string_equal(first, second);
+
+	/* A group that is meant may read it. */
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(open_group_file(path, getegid(), first), PROWL_OK);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0640);
 
 	/* Others may know it. */
 	assert_int_equal(chmod(path, 0644), 0);

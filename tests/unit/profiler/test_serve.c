@@ -365,7 +365,31 @@ TEST(the_socket_is_not_for_everybody)
 	struct stat st;
 
 	assert_int_equal(stat(t.path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+}
+
+TEST(only_the_own_socket_is_removed)
+{
+	struct prowl_listener first, second;
+	char dir[] = "/tmp/prowl-unit-XXXXXX", address[64];
+	const char *path = address + strlen("unix:");
+	struct stat st;
+
+	assert_non_null(mkdtemp(dir));
+	snprintf(address, sizeof address, "unix:%s/s", dir);
+	assert_int_equal(prowl_serve_listen(address, getegid(), &first, NULL), PROWL_OK);
+	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0660);
+	/* It listens still. */
+	assert_int_equal(prowl_serve_listen(address, getegid(), &second, NULL), PROWL_FAILED);
+	close(first.fd);
+	assert_int_equal(prowl_serve_listen(address, getegid(), &second, NULL), PROWL_OK);
+	prowl_serve_unlink(&first);
+	assert_int_equal(access(path, F_OK), 0);
+	prowl_serve_unlink(&second);
+	assert_int_equal(access(path, F_OK), -1);
+	close(second.fd);
+	rmdir(dir);
 }
 
 TEST(nothing_is_said_without_a_token)
