@@ -17,7 +17,7 @@
 #include "daemon_parts.h"
 #include "notify.h"
 
-enum { MOST_LISTENERS = 8 };
+enum { MOST_LISTENERS = 8, END_S = 5 };
 static const uint64_t END = 5000000000; /* ns that the end may take */
 /* Signals so close behind the first are the same one: timeout(1) sends it to the group as well. */
 static const uint64_t AT_ONCE = 300000000;
@@ -45,7 +45,7 @@ static void store_log(void *ctx, const char *line)
 
 static void serve_log(void *ctx, bool important, const char *line)
 {
-	daemon_say(((struct daemon *)ctx)->log, important ? DAEMON_WARNING : DAEMON_DEBUG,
+	daemon_say(((struct daemon *)ctx)->log, important ? DAEMON_WARNING : DAEMON_INFO,
 		   "http: %s", line);
 }
 
@@ -114,7 +114,9 @@ static void make_folder_of(const char *path)
 	if (!slash || slash == folder)
 		return;
 	*slash = '\0';
-	mkdir(folder, 0755);
+	/* The socket in it has a mode of its own. */
+	if (mkdir(folder, 0700) == 0)
+		chmod(folder, 0755);
 }
 
 /* Whoever may use the Unix socket besides root and the daemon's user. */
@@ -149,10 +151,12 @@ static enum prowl_code listen_at(struct daemon *d, struct prowl_listener *l, siz
 	return code;
 }
 
-static void close_all(const struct prowl_listener *l, size_t n)
+static void close_all(struct prowl_listener *l, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
 		close(l[i].fd);
+		prowl_serve_unlink(&l[i]);
+	}
 }
 
 /* As configured, or in the folder of the store; NULL: none, a token for this run. */
@@ -225,6 +229,17 @@ enum prowl_code prowl_daemon_check(const struct prowl_config *c, struct prowl_er
 	return code == PROWL_OK ? daemon_check_push(c, err) : code;
 }
 
+/*
+ * Files and folders are of the daemon's user, and of its group where that is prowl's: any other one
+ * may be everybody's.
+ */
+static void limit_modes(void)
+{
+	mode_t others = getegid() == group_of() ? 0027 : 0077;
+
+	umask(umask(others) | others);
+}
+
 /* The configuration, and whether it can be had. */
 static enum prowl_code configure(struct daemon *d, struct prowl_config **ret, struct prowl_err *err)
 {
@@ -245,6 +260,7 @@ static enum prowl_code begin(struct daemon *d, struct prowl_err *err)
 
 	if (code != PROWL_OK)
 		return code;
+	limit_modes();
 	d->config = d->first = config;
 	d->loaded = d->started = daemon_wall();
 	gethostname(d->hostname, sizeof d->hostname - 1);
@@ -279,6 +295,7 @@ static void end(struct daemon *d)
 	if (d->events_fd >= 0)
 		close(d->events_fd);
 	pthread_rwlock_destroy(&d->lock);
+	pthread_mutex_destroy(&d->loading);
 }
 
 /* --- what it found -------------------------------------------------------------------------------
@@ -312,7 +329,7 @@ static void say_found(struct daemon *d)
 	daemon_say(d->log, DAEMON_INFO,
 		   "found: targets=%zu processes=%zu mode=\"%s\" rate=%u configuration=%s",
 		   f.targets, s.processes, daemon_mode_name(s.mode), s.rate,
-		   *d->config->file ? d->config->file : "(defaults)");
+		   *d->first->file ? d->first->file : "(defaults)");
 	if (s.why[0])
 		daemon_say(d->log, DAEMON_WARNING, "%s: %s", daemon_mode_name(s.mode), s.why);
 	if (f.denied)
@@ -337,13 +354,12 @@ static void say_found(struct daemon *d)
 /* --- the thread that waits
  * ------------------------------------------------------------------------ */
 
-enum prowl_code daemon_reload(struct daemon *d, struct prowl_err *err)
+static enum prowl_code load_again(struct daemon *d, struct prowl_err *err)
 {
 	struct prowl_config *config, *old;
 	struct prowl_names *names, *old_names;
 	enum prowl_code code = configure(d, &config, err);
 
-	d->load_failed = code != PROWL_OK;
 	if (code != PROWL_OK)
 		return code;
 	names = prowl_names_new(config->kubernetes.pod_logs, config->docker.containers);
@@ -352,6 +368,7 @@ enum prowl_code daemon_reload(struct daemon *d, struct prowl_err *err)
 		return prowl_fail(err, PROWL_FAILED, "out of memory");
 	}
 	daemon_log_level(d->log, (enum daemon_level)config->log.level);
+	daemon_say(d->log, DAEMON_INFO, "configuration read again: rules=%zu", config->rules.n);
 	pthread_rwlock_wrlock(&d->lock);
 	old = d->config;
 	old_names = d->names;
@@ -366,15 +383,24 @@ enum prowl_code daemon_reload(struct daemon *d, struct prowl_err *err)
 	return PROWL_OK;
 }
 
+/* One at a time: a signal and the server ask for it in threads of their own. */
+enum prowl_code daemon_reload(struct daemon *d, struct prowl_err *err)
+{
+	enum prowl_code code;
+
+	pthread_mutex_lock(&d->loading);
+	code = load_again(d, err);
+	d->load_failed = code != PROWL_OK;
+	pthread_mutex_unlock(&d->loading);
+	return code;
+}
+
 static void reload(struct daemon *d)
 {
 	struct prowl_err err = {0};
 
 	notify_reloading();
-	if (daemon_reload(d, &err) == PROWL_OK)
-		daemon_say(d->log, DAEMON_INFO, "configuration read again: rules=%zu",
-			   d->config->rules.n);
-	else
+	if (daemon_reload(d, &err) != PROWL_OK)
 		daemon_say(d->log, DAEMON_ERROR, "the configuration stays as it was: %s", err.text);
 	notify_send("READY=1");
 }
@@ -389,7 +415,7 @@ struct waiting {
 /* Whether windows come: twice their length may pass, and what a slow disk takes. */
 static bool goes_on(const struct daemon *d, uint64_t now)
 {
-	return now - d->progress < 2 * (d->config->profile.window / d->scale) + 30000000000;
+	return now - d->progress < 2 * (d->first->profile.window / d->scale) + 30000000000;
 }
 
 static void say_status(struct daemon *d)
@@ -527,6 +553,31 @@ static enum prowl_code work(struct daemon *d, int signal_fd, struct prowl_err *e
 	return s.code;
 }
 
+static void leave(int unused)
+{
+	_exit(PROWL_OK);
+}
+
+/*
+ * All windows are written: answers and pushes that are under way may take some seconds more, and
+ * end with the next signal.
+ */
+static void limit_end(void)
+{
+	static const int signals[] = {SIGALRM, SIGTERM, SIGINT};
+	struct sigaction sa = {.sa_handler = leave};
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigemptyset(&sa.sa_mask);
+	for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
+		sigaction(signals[i], &sa, NULL);
+		sigaddset(&set, signals[i]);
+	}
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+	alarm(END_S);
+}
+
 static enum prowl_code open_and_work(struct daemon *d, int signal_fd, struct prowl_err *err)
 {
 	struct prowl_backend backend;
@@ -539,8 +590,10 @@ static enum prowl_code open_and_work(struct daemon *d, int signal_fd, struct pro
 	daemon_backend(d, &backend);
 	if (code == PROWL_OK)
 		code = open_serve(d, &backend, err);
-	if (code == PROWL_OK)
+	if (code == PROWL_OK) {
 		code = work(d, signal_fd, err);
+		limit_end();
+	}
 	/* Before the backend is gone. */
 	prowl_serve_close(d->serve);
 	d->serve = NULL;
@@ -567,6 +620,7 @@ enum prowl_code prowl_daemon_run(const struct prowl_daemon_options *o, struct pr
 		.o = o,
 		.scale = o->time_scale ? o->time_scale : 1,
 		.lock = PTHREAD_RWLOCK_INITIALIZER,
+		.loading = PTHREAD_MUTEX_INITIALIZER,
 		.wake_fd = -1,
 		.events_fd = -1,
 	};
@@ -580,6 +634,7 @@ enum prowl_code prowl_daemon_run(const struct prowl_daemon_options *o, struct pr
 	if (code == PROWL_OK)
 		code = open_and_work(&d, signal_fd, err);
 	end(&d);
+	alarm(0);
 	if (signal_fd >= 0)
 		close(signal_fd);
 	return code;

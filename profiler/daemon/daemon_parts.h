@@ -34,7 +34,8 @@ struct daemon {
 	struct prowl_config *first; /* that of the beginning, which parts refer to */
 	struct prowl_names *names;  /* used by decide only */
 	int64_t loaded;             /* Unix ns */
-	bool load_failed;
+	atomic_bool load_failed;
+	pthread_mutex_t loading; /* by one thread at a time */
 
 	struct prowl_store *store; /* NULL: --no-store */
 	char store_path[4096];

@@ -284,7 +284,7 @@ enum prowl_code daemon_watch_begin(struct daemon *d, struct prowl_err *err)
 	struct watch *w;
 
 	/* Events are kept in the store. */
-	if (!d->config->ntriggers || !d->store)
+	if (!d->first->ntriggers || !d->store)
 		return PROWL_OK;
 	w = calloc(1, sizeof *w);
 	if (!w)
@@ -293,7 +293,7 @@ enum prowl_code daemon_watch_begin(struct daemon *d, struct prowl_err *err)
 	w->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	w->tick_ns = 1e9 / (double)sysconf(_SC_CLK_TCK);
 	w->page = (double)sysconf(_SC_PAGESIZE);
-	w->triggers = triggers_new(d->config->triggers, d->config->ntriggers, MAX_PER_HOUR);
+	w->triggers = triggers_new(d->first->triggers, d->first->ntriggers, MAX_PER_HOUR);
 	if (w->triggers && w->stop_fd >= 0 && pthread_create(&w->thread, NULL, watch, w) == 0) {
 		d->watch = w;
 		return PROWL_OK;
