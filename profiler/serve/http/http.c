@@ -23,8 +23,10 @@ enum {
 	MEMORY = 24576, /* of a connection: its headers, and buffers of 4 KiB */
 	IDLE_S = 30,
 	FIRST_MS = 5000,
+	SHORT = 65536, /* answers up to here are not counted: connections are */
 };
 
+#define ANSWERS (64u << 20) /* bytes that clients have not read yet */
 #define BODY_NS 30000000000u
 #define IDLE_NS 35000000000u
 
@@ -93,6 +95,7 @@ static void on_completed(void *ctx, struct MHD_Connection *c, void **state,
 			  call->bytes);
 	if (call->response)
 		s->lib.destroy(call->response);
+	atomic_fetch_sub(&s->answers, call->counted);
 	free(call->added);
 	free(call->body);
 	free(call);
@@ -245,6 +248,23 @@ static void add_headers(struct http_call *call, const char *mime)
 		s->lib.header(call->response, "Cache-Control", "no-store");
 }
 
+/*
+ * Who asks for much and reads slowly would hold all memory: one answer may be as long as it is,
+ * others wait until there is room.
+ */
+static bool count_answer(struct http_call *call, size_t len)
+{
+	struct http_server *s = call->at->server;
+	size_t before = atomic_fetch_add(&s->answers, len);
+
+	if (before > 0 && before + len > s->o.max_answers) {
+		atomic_fetch_sub(&s->answers, len);
+		return false;
+	}
+	call->counted = len;
+	return true;
+}
+
 void http_answer(struct http_request *q, unsigned int status, const char *mime, const void *bytes,
 		 size_t len, enum http_bytes how)
 {
@@ -253,11 +273,21 @@ void http_answer(struct http_request *q, unsigned int status, const char *mime, 
 		[HTTP_OWNED] = MHD_RESPMEM_MUST_FREE,
 		[HTTP_COPY] = MHD_RESPMEM_MUST_COPY,
 	};
+	static const char full[] = "other answers have not been read yet\n";
 	struct http_call *call = http_call_of(q);
 
 	if (call->response) {
 		if (how == HTTP_OWNED)
 			free((void *)bytes);
+		return;
+	}
+	if (how != HTTP_STATIC && len > SHORT && !count_answer(call, len)) {
+		if (how == HTTP_OWNED)
+			free((void *)bytes);
+		call->nadded = 0;
+		http_add(q, "Retry-After", "5");
+		http_answer(q, 503, "text/plain; charset=utf-8", full, sizeof full - 1,
+			    HTTP_STATIC);
 		return;
 	}
 	/* The library only reads them. */
@@ -322,6 +352,7 @@ static struct http_server *new_server(const struct http_options *options)
 	s->o.max_accepted = options->max_accepted ? options->max_accepted : MAX_ACCEPTED;
 	s->o.max_kept = options->max_kept ? options->max_kept : (s->o.max_accepted + 1) / 2;
 	s->o.first_ms = options->first_ms ? options->first_ms : FIRST_MS;
+	s->o.max_answers = options->max_answers ? options->max_answers : ANSWERS;
 	s->keeper_fd = -1;
 	pthread_mutex_init(&s->lock, NULL);
 	s->at = calloc(options->n, sizeof *s->at);

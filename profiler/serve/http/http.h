@@ -57,6 +57,7 @@ struct http_options {
 	const struct http_listener *listeners;
 	size_t n;
 	unsigned int max_accepted; /* connections of a listener; 0: 128 */
+	size_t max_answers;        /* bytes that clients haven't read yet, all in all; 0: 64 MiB */
 	unsigned int max_kept;     /* from there on the one silent for longest goes; 0: half */
 	unsigned int first_ms;     /* for the headers of a new connection; 0: 5 s */
 	const char *policy;        /* Content-Security-Policy of all answers */

@@ -4,6 +4,7 @@
 
 #include <microhttpd.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "http.h"
 
@@ -60,7 +61,7 @@ struct http_call {
 	/* The answer. */
 	struct MHD_Response *response;
 	unsigned int status;
-	size_t bytes;
+	size_t bytes, counted; /* counted: of the server's answers */
 	/* While it is held. */
 	void (*gone)(void *arg, struct http_request *q);
 	void *gone_arg;
@@ -72,6 +73,7 @@ struct http_server {
 	struct http_at *at;
 	pthread_mutex_t lock;
 	uint64_t happened;
+	atomic_size_t answers; /* bytes of those that are under way */
 	bool stopping;
 	/* The keeper: closes what is late, and sees clients go. */
 	pthread_t keeper;

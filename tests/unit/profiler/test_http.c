@@ -47,6 +47,8 @@ static void wait_and_answer(void *arg)
 	http_release(q);
 }
 
+enum { LONG = 6 << 20, MOST_ANSWERS = 8 << 20 };
+
 static void handle(void *ctx, struct http_request *q)
 {
 	char text[256], cookie[HTTP_HEADER];
@@ -63,6 +65,8 @@ static void handle(void *ctx, struct http_request *q)
 			http_answer(q, 503, NULL, "", 0, HTTP_STATIC);
 		else if (jobs_add(t.jobs, wait_and_answer, q) < 0)
 			fail();
+	} else if (q->url.nsegments && strcmp(q->url.segments[0], "long") == 0) {
+		http_answer(q, 200, NULL, calloc(1, LONG), LONG, HTTP_OWNED);
 	} else {
 		snprintf(text, sizeof text, "%s%s %zu %s %d [%s]", q->post ? "POST " : "",
 			 q->url.nsegments ? q->url.segments[0] : "/", q->body_len,
@@ -79,6 +83,7 @@ static int start(void **state)
 	struct http_options o = {.listeners = at,
 				 .n = 2,
 				 .max_accepted = 40,
+				 .max_answers = MOST_ANSWERS,
 				 .first_ms = 1500,
 				 .policy = "default-src 'none'",
 				 .handle = handle};
@@ -313,6 +318,33 @@ TEST(a_client_that_goes_is_seen)
 	wait_until(&t.gone, 1);
 	let(true);
 	assert_status(t_ask(t.port, "GET /x", ""), 200);
+}
+
+/* The status of GET /long at the Unix socket. */
+static unsigned int ask_long(void)
+{
+	struct http_reply r;
+	unsigned int status;
+
+	assert_int_equal(http_ask(t.path, "/long", NULL, -1, &r), 0);
+	status = r.status;
+	http_reply_fini(&r);
+	return status;
+}
+
+TEST(answers_that_nobody_reads_are_bounded)
+{
+	int fd = t_connect_local(t.path);
+	char first;
+
+	t_send(fd, "GET /long HTTP/1.1\r\nHost: a\r\n\r\n");
+	assert_int_equal(recv(fd, &first, 1, 0), 1);
+	assert_int_equal(ask_long(), 503);
+	assert_status(t_ask(t.port, "GET /x", ""), 200);
+	close(fd);
+	/* Until the server has seen that. */
+	while (ask_long() != 200)
+		usleep(1000);
 }
 
 /* --- work -------------------------------------------------------------------------- */
