@@ -189,11 +189,17 @@ struct prowl_adopted {
 	pid_t parent;   /* a target, of which it is a copy; 0: after an exec */
 	uint64_t since; /* CLOCK_MONOTONIC: its samples from then on count */
 	bool born;      /* after the session began: all of its CPU time is seen */
+	uint64_t used;  /* CPU time before, of another program, ns; 0: not known */
 	const char *comm;
 };
 int prowl_session_adopt(struct prowl_session *s, const struct prowl_adopted *a);
 /* As prowl_session_remove, but of what has been drained so far. */
 void prowl_session_drop(struct prowl_session *s, pid_t pid);
+/*
+ * The same of a target that executes another program at that time: what it uses from then on is not
+ * its any more. Returns what it had used, for `used` above; 0: it is no target.
+ */
+uint64_t prowl_session_executes(struct prowl_session *s, pid_t pid, uint64_t time);
 
 /*
  * In whose profile a target is, by group (from 1 on), and that one in `every` of its samples

@@ -247,8 +247,10 @@ static void make_pages(struct prowl_session *s)
 void session_drain(struct prowl_session *s)
 {
 	static const struct prowl_takers takers = {want_pid, on_soon, on_event};
+	uint64_t now = s->o.now();
 
 	s->sampler->ops->drain(s->sampler, &takers, s);
+	s->procs.seen = now;
 	add_pending(s);
 	make_pages(s);
 }

@@ -58,11 +58,14 @@ void session_seen_other(struct prowl_session *s, pid_t pid)
  * What a process used before its exec is not known: at most what passed since then is of the new
  * program, of which only one thread runs at first.
  */
-static void begin_at_exec(struct prowl_proc *p, uint64_t since)
+static void begin_at_exec(struct prowl_proc *p, const struct prowl_adopted *a)
 {
-	uint64_t passed = p->clocked > since ? p->clocked - since : 0;
+	uint64_t passed = p->clocked > a->since ? p->clocked - a->since : 0;
 
-	p->cpu_first = p->cpu_last > passed ? p->cpu_last - passed : 0;
+	if (a->used) /* all else is of the new one */
+		p->cpu_first = p->cpu_last < a->used ? p->cpu_last : a->used;
+	else
+		p->cpu_first = p->cpu_last > passed ? p->cpu_last - passed : 0;
 }
 
 int prowl_session_adopt(struct prowl_session *s, const struct prowl_adopted *a)
@@ -78,7 +81,7 @@ int prowl_session_adopt(struct prowl_session *s, const struct prowl_adopted *a)
 	if (r < 0)
 		return r;
 	if (!a->born)
-		begin_at_exec(p, a->since);
+		begin_at_exec(p, a);
 	p->since = a->since;
 	if (a->comm)
 		snprintf(p->comm, sizeof p->comm, "%s", a->comm);
@@ -88,16 +91,31 @@ int prowl_session_adopt(struct prowl_session *s, const struct prowl_adopted *a)
 	return 0;
 }
 
+static void stop_following(struct prowl_session *s, struct prowl_proc *p)
+{
+	s->sampler->ops->remove(s->sampler, p->pid);
+	prowl_moments_gone(&s->moments, p);
+	prowl_threads_remove(&s->threads, p->pid);
+}
+
 void prowl_session_drop(struct prowl_session *s, pid_t pid)
 {
 	struct prowl_proc *p = prowl_procs_find(&s->procs, pid);
 
 	if (!p)
 		return;
-	s->sampler->ops->remove(s->sampler, pid);
-	prowl_moments_gone(&s->moments, p);
-	prowl_threads_remove(&s->threads, pid);
+	stop_following(s, p);
 	prowl_procs_remove(&s->procs, p);
+}
+
+uint64_t prowl_session_executes(struct prowl_session *s, pid_t pid, uint64_t time)
+{
+	struct prowl_proc *p = prowl_procs_find(&s->procs, pid);
+
+	if (!p)
+		return 0;
+	stop_following(s, p);
+	return prowl_procs_executes(&s->procs, p, time);
 }
 
 void prowl_session_remove(struct prowl_session *s, pid_t pid)

@@ -93,8 +93,11 @@ static bool has_room(struct prowl_host *h)
 
 static void admit(struct prowl_host *h, struct host_process *p, bool by_record)
 {
-	struct prowl_adopted a = {
-		.pid = p->id.pid, .since = p->exec, .born = p->born, .comm = p->comm};
+	struct prowl_adopted a = {.pid = p->id.pid,
+				  .since = p->exec,
+				  .born = p->born,
+				  .used = p->used,
+				  .comm = p->comm};
 	struct prowl_err err = {0};
 
 	if (!has_room(h)) {

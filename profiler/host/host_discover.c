@@ -48,6 +48,7 @@ static void renew(struct prowl_host *h, struct host_process *p)
 	p->looked_at = false;
 	pthread_mutex_unlock(&h->lock);
 	p->ended = p->born = false;
+	p->used = 0;
 }
 
 /* --- records --------------------------------------------------------------------- */
@@ -79,6 +80,7 @@ static void on_fork(struct prowl_host *h, const struct prowl_seen *seen)
 static void on_exec(struct prowl_host *h, const struct prowl_seen *seen)
 {
 	struct host_process *p = find_or_add(h, seen->pid);
+	uint64_t used = 0;
 	bool born;
 
 	h->status.execs++;
@@ -89,7 +91,10 @@ static void on_exec(struct prowl_host *h, const struct prowl_seen *seen)
 		return;
 	}
 	born = p->born && p->state != HOST_TARGET; /* else its time so far is of another program */
+	if (p->state == HOST_TARGET && h->session)
+		used = prowl_session_executes(h->session, p->id.pid, seen->time);
 	renew(h, p);
+	p->used = used;
 	p->born = born;
 	p->exec = seen->time;
 	p->state = HOST_STARTED;

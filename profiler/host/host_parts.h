@@ -123,6 +123,7 @@ struct host_process {
 	uint64_t recent; /* CPU time, ns, decaying from window to window */
 	/* Of the sampling thread. */
 	uint64_t exec; /* mono, of its exec */
+	uint64_t used; /* CPU time before that, as a target; 0: none, or not known */
 	bool born;     /* after we began: all of its CPU time was seen */
 	bool ended;    /* its main thread has */
 	bool found;    /* by the present scan */

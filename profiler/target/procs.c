@@ -130,6 +130,16 @@ void prowl_procs_remove(struct prowl_procs *t, struct prowl_proc *p)
 	lose_pid(t, p);
 }
 
+uint64_t prowl_procs_executes(struct prowl_procs *t, struct prowl_proc *p, uint64_t time)
+{
+	if (p->clocked > time)
+		procs_clock_back(p);
+	p->exited = p->removed = true; /* the rest is known by its samples */
+	p->complete = false;
+	lose_pid(t, p);
+	return p->cpu_last + p->sampled - p->sampled_at_clock;
+}
+
 void prowl_procs_forget(struct prowl_procs *t, bool (*over)(void *ctx, const struct prowl_proc *p),
 			void *ctx)
 {

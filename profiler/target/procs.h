@@ -51,6 +51,10 @@ struct prowl_proc {
 	/* CPU time charged by the kernel, ns: at attach and when last read. */
 	uint64_t cpu_first, cpu_last;
 	uint64_t utime_first, stime_first, utime_last, stime_last; /* clock ticks */
+	/* The last reading from before `seen` of the table: its records were all seen since. */
+	struct prowl_reading {
+		uint64_t clocked, cpu, utime, stime, sampled;
+	} settled;
 	/* CPU time of its children, and theirs, that it has waited for. */
 	struct prowl_reaped {
 		uint64_t user, system; /* ns */
@@ -86,6 +90,7 @@ struct prowl_procs { /* zero-initialised is empty */
 	struct uw_binaries files;
 	struct prowl_proc *last; /* of the last look-up */
 	bool children;           /* follow forks */
+	uint64_t seen;           /* records until then have been given to prowl_procs_event */
 	/* For tests; NULL: the kernel's. */
 	bool (*times)(pid_t pid, struct prowl_times *ret);
 	uint64_t (*now)(void);
@@ -108,6 +113,12 @@ int prowl_procs_add(struct prowl_procs *t, pid_t pid, bool root, struct prowl_pr
 int prowl_procs_adopt(struct prowl_procs *t, pid_t pid, const struct prowl_proc *parent, bool all,
 		      struct prowl_proc **ret);
 struct prowl_proc *prowl_procs_find(struct prowl_procs *t, pid_t pid);
+/*
+ * As prowl_procs_remove, of a process that executes another program at that time: what it uses from
+ * then on is not counted, though its CPU time may have been read since. Returns the CPU time until
+ * then, as far as it is known, since the process began.
+ */
+uint64_t prowl_procs_executes(struct prowl_procs *t, struct prowl_proc *p, uint64_t time);
 /* From here on it is no target. It stays in the table until it is forgotten. */
 void prowl_procs_remove(struct prowl_procs *t, struct prowl_proc *p);
 

@@ -74,9 +74,33 @@ static void reaped_exactly(struct prowl_proc *p)
 	p->reaped_last.system = both - own - p->reaped_last.user;
 }
 
+/* The reading that was the last one stays known until the records up to it have been seen. */
+static void keep_reading(const struct prowl_procs *t, struct prowl_proc *p)
+{
+	if (p->clocked && p->clocked <= t->seen)
+		p->settled = (struct prowl_reading){.clocked = p->clocked,
+						    .cpu = p->cpu_last,
+						    .utime = p->utime_last,
+						    .stime = p->stime_last,
+						    .sampled = p->sampled_at_clock};
+}
+
+void procs_clock_back(struct prowl_proc *p)
+{
+	const struct prowl_reading *r = &p->settled;
+	bool any = r->clocked > 0;
+
+	p->clocked = r->clocked;
+	p->cpu_last = any ? r->cpu : p->cpu_first;
+	p->utime_last = any ? r->utime : p->utime_first;
+	p->stime_last = any ? r->stime : p->stime_first;
+	p->sampled_at_clock = r->sampled;
+}
+
 static void take_times(const struct prowl_procs *t, struct prowl_proc *p,
 		       const struct prowl_times *s)
 {
+	keep_reading(t, p);
 	uint64_t tick = 1000000000u / (uint64_t)sysconf(_SC_CLK_TCK);
 
 	p->utime_last = s->utime;

@@ -374,6 +374,51 @@ TEST_WITH(a_fork_is_of_its_parents_service_until_it_executes_something_else, set
 	assert_int_equal(nappeared, 2); /* the fork that became a tool was never said to be one */
 }
 
+/* CPU times are read when records are, after the exec: it may be most of what was used by then. */
+TEST_WITH(what_a_fork_uses_after_its_exec_is_not_of_its_parents_service, setup, teardown)
+{
+	const uint64_t t = fake.now + SECOND;
+
+	exec_at(t, FIRST + 1, "svc-a");
+	samples_at(t + 10 * MS, FIRST + 1, 3);
+	fake_cpu(FIRST + 1, 30 * MS);
+	fork_at(t + 50 * MS, FIRST + 1, FIRST + 2);
+	exec_at(t + 51 * MS, FIRST + 2, "svc-b");
+	samples_at(t + 60 * MS, FIRST + 2, 10);
+	fake_cpu(FIRST + 2, 101 * MS);
+	fork_at(t + 170 * MS, FIRST + 1, FIRST + 3);
+	samples_at(t + 180 * MS, FIRST + 3, 1);
+	exec_at(t + 191 * MS, FIRST + 3, "tool");
+	samples_at(t + 200 * MS, FIRST + 3, 5);
+	fake_cpu(FIRST + 3, 62 * MS);
+	open_with((struct prowl_host_options){0});
+	run_until(t + SECOND);
+	end();
+	assert_int_equal(part_of(&windows[0], "svc-a")->cpu_ns, 30 * MS + PERIOD);
+	assert_int_equal(part_of(&windows[0], "svc-b")->cpu_ns, 101 * MS);
+	assert_int_equal(windows[0].w.cpu_ns, 141 * MS);
+}
+
+TEST_WITH(a_program_that_executes_another_ends_with_that, setup, teardown)
+{
+	const uint64_t t = fake.now + SECOND;
+
+	exec_at(t, FIRST + 1, "svc-a");
+	samples_at(t + 10 * MS, FIRST + 1, 4);
+	samples_at(t + 12 * SECOND, FIRST + 1, 3);
+	exec_at(t + 12050 * MS, FIRST + 1, "svc-b");
+	samples_at(t + 12060 * MS, FIRST + 1, 6);
+	open_with((struct prowl_host_options){0});
+	fake_cpu(FIRST + 1, 40 * MS);
+	run_until(t + 11500 * MS);
+	fake_cpu(FIRST + 1, 130 * MS);
+	run_until(t + 30 * SECOND);
+	end();
+	assert_int_equal(part_of(&windows[0], "svc-a")->cpu_ns, 40 * MS);
+	assert_int_equal(part_of(&windows[1], "svc-a")->cpu_ns, 30 * MS);
+	assert_int_equal(part_of(&windows[1], "svc-b")->cpu_ns, 60 * MS);
+}
+
 TEST_WITH(a_pid_that_is_used_again_is_another_process, setup, teardown)
 {
 	const uint64_t t = fake.now + SECOND;
