@@ -127,7 +127,8 @@ struct prowl_host_window {
 	unsigned int rate;        /* samples per second and CPU, before a decision's own */
 	bool whole_cpus;          /* else only targets are sampled, and there are no others */
 	uint64_t samples, cpu_ns; /* of the targets */
-	uint64_t lost; /* records that found no room in a ring: of any process on whole CPUs */
+	/* Samples, and records that found no room in a ring: of any process on whole CPUs. */
+	uint64_t lost;
 	uint64_t truncated, unknown;
 	uint64_t own_cpu_ns; /* what the threads of this host used */
 	uint64_t pause_ns;   /* how long nobody drained the rings, while addresses were named */

@@ -95,6 +95,20 @@ static void on_member(void *ctx, const struct prowl_session_member *m)
 	job->w.nmembers = n + (job->members[n].comm != NULL);
 }
 
+/*
+ * Of a profile that can't be handed over. One of no process has what no room was found for; records
+ * that found none in a ring are counted by the window already.
+ */
+static uint64_t lost_with(const struct cut *c, const struct prowl_host_part *part, bool of_series)
+{
+	const struct prowl_result *r = prowl_session_result(c->h->session);
+	uint64_t counted = r->whole_cpus ? 0 : r->lost - c->h->before.lost;
+
+	if (of_series)
+		return part->samples;
+	return part->lost > counted ? part->lost - counted : 0;
+}
+
 static void take_part(struct cut *c, pid_t group, struct pprof_profile *p)
 {
 	struct host_series *series = host_groups_find(&c->h->groups, group);
@@ -108,8 +122,7 @@ static void take_part(struct cut *c, pid_t group, struct pprof_profile *p)
 	    prowl_array_reserve(&job->parts, &job->cap_parts, n + 1, sizeof *job->parts) < 0 ||
 	    prowl_array_reserve(&c->part_groups, &c->cap_part_groups, n + 1,
 				sizeof *c->part_groups) < 0) {
-		/* Of no process: samples that found no room. */
-		job->w.lost += part.samples;
+		job->w.lost += lost_with(c, &part, series != NULL);
 		prowl_series_free(copy);
 		pprof_profile_free(p);
 		return;
