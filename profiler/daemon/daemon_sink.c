@@ -193,6 +193,7 @@ struct window { /* being stored */
 	struct prowl_store_process *processes;
 	struct roster_entry *entries; /* their texts */
 	size_t nparts, nprocesses;
+	uint64_t lost; /* by nobody knows which processes, not yet told of one */
 	struct pprof_profile *others;
 };
 
@@ -238,6 +239,29 @@ static void add_processes(struct window *s, struct prowl_store_part *part)
 	}
 }
 
+static uint64_t lost_by_all(const struct prowl_host_window *w)
+{
+	uint64_t known = 0;
+
+	for (size_t i = 0; i < w->nparts; i++)
+		known += w->parts[i].lost;
+	return w->lost > known ? w->lost - known : 0;
+}
+
+/*
+ * Records that were lost may have been of any process: a part for each series, as its samples are
+ * of all; what is left is told of the others.
+ */
+static uint64_t share_of_lost(struct window *s, uint64_t samples)
+{
+	uint64_t all = s->w->samples + s->w->others_samples, share;
+
+	share = all ? (uint64_t)((double)lost_by_all(s->w) * (double)samples / (double)all) : 0;
+	share = share < s->lost ? share : s->lost;
+	s->lost -= share;
+	return share;
+}
+
 static void add_part(struct window *s, const struct prowl_host_part *p)
 {
 	struct prowl_store_part *part = &s->parts[s->nparts];
@@ -250,7 +274,7 @@ static void add_part(struct window *s, const struct prowl_host_part *p)
 	};
 	part->facts.samples = p->samples;
 	part->facts.cpu_ns = p->cpu_ns;
-	part->facts.lost = p->lost;
+	part->facts.lost = p->lost + share_of_lost(s, p->samples);
 	part->facts.truncated = p->truncated;
 	part->facts.unknown = p->unknown;
 	if (!part->profile)
@@ -304,7 +328,7 @@ static void add_others(struct window *s)
 {
 	struct prowl_store_part *part = &s->parts[s->nparts];
 
-	if (!s->w->nothers || !s->d->others || make_others(s->w, &s->others) < 0)
+	if (!(s->w->nothers || s->lost) || !s->d->others || make_others(s->w, &s->others) < 0)
 		return;
 	*part = (struct prowl_store_part){
 		.series = s->d->others,
@@ -314,6 +338,7 @@ static void add_others(struct window *s)
 	};
 	part->facts.samples = s->w->others_samples;
 	part->facts.cpu_ns = s->w->others_cpu_ns;
+	part->facts.lost = s->lost;
 	s->nparts++;
 }
 
@@ -322,6 +347,7 @@ static void store_window(struct daemon *d, const struct prowl_host_window *w)
 	struct window s = {
 		.d = d,
 		.w = w,
+		.lost = lost_by_all(w),
 		.parts = calloc(w->nparts + 1, sizeof *s.parts),
 		.made = calloc(w->nparts + 1, sizeof *s.made),
 		.processes = calloc(w->nmembers + 1, sizeof *s.processes),
