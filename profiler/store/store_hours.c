@@ -385,8 +385,10 @@ static int index_hour(struct hour *h, const char *path, const struct target *t, 
 		r = store_index_add(h->s->db, path, PROWL_STORE_HOUR, t->meta, bytes);
 	if (r == 0)
 		r = store_index_exec(h->s->db, "COMMIT");
-	if (r < 0)
+	if (r < 0) { /* the file is there: its windows are not to be taken once more */
 		sqlite3_exec(h->s->db, "ROLLBACK", NULL, NULL, NULL);
+		h->s->stale = true;
+	}
 	return r;
 }
 
@@ -524,8 +526,11 @@ static int find_hour(struct prowl_store *s, int64_t now, int64_t *ret)
 int store_hours(struct prowl_store *s, int64_t now)
 {
 	int64_t start;
-	int r;
+	int r = s->stale ? store_index_agree(s, s->db, s->dir) : 0;
 
+	s->stale = r < 0;
+	if (r < 0)
+		return r;
 	while ((r = find_hour(s, now, &start)) > 0) {
 		r = close_hour(s, start);
 		if (r < 0)

@@ -472,30 +472,59 @@ static void count_missing(struct merge *g)
 		g->m->missing = (size_t)((to - from) / window) - distinct;
 }
 
+struct span {
+	int64_t from, to;
+};
+
+static int span_order(const void *va, const void *vb)
+{
+	const struct span *a = va, *b = vb;
+
+	return (a->from > b->from) - (a->from < b->from);
+}
+
+/* What is in any window: series run at the same time, and not all of them all the time. */
 static int64_t covered(const struct merge *g)
 {
-	int64_t sum = 0, last = INT64_MIN;
+	int64_t sum = 0, end = INT64_MIN;
+	struct span *all;
+	size_t n = 0;
 
-	for (size_t i = 0; i < g->rows.n; i++) {
-		const struct store_row *row = &g->rows.r[i];
+	for (size_t i = 0; i < g->rows.n; i++)
+		n += g->rows.r[i].n;
+	all = calloc(n + 1, sizeof *all);
+	n = 0;
+	for (size_t i = 0; all && i < g->rows.n; i++)
+		for (size_t k = 0; k < g->rows.r[i].n; k++)
+			all[n++] = (struct span){g->rows.r[i].w[k].from, g->rows.r[i].w[k].to};
+	if (n)
+		qsort(all, n, sizeof *all, span_order);
+	for (size_t i = 0; i < n; i++) {
+		int64_t from = all[i].from > end ? all[i].from : end;
 
-		if (i > 0 && row->series != g->rows.r[i - 1].series)
-			break; /* of the first series: others ran at the same time */
-		for (size_t k = 0; k < row->n; k++) {
-			sum += row->w[k].from > last ? row->w[k].to - row->w[k].from : 0;
-			last = row->w[k].from > last ? row->w[k].from : last;
-		}
+		sum += all[i].to > from ? all[i].to - from : 0;
+		end = all[i].to > end ? all[i].to : end;
 	}
+	free(all);
 	return sum;
 }
 
 static int say_windows(struct merge *g, struct pprof_profile *p)
 {
+	const struct prowl_store_facts *f = &g->m->facts;
 	char text[160], from[PROWL_WHEN], to[PROWL_WHEN];
+	int r;
 
 	snprintf(text, sizeof text, "windows: %zu from %s to %s; missing: %zu; left out: %zu",
-		 g->m->used, prowl_when_text(from, g->m->facts.wall_start),
-		 prowl_when_text(to, g->m->facts.wall_end), g->m->missing, g->m->skipped);
+		 g->m->used, prowl_when_text(from, f->wall_start), prowl_when_text(to, f->wall_end),
+		 g->m->missing, g->m->skipped);
+	r = pprof_comment(p, text);
+	if (r < 0 || !(f->lost || f->truncated || f->unknown))
+		return r;
+	snprintf(text, sizeof text,
+		 "samples: %llu; lost: %llu; cut stacks: %llu; with unknown frames: %llu",
+		 (unsigned long long)f->samples, (unsigned long long)f->lost,
+		 (unsigned long long)f->truncated, (unsigned long long)f->unknown);
 	return pprof_comment(p, text);
 }
 

@@ -44,15 +44,30 @@ static int add_pin(struct prowl_store_pins *p, int64_t from, int64_t to, const c
 	return rows[p->n].reason ? (p->n++, 0) : -ENOMEM;
 }
 
+/* No file: no pins. One that can't be read: nobody knows what may be deleted, so nothing is. */
+static int load_pins(struct prowl_store *s, json_t **ret)
+{
+	int fd = openat(s->dir, "pins.json", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+	*ret = NULL;
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -errno;
+	*ret = json_loadfd(fd, 0, NULL);
+	close(fd);
+	if (json_is_array(json_object_get(*ret, "pins")))
+		return 0;
+	json_decref(*ret);
+	*ret = NULL;
+	return -EILSEQ;
+}
+
 static int read_pins(struct prowl_store *s, struct prowl_store_pins **ret)
 {
 	struct prowl_store_pins *p = calloc(1, sizeof *p);
-	int fd = p ? openat(s->dir, "pins.json", O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1, r = 0;
-	json_t *o = fd < 0 ? NULL : json_loadfd(fd, 0, NULL), *e;
+	json_t *o = NULL, *e;
+	int r = p ? load_pins(s, &o) : -ENOMEM;
 	size_t i;
 
-	if (fd >= 0)
-		close(fd);
 	json_array_foreach(json_object_get(o, "pins"), i, e)
 	{
 		if (r == 0 && i < MOST_PINS)
@@ -65,7 +80,7 @@ static int read_pins(struct prowl_store *s, struct prowl_store_pins **ret)
 		*ret = p;
 	else
 		prowl_store_pins_free(p);
-	return p ? r : -ENOMEM;
+	return r;
 }
 
 static int write_pins(struct prowl_store *s, const struct prowl_store_pins *p)

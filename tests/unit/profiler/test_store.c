@@ -83,6 +83,35 @@ STORE_TEST(windows_that_come_late_make_another_file)
 	prowl_store_close(s);
 }
 
+static void change_index(const char *folder, const char *sql)
+{
+	char path[512];
+	sqlite3 *db;
+
+	snprintf(path, sizeof path, "%s/index.db", folder);
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+}
+
+STORE_TEST(an_hour_file_whose_row_could_not_be_written_is_not_made_twice)
+{
+	struct prowl_store *s = open_store(*state);
+
+	put_cpu(s, "etcd", 0, 1);
+	change_index(*state, "CREATE TRIGGER no BEFORE INSERT ON part WHEN"
+			     " (SELECT tier FROM file WHERE id=NEW.file)=1"
+			     " BEGIN SELECT RAISE(ABORT, 'no'); END");
+	assert_int_equal(prowl_store_tick(s, T0 + 2 * HOUR, NULL), PROWL_FAILED);
+	assert_int_equal(merged_samples(s, "etcd", 0, HOUR), 2 * 1);
+	change_index(*state, "DROP TRIGGER no");
+	tick(s, 2 * HOUR + MINUTE);
+	assert_int_equal(merged_samples(s, "etcd", 0, HOUR), 2 * 1);
+	assert_int_equal(count_files(*state, "data"), 1);
+	assert_int_equal(count_files(*state, "live"), 0);
+	prowl_store_close(s);
+}
+
 /* A clock that was set back: the same minute once more. */
 STORE_TEST(two_windows_of_one_minute_are_both_there)
 {
@@ -525,6 +554,36 @@ STORE_TEST(the_oldest_hours_make_room_but_not_what_is_pinned)
 	assert_int_equal(prowl_store_unpin(s, T0, T0 + 2 * HOUR, NULL), PROWL_NOTHING);
 	put_hours(s, 12, 14);
 	assert_true(oldest_hour(s) > 4);
+	prowl_store_close(s);
+}
+
+static void write_pins(const char *folder, const char *text)
+{
+	char path[512];
+	FILE *f;
+
+	snprintf(path, sizeof path, "%s/pins.json", folder);
+	f = fopen(path, "we");
+	assert_non_null(f);
+	assert_true(fputs(text, f) >= 0);
+	assert_int_equal(fclose(f), 0);
+}
+
+STORE_TEST(while_pins_can_not_be_read_nothing_is_deleted)
+{
+	struct prowl_store_options o = {
+		.path = *state, .no_fsync = true, .min_free = 1, .max_bytes = 1};
+	struct prowl_store *s = open_with(&o);
+
+	for (int i = 0; i < 5; i++)
+		put_cpu(s, "etcd", i * HOUR, 1);
+	write_pins(*state, "{\"pins\":[{\"from\":");
+	assert_int_equal(prowl_store_tick(s, T0 + 6 * HOUR, NULL), PROWL_FAILED);
+	assert_int_equal(prowl_store_pin(s, T0, T0 + HOUR, "", NULL), PROWL_FAILED);
+	assert_int_equal(oldest_hour(s), 0);
+	write_pins(*state, "{\"pins\":[]}");
+	tick(s, 6 * HOUR);
+	assert_int_equal(oldest_hour(s), 3);
 	prowl_store_close(s);
 }
 
