@@ -51,7 +51,8 @@ enum {
 	SKIPPED = 77,
 };
 static const long burn_us[CLASSES] = {10000, 30000};
-#define PREFIX "storm-p"
+/* "storm-1a2b3c" of this run: others at the same time have their own. */
+static char prefix[13];
 #define GROWTH 1.05
 
 static struct shared {
@@ -89,7 +90,7 @@ static int burn(long us)
 
 static void path_of(int i, char *path, size_t len)
 {
-	snprintf(path, len, "%s/" PREFIX "%03d", folder, i);
+	snprintf(path, len, "%s/%s%03d", folder, prefix, i);
 }
 
 static void make_programs(void)
@@ -208,7 +209,7 @@ static struct {
 
 static bool is_ours(const char *comm)
 {
-	return strncmp(comm, PREFIX, strlen(PREFIX)) == 0;
+	return strncmp(comm, prefix, strlen(prefix)) == 0;
 }
 
 static void decide(void *ctx, const struct prowl_host_program *p, struct prowl_host_decision *ret)
@@ -261,7 +262,7 @@ static void on_window(void *ctx, struct prowl_host_window *w)
 {
 	for (size_t i = 0; i < w->nparts; i++) {
 		const char *name = prowl_series_get(w->parts[i].series, PROWL_SERIES_SERVICE);
-		int class = atoi(name + strlen(PREFIX)) % CLASSES;
+		int class = atoi(name + strlen(prefix)) % CLASSES;
 
 		sums.right += w->parts[i].samples;
 		sums.samples[class] += w->parts[i].samples;
@@ -385,6 +386,7 @@ int main(int argc, char **argv)
 		return burn(atol(argv[2]));
 	sums.seconds = argc > 1 ? atof(argv[1]) : 300;
 	prowl_setup(NULL, &known);
+	snprintf(prefix, sizeof prefix, "storm-%06x", (unsigned int)getpid() & 0xffffff);
 	shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
 		      0);
 	if (shared == MAP_FAILED)
