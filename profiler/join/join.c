@@ -33,7 +33,9 @@ struct source { /* the profile that is taken in, and its elements in the result 
 	uint8_t *takes; /* of each string as a window: 0 not known, 1 no, 2 yes */
 	uint32_t only_series;
 	size_t types[PROWL_JOIN_TYPES];
-	uint32_t series, window; /* keys; PPROF_NONE: it has none */
+	uint32_t series, window;       /* keys; PPROF_NONE: it has none */
+	double sums[PROWL_JOIN_TYPES]; /* of what was scaled, and what that gave: see scaled */
+	int64_t given[PROWL_JOIN_TYPES];
 };
 
 int prowl_join_new(struct prowl_join **ret)
@@ -358,13 +360,19 @@ static int take_labels(struct prowl_join *j, struct source *s, size_t sample,
 	return r;
 }
 
-static int64_t scaled(int64_t v, double factor)
+/* Of a type. Rounded so that the parts add up to the total, however small each is. */
+static int64_t scaled(struct source *s, size_t type, int64_t v, double factor)
 {
-	double d = factor > 0 ? (double)v * factor : 0;
+	int64_t before = s->given[type];
+	double d;
 
 	if (!(factor > 0))
 		return v;
-	return d >= 9.2e18 ? INT64_MAX : d <= -9.2e18 ? -INT64_MAX : llrint(d);
+	s->sums[type] += (double)v * factor;
+	d = s->sums[type];
+	s->given[type] = d >= 9.2e18 ? INT64_MAX : d <= -9.2e18 ? -INT64_MAX : llrint(d);
+	return before < 0 && s->given[type] > INT64_MAX + before ? INT64_MAX
+								 : s->given[type] - before;
 }
 
 static int take_sample(struct prowl_join *j, struct source *s, size_t sample,
@@ -381,7 +389,7 @@ static int take_sample(struct prowl_join *j, struct source *s, size_t sample,
 	if (r == 0)
 		r = take_labels(j, s, sample, rules, &nlabels);
 	for (size_t i = 0; r == 0 && i < j->out->nsample_types; i++)
-		values[i] = scaled(own[s->types[i]], rules->factor);
+		values[i] = scaled(s, i, own[s->types[i]], rules->factor);
 	return r < 0 ? r : pprof_sample_add(j->out, j->stack, n, values, j->labels, nlabels);
 }
 

@@ -432,6 +432,175 @@ STORE_TEST(levels_add_up_over_processes_but_not_over_time)
 	prowl_store_close(s);
 }
 
+/* Each is one of many stacks: none of them is there on average. */
+STORE_TEST(a_mean_of_many_rare_stacks_adds_up)
+{
+	struct prowl_store *s = open_store(*state);
+	struct prowl_series *series = make_series("app", NULL);
+
+	for (int i = 0; i < 4; i++) {
+		struct pprof_profile *p = make_cpu("/bin/app", 0x400000, 30, 1);
+		struct prowl_store_process process = {.pid = 7, .start = 1};
+		struct prowl_store_part part;
+
+		if (i > 0) { /* only the first look finds any */
+			pprof_profile_free(p);
+			p = make_cpu("/bin/app", 0x400000, 0, 0);
+		}
+		part = make_part(series, "waits", p, i * 10 * MINUTE);
+		part.level = true;
+		part.processes = &process;
+		part.nprocesses = 1;
+		put(s, &part, 1);
+		pprof_profile_free(p);
+	}
+	assert_int_equal(merged_total(s, &(struct prowl_query){.kind = "waits", .from = T0}),
+			 30 * 10000000 / 4);
+	{
+		struct prowl_query q = {.kind = "waits", .from = T0};
+		struct prowl_store_merged *m;
+
+		assert_int_equal(prowl_store_merge(s, &q, &m, NULL), PROWL_OK);
+		assert_int_equal(pprof_total(m->profile, 0), 8); /* 7.5 */
+		prowl_store_merged_free(m);
+	}
+	prowl_series_free(series);
+	prowl_store_close(s);
+}
+
+/* --- any profiles ---------------------------------------------------------------- */
+
+enum { ANY = 60, SERVICES = 3 };
+static const char *const services[SERVICES] = {"etcd", "caddy", "x"};
+
+static uint32_t any(uint32_t below)
+{
+	static uint32_t x = 12345; /* xorshift: the same in every run */
+
+	x ^= x << 13;
+	x ^= x >> 17;
+	x ^= x << 5;
+	return x % below;
+}
+
+/* Stacks of up to four frames, some twice in one, in one of two binaries, some with labels. */
+static struct pprof_profile *any_profile(void)
+{
+	unsigned int n = any(12);
+	struct pprof_profile *p = make_cpu(any(2) ? "/bin/a" : "/bin/b",
+					   0x400000 + any(3) * UINT64_C(0x1000000), n, 1 + any(9));
+
+	for (unsigned int i = 0; n && i < any(8); i++) {
+		const int64_t values[] = {any(5), any(1000000000)};
+		struct pprof_label label = {.num = any(3)};
+		uint32_t stack[4];
+		char value[16];
+
+		for (int k = 0; k < 4; k++)
+			stack[k] = any((uint32_t)p->nlocations);
+		snprintf(value, sizeof value, "v%u", any(4));
+		assert_int_equal(pprof_string(p, any(2) ? "tenant" : "series", &label.key), 0);
+		if (label.num == 0)
+			assert_int_equal(pprof_string(p, value, &label.str), 0);
+		assert_int_equal(pprof_sample_add(p, stack, 1 + any(4), values, &label, any(2)), 0);
+	}
+	return p;
+}
+
+static void assert_same_profile(const struct pprof_profile *a, const struct pprof_profile *b)
+{
+	struct pprof_profile *minus, *change;
+
+	assert_int_equal(pprof_merge_scaled(&b, 1, -1.0, &minus, NULL), 0);
+	assert_int_equal(pprof_merge((const struct pprof_profile *[]){a, minus}, 2, &change, NULL),
+			 0);
+	assert_int_equal(pprof_total(change, 0), 0);
+	assert_int_equal(pprof_total(change, 1), 0);
+	assert_int_equal(pprof_total(a, 1), pprof_total(b, 1));
+	pprof_profile_free(minus);
+	pprof_profile_free(change);
+}
+
+/* A program's own label `series` is kept as series_. */
+static void rename_own(struct pprof_profile *p)
+{
+	for (size_t i = 0; i < p->nlabels; i++)
+		if (!strcmp(p->strings[p->labels[i].key], "series"))
+			assert_int_equal(pprof_string(p, "series_", &p->labels[i].key), 0);
+}
+
+static void assert_all_there(struct prowl_store *s, struct pprof_profile *const *inputs,
+			     const int *service, const int64_t *at, int64_t from, int64_t to)
+{
+	for (int k = 0; k < SERVICES; k++) {
+		const struct pprof_profile *own[ANY];
+		struct prowl_selector *match = NULL;
+		struct prowl_store_merged *m;
+		struct pprof_profile *wanted;
+		size_t n = 0;
+
+		for (int i = 0; i < ANY; i++)
+			if (service[i] == k && at[i] >= from && at[i] < to)
+				own[n++] = inputs[i];
+		if (n == 0)
+			continue;
+		assert_int_equal(prowl_selector_service(services[k], &match, NULL), PROWL_OK);
+		struct prowl_query q = {.match = match, .from = T0 + from, .to = T0 + to};
+
+		assert_int_equal(prowl_store_merge(s, &q, &m, NULL), PROWL_OK);
+		assert_int_equal(m->used, n);
+		assert_int_equal(m->skipped, 0);
+		assert_int_equal(pprof_merge(own, n, &wanted, NULL), 0);
+		assert_same_profile(m->profile, wanted);
+		pprof_profile_free(wanted);
+		prowl_store_merged_free(m);
+		prowl_selector_free(match);
+	}
+}
+
+STORE_TEST(a_merged_profile_is_the_merge_of_what_was_put)
+{
+	struct prowl_store *s = open_store(*state);
+	struct pprof_profile *inputs[ANY];
+	struct prowl_series *series[SERVICES];
+	int service[ANY];
+	int64_t at[ANY];
+	char path[512];
+
+	for (int k = 0; k < SERVICES; k++)
+		series[k] = make_series(services[k], k ? "1" : NULL);
+	for (int i = 0; i < ANY; i++) {
+		struct prowl_store_part part;
+
+		service[i] = (int)any(SERVICES);
+		at[i] = any(150) * MINUTE + any(59) * SECOND; /* some in one minute, some late */
+		inputs[i] = any_profile();
+		part = make_part(series[service[i]], "cpu", inputs[i], at[i]);
+		part.facts.wall_end = part.facts.wall_start + MINUTE;
+		put(s, &part, 1);
+		rename_own(inputs[i]);
+		if (i == ANY / 2)
+			tick(s, 90 * MINUTE);
+	}
+	for (int step = 0; step < 3; step++) {
+		assert_all_there(s, inputs, service, at, 0, 3 * HOUR);
+		assert_all_there(s, inputs, service, at, 17 * MINUTE, 95 * MINUTE);
+		if (step == 0)
+			tick(s, 4 * HOUR);
+		if (step == 1) {
+			prowl_store_close(s);
+			snprintf(path, sizeof path, "%s/index.db", (char *)*state);
+			assert_int_equal(unlink(path), 0);
+			s = open_store(*state);
+		}
+	}
+	for (int i = 0; i < ANY; i++)
+		pprof_profile_free(inputs[i]);
+	for (int k = 0; k < SERVICES; k++)
+		prowl_series_free(series[k]);
+	prowl_store_close(s);
+}
+
 /* --- timeline and lists ---------------------------------------------------------- */
 
 STORE_TEST(a_timeline_has_each_window_and_its_gaps)
