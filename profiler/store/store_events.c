@@ -497,6 +497,9 @@ int prowl_store_event_open(struct prowl_store *s, const char *id, const char *fi
 /* --- bounds ---------------------------------------------------------------------- */
 
 /* Counted from the newest: the others are deleted, but those that are to be kept. */
+/* The newest ones may be of a clock that was wrong: age is counted from those before them. */
+enum { ANY_CLOCK = 8 };
+
 void store_events_retain(struct prowl_store *s)
 {
 	struct ids all = {0};
@@ -511,7 +514,8 @@ void store_events_retain(struct prowl_store *s)
 
 		if (read_event(s, all.id[i].text, &h) < 0)
 			continue;
-		newest = h.event.time > newest ? h.event.time : newest;
+		if (i >= ANY_CLOCK && h.event.time > newest)
+			newest = h.event.time;
 		old = newest - h.event.time > (int64_t)s->o.events_max_age_ns;
 		n++;
 		bytes += h.bytes;

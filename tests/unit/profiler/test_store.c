@@ -858,6 +858,27 @@ STORE_TEST(events_are_kept_with_their_files)
 	prowl_store_close(s);
 }
 
+STORE_TEST(an_event_of_2099_deletes_no_other)
+{
+	struct prowl_store *s = open_store(*state);
+	struct prowl_query q = {0};
+	struct prowl_store_events *events;
+
+	for (int i = 0; i < 20; i++) {
+		struct prowl_store_event e = {
+			.time = T0 + i * HOUR, .kind = "memory", .summary = "much", .pid = i + 1};
+
+		if (i == 19)
+			e.time = T0 + 73ll * 365 * 24 * HOUR;
+		assert_int_equal(prowl_store_event_put(s, &e, NULL, 0, NULL, NULL), PROWL_OK);
+	}
+	tick(s, 20 * HOUR);
+	assert_int_equal(prowl_store_events(s, &q, &events, NULL), PROWL_OK);
+	assert_int_equal(events->n, 20);
+	prowl_store_events_free(events);
+	prowl_store_close(s);
+}
+
 STORE_TEST(the_oldest_events_go_but_not_those_to_keep)
 {
 	struct prowl_store_options o = {
