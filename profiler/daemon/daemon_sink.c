@@ -159,14 +159,17 @@ const struct pprof_profile *daemon_as_wanted(struct daemon *d, const struct ppro
 static void put(struct daemon *d, const struct prowl_store_part *parts, size_t n)
 {
 	struct prowl_err err = {0};
+	enum prowl_code code;
 	bool kept = false;
 
 	if (!d->store || !n)
 		return;
-	if (prowl_store_put(d->store, parts, n, &kept, &err) == PROWL_OK) {
+	code = prowl_store_put(d->store, parts, n, &kept, &err);
+	/* Also what this disk doesn't take. */
+	for (size_t i = 0; code != PROWL_USAGE && i < n; i++)
+		daemon_push_offer(d, &parts[i]);
+	if (code == PROWL_OK) {
 		d->stored++;
-		for (size_t i = 0; i < n; i++)
-			daemon_push_offer(d, &parts[i]);
 		return;
 	}
 	d->store_failures++;
