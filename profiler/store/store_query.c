@@ -279,22 +279,36 @@ static int by_time(const void *va, const void *vb)
 	return (a->who > b->who) - (a->who < b->who);
 }
 
+static int by_length(const void *a, const void *b)
+{
+	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* The median: after a restart, or for a while, it may have been more often or less. */
 int64_t store_turn(struct store_level *v, size_t n, int64_t window_ns)
 {
-	int64_t turn = INT64_MAX;
+	int64_t *gaps = calloc(n + 1, sizeof *gaps), turn = window_ns;
+	size_t k = 0;
 
 	if (n)
 		qsort(v, n, sizeof *v, by_who);
-	for (size_t i = 1; i < n; i++) {
+	for (size_t i = 1; gaps && i < n; i++) {
 		int64_t gap = store_floor(v[i].from, window_ns) -
 			      store_floor(v[i - 1].from, window_ns);
 
-		if (v[i].who == v[i - 1].who && gap >= window_ns && gap < turn)
-			turn = gap;
+		if (v[i].who == v[i - 1].who && gap >= window_ns)
+			gaps[k++] = gap;
+	}
+	if (k) {
+		qsort(gaps, k, sizeof *gaps, by_length);
+		turn = gaps[(k - 1) / 2];
 	}
 	if (n)
 		qsort(v, n, sizeof *v, by_time);
-	return turn == INT64_MAX ? window_ns : turn;
+	free(gaps);
+	return turn;
 }
 
 /* The end of the turn that begins at i. Keeps the last of each process. */

@@ -432,6 +432,22 @@ STORE_TEST(levels_add_up_over_processes_but_not_over_time)
 	prowl_store_close(s);
 }
 
+/* The daemon was started anew, which looks at each at a time of its own. */
+STORE_TEST(levels_add_up_though_one_was_looked_at_sooner)
+{
+	struct prowl_store *s = open_store(*state);
+
+	for (int i = 0; i < 6; i++) {
+		put_level(s, "app", 1, (i * 10 + 1) * MINUTE, 100);
+		put_level(s, "app", 2, (i * 10 + 6) * MINUTE, 20);
+	}
+	put_level(s, "app", 1, 33 * MINUTE, 100);
+	put_level(s, "app", 2, 57 * MINUTE, 20);
+	assert_int_equal(level(s, PROWL_STORE_MEAN), 120);
+	assert_int_equal(level(s, PROWL_STORE_MIN), 120);
+	prowl_store_close(s);
+}
+
 /* Each is one of many stacks: none of them is there on average. */
 STORE_TEST(a_mean_of_many_rare_stacks_adds_up)
 {
