@@ -438,7 +438,7 @@ static bool is_wanted(const struct prowl_query *q, const struct prowl_store_happ
 static int take_event(struct prowl_store *s, const char *id, const struct prowl_query *q,
 		      struct prowl_store_events *to)
 {
-	struct prowl_store_happened h, *rows;
+	struct prowl_store_happened h = {0}, *rows;
 	int r = read_event(s, id, &h);
 
 	if (r == -ENODATA)
@@ -509,7 +509,7 @@ void store_events_retain(struct prowl_store *s)
 	if (find_ids(s, &all) < 0)
 		all.n = 0;
 	for (size_t i = 0; i < all.n; i++) {
-		struct prowl_store_happened h;
+		struct prowl_store_happened h = {0};
 		bool old;
 
 		if (read_event(s, all.id[i].text, &h) < 0)

@@ -902,7 +902,7 @@ STORE_TEST(the_oldest_events_go_but_not_those_to_keep)
 	struct prowl_store *s = open_with(&o);
 	struct prowl_query q = {.from = T0};
 	struct prowl_store_events *all;
-	char first[PROWL_STORE_ID], id[PROWL_STORE_ID];
+	char first[PROWL_STORE_ID] = "", id[PROWL_STORE_ID] = "";
 
 	for (int i = 0; i < 6; i++) {
 		struct prowl_store_event e = {
