@@ -15,6 +15,9 @@
 
 #define MS   1000000
 #define HOUR (3600 * INT64_C(1000000000))
+/* What one query may take; there are few at a time. */
+#define QUERY_BYTES (64u << 20)
+#define QUERY_NS    UINT64_C(30000000000)
 
 enum { MOST_POINTS = 2000, MOST_FILE = 64 << 20, CLOSED_S = 86400 };
 
@@ -91,6 +94,8 @@ bool serve_query_of(struct prowl_serve *s, struct http_request *q, const char *s
 		return false;
 	ret->q.limit = limit;
 	ret->q.match = ret->match;
+	ret->q.max_bytes = QUERY_BYTES;
+	ret->q.deadline = prowl_now() + QUERY_NS;
 	return true;
 }
 

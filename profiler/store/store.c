@@ -37,6 +37,12 @@ enum prowl_code store_failed(struct prowl_store *s, int r, const char *doing, st
 {
 	bool denied = r == -EACCES || r == -EPERM;
 
+	if (r == -E2BIG || r == -ETIME) {
+		prowl_fail(err, PROWL_USAGE, "that is more than can be read %s",
+			   r == -ETIME ? "in the time of a query" : "into the memory of a query");
+		prowl_hint(err, "ask for a shorter time, or for fewer series");
+		return PROWL_USAGE;
+	}
 	prowl_fail(err, denied ? PROWL_PERMISSION : PROWL_FAILED, "%s: %s: %s", s->path, doing,
 		   strerror(-r));
 	if (r == -EROFS)

@@ -181,6 +181,9 @@ struct prowl_query {
 	size_t top;       /* at most so many lines, the rest as one; 0: 20 */
 	int64_t step_ns; /* 0: so that there are at most 500 points; always a multiple of windows */
 	size_t limit;    /* of lists; 0: 1000 */
+	/* merge and timeline, PROWL_USAGE beyond; 0: no bound */
+	uint64_t max_bytes; /* of memory, about */
+	uint64_t deadline;  /* CLOCK_MONOTONIC, ns */
 };
 
 struct prowl_store_list {

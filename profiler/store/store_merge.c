@@ -10,7 +10,7 @@
 #include "store_parts.h"
 #include "when.h"
 
-enum { TRIES = 3 };
+enum { TRIES = 3, STRING = 64 /* bytes of a string, about */ };
 
 struct pick { /* of a file: the windows of a series */
 	const struct store_row *row;
@@ -411,6 +411,29 @@ static int take_file(struct prowl_store *s, struct merge *g, struct pick *p, siz
 					    : strerror(-r));
 }
 
+static uint64_t bytes_of(struct prowl_join *join)
+{
+	const struct pprof_profile *p;
+
+	if (!join)
+		return 0;
+	p = prowl_join_profile(join);
+	return p->nsamples * (sizeof *p->samples + p->nsample_types * sizeof *p->values) +
+	       p->nstacks * sizeof *p->stacks + p->nlabels * sizeof *p->labels +
+	       p->nlocations * sizeof *p->locations + p->nlines * sizeof *p->lines +
+	       p->nfunctions * sizeof *p->functions + p->nstrings * STRING;
+}
+
+/* Whether what has been joined is within the bounds. */
+static int may_go_on(const struct merge *g)
+{
+	uint64_t bytes = g->rows.bytes + bytes_of(g->out);
+
+	for (size_t i = 0; i < g->all.n; i++)
+		bytes += bytes_of(g->joins[i]);
+	return store_query_may(g->q, bytes);
+}
+
 static int take_all(struct prowl_store *s, struct merge *g)
 {
 	int r = 0;
@@ -420,6 +443,8 @@ static int take_all(struct prowl_store *s, struct merge *g)
 		     end < g->npicks && !strcmp(g->picks[end].row->path, g->picks[i].row->path);)
 			end++;
 		r = take_file(s, g, &g->picks[i], end - i);
+		if (r == 0)
+			r = may_go_on(g);
 	}
 	return r;
 }

@@ -198,10 +198,13 @@ struct store_row {     /* windows of a series in a file: those of the range */
 struct store_rows {
 	struct store_row *r; /* by series, then time */
 	size_t n, cap;
+	uint64_t bytes;
 };
 int store_find_rows(struct prowl_store *s, sqlite3 *db, const struct prowl_query *q,
 		    const struct store_all *all, struct store_rows *ret);
 void store_rows_fini(struct store_rows *rows);
+/* Whether a query may go on with so many bytes: 0, -E2BIG, -ETIME. */
+int store_query_may(const struct prowl_query *q, uint64_t bytes);
 /* Name and unit of a type of a row; -ENOENT. name NULL: the default one. */
 int store_row_type(const struct store_row *row, const char *name, size_t *ret, char *ret_name,
 		   char *ret_unit, size_t len);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "array.h"
+#include "clock.h"
 #include "store_parts.h"
 
 const char *store_query_kind(const struct prowl_query *q)
@@ -131,6 +132,13 @@ static int fill_row(struct store_row *row, sqlite3_stmt *st, const struct prowl_
 	return r;
 }
 
+int store_query_may(const struct prowl_query *q, uint64_t bytes)
+{
+	if (q->max_bytes && bytes > q->max_bytes)
+		return -E2BIG;
+	return q->deadline && prowl_now() > q->deadline ? -ETIME : 0;
+}
+
 static int find_rows_of(sqlite3_stmt *st, const struct prowl_query *q, size_t series,
 			struct store_rows *rows)
 {
@@ -145,6 +153,9 @@ static int find_rows_of(sqlite3_stmt *st, const struct prowl_query *q, size_t se
 		row = &rows->r[rows->n++];
 		*row = (struct store_row){.series = series};
 		r = fill_row(row, st, q);
+		rows->bytes += sizeof *row + row->n * sizeof *row->w;
+		if (r == 0)
+			r = store_query_may(q, rows->bytes);
 		if (r < 0)
 			return r;
 		if (row->n == 0) {

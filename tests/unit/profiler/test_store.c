@@ -240,6 +240,30 @@ STORE_TEST(names_that_are_no_text_are_stored_all_the_same)
 	prowl_store_close(s);
 }
 
+STORE_TEST(a_query_has_bounds)
+{
+	struct prowl_query q = {.from = T0};
+	struct prowl_store *s = open_store(*state);
+	struct prowl_store_timeline *t;
+	struct prowl_store_merged *m;
+	struct prowl_err err;
+
+	put_cpu(s, "etcd", 0, 1);
+	put_cpu(s, "etcd", MINUTE, 1);
+	q.max_bytes = 1 << 20;
+	assert_int_equal(prowl_store_merge(s, &q, &m, NULL), PROWL_OK);
+	prowl_store_merged_free(m);
+	q.max_bytes = 100;
+	assert_int_equal(prowl_store_merge(s, &q, &m, &err), PROWL_USAGE);
+	assert_non_null(strstr(err.text, "memory"));
+	assert_int_equal(prowl_store_timeline(s, &q, &t, NULL), PROWL_USAGE);
+	q.max_bytes = 0;
+	q.deadline = 1;
+	assert_int_equal(prowl_store_merge(s, &q, &m, &err), PROWL_USAGE);
+	assert_non_null(strstr(err.text, "time"));
+	prowl_store_close(s);
+}
+
 STORE_TEST(there_is_one_writer)
 {
 	struct prowl_store_options o = {.path = *state, .no_fsync = true};
