@@ -115,6 +115,27 @@ static void decide(void *ctx, const struct prowl_host_program *p, struct prowl_h
 	pthread_rwlock_unlock(&d->lock);
 }
 
+/* What could not be read may be anything. */
+static bool rules_out(void *ctx, const struct prowl_host_program *p)
+{
+	struct daemon *d = ctx;
+	const struct prowl_subject s = {
+		.go = p->go,
+		.fact = {[PROWL_FACT_COMM] = p->comm,
+			 [PROWL_FACT_EXE] = p->exe,
+			 [PROWL_FACT_PACKAGE] = p->package,
+			 [PROWL_FACT_MODULE] = p->module},
+	};
+	bool out;
+
+	if (!p->elf || p->id.pid == getpid())
+		return false;
+	pthread_rwlock_rdlock(&d->lock);
+	out = prowl_rules_exclude(&d->config->rules, &s);
+	pthread_rwlock_unlock(&d->lock);
+	return out;
+}
+
 /* --- what is kept ---------------------------------------------------------------------------- */
 
 /* The Unix time at which a process began. */
@@ -469,6 +490,7 @@ static void on_event(void *ctx, const struct prowl_host_event *e)
 
 const struct prowl_host_ops daemon_ops = {
 	.decide = decide,
+	.rules_out = rules_out,
 	.window = on_window,
 	.snapshot = on_snapshot,
 	.figures = on_figures,

@@ -45,17 +45,57 @@ static const char *last_part(const char *path)
 	return slash ? slash + 1 : path;
 }
 
-static bool matches(const struct prowl_rule *r, const struct prowl_subject *s)
+/* The facts that are of a program, not of a process: the first ones. */
+enum { PROGRAM_FACTS = PROWL_FACT_MODULE + 1 };
+
+_Static_assert((int)PROWL_FACT_PACKAGE < PROGRAM_FACTS && (int)PROWL_FACT_CGROUP == PROGRAM_FACTS,
+	       "their order");
+
+static bool patterns_match(const struct prowl_rule *r, const struct prowl_subject *s, size_t first,
+			   size_t end)
 {
-	if ((r->has_go && r->go != s->go) || (r->has_uid && r->uid != s->uid) ||
-	    (r->has_pid && r->pid != s->pid))
+	for (size_t i = first; i < end; i++) {
+		if (r->pattern[i] && !prowl_glob(r->pattern[i], s->fact[i]))
+			return false;
+	}
+	return true;
+}
+
+static bool program_matches(const struct prowl_rule *r, const struct prowl_subject *s)
+{
+	if (r->has_go && r->go != s->go)
 		return false;
 	if (r->name && strcmp(r->name, s->fact[PROWL_FACT_COMM]) != 0 &&
 	    strcmp(r->name, last_part(s->fact[PROWL_FACT_EXE])) != 0)
 		return false;
-	for (size_t i = 0; i < PROWL_FACTS; i++) {
-		if (r->pattern[i] && !prowl_glob(r->pattern[i], s->fact[i]))
+	return patterns_match(r, s, 0, PROGRAM_FACTS);
+}
+
+static bool matches(const struct prowl_rule *r, const struct prowl_subject *s)
+{
+	return program_matches(r, s) && (!r->has_uid || r->uid == s->uid) &&
+	       (!r->has_pid || r->pid == s->pid) &&
+	       patterns_match(r, s, PROGRAM_FACTS, PROWL_FACTS);
+}
+
+static bool is_of_programs_only(const struct prowl_rule *r)
+{
+	bool only = !r->has_uid && !r->has_pid;
+
+	for (size_t i = PROGRAM_FACTS; i < PROWL_FACTS; i++)
+		only &= !r->pattern[i];
+	return only;
+}
+
+bool prowl_rules_exclude(const struct prowl_rules *r, const struct prowl_subject *s)
+{
+	for (size_t i = 0; i < r->n; i++) {
+		if (!program_matches(&r->rules[i], s))
+			continue;
+		if (r->rules[i].profile)
 			return false;
+		if (is_of_programs_only(&r->rules[i]))
+			return true;
 	}
 	return true;
 }

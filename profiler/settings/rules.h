@@ -80,6 +80,12 @@ struct prowl_rules {
 const struct prowl_rule *prowl_rules_find(const struct prowl_rules *r,
 					  const struct prowl_subject *s);
 
+/*
+ * Whether no process of the program of s is profiled, whoever's it is and wherever it runs: only
+ * go, comm, exe, package and module are looked at.
+ */
+bool prowl_rules_exclude(const struct prowl_rules *r, const struct prowl_subject *s);
+
 /* A sentence about what is wrong with a template; NULL: nothing. */
 const char *prowl_template_check(const char *text);
 

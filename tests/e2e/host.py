@@ -3,6 +3,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import threading
 import time
@@ -94,9 +95,10 @@ def add_up():
 
 @test('host', 'Go programs that live for some milliseconds are targets from their exec on')
 def short_lived():
-    program = build('1.27', 'known_shares', 'static')
+    # under a name of its own: other tests may run the same program
+    program = shutil.copy(build('1.27', 'known_shares', 'static'), tmp('host-short'))
     n, used = 20, 0.0
-    with Host(1, 'known_shares-st', RATE='997') as host:
+    with Host(1, 'host-short', RATE='997') as host:
         host.need_whole_cpus()
         for _ in range(n):
             pid = os.posix_spawn(program, [program, '-seconds', '0.05'], {},
@@ -104,10 +106,10 @@ def short_lived():
             used += charged(os.wait4(pid, 0)[2])
         host.until(r'target gone ', n)
         host.end()
-    appeared = {m.group(1) for m in host.find(r'target appeared (\d+) known_shares-st \S+ go1\.27')}
-    total = sum(int(m.group(1)) for m in host.find(r'part \d+ known_shares-st .*cpu_ns=(\d+)')) / 1e9
-    samples = sum(int(m.group(1)) for m in host.find(r'part \d+ known_shares-st samples=(\d+)'))
-    others = sum(int(m.group(1)) for m in host.find(r'other \d+ known_shares-st cpu_ns=(\d+)')) / 1e9
+    appeared = {m.group(1) for m in host.find(r'target appeared (\d+) host-short \S+ go1\.27')}
+    total = sum(int(m.group(1)) for m in host.find(r'part \d+ host-short .*cpu_ns=(\d+)')) / 1e9
+    samples = sum(int(m.group(1)) for m in host.find(r'part \d+ host-short samples=(\d+)'))
+    others = sum(int(m.group(1)) for m in host.find(r'other \d+ host-short cpu_ns=(\d+)')) / 1e9
     check(len(appeared) == n, '%d of %d appeared', len(appeared), n)
     # five standard deviations of independent samples: less than 1e-6
     bound = 5 * samples ** 0.5 / 997

@@ -24,7 +24,9 @@ def shares(version, variant):
                          truth[phase] / total, count, phase)]
     check(not bad, 'outside of the sampling error: %s', ', '.join(bad))
     # time outside of the phases is the runtime's and this program's start: little
-    check(in_phases >= 0.97 * everything, '%.1f %% of the time is in no phase', 100 - 100 * in_phases / everything)
+    # (its timers, too, of which there are as many where others have the CPU)
+    check(everything - in_phases <= 0.03 * everything + 0.01 * prof.duration_nanos, '%.1f %% of the time is in no phase',
+          100 - 100 * in_phases / everything)
 
     # the frameless leaf stands on its true caller
     spin, _ = weigh(prof, lambda frames, _: names(frames)[:1] == ['main.leafSpin'])

@@ -68,6 +68,32 @@ TEST(the_first_rule_that_matches_decides)
 	assert_ptr_equal(prowl_rules_find(&all, &s), &rules[1]);
 }
 
+TEST(a_program_is_excluded_where_no_process_of_it_is_profiled)
+{
+	struct prowl_rule rules[] = {
+		{.pattern = {[PROWL_FACT_UNIT] = "x*"}}, /* perhaps, and not profiled */
+		{.has_go = true, .go = true, .name = "quiet"},
+		{.has_pid = true, .pid = 7, .name = "cc1", .profile = true},
+		{.has_go = true, .go = true, .profile = true},
+		{.profile = true},
+	};
+	struct prowl_rules all = {rules, 4};
+	struct prowl_subject s = nobody();
+
+	s.fact[PROWL_FACT_EXE] = "/usr/bin/sh";
+	assert_true(prowl_rules_exclude(&all, &s));
+	s.go = true;
+	assert_false(prowl_rules_exclude(&all, &s));
+	s.fact[PROWL_FACT_COMM] = "quiet";
+	assert_true(prowl_rules_exclude(&all, &s));
+	s.go = false;
+	s.fact[PROWL_FACT_COMM] = "cc1";
+	assert_false(prowl_rules_exclude(&all, &s));
+	s.fact[PROWL_FACT_COMM] = "";
+	all.n = 5;
+	assert_false(prowl_rules_exclude(&all, &s));
+}
+
 TEST(a_service_is_named_by_the_best_that_is_known)
 {
 	struct prowl_subject s = nobody();
