@@ -147,8 +147,8 @@ bool prowl_series_same(const struct prowl_series *a, const struct prowl_series *
 	if (a->hash != b->hash)
 		return false;
 	while (i < a->n && j < b->n) {
-		if (strcmp(a->labels[i].name, b->labels[j].name) ||
-		    strcmp(a->labels[i].value, b->labels[j].value))
+		if (strcmp(a->labels[i].name, b->labels[j].name) != 0 ||
+		    strcmp(a->labels[i].value, b->labels[j].value) != 0)
 			return false;
 		i = next_of_identity(a, i + 1);
 		j = next_of_identity(b, j + 1);

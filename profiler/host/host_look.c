@@ -259,11 +259,13 @@ static struct pprof_profile *take(struct looking *k, const char *kind)
 	return p;
 }
 
-/* By the clock as it is now: it may have been set since. */
+/* The end of the look before; by the clock as it is now, if that has been set since. */
 static int64_t begin_of(const struct looking *k, const struct snapshot *since)
 {
 	int64_t wall = since->mono ? k->wall - (int64_t)(k->mono - since->mono) : since->wall;
 
+	if (llabs(wall - since->wall) < (int64_t)HOST_STEP_MS * 1000000)
+		wall = since->wall;
 	return wall < k->wall ? wall : k->wall;
 }
 
