@@ -2,6 +2,7 @@
 #include "daemon_log.h"
 
 #include <jansson.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -29,6 +30,7 @@ struct daemon_log {
 	enum daemon_level level;
 	enum daemon_format format;
 	uint64_t (*now)(void);
+	unsigned int lost; /* lines for which there was no room */
 	struct recent recent[RECENT];
 };
 
@@ -117,7 +119,7 @@ static size_t as_text(const struct daemon_log *l, char *buf, size_t len, enum da
 	return (size_t)snprintf(buf, len, "%s %s %s\n", when, names[level], text);
 }
 
-static void put(const struct daemon_log *l, enum daemon_level level, const char *text)
+static void write_line(const struct daemon_log *l, enum daemon_level level, const char *text)
 {
 	char buf[2 * LINE + 128];
 	size_t n = l->format == DAEMON_JSON ? as_json(buf, sizeof buf, level, text)
@@ -126,6 +128,32 @@ static void put(const struct daemon_log *l, enum daemon_level level, const char 
 	/* Nobody is left to tell that a line can't be written. */
 	if (n)
 		(void)!write(l->fd, buf, n < sizeof buf ? n : sizeof buf - 1);
+}
+
+static bool has_room(const struct daemon_log *l)
+{
+	struct pollfd room = {.fd = l->fd, .events = POLLOUT};
+
+	return poll(&room, 1, 0) != 0;
+}
+
+/*
+ * A line that would have to wait for its reader is left out: a terminal that was stopped, or a
+ * pipe that nobody reads, must not stop the threads that sample and serve.
+ */
+static void put(struct daemon_log *l, enum daemon_level level, const char *text)
+{
+	char lost[64];
+
+	if (l->lost && has_room(l)) {
+		snprintf(lost, sizeof lost, "%u lines were left out: nobody read them", l->lost);
+		write_line(l, DAEMON_WARNING, lost);
+		l->lost = 0;
+	}
+	if (has_room(l))
+		write_line(l, level, text);
+	else
+		l->lost++;
 }
 
 /* Foreign text: what a terminal or a reader of lines obeys becomes '?', as does what is no ASCII
@@ -140,7 +168,7 @@ static void tidy(char *s)
 
 /* --- folding -------------------------------------------------------------------------------- */
 
-static void put_count(const struct daemon_log *l, struct recent *r, uint64_t now)
+static void put_count(struct daemon_log *l, struct recent *r, uint64_t now)
 {
 	char text[LINE + 64];
 

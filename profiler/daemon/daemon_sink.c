@@ -474,10 +474,14 @@ static void on_target(void *ctx, const struct prowl_host_target *t)
 
 	if (t->change == PROWL_HOST_GONE)
 		roster_gone(d->roster, roster_id(t->id), t->wall);
-	daemon_say(d->log, t->change == PROWL_HOST_DENIED ? DAEMON_WARNING : DAEMON_DEBUG,
-		   "%s: service=%s pid=%d%s%s", words[t->change],
+	daemon_say(d->log, DAEMON_DEBUG, "%s: service=%s pid=%d%s%s", words[t->change],
 		   t->series ? prowl_series_get(t->series, PROWL_SERIES_SERVICE) : "?",
 		   (int)t->id.pid, t->why && *t->why ? ": " : "", t->why ? t->why : "");
+	/* Without its number, so that many of them are one line. */
+	if (t->change == PROWL_HOST_DENIED)
+		daemon_say(d->log, DAEMON_WARNING, "%s: service=%s: %s", words[t->change],
+			   t->series ? prowl_series_get(t->series, PROWL_SERIES_SERVICE) : "?",
+			   t->why ? t->why : "");
 }
 
 static void on_event(void *ctx, const struct prowl_host_event *e)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The daemon's smaller parts: its log, what systemd is told, what is known of processes, labels. */
+#include <poll.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,6 +73,21 @@ TEST(lines_have_the_priority_of_the_journal)
 	daemon_log_level(l.log, DAEMON_DEBUG);
 	daemon_say(l.log, DAEMON_DEBUG, "d");
 	assert_string_equal(said(&l), "<7>d\n");
+	end(&l);
+}
+
+TEST(lines_that_nobody_reads_hold_nobody_up)
+{
+	struct logged l;
+
+	begin(&l, DAEMON_JOURNAL);
+	/* More than a pipe holds. */
+	for (int i = 0; i < 20000; i++)
+		daemon_say(l.log, DAEMON_INFO, "line %d", i);
+	while (poll(&(struct pollfd){l.ends[0], POLLIN, 0}, 1, 0) > 0)
+		assert_true(read(l.ends[0], l.text, sizeof l.text) > 0);
+	daemon_say(l.log, DAEMON_INFO, "then");
+	assert_non_null(strstr(said(&l), " lines were left out: nobody read them\n<6>then\n"));
 	end(&l);
 }
 
