@@ -10,6 +10,7 @@ struct roster {
 	pthread_mutex_t lock;
 	size_t n, most;
 	struct roster_entry *entries; /* in no order */
+	struct roster_id *ids;        /* theirs, close together: each look reads all of them */
 };
 
 struct roster *roster_new(size_t most)
@@ -20,7 +21,10 @@ struct roster *roster_new(size_t most)
 		return NULL;
 	r->most = most;
 	r->entries = calloc(most, sizeof *r->entries);
-	if (!r->entries) {
+	r->ids = calloc(most, sizeof *r->ids);
+	if (!r->entries || !r->ids) {
+		free(r->entries);
+		free(r->ids);
 		free(r);
 		return NULL;
 	}
@@ -42,13 +46,20 @@ void roster_free(struct roster *r)
 		drop_series(&r->entries[i]);
 	pthread_mutex_destroy(&r->lock);
 	free(r->entries);
+	free(r->ids);
 	free(r);
+}
+
+static void set(struct roster *r, struct roster_entry *to, const struct roster_entry *e)
+{
+	*to = *e;
+	r->ids[to - r->entries] = e->id;
 }
 
 static struct roster_entry *find(struct roster *r, struct roster_id id)
 {
 	for (size_t i = 0; i < r->n; i++) {
-		if (r->entries[i].id.pid == id.pid && r->entries[i].id.start == id.start)
+		if (r->ids[i].pid == id.pid && r->ids[i].start == id.start)
 			return &r->entries[i];
 	}
 	return NULL;
@@ -84,7 +95,7 @@ void roster_put(struct roster *r, const struct roster_entry *e)
 	else
 		to = r->n < r->most ? &r->entries[r->n++] : victim(r);
 	drop_series(to);
-	*to = *e;
+	set(r, to, e);
 	to->series = series;
 	to->figures = figures;
 	pthread_mutex_unlock(&r->lock);
@@ -130,7 +141,7 @@ void roster_gone(struct roster *r, struct roster_id id, int64_t wall)
 			continue;
 		}
 		drop_series(e);
-		*e = r->entries[--r->n];
+		set(r, e, &r->entries[--r->n]);
 		r->entries[r->n].series = NULL;
 	}
 	pthread_mutex_unlock(&r->lock);
