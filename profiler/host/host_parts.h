@@ -106,7 +106,7 @@ enum host_state {
 
 struct host_process {
 	struct prowl_host_id id;
-	enum host_state state;
+	_Atomic(enum host_state) state; /* of most processes it changes without the lock */
 	pid_t parent;
 	uid_t uid;
 	char comm[64];
