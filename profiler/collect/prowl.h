@@ -186,10 +186,11 @@ void prowl_session_remove(struct prowl_session *s, pid_t pid);
  */
 struct prowl_adopted {
 	pid_t pid;
-	pid_t parent;   /* a target, of which it is a copy; 0: after an exec */
-	uint64_t since; /* CLOCK_MONOTONIC: its samples from then on count */
-	bool born;      /* after the session began: all of its CPU time is seen */
-	uint64_t used;  /* CPU time before, of another program, ns; 0: not known */
+	pid_t parent;    /* a target, of which it is a copy; 0: after an exec */
+	uint64_t since;  /* CLOCK_MONOTONIC: its samples from then on count */
+	bool born;       /* after the session began: all of its CPU time is seen */
+	uint64_t forked; /* when, where it was born; 0: with this program */
+	uint64_t used;   /* CPU time before, of another program, ns; 0: not known */
 	const char *comm;
 };
 int prowl_session_adopt(struct prowl_session *s, const struct prowl_adopted *a);

@@ -62,10 +62,13 @@ static void begin_at_exec(struct prowl_proc *p, const struct prowl_adopted *a)
 {
 	uint64_t passed = p->clocked > a->since ? p->clocked - a->since : 0;
 
+	uint64_t before = p->cpu_last > passed ? p->cpu_last - passed : 0;
+
 	if (a->used) /* all else is of the new one */
-		p->cpu_first = p->cpu_last < a->used ? p->cpu_last : a->used;
-	else
-		p->cpu_first = p->cpu_last > passed ? p->cpu_last - passed : 0;
+		before = p->cpu_last < a->used ? p->cpu_last : a->used;
+	else if (a->born && before > a->since - a->forked)
+		before = a->since - a->forked; /* of one thread, too */
+	p->cpu_first = before;
 }
 
 int prowl_session_adopt(struct prowl_session *s, const struct prowl_adopted *a)
@@ -80,7 +83,7 @@ int prowl_session_adopt(struct prowl_session *s, const struct prowl_adopted *a)
 	r = prowl_procs_adopt(&s->procs, a->pid, parent, a->born, &p);
 	if (r < 0)
 		return r;
-	if (!a->born)
+	if (!a->born || (a->forked && a->forked <= a->since))
 		begin_at_exec(p, a);
 	p->since = a->since;
 	if (a->comm)

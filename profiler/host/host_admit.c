@@ -96,6 +96,7 @@ static void admit(struct prowl_host *h, struct host_process *p, bool by_record)
 	struct prowl_adopted a = {.pid = p->id.pid,
 				  .since = p->exec,
 				  .born = p->born,
+				  .forked = p->forked,
 				  .used = p->used,
 				  .comm = p->comm};
 	struct prowl_err err = {0};

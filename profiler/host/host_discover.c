@@ -69,7 +69,7 @@ static void on_fork(struct prowl_host *h, const struct prowl_seen *seen)
 	p->id.start = 0;
 	p->parent = seen->parent;
 	p->born = true;
-	p->exec = seen->time;
+	p->exec = p->forked = seen->time;
 	set_comm(h, p, parent ? parent->comm : "");
 	/* It has the program of its parent, which is no target, or may become one. */
 	p->state = parent && parent->state == HOST_SEEN ? HOST_SEEN : HOST_WAITING;

@@ -122,12 +122,13 @@ struct host_process {
 	char *looks;     /* why runtime profiles can't be read */
 	uint64_t recent; /* CPU time, ns, decaying from window to window */
 	/* Of the sampling thread. */
-	uint64_t exec; /* mono, of its exec */
-	uint64_t used; /* CPU time before that, as a target; 0: none, or not known */
-	bool born;     /* after we began: all of its CPU time was seen */
-	bool ended;    /* its main thread has */
-	bool found;    /* by the present scan */
-	bool told;     /* APPEARED */
+	uint64_t exec;   /* mono, of its exec */
+	uint64_t forked; /* mono, where it was born */
+	uint64_t used;   /* CPU time before that, as a target; 0: none, or not known */
+	bool born;       /* after we began: all of its CPU time was seen */
+	bool ended;      /* its main thread has */
+	bool found;      /* by the present scan */
+	bool told;       /* APPEARED */
 	/* By the thread for runtime profiles (with the lock held); or they began as a copy. */
 	bool looked_at;
 	bool busy; /* being looked at: what happens meanwhile is for a second look */
