@@ -290,7 +290,7 @@ enum prowl_code daemon_watch_begin(struct daemon *d, struct prowl_err *err)
 	if (!w)
 		return prowl_fail(err, PROWL_FAILED, "out of memory");
 	w->d = d;
-	w->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	w->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK | EFD_SEMAPHORE);
 	w->tick_ns = 1e9 / (double)sysconf(_SC_CLK_TCK);
 	w->page = (double)sysconf(_SC_PAGESIZE);
 	w->triggers = triggers_new(d->first->triggers, d->first->ntriggers, MAX_PER_HOUR);
@@ -304,11 +304,12 @@ enum prowl_code daemon_watch_begin(struct daemon *d, struct prowl_err *err)
 
 void daemon_watch_end(struct daemon *d)
 {
-	uint64_t one = 1;
+	/* Captures that it ends read one of them each; the others are told all the same. */
+	uint64_t many = UINT32_MAX;
 
 	if (!d->watch)
 		return;
-	(void)!write(d->watch->stop_fd, &one, sizeof one);
+	(void)!write(d->watch->stop_fd, &many, sizeof many);
 	pthread_join(d->watch->thread, NULL);
 	watch_free(d->watch);
 	d->watch = NULL;

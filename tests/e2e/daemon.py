@@ -174,6 +174,21 @@ def triggers():
             check(daemon.end()[0] == 0, 'the end:\n%s', daemon.said())
 
 
+@test('daemon', 'the end waits for no capture of a trigger')
+def ends_during_a_capture():
+    harness.need_perf()
+    version = harness.any_goroot(['1.24', '1.27', '1.22'])
+    with harness.Target(harness.build(version, 'labels', 'static')) as target:
+        config = rule_for(target) + ('triggers:\n  - {name: busy, when: {cpu: "> 0.05"}, capture: [cpu=60s, wall=60s, heap], '
+                                     'cooldown: 1s, max_per_day: 1000}\n')
+        with Daemon('ends', config) as daemon:
+            daemon.wait_for(lambda: 'listens at' in daemon.said(), 'the socket')
+            daemon.wait_for(lambda: re.search(rb'prowl_trigger_fired_total [1-9]', daemon.get('/metrics')), 'the trigger')
+            daemon.wait_for_windows(1)
+            status, seconds = daemon.end()
+            check(status == 0 and seconds < 20, 'status %d after %.1f s', status, seconds)
+
+
 class Sink(http.server.ThreadingHTTPServer):
     """Takes whatever is pushed; bodies by path."""
 
