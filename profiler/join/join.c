@@ -380,7 +380,7 @@ static int take_sample(struct prowl_join *j, struct source *s, size_t sample,
 {
 	const uint32_t *stack = pprof_sample_stack(s->p, sample);
 	const int64_t *own = pprof_sample_values(s->p, sample);
-	size_t n = s->p->samples[sample].nlocations, nlabels;
+	size_t n = s->p->samples[sample].nlocations, nlabels = 0;
 	int64_t values[PROWL_JOIN_TYPES];
 	int r = prowl_array_reserve(&j->stack, &j->cap_stack, n, sizeof *j->stack);
 

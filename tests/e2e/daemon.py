@@ -113,7 +113,7 @@ def label_keys(profiles):
 def survives():
     harness.need_perf()
     version = harness.any_goroot(['1.24', '1.27', '1.22'])
-    with harness.Target(harness.build(version, 'labels', 'static')) as target, \
+    with harness.Target(harness.own_copy(harness.build(version, 'labels', 'static'))) as target, \
             Daemon('survives', rule_for(target, '    service: shop\n    labels: {team: edge}\n')) as daemon:
         daemon.wait_for_windows(2)
         before = daemon.windows()
@@ -146,7 +146,7 @@ def survives():
 def others():
     harness.need_perf()
     version = harness.any_goroot(['1.24', '1.27', '1.22'])
-    with harness.Target(harness.build(version, 'labels', 'static')) as target, \
+    with harness.Target(harness.own_copy(harness.build(version, 'labels', 'static'))) as target, \
             Daemon('others', 'targets:\n  - match: {exe: "%s"}\n    profile: false\n' % os.path.realpath(target.path)) as daemon:
         comm = os.path.basename(target.path)[:15]
         daemon.wait_for(lambda: comm in functions_of(stored(daemon)), 'a sample of ' + comm)
@@ -158,7 +158,7 @@ def others():
 def triggers():
     harness.need_perf()
     version = harness.any_goroot(['1.24', '1.27', '1.22'])
-    with harness.Target(harness.build(version, 'labels', 'static')) as target:
+    with harness.Target(harness.own_copy(harness.build(version, 'labels', 'static'))) as target:
         config = rule_for(target) + 'triggers:\n  - {name: busy, when: {cpu: "> 0.05"}, capture: [goroutine, heap], cooldown: 1h}\n'
         with Daemon('triggers', config) as daemon:
             daemon.wait_for(lambda: glob.glob(os.path.join(daemon.store, 'events', '*', '*busy*', 'event.json')), 'the event')
@@ -178,7 +178,7 @@ def triggers():
 def ends_during_a_capture():
     harness.need_perf()
     version = harness.any_goroot(['1.24', '1.27', '1.22'])
-    with harness.Target(harness.build(version, 'labels', 'static')) as target:
+    with harness.Target(harness.own_copy(harness.build(version, 'labels', 'static'))) as target:
         config = rule_for(target) + ('triggers:\n  - {name: busy, when: {cpu: "> 0.05"}, capture: [cpu=60s, wall=60s, heap], '
                                      'cooldown: 1s, max_per_day: 1000}\n')
         with Daemon('ends', config) as daemon:
@@ -214,7 +214,7 @@ class Sink(http.server.ThreadingHTTPServer):
 def pushes():
     harness.need_perf()
     version = harness.any_goroot(['1.24', '1.27', '1.22'])
-    with Sink() as wants, Sink() as wants_not, harness.Target(harness.build(version, 'labels', 'static')) as target:
+    with Sink() as wants, Sink() as wants_not, harness.Target(harness.own_copy(harness.build(version, 'labels', 'static'))) as target:
         push = 'push:\n'
         for name, sink, match in (('a', wants, 'service="shop"'), ('b', wants_not, 'service="none"')):
             push += "  - {name: %s, type: pyroscope, url: 'http://127.0.0.1:%d', match: '%s', kinds: [cpu]}\n" % (

@@ -364,7 +364,7 @@ def itself(b):
     """The daemon: every tab shows something, or says why there is nothing."""
     harness.need_perf()
     version = harness.any_goroot(['1.24', '1.27', '1.22'])
-    with harness.Target(harness.build(version, 'labels', 'static')) as target, \
+    with harness.Target(harness.own_copy(harness.build(version, 'labels', 'static'))) as target, \
             daemon.Daemon('page', daemon.rule_for(target, '    service: shop\n'), '--listen', 'http://127.0.0.1:0') as d:
         d.wait_for_windows(3)
         url = way_in(d)

@@ -330,6 +330,13 @@ class Target:
                 stream.close()
 
 
+def own_copy(path):
+    """A copy that no other test runs, for what finds processes by their program."""
+    folder = tmp('own-%d' % time.monotonic_ns())
+    os.mkdir(folder)
+    return shutil.copy(path, folder)
+
+
 def staged(path):
     """A copy that any user may run."""
     copy = tmp(os.path.basename(path))
