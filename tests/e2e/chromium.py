@@ -203,6 +203,7 @@ class Browser:
     def dark(self, dark):
         self.call('Emulation.setEmulatedMedia',
                   features=[{'name': 'prefers-color-scheme', 'value': 'dark' if dark else 'light'}])
+        self.wait('matchMedia("(prefers-color-scheme: dark)").matches === %s' % ('true' if dark else 'false'), 'the colours')
 
     def picture(self, path):
         with open(path, 'wb') as f:

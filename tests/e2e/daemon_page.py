@@ -333,6 +333,7 @@ def looks(p):
     for dark in (False, True):
         p.b.dark(dark)
         p.show()
+        p.b.wait('document.documentElement.dataset.theme === "%s"' % ('dark' if dark else 'light'), 'the theme')
         backs.append(p.b.run('getComputedStyle(document.body).backgroundColor'))
         for id in ('status', 'picture', 'tab-table', 'range', 'legend', 'names'):
             seen = contrast(p, id)
